@@ -1,0 +1,347 @@
+"""SA dropout: untrained network with spatially-adaptive dropout, masked loss and averaged passes.
+
+Chen, Quan, Pang, Ji, "Nonblind Image Deconvolution via Leveraging Model Uncertainty in An Untrained DNN", IJCV 2022: here
+*the paper*. Equation and section numbers are the paper's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nidbench.contract import Image, MethodInfo, Problem, Restored, Run
+from nidbench.errors import InputError
+from nidbench.fit import Estimate, Loss, Member, Predictor, Recipe, Schedule, Stop, fit, fit_one
+
+from ._layers import Conv, Dropout, Moments, fold, join, unfold
+
+ENCODER, DECODER = 48, 96  #: channels (Table 1)
+RATIOS = (0.075, 0.15, 0.225, 0.3, 0.375, 0.45)  #: initial dropout ratios from the finest to the coarsest scale (Table 1)
+CAP = 0.5  #: the highest ratio (eq. 15)
+
+
+@dataclass(frozen=True)
+class Ours:
+    """The paper's method; every part is a setting, so that its ablations are variants.
+
+    Attributes:
+        iterations: at most this many; the paper's "maximal epoch number" (section 4.1).
+        learning_rate: of Adam, its highest value.
+        warmup: iterations of linear rise to it.
+        decay: `constant` or `cosine`.
+        stop: `noise-level`, `smoothed-noise-level` or `iterations`.
+        sigma: the noise level that the stop goes by: `estimated` from y (paper) or `declared` (released code).
+        clamp: whether the loss is clamped at the stopping threshold (released code).
+        replaced: probability that a pixel of y is replaced in a seed (section 4.1).
+        neighbours: what replaces it: the mean of its `kept` neighbours (eq. 6) or of `all` eight (released code).
+        masked: whether the loss is over replaced pixels only (eq. 8); else over all.
+        dropout: whether there is any.
+        adapt_every: iterations between updates of the dropout ratios (eq. 15); 0 for fixed ratios.
+        adapt_draws: stochastic passes from which the variance of the neurons is estimated.
+        adapt_scaling: how variances become factors in [0.5, 1.5], see `factors`.
+        adapt_scope: over what they are scaled: a `layer` or each of its `channel`s.
+        adapt_from: what the factors multiply: the `former` ratios or the `initial` ones.
+        passes: stochastic passes averaged in the end (eq. 10).
+        aggregate: False for one pass by the expected weights instead.
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        title="SA dropout",
+        year=2022,
+        paper="Chen, Quan, Pang, Ji: Nonblind Image Deconvolution via Leveraging Model Uncertainty in An Untrained "
+        "DNN, IJCV 2022",
+        licence="authors' code: Apache-2.0, contact for commercial use (not used here)",
+        presets={
+            "paper": {},
+            "released": {
+                "sigma": "declared",
+                "clamp": True,
+                "neighbours": "all",
+                "adapt_every": 0,
+            },
+            "fast": {
+                "iterations": 1000,
+                "learning_rate": 2e-3,
+                "warmup": 100,
+                "decay": "cosine",
+                "stop": "iterations",
+                "adapt_every": 150,
+            },
+            "smoke": {
+                "iterations": 8,
+                "learning_rate": 2e-3,
+                "warmup": 2,
+                "decay": "cosine",
+                "stop": "iterations",
+                "adapt_every": 3,
+                "adapt_draws": 2,
+                "passes": 2,
+            },
+        },
+        variants={
+            "no-sa": {"adapt_every": 0},
+            "no-dropout": {"dropout": False, "adapt_every": 0},
+            "no-aggregation": {"aggregate": False},
+            "no-replacement": {"replaced": 0.0, "masked": False},
+            "no-masking": {"masked": False},
+        },
+    )
+
+    iterations: int = 100_000
+    learning_rate: float = 1e-4
+    warmup: int = 0
+    decay: str = "constant"
+    stop: str = "noise-level"
+    sigma: str = "estimated"
+    clamp: bool = False
+    replaced: float = 0.3
+    neighbours: str = "kept"
+    masked: bool = True
+    dropout: bool = True
+    adapt_every: int = 1000
+    adapt_draws: int = 10
+    adapt_scaling: str = "min-max"
+    adapt_scope: str = "layer"
+    adapt_from: str = "former"
+    passes: int = 50
+    aggregate: bool = True
+
+    def __post_init__(self) -> None:
+        choices = {
+            "sigma": ("estimated", "declared"),
+            "neighbours": ("kept", "all"),
+            "adapt_scaling": ("min-max", "rank", "mean"),
+            "adapt_scope": ("layer", "channel"),
+            "adapt_from": ("former", "initial"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise InputError(f"{name}={getattr(self, name)!r}: use {' or '.join(allowed)}")
+        if not 0 <= self.replaced < 1:
+            raise InputError(f"replaced={self.replaced}: give a probability in [0, 1)")
+        if self.masked and self.replaced == 0:
+            raise InputError("masked=true with replaced=0 leaves no pixel in the loss: set masked=false")
+        if self.passes < 1 or self.adapt_draws < 2:
+            raise InputError(f"passes={self.passes}, adapt_draws={self.adapt_draws}: give at least 1 and 2")
+
+    def restore(self, problem: Problem, run: Run) -> Restored:
+        """Return the mean of `passes` stochastic predictions, their variance, and the dropout ratios' history."""
+        return fit_one(self._recipe(problem), problem, run)
+
+    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
+        """Restore several problems of one frame side by side."""
+        return fit(self._recipe(problems[0]), problems, runs)
+
+    def _recipe(self, problem: Problem) -> Recipe:
+        channels = problem.blurred.shape[0]
+        return Recipe(
+            networks=lambda generators: UNets(generators, channels, self.dropout),
+            objective=lambda problem, run: MaskedFit(self, problem, run),
+            schedule=Schedule(self.iterations, self.learning_rate, self.warmup, self.decay),
+            stop=Stop(self.stop),
+            sigma=self._sigma,
+            adapt=self._adapt if self.dropout and self.adapt_every else None,
+        )
+
+    def _sigma(self, problem: Problem) -> float:
+        return problem.sigma() if self.sigma == "declared" else problem.estimated_sigma()
+
+    def _adapt(self, iteration: int, networks: nn.Module, members: Sequence[Member]) -> None:
+        """Update the dropout ratios from the variances of the neurons: p <- min(v p, 0.5) (eq. 15)."""
+        if iteration % self.adapt_every or not isinstance(networks, UNets):
+            return
+        generators = [member.stream(f"adapt {iteration}") for member in members]
+        layers = networks.dropouts()
+        for layer in layers:
+            layer.moments = Moments()
+        precision = torch.bfloat16 if members[0].run.precision == "bf16" else torch.float32
+        device = torch.device(members[0].run.device).type
+        with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=precision == torch.bfloat16):
+            for _ in range(self.adapt_draws):
+                seeds = [member.objective.draw(g)[0] for member, g in zip(members, generators, strict=True)]
+                networks(torch.stack(seeds), generators)
+        quantiles = []
+        for layer in layers:
+            if layer.moments is not None:
+                variances = unfold(layer.moments.variance()[None], len(members))  # (N, C, H, W)
+                layer.moments = None
+                former = layer.ratios() if self.adapt_from == "former" else layer.initial
+                scaled = torch.cat([factors(v, self.adapt_scaling, self.adapt_scope) for v in variances])
+                layer.set_ratios((scaled * former).clamp(max=CAP), precision)
+                quantiles.append(_quantiles(unfold(layer.ratios()[None], len(members))))
+        for n, member in enumerate(members):
+            entry = {"iteration": iteration, "layers": [layer[n] for layer in quantiles]}
+            member.log.setdefault("ratio_quantiles", []).append(entry)
+
+
+def factors(variances: Tensor, scaling: str, scope: str) -> Tensor:
+    """Return variances of neurons as factors in [0.5, 1.5], the v of eq. 15, which leaves the scaling open.
+
+    Args:
+        variances: Shape (C, H, W).
+        scaling: `min-max`: linear between the extremes, the literal reading; `rank`: by rank, so that they spread
+            evenly; `mean`: divided by their mean, then clipped.
+        scope: `layer` or `channel`: over which neurons.
+    """
+    channels = variances.shape[0]
+    flat = variances.reshape(1 if scope == "layer" else channels, -1)
+    if scaling == "min-max":
+        low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
+        scaled = 0.5 + (flat - low) / (high - low).clamp(min=1e-30)
+    elif scaling == "rank":
+        ranks = flat.argsort(1).argsort(1).to(flat.dtype)
+        scaled = 0.5 + ranks / max(1, flat.shape[1] - 1)
+    else:
+        scaled = (flat / flat.mean(1, keepdim=True).clamp(min=1e-30)).clamp(0.5, 1.5)
+    return scaled.reshape(variances.shape)
+
+
+def _quantiles(ratios: Tensor) -> list[list[float]]:
+    """Return, for each network, the 5, 50 and 95 % quantiles of its ratios, Shape (N, C, H, W)."""
+    levels = torch.tensor([0.05, 0.5, 0.95], device=ratios.device)
+    positions = (levels * (ratios[0].numel() - 1)).long()
+    return [[round(q, 4) for q in each.flatten().sort().values[positions].tolist()] for each in ratios]
+
+
+class MaskedFit:
+    """Seeds of one problem and the loss on what they lack (paper section 3.2)."""
+
+    #: Passes averaged to observe the estimate on the way.
+    GLANCE = 4
+
+    def __init__(self, method: Ours, problem: Problem, run: Run) -> None:
+        self.method = method
+        self.operator = problem.operator(run.device)
+        self.floor = 0.0
+        if method.clamp:
+            from nidbench.fit import noise_threshold
+
+            self.floor = noise_threshold(method._sigma(problem))
+
+    def draw(self, generator: torch.Generator) -> tuple[Tensor, Callable[[Tensor], Loss]]:
+        """Return a seed (eq. 6), Shape (C, H, W), and the loss of the x it leads to (eq. 8)."""
+        method, operator = self.method, self.operator
+        y = operator.tapered
+        if method.replaced == 0:
+            return y, lambda x: self._loss(x, None)
+        lost = torch.zeros_like(y)
+        inside = operator.crop(lost)
+        inside[:] = torch.rand(inside.shape, generator=generator, device=y.device) < method.replaced
+        seed, replaced = replace(y, lost.bool(), method.neighbours)
+        mask = operator.crop(replaced) if method.masked else None
+        return seed, lambda x: self._loss(x, mask)
+
+    def _loss(self, x: Tensor, mask: Tensor | None) -> Loss:
+        squared = (self.operator.predict(x) - self.operator.blurred).square()
+        residual = squared.mean() if mask is None else squared[mask].mean()
+        return Loss(residual.clamp(min=self.floor) if self.floor else residual, residual)
+
+    def estimate(
+        self, predict: Predictor, generator: torch.Generator, sample: Callable[[Image], None] | None
+    ) -> Estimate:
+        """Return the mean and variance of stochastic predictions (eq. 10)."""
+        method = self.method
+        if not method.aggregate:
+            return Estimate(predict(self.draw(generator)[0], None))
+        moments = Moments()
+        for _ in range(self.GLANCE if sample is None else method.passes):
+            x = predict(self.draw(generator)[0], generator)
+            moments.add(x)
+            if sample is not None:
+                sample(x.cpu().numpy())
+        return Estimate(moments.average(), moments.variance())
+
+
+def replace(y: Tensor, lost: Tensor, neighbours: str) -> tuple[Tensor, Tensor]:
+    """Return y with lost pixels replaced by the mean of their neighbours, and which were (eq. 6).
+
+    Args:
+        y: Shape (C, H, W).
+        lost: Shape (C, H, W), bool.
+        neighbours: `kept`: the neighbours that are not lost themselves, a pixel with none staying as it is; `all`: all
+            eight, lost or not, zero outside the image (released code).
+    """
+    around = y.new_ones(1, 1, 3, 3)
+    around[..., 1, 1] = 0
+
+    def total(values: Tensor) -> Tensor:
+        return F.conv2d(values[:, None], around, padding=1)[:, 0]
+
+    if neighbours == "all":
+        return torch.where(lost, total(y) / 8, y), lost
+    kept = (~lost).to(y.dtype)
+    count = total(kept).round()
+    replaced = lost & (count > 0)
+    return torch.where(replaced, total(kept * y) / count.clamp(min=1), y), replaced
+
+
+class UNets(nn.Module):
+    """The paper's encoder-decoder, N of them folded (Table 1; padding 1: the "2" of section 4.1 would grow every map).
+
+    Args:
+        generators: one CPU generator for each network's weights.
+        channels: of the image.
+        dropout: whether convolutions have dropout on their inputs.
+    """
+
+    def __init__(self, generators: Sequence[torch.Generator], channels: int, dropout: bool = True) -> None:
+        super().__init__()
+
+        def block(inputs: int, outputs: int, ratio: float) -> Block:
+            return Block(generators, inputs, outputs, ratio if dropout else 0.0)
+
+        self.first = block(channels, ENCODER, RATIOS[0])
+        self.encoder = nn.ModuleList(block(ENCODER, ENCODER, ratio) for ratio in RATIOS[:5])
+        self.bottom = block(ENCODER, ENCODER, RATIOS[5])
+        skips = (ENCODER, ENCODER, ENCODER, ENCODER, channels)  # of pools 4 to 1, and of the input
+        below = (ENCODER, DECODER, DECODER, DECODER, DECODER)
+        ratios = (*RATIOS[4:0:-1], RATIOS[0])
+        widths = ((DECODER, DECODER),) * 4 + ((64, 32),)
+        self.decoder = nn.ModuleList(
+            nn.ModuleList([block(up + skip, a, ratio), block(a, b, ratio)])
+            for up, skip, ratio, (a, b) in zip(below, skips, ratios, widths, strict=True)
+        )
+        self.last = block(32, channels, RATIOS[0])
+
+    def forward(self, inputs: Tensor, generators: Sequence[torch.Generator] | None) -> Tensor:
+        """Return x, Shape (N, C, H, W), in (0, 1), from inputs of the same shape; no generators: no dropout."""
+        count = inputs.shape[0]
+        maps = fold(inputs)
+        skips = [maps]
+        maps = F.leaky_relu(self.first(maps, generators), 0.01)
+        for level in self.encoder:
+            maps = F.leaky_relu(level(maps, generators), 0.01)
+            maps = F.max_pool2d(maps, 2, ceil_mode=True)
+            skips.append(maps)
+        maps = F.leaky_relu(self.bottom(skips.pop(), generators), 0.01)
+        for level in self.decoder:
+            skip = skips.pop()
+            maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+            maps = join(count, maps[..., : skip.shape[2], : skip.shape[3]], skip.to(maps.dtype))
+            for block in level:
+                maps = F.leaky_relu(block(maps, generators), 0.01)
+        return torch.sigmoid(unfold(self.last(maps, generators).float(), count))
+
+    def dropouts(self) -> list[Dropout]:
+        """Return the dropout layers from input to output."""
+        return [module for module in self.modules() if isinstance(module, Dropout)]
+
+
+class Block(nn.Module):
+    """Dropout and a 3x3 convolution."""
+
+    def __init__(self, generators: Sequence[torch.Generator], inputs: int, outputs: int, ratio: float) -> None:
+        super().__init__()
+        self.dropout = Dropout(len(generators), inputs, ratio) if ratio else None
+        self.conv = Conv(generators, inputs, outputs)
+
+    def forward(self, maps: Tensor, generators: Sequence[torch.Generator] | None) -> Tensor:
+        if self.dropout is not None:
+            maps = self.dropout(maps, generators)
+        conv: Tensor = self.conv(maps)
+        return conv

@@ -1,0 +1,125 @@
+"""Blur as torch sees it: valid true convolution, its adjoint, the transfer function and the edge taper.
+
+Frame: per axis x extends y by (k-1)//2 before and k//2 after. A valid convolution of x is the part of its *circular*
+convolution that no wrapped pixel reaches, so one transfer function, with its origin at index k//2, serves both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def transfer_function(kernel: Tensor, frame: tuple[int, int]) -> Tensor:
+    """Return the half spectrum of a kernel on a frame.
+
+    Args:
+        kernel: Shape (kh, kw).
+        frame: (H, W), at least (kh, kw).
+
+    Returns:
+        Shape (H, W//2 + 1), complex; origin of the kernel at (kh//2, kw//2).
+    """
+    kh, kw = kernel.shape
+    padded = kernel.new_zeros(frame)
+    padded[:kh, :kw] = kernel
+    return torch.fft.rfft2(padded.roll((-(kh // 2), -(kw // 2)), (0, 1)))
+
+
+def circular_convolve(image: Tensor, transfer: Tensor) -> Tensor:
+    """Return the circular convolution of images, Shape (..., H, W), by a transfer function of that frame."""
+    height, width = image.shape[-2:]
+    return torch.fft.irfft2(torch.fft.rfft2(image) * transfer, s=(height, width))
+
+
+def edgetaper(image: Tensor, kernel: Tensor, passes: int = 3) -> Tensor:
+    """Return images blended with their own circular blur towards the border, so that wrapping leaves no edge.
+
+    The FDN variant (Kruse et al. 2017): alpha is the outer product over the axes of 1 - z/max z, z the circular
+    autocorrelation (length N-1, first value appended) of the kernel's projection on the axis; each pass is
+    image <- alpha image + (1 - alpha) (k circularly convolved with image).
+
+    Args:
+        image: Shape (..., H, W).
+        kernel: Shape (kh, kw), sum 1.
+        passes: how often; the paper's protocol has 3.
+    """
+    height, width = image.shape[-2:]
+    alpha = torch.outer(_edge_weight(kernel.sum(1), height), _edge_weight(kernel.sum(0), width))
+    transfer = transfer_function(kernel, (height, width))
+    for _ in range(passes):
+        image = alpha * image + (1 - alpha) * circular_convolve(image, transfer)
+    return image
+
+
+def _edge_weight(projection: Tensor, length: int) -> Tensor:
+    if length < 3 or projection.numel() < 2:  # a kernel of one pixel reaches over no edge
+        return projection.new_ones(length)
+    spectrum = torch.fft.rfft(projection, n=length - 1)
+    z = torch.fft.irfft(spectrum.abs().square(), n=length - 1)
+    z = torch.cat([z, z[:1]])
+    return 1 - z / z.max()
+
+
+class Operator:
+    """The forward model x -> g(k * x) of one problem, on a device.
+
+    Args:
+        blurred: y, Shape (C, h, w).
+        kernel: k, Shape (kh, kw), sum 1.
+        respond: g, applied to tensors; called with the smallest value that it may see.
+        device: torch device name.
+
+    Attributes:
+        blurred: y as float32 tensor, Shape (C, h, w).
+        transfer: transfer function on the frame of x, Shape (H, W//2 + 1), complex64.
+        frame: (H, W) = (h + kh - 1, w + kw - 1).
+        tapered: y edge-replicated to the frame of x, then edge-tapered; float32, Shape (C, H, W).
+    """
+
+    #: Below this g is not asked: the derivative of z^(1/gamma) is infinite at 0.
+    FLOOR = 1e-7
+
+    def __init__(
+        self, blurred: NDArray[Any], kernel: NDArray[Any], respond: Callable[[Tensor, float], Tensor], device: str
+    ) -> None:
+        self._kernel = torch.from_numpy(np.ascontiguousarray(kernel, dtype=np.float64))
+        self._respond = respond
+        (_, h, w), (kh, kw) = blurred.shape, kernel.shape
+        self.frame = (h + kh - 1, w + kw - 1)
+        self._valid = (slice((kh - 1) // 2, (kh - 1) // 2 + h), slice((kw - 1) // 2, (kw - 1) // 2 + w))
+        self._pad = ((kw - 1) // 2, kw // 2, (kh - 1) // 2, kh // 2)
+        self.blurred = torch.from_numpy(np.ascontiguousarray(blurred, dtype=np.float32)).to(device)
+        self.transfer = transfer_function(self._kernel, self.frame).to(torch.complex64).to(device)
+
+    @cached_property
+    def tapered(self) -> Tensor:
+        """The input that networks and Fourier methods take; computed in float64 on the CPU, alike on every device."""
+        extended = self.extend(self.blurred.cpu().double())
+        return edgetaper(extended, self._kernel).float().to(self.blurred.device)
+
+    def extend(self, image: Tensor) -> Tensor:
+        """Return y-sized images, Shape (C, h, w), edge-replicated to the frame of x."""
+        return torch.nn.functional.pad(image[None], self._pad, mode="replicate")[0]
+
+    def blur(self, x: Tensor) -> Tensor:
+        """Return k * x, valid true convolution: Shape (..., H, W) to (..., h, w)."""
+        return self.crop(circular_convolve(x, self.transfer))
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Return the adjoint of `blur`: Shape (..., h, w) to (..., H, W), with <blur(x), y> = <x, adjoint(y)>."""
+        return circular_convolve(torch.nn.functional.pad(y, self._pad), self.transfer.conj())
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Return g(k * x), the noise-free measurement of x: Shape (..., H, W) to (..., h, w)."""
+        return self._respond(self.blur(x), self.FLOOR)
+
+    def crop(self, x: Tensor) -> Tensor:
+        """Return the part of x-sized images that y shows: Shape (..., H, W) to (..., h, w)."""
+        return x[..., self._valid[0], self._valid[1]]

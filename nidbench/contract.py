@@ -1,0 +1,563 @@
+"""The nouns that methods, datasets and the harness share: plain data, NumPy only.
+
+A *method* is a frozen dataclass: its fields are its settings, `info` says who wrote it and which presets it has,
+`restore` does the work. This is a whole one, and all there is to adding one:
+
+>>> from dataclasses import dataclass
+>>> from typing import ClassVar
+>>> import torch
+>>> from nidbench.contract import MethodInfo, Problem, Restored, Run
+>>>
+>>> @dataclass(frozen=True)
+... class Landweber:
+...     info: ClassVar[MethodInfo] = MethodInfo("Landweber iteration", year=1951)
+...     iterations: int = 20  #: gradient steps
+...
+...     def restore(self, problem: Problem, run: Run) -> Restored:
+...         operator = problem.operator(run.device)
+...         x = operator.tapered
+...         for _ in range(self.iterations):
+...             x = x + operator.adjoint(operator.blurred - operator.blur(x))
+...         return Restored(x.cpu().numpy(), iterations=self.iterations)
+
+The harness hands it a problem, then checks, scores and stores what comes back:
+
+>>> import numpy as np
+>>> from nidbench.degrade import measure
+>>> sharp = np.pad(np.ones((1, 24, 24)), ((0, 0), (12, 12), (12, 12)))
+>>> problem = measure(sharp, np.full((5, 3), 1 / 15), "gaussian:0.01", key="doctest")
+>>> problem.blurred.shape, problem.frame
+((1, 44, 46), (48, 48))
+>>> restored = check_restored(Landweber().restore(problem, Run(seed=0)), problem)
+>>> start = problem.operator("cpu").tapered.numpy()
+>>> bool(abs(restored.image - sharp).mean() < abs(start - sharp).mean())
+True
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypeVar, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError, UnstableError
+from .noise_level import estimate_noise_level
+
+if TYPE_CHECKING:
+    from .blur import Operator
+    from .fetch import RemoteFile
+
+Image: TypeAlias = NDArray[Any]
+"""An image: Shape (C, H, W), C = 1 (gray) or 3 (colour), floating point, nominally in [0, 1]."""
+
+Kernel: TypeAlias = NDArray[Any]
+"""A blur kernel: Shape (kh, kw), float64, sum 1, to be used for *true* convolution."""
+
+Setting: TypeAlias = "int | float | str | bool | None"
+Settings: TypeAlias = Mapping[str, Setting]
+
+_Array = TypeVar("_Array", bound=Any)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What a method is told of the noise.
+
+    Attributes:
+        kind: `gaussian` or `poisson`.
+        level: standard deviation on [0, 1] (gaussian) or photon count of intensity 1 (poisson); None where the level
+            is not declared. A method cannot know whether a declared level is right.
+    """
+
+    kind: str
+    level: float | None
+
+
+@dataclass(frozen=True)
+class Response:
+    """The camera response g in y = g(k * x) + n.
+
+    Attributes:
+        kind: `identity`, `gamma` (g(z) = z^(1/gamma), paper section 4.3.1) or `saturation` (g clips to [0, 1]).
+        gamma: the exponent's inverse; 1 unless kind is `gamma`.
+    """
+
+    kind: str = "identity"
+    gamma: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("identity", "gamma", "saturation"):
+            raise InputError(f"unknown response {self.kind!r}: use identity, gamma or saturation")
+        if not 0 < self.gamma < 10:
+            raise InputError(f"gamma {self.gamma} is not in (0, 10): typical cameras have 2.2")
+
+    def apply(self, z: _Array, floor: float = 0.0) -> _Array:
+        """Return g(z) of a NumPy array or torch tensor of any shape; values below `floor` count as `floor`."""
+        if self.kind == "gamma":
+            return z.clip(floor, None) ** (1 / self.gamma)
+        return z.clip(0.0, 1.0) if self.kind == "saturation" else z
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """All that a method may see. Never the ground truth.
+
+    Attributes:
+        blurred: y, Shape (C, h, w), float32, nominally in [0, 1], neither clipped nor quantised.
+        kernel: k, Shape (kh, kw), float64, sums to 1, any size, square or not, odd or even, for true convolution.
+        noise: kind and declared level of n.
+        response: g.
+
+    Raises:
+        InputError: where an array breaks these rules.
+    """
+
+    blurred: Image
+    kernel: Kernel
+    noise: Noise
+    response: Response = Response()
+
+    def __post_init__(self) -> None:
+        shape = self.blurred.shape
+        if self.blurred.dtype != np.float32 or len(shape) != 3 or shape[0] not in (1, 3) or 0 in shape:
+            raise InputError(f"blurred is {self.blurred.dtype} of shape {shape}: give float32 of (1 or 3, h, w)")
+        if not np.isfinite(self.blurred).all():
+            raise InputError("blurred holds values that are not finite")
+        check_kernel(self.kernel)
+        if abs(self.kernel.sum() - 1) > 1e-6:
+            raise InputError(f"kernel sums to {self.kernel.sum():.6g}, not to 1: divide it by its sum")
+
+    @property
+    def frame(self) -> tuple[int, int]:
+        """(H, W) of x: y extended by (k-1)//2 before and k//2 after on each axis."""
+        (_, h, w), (kh, kw) = self.blurred.shape, self.kernel.shape
+        return h + kh - 1, w + kw - 1
+
+    @property
+    def valid(self) -> tuple[slice, slice]:
+        """The rows and columns of x that y shows."""
+        (_, h, w), (kh, kw) = self.blurred.shape, self.kernel.shape
+        top, left = (kh - 1) // 2, (kw - 1) // 2
+        return slice(top, top + h), slice(left, left + w)
+
+    def sigma(self) -> float:
+        """Return the standard deviation of the noise on [0, 1].
+
+        The declared level for Gaussian noise, else the estimate of Chen, Zhu & Heng (ICCV 2015), as in paper
+        sections 4.1 and 4.2.3.
+        """
+        if self.noise.kind == "gaussian" and self.noise.level is not None:
+            return self.noise.level
+        return self.estimated_sigma()
+
+    def estimated_sigma(self) -> float:
+        """Return the noise level estimated from y alone, whatever is declared (Chen, Zhu & Heng 2015)."""
+        return estimate_noise_level(self.blurred)
+
+    def operator(self, device: str = "cpu") -> Operator:
+        """Return x -> g(k * x) with its adjoint, transfer function and edge-tapered input, on a torch device."""
+        from .blur import Operator
+
+        return Operator(self.blurred, self.kernel, self.response.apply, device)
+
+
+def check_kernel(kernel: Kernel) -> None:
+    """Refuse what is not a kernel.
+
+    Raises:
+        InputError: not two-dimensional, empty, not finite, all zero, or with a sum that is not positive.
+    """
+    if kernel.ndim != 2 or 0 in kernel.shape:
+        raise InputError(f"kernel has shape {kernel.shape}: give two dimensions (kh, kw), for gray kernels only")
+    if not np.isfinite(kernel).all():
+        raise InputError("kernel holds values that are not finite: give real numbers, at least one of them positive")
+    if not kernel.any():
+        raise InputError("kernel is zero everywhere: give one with a positive sum")
+    if kernel.sum() <= 0:
+        raise InputError(f"kernel sums to {kernel.sum():.4g}: give one with a positive sum")
+
+
+def normalised(kernel: NDArray[Any]) -> Kernel:
+    """Return the kernel as float64 with sum 1, refusing what `check_kernel` refuses."""
+    kernel = np.asarray(kernel, dtype=np.float64)
+    check_kernel(kernel)
+    return kernel / kernel.sum()
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """A sharp image to compare with.
+
+    Attributes:
+        image: Shape (C, H', W'), in [0, 1].
+        offset: row and column of its first pixel in the frame of x (may be negative: a truth larger than that frame).
+        encoded: True where it is display-encoded, so that the response applies to x before comparing.
+    """
+
+    image: Image
+    offset: tuple[int, int] = (0, 0)
+    encoded: bool = False
+
+
+@dataclass(frozen=True)
+class CaseKey:
+    """Which measurement: the names that also key its noise generator.
+
+    Attributes:
+        dataset, image, kernel: names; the kernel's with its set, as in `levin/4`.
+        noise: as on the command line, `gaussian:0.05`.
+        noise_seed: which draw of the noise.
+    """
+
+    dataset: str
+    image: str
+    kernel: str
+    noise: str
+    noise_seed: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.image} {self.kernel} {self.noise} #{self.noise_seed}"
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A Problem with its identity and its truth, both made only when asked for.
+
+    Attributes:
+        key: which measurement.
+        image_hash, kernel_hash: SHA-256 of the sharp image (or of the measurement where none is known) and of the kernel.
+        declared: what the method is told of the noise level: `known`, `estimated` or a factor such as `x1.2`.
+        response: g.
+        problem: makes the measurement; the same bytes at every call, in every process.
+        truths: none, one or many sharp images.
+    """
+
+    key: CaseKey
+    image_hash: str
+    kernel_hash: str
+    declared: str
+    response: Response
+    problem: Callable[[], Problem]
+    truths: Callable[[], Sequence[Truth]]
+
+
+@dataclass(frozen=True, eq=False)
+class Restored:
+    """What a method found.
+
+    Attributes:
+        image: x, Shape (C, H, W) in the frame of x, linear (before g), nominally in [0, 1]; the harness clips.
+        variance: pixel variance of the estimate, same shape, or None.
+        iterations: steps done, 0 for a closed form.
+        stopped: why it ended: `closed form`, `iterations`, `noise level`, ...
+        details: what else is worth keeping, as JSON-able values.
+    """
+
+    image: Image
+    variance: Image | None = None
+    iterations: int = 0
+    stopped: str = "iterations"
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check_restored(restored: Restored, problem: Problem) -> Restored:
+    """Return a method's answer as float32, or refuse it: the one place where the contract is enforced.
+
+    Raises:
+        TypeError: not a `Restored` holding NumPy arrays of floating point.
+        ValueError: of another shape than (C, H, W) of the problem.
+        UnstableError: not finite.
+    """
+    if not isinstance(restored, Restored):
+        raise TypeError(f"restore returned {type(restored).__name__}: return a nidbench.contract.Restored")
+    expected = (problem.blurred.shape[0], *problem.frame)
+    arrays = {"image": restored.image, "variance": restored.variance}
+    for name, array in arrays.items():
+        if array is None and name == "variance":
+            continue
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+            kind = getattr(array, "dtype", type(array).__name__)
+            raise TypeError(f"{name} is {kind}: return a NumPy array of floats (a tensor: .cpu().numpy())")
+        if array.shape != expected:
+            raise ValueError(f"{name} has shape {array.shape}, the frame of x is {expected}: pad or crop to it")
+        if not np.isfinite(array).all():
+            raise UnstableError(f"{name} holds {np.count_nonzero(~np.isfinite(array))} values that are not finite")
+    variance = None if restored.variance is None else restored.variance.astype(np.float32)
+    return Restored(
+        restored.image.astype(np.float32), variance, int(restored.iterations), restored.stopped, dict(restored.details)
+    )
+
+
+@dataclass(frozen=True)
+class MethodInfo:
+    """Who made a method, and the names under which its settings are known.
+
+    Attributes:
+        title: the name in the literature.
+        year: of publication.
+        paper: citation.
+        licence: of the authors' code or weights, where they bind users.
+        version: raise it when a change alters results; it is part of every cell's id.
+        presets: name -> settings that differ from the defaults. Well-known names: `paper` (as the paper describes it),
+            `released` (as its authors' code does it), `fast` (same estimator, less compute), `smoke` (seconds).
+        variants: name -> settings on top of a preset, for ablations.
+        reconstructed: True where no authors' code exists to check against; tables say so.
+    """
+
+    title: str
+    year: int | None = None
+    paper: str = ""
+    licence: str = ""
+    version: int = 1
+    presets: Mapping[str, Settings] = field(default_factory=dict)
+    variants: Mapping[str, Settings] = field(default_factory=dict)
+    reconstructed: bool = False
+
+
+class Method(Protocol):
+    """A frozen dataclass of settings that restores an image. See the module's example."""
+
+    info: ClassVar[MethodInfo]
+
+    def restore(self, problem: Problem, run: Run) -> Restored:
+        """Return the restoration of one problem, using only what `problem` and `run` hold."""
+        ...
+
+
+@runtime_checkable
+class BatchMethod(Protocol):
+    """A method that gains from fitting several problems side by side, of which `restore` is the N = 1 case."""
+
+    info: ClassVar[MethodInfo]
+
+    def restore(self, problem: Problem, run: Run) -> Restored:
+        """Return the restoration of one problem."""
+        ...
+
+    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
+        """Return one outcome for each problem (same channels and frame), each as if it were alone.
+
+        A problem that fails yields its exception and leaves the others as they are.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a dataset is and which experiment it stands for.
+
+    Attributes:
+        title: the name in the literature.
+        kernels: default kernel set.
+        noises: default noise specifications.
+        source, licence: where the images come from and on what terms.
+        response: of the camera, as `identity` or `gamma:2.2`.
+    """
+
+    title: str
+    kernels: str
+    noises: tuple[str, ...]
+    source: str = ""
+    licence: str = ""
+    response: str = "identity"
+
+
+class Dataset(Protocol):
+    """Sharp images by name."""
+
+    info: ClassVar[DatasetInfo]
+
+    def files(self) -> Sequence[RemoteFile]:
+        """Return the files to fetch, none for data that ships."""
+        ...
+
+    def names(self) -> Sequence[str]:
+        """Return the images' names in the order of the literature, without loading one."""
+        ...
+
+    def load(self, name: str) -> Image:
+        """Return a sharp image, Shape (C, H, W), float64 in [0, 1]."""
+        ...
+
+
+class KernelSet(Protocol):
+    """Blur kernels by name."""
+
+    info: ClassVar[KernelSetInfo]
+
+    def files(self) -> Sequence[RemoteFile]:
+        """Return the files to fetch, none for kernels made by formula."""
+        ...
+
+    def names(self) -> Sequence[str]:
+        """Return the kernels' names in the order of the literature."""
+        ...
+
+    def load(self, name: str) -> Kernel:
+        """Return a kernel in the orientation for true convolution, Shape (kh, kw), sum 1."""
+        ...
+
+
+@dataclass(frozen=True)
+class KernelSetInfo:
+    """What a kernel set is.
+
+    Attributes:
+        title: the name in the literature.
+        source, licence: where it comes from and on what terms.
+        noises: kernel name -> the noise bound to it, for sets of scenarios; empty otherwise.
+    """
+
+    title: str
+    source: str = ""
+    licence: str = ""
+    noises: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When an iterative method shows its estimate: every `step` iterations, doubling so that an octave has at most `dense`.
+
+    Attributes:
+        step: iterations between the first observations; 0 for never.
+        dense: observations per doubling of the iteration count.
+    """
+
+    step: int = 25
+    dense: int = 20
+
+    def due(self, iteration: int) -> bool:
+        """Return whether the estimate after `iteration` (from 1) is to be shown."""
+        if self.step <= 0:
+            return False
+        octave = max(0, (iteration - 1) // (self.step * self.dense)).bit_length()
+        return iteration % (self.step << octave) == 0
+
+
+class Run:
+    """What the harness lends a method for one cell. `Run(seed=0)` alone serves for trying a method by hand.
+
+    Args:
+        seed: method seed.
+        device: torch device name.
+        precision: `float32` or `bf16`, for the parts of a method that can use it.
+        clock: when to observe.
+        checkpoint: file to keep the state of an unfinished run in; None for nowhere.
+        checkpoint_seconds: wall time between checkpoints; 0 for every iteration.
+        on_observe: receives (iteration, seconds, x of Shape (C, H, W)).
+        on_sample: receives each posterior draw of x.
+        on_progress: receives (iterations done, iterations planned), some times a second.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        device: str = "cpu",
+        precision: str = "float32",
+        clock: Clock = Clock(0),
+        checkpoint: Path | None = None,
+        checkpoint_seconds: float = 30.0,
+        on_observe: Callable[[int, float, Image], None] | None = None,
+        on_sample: Callable[[Image], None] | None = None,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self.device = device
+        self.precision = precision
+        self._seed = seed
+        self._clock = clock
+        self._checkpoint = checkpoint
+        self._checkpoint_seconds = checkpoint_seconds
+        self._on_observe = on_observe
+        self._on_sample = on_sample
+        self._on_progress = on_progress
+        self._started = self._saved = time.perf_counter()
+        self._reported = 0.0
+
+    def seed(self, stream: str) -> int:
+        """Return a 63-bit seed for one of the method's random streams, such as `weights`; streams are independent."""
+        digest = hashlib.sha256(f"{self._seed}/{stream}".encode()).digest()
+        return int.from_bytes(digest[:8], "little") >> 1
+
+    def generator(self, stream: str) -> np.random.Generator:
+        """Return a NumPy generator for one of the method's random streams."""
+        return np.random.Generator(np.random.Philox(self.seed(stream)))
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds spent, those before an interruption included, without observing and checkpointing."""
+        return time.perf_counter() - self._started
+
+    @contextmanager
+    def untimed(self) -> Iterator[None]:
+        """Keep what happens inside out of `elapsed`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._started += time.perf_counter() - start
+
+    def progress(self, done: int, planned: int) -> None:
+        """Say how far the run is; cheap enough for every iteration."""
+        now = time.perf_counter()
+        if self._on_progress is not None and (now - self._reported > 0.25 or done == planned):
+            self._reported = now
+            self._on_progress(done, planned)
+
+    def due(self, iteration: int) -> bool:
+        """Return whether the estimate after this iteration (from 1) should be observed."""
+        return self._on_observe is not None and self._clock.due(iteration)
+
+    def observe(self, iteration: int, estimate: Callable[[], Image]) -> None:
+        """Show the estimate after an iteration, outside the timed part.
+
+        `estimate` returns x, Shape (C, H, W), and must draw from a stream of its own (`seed(f"observe {iteration}")`), so
+        that observing changes nothing.
+        """
+        if self._on_observe is not None:
+            seconds = self.elapsed
+            with self.untimed():
+                self._on_observe(iteration, seconds, np.asarray(estimate(), dtype=np.float32))
+
+    def sample(self, image: Image) -> None:
+        """Show one draw from the method's posterior, Shape (C, H, W)."""
+        if self._on_sample is not None:
+            with self.untimed():
+                self._on_sample(np.asarray(image, dtype=np.float32))
+
+    def checkpoint_due(self) -> bool:
+        """Return whether enough time has passed to be worth a `save`."""
+        if self._checkpoint is None:
+            return False
+        return time.perf_counter() - self._saved >= self._checkpoint_seconds
+
+    def save(self, state: bytes) -> None:
+        """Keep the method's state, whole or not at all, so that a run cut off here can go on from it."""
+        if self._checkpoint is None:
+            return
+        seconds = self.elapsed
+        with self.untimed():
+            header = json.dumps({"seconds": seconds}).encode()
+            partial = self._checkpoint.with_suffix(".partial")
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            partial.write_bytes(len(header).to_bytes(4, "little") + header + state)
+            os.replace(partial, self._checkpoint)
+            self._saved = time.perf_counter()
+
+    def load(self) -> bytes | None:
+        """Return the state kept by `save` in an earlier, interrupted run of this cell, or None."""
+        if self._checkpoint is None or not self._checkpoint.exists():
+            return None
+        content = self._checkpoint.read_bytes()
+        size = int.from_bytes(content[:4], "little")
+        self._started = time.perf_counter() - json.loads(content[4 : 4 + size])["seconds"]
+        return content[4 + size :]

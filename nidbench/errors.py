@@ -1,0 +1,25 @@
+"""The errors nidbench raises for what a person can put right."""
+
+
+class NidbenchError(Exception):
+    """What was given, what is allowed and what to do: shown by the command line without a traceback."""
+
+
+class InputError(NidbenchError, ValueError):
+    """A value that breaks a rule: an image, a kernel, a noise level, a setting."""
+
+
+class UnknownNameError(NidbenchError, LookupError):
+    """A name that nothing is registered under; the message lists the near misses."""
+
+
+class DataError(NidbenchError):
+    """A dataset file that is missing, altered or could not be fetched."""
+
+
+class UnstableError(NidbenchError, ArithmeticError):
+    """A restoration that is not finite."""
+
+
+class ResultsError(NidbenchError):
+    """A results folder or record that cannot be read or written."""

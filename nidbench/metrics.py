@@ -1,0 +1,144 @@
+"""PSNR and SSIM, and the named protocols that say what is compared: a number never appears without one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
+
+from .contract import Image, Problem, Truth
+from .errors import InputError, UnknownNameError
+
+
+def psnr(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0) -> float:
+    """Return the peak signal-to-noise ratio in dB, over all channels and pixels.
+
+    Args:
+        restored, truth: same shape.
+        data_range: the peak.
+
+    Returns:
+        10 log10(range^2 / MSE); infinity for equal images.
+
+    Raises:
+        InputError: where the shapes differ.
+    """
+    if restored.shape != truth.shape:
+        raise InputError(f"cannot compare images of shapes {restored.shape} and {truth.shape}: crop them alike")
+    error = np.mean((restored.astype(np.float64) - truth.astype(np.float64)) ** 2)
+    return float("inf") if error == 0 else float(10 * np.log10(data_range**2 / error))
+
+
+def ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0) -> float:
+    """Return the structural similarity of Wang et al. 2004, mean over channels.
+
+    Gaussian window 11x11 of sigma 1.5, K1 = .01, K2 = .03, population covariance, 'valid' windows only: the
+    definition of the authors' `ssim_index.m`, which differs from most libraries' defaults.
+
+    Args:
+        restored, truth: Shape (C, H, W), at least 11x11.
+        data_range: the peak.
+
+    Raises:
+        InputError: where the shapes differ or are smaller than the window.
+    """
+    if restored.shape != truth.shape or restored.ndim != 3 or min(restored.shape[1:]) < 11:
+        raise InputError(f"SSIM needs two images (C, H, W) of at least 11x11, not {restored.shape} and {truth.shape}")
+    similarity = structural_similarity(
+        restored.astype(np.float64),
+        truth.astype(np.float64),
+        data_range=data_range,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        channel_axis=0,
+    )
+    return float(similarity)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How close a restoration is to the truth: PSNR in dB and SSIM, under the protocol that was asked for."""
+
+    psnr: float
+    ssim: float
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A named rule of what is compared.
+
+    Attributes:
+        name: as on the command line.
+        cut: pixels cut off each side of x's frame; None for the region that y shows (half the true kernel).
+        title: one line for tables.
+    """
+
+    name: str
+    cut: int | None
+    title: str
+
+    def score(self, restored: Image, problem: Problem, truth: Truth) -> Score:
+        """Return the score of x, Shape (C, H, W) in the frame of the problem.
+
+        The response is applied where the truth is display-encoded; values are clipped to [0, 1] and rounded to 8 bit,
+        then both images are cropped.
+
+        Raises:
+            InputError: where nothing is left to compare.
+        """
+        encoded = problem.response.apply(restored.clip(0, None)) if truth.encoded else restored
+        rows, columns = self._region(problem, truth)
+        top, left = truth.offset
+        image = encoded[:, rows, columns]
+        reference = truth.image[:, _shift(rows, -top), _shift(columns, -left)]
+        return Score(psnr(to_8_bit(image), reference), ssim(to_8_bit(image), reference))
+
+    def _region(self, problem: Problem, truth: Truth) -> tuple[slice, slice]:
+        """Return rows and columns in the frame of x: what is scored and the truth shows."""
+        wanted = problem.valid if self.cut is None else tuple(slice(self.cut, n - self.cut) for n in problem.frame)
+        region = []
+        for axis, part in enumerate(wanted):
+            first = truth.offset[axis]
+            start, stop = max(part.start, first, 0), min(part.stop, first + truth.image.shape[axis + 1])
+            stop = min(stop, problem.frame[axis])
+            if stop - start < 11:
+                raise InputError(
+                    f"protocol {self.name} leaves {max(0, stop - start)} pixels of {problem.frame[axis]}: "
+                    "11 are needed; use another --protocol or larger images"
+                )
+            region.append(slice(start, stop))
+        return region[0], region[1]
+
+
+def _shift(part: slice, by: int) -> slice:
+    return slice(part.start + by, part.stop + by)
+
+
+def to_8_bit(image: Image) -> NDArray[np.float64]:
+    """Return the image clipped to [0, 1] and rounded to multiples of 1/255, as a file would hold it."""
+    return np.rint(image.clip(0, 1).astype(np.float64) * 255) / 255
+
+
+PROTOCOLS = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol("half-kernel", None, "cut floor(k/2) a side, 8 bit (the paper's released script)"),
+        Protocol("cut-30", 30, "cut 30 px a side, 8 bit (Nan et al. 2020)"),
+        Protocol("uncropped", 0, "nothing cut, 8 bit"),
+    )
+}
+
+
+def protocol(name: str) -> Protocol:
+    """Return a protocol by name.
+
+    Raises:
+        UnknownNameError: listing those there are.
+    """
+    if name not in PROTOCOLS:
+        raise UnknownNameError(f"unknown protocol {name!r}: use one of {', '.join(PROTOCOLS)}")
+    return PROTOCOLS[name]

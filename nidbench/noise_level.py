@@ -1,0 +1,43 @@
+"""The noise level of an image, from the image alone (Chen, Zhu & Heng, ICCV 2015)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PATCH = 8  #: side of a patch in pixels
+STRIDE = 3  #: step between patches in pixels
+
+
+def estimate_noise_level(image: NDArray[Any]) -> float:
+    """Return the standard deviation of white noise in an image, in the image's units.
+
+    Patches of natural images span few directions; the eigenvalues of their covariance that belong to the others equal
+    the noise variance. The largest eigenvalues are dropped one at a time until the mean of the rest equals their
+    median, in the sense that as many lie above the mean as below.
+
+    Args:
+        image: Shape (C, H, W); colour images are judged by the mean over their channels' variances.
+
+    Returns:
+        sigma, 0 where the image is constant. An image smaller than a patch is judged by its own standard deviation.
+    """
+    variances = [_noise_variance(channel.astype(np.float64)) for channel in image]
+    return float(np.sqrt(np.mean(variances)))
+
+
+def _noise_variance(channel: NDArray[np.float64]) -> float:
+    if min(channel.shape) < PATCH + STRIDE:
+        return float(channel.var())
+    windows = np.lib.stride_tricks.sliding_window_view(channel, (PATCH, PATCH))[::STRIDE, ::STRIDE]
+    patches = windows.reshape(-1, PATCH * PATCH)
+    centred = patches - patches.mean(0)
+    eigenvalues = np.linalg.eigvalsh(centred.T @ centred / len(patches))
+    for kept in range(len(eigenvalues), 0, -1):
+        rest = eigenvalues[:kept]  # ascending: dropping the largest
+        mean = rest.mean()
+        if np.count_nonzero(rest > mean) == np.count_nonzero(rest < mean):
+            return float(max(mean, 0.0))
+    return float(max(eigenvalues[0], 0.0))
