@@ -41,7 +41,7 @@ class Conv(nn.Module):
         inputs, outputs: channels of each network.
         size: side of the square kernel.
         stride: step in pixels.
-        padding: `zeros` or `reflect`, by size//2.
+        padding: `zeros` or `reflect`, by size//2 (an axis not longer than that is replicated instead).
         bias: whether a constant is added.
     """
 
@@ -66,8 +66,16 @@ class Conv(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         groups, pad = self.weight.shape[0] // self.outputs, self.size // 2
         if self.padding == "reflect" and pad:
-            maps, pad = F.pad(maps, (pad,) * 4, mode="reflect"), 0
+            maps, pad = _reflect(maps, pad), 0
         return F.conv2d(maps, self.weight, self.bias, self.stride, pad, groups=groups)
+
+
+def _reflect(maps: Tensor, pad: int) -> Tensor:
+    """Return maps with reflected borders; an axis too short for its reflection repeats its last pixel."""
+    rows, columns = ("reflect" if length > pad else "replicate" for length in maps.shape[-2:])
+    if rows == columns:
+        return F.pad(maps, (pad,) * 4, mode=rows)
+    return F.pad(F.pad(maps, (0, 0, pad, pad), mode=rows), (pad, pad, 0, 0), mode=columns)
 
 
 def _uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> Tensor:

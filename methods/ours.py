@@ -1,7 +1,7 @@
 """SA dropout: untrained network with spatially-adaptive dropout, masked loss and averaged passes.
 
-Chen, Quan, Pang, Ji, "Nonblind Image Deconvolution via Leveraging Model Uncertainty in An Untrained DNN", IJCV 2022: here
-*the paper*. Equation and section numbers are the paper's.
+Chen, Quan, Pang, Ji, "Nonblind Image Deconvolution via Leveraging Model Uncertainty in An Untrained DNN", IJCV 2022:
+here *the paper*. Equation and section numbers are the paper's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from nidbench.fit import Estimate, Loss, Member, Predictor, Recipe, Schedule, St
 from ._layers import Conv, Dropout, Moments, fold, join, unfold
 
 ENCODER, DECODER = 48, 96  #: channels (Table 1)
-RATIOS = (0.075, 0.15, 0.225, 0.3, 0.375, 0.45)  #: initial dropout ratios from the finest to the coarsest scale (Table 1)
+RATIOS = (
+    0.075,
+    0.15,
+    0.225,
+    0.3,
+    0.375,
+    0.45,
+)  #: initial dropout ratios from the finest to the coarsest scale (Table 1)
 CAP = 0.5  #: the highest ratio (eq. 15)
 
 
@@ -323,7 +330,7 @@ class UNets(nn.Module):
             skip = skips.pop()
             maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
             maps = join(count, maps[..., : skip.shape[2], : skip.shape[3]], skip.to(maps.dtype))
-            for block in level:
+            for block in level.children():
                 maps = F.leaky_relu(block(maps, generators), 0.01)
         return torch.sigmoid(unfold(self.last(maps, generators).float(), count))
 
@@ -341,6 +348,7 @@ class Block(nn.Module):
         self.conv = Conv(generators, inputs, outputs)
 
     def forward(self, maps: Tensor, generators: Sequence[torch.Generator] | None) -> Tensor:
+        """Return the convolved maps, Shape (1, N*C, H, W); no generators: no dropout."""
         if self.dropout is not None:
             maps = self.dropout(maps, generators)
         conv: Tensor = self.conv(maps)

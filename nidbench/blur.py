@@ -29,13 +29,15 @@ def transfer_function(kernel: Tensor, frame: tuple[int, int]) -> Tensor:
     kh, kw = kernel.shape
     padded = kernel.new_zeros(frame)
     padded[:kh, :kw] = kernel
-    return torch.fft.rfft2(padded.roll((-(kh // 2), -(kw // 2)), (0, 1)))
+    transfer: Tensor = torch.fft.rfft2(padded.roll((-(kh // 2), -(kw // 2)), (0, 1)))
+    return transfer
 
 
 def circular_convolve(image: Tensor, transfer: Tensor) -> Tensor:
     """Return the circular convolution of images, Shape (..., H, W), by a transfer function of that frame."""
     height, width = image.shape[-2:]
-    return torch.fft.irfft2(torch.fft.rfft2(image) * transfer, s=(height, width))
+    convolved: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * transfer, s=(height, width))
+    return convolved
 
 
 def edgetaper(image: Tensor, kernel: Tensor, passes: int = 3) -> Tensor:
@@ -117,7 +119,7 @@ class Operator:
         return circular_convolve(torch.nn.functional.pad(y, self._pad), self.transfer.conj())
 
     def predict(self, x: Tensor) -> Tensor:
-        """Return g(k * x), the noise-free measurement of x: Shape (..., H, W) to (..., h, w)."""
+        """Map x, Shape (..., H, W), to its measurement without noise, g(k * x), Shape (..., h, w)."""
         return self._respond(self.blur(x), self.FLOOR)
 
     def crop(self, x: Tensor) -> Tensor:

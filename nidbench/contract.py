@@ -38,7 +38,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -94,6 +93,9 @@ class Response:
     kind: str = "identity"
     gamma: float = 1.0
 
+    def __str__(self) -> str:
+        return f"gamma:{self.gamma:g}" if self.kind == "gamma" else self.kind
+
     def __post_init__(self) -> None:
         if self.kind not in ("identity", "gamma", "saturation"):
             raise InputError(f"unknown response {self.kind!r}: use identity, gamma or saturation")
@@ -102,9 +104,16 @@ class Response:
 
     def apply(self, z: _Array, floor: float = 0.0) -> _Array:
         """Return g(z) of a NumPy array or torch tensor of any shape; values below `floor` count as `floor`."""
+        seen: _Array = z
         if self.kind == "gamma":
-            return z.clip(floor, None) ** (1 / self.gamma)
-        return z.clip(0.0, 1.0) if self.kind == "saturation" else z
+            seen = z.clip(floor, None) ** (1 / self.gamma)
+        elif self.kind == "saturation":
+            seen = z.clip(0.0, 1.0)
+        return seen
+
+
+#: The response of a camera that only adds noise.
+IDENTITY = Response()
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,7 +133,7 @@ class Problem:
     blurred: Image
     kernel: Kernel
     noise: Noise
-    response: Response = Response()
+    response: Response = IDENTITY
 
     def __post_init__(self) -> None:
         shape = self.blurred.shape
@@ -190,7 +199,8 @@ def normalised(kernel: NDArray[Any]) -> Kernel:
     """Return the kernel as float64 with sum 1, refusing what `check_kernel` refuses."""
     kernel = np.asarray(kernel, dtype=np.float64)
     check_kernel(kernel)
-    return kernel / kernel.sum()
+    unit: Kernel = kernel / kernel.sum()
+    return unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,11 +244,12 @@ class Case:
 
     Attributes:
         key: which measurement.
-        image_hash, kernel_hash: SHA-256 of the sharp image (or of the measurement where none is known) and of the kernel.
+        image_hash, kernel_hash: SHA-256 of the sharp image (of the measurement where none is known) and of the kernel.
         declared: what the method is told of the noise level: `known`, `estimated` or a factor such as `x1.2`.
         response: g.
         problem: makes the measurement; the same bytes at every call, in every process.
         truths: none, one or many sharp images.
+        pixels: values of x, for estimates of cost.
     """
 
     key: CaseKey
@@ -248,6 +259,7 @@ class Case:
     response: Response
     problem: Callable[[], Problem]
     truths: Callable[[], Sequence[Truth]]
+    pixels: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -425,7 +437,7 @@ class KernelSetInfo:
 
 @dataclass(frozen=True)
 class Clock:
-    """When an iterative method shows its estimate: every `step` iterations, doubling so that an octave has at most `dense`.
+    """When an iterative method shows its estimate: every `step` iterations, at most `dense` times per doubling.
 
     Attributes:
         step: iterations between the first observations; 0 for never.
@@ -441,6 +453,10 @@ class Clock:
             return False
         octave = max(0, (iteration - 1) // (self.step * self.dense)).bit_length()
         return iteration % (self.step << octave) == 0
+
+
+#: The clock of a run that nobody watches.
+NEVER = Clock(0)
 
 
 class Run:
@@ -464,7 +480,7 @@ class Run:
         *,
         device: str = "cpu",
         precision: str = "float32",
-        clock: Clock = Clock(0),
+        clock: Clock = NEVER,
         checkpoint: Path | None = None,
         checkpoint_seconds: float = 30.0,
         on_observe: Callable[[int, float, Image], None] | None = None,
@@ -482,6 +498,8 @@ class Run:
         self._on_progress = on_progress
         self._started = self._saved = time.perf_counter()
         self._reported = 0.0
+        self._asked: Callable[[], None] | None = None
+        self.trouble = ""
 
     def seed(self, stream: str) -> int:
         """Return a 63-bit seed for one of the method's random streams, such as `weights`; streams are independent."""
@@ -520,8 +538,8 @@ class Run:
     def observe(self, iteration: int, estimate: Callable[[], Image]) -> None:
         """Show the estimate after an iteration, outside the timed part.
 
-        `estimate` returns x, Shape (C, H, W), and must draw from a stream of its own (`seed(f"observe {iteration}")`), so
-        that observing changes nothing.
+        `estimate` returns x, Shape (C, H, W), and must draw from a stream of its own (`seed(f"observe {iteration}")`),
+        so that observing changes nothing.
         """
         if self._on_observe is not None:
             seconds = self.elapsed
@@ -538,20 +556,30 @@ class Run:
         """Return whether enough time has passed to be worth a `save`."""
         if self._checkpoint is None:
             return False
-        return time.perf_counter() - self._saved >= self._checkpoint_seconds
+        return self._asked is not None or time.perf_counter() - self._saved >= self._checkpoint_seconds
+
+    def request_checkpoint(self, then: Callable[[], None]) -> None:
+        """Make a checkpoint due at once, and call `then` after it; the harness's, before it stops a run."""
+        self._asked = then
 
     def save(self, state: bytes) -> None:
-        """Keep the method's state, whole or not at all, so that a run cut off here can go on from it."""
+        """Keep the method's state, whole or not at all, so that a run cut off here can go on from it.
+
+        Where it cannot be written, as on a full disk, the run goes on and `trouble` says why.
+        """
         if self._checkpoint is None:
             return
         seconds = self.elapsed
         with self.untimed():
             header = json.dumps({"seconds": seconds}).encode()
-            partial = self._checkpoint.with_suffix(".partial")
-            partial.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(len(header).to_bytes(4, "little") + header + state)
-            os.replace(partial, self._checkpoint)
+            try:
+                _write_whole(self._checkpoint, len(header).to_bytes(4, "little") + header + state)
+            except OSError as error:
+                self.trouble = f"no checkpoint could be written: {error}"
             self._saved = time.perf_counter()
+            if self._asked is not None:
+                self._asked()
+                self._asked = None
 
     def load(self) -> bytes | None:
         """Return the state kept by `save` in an earlier, interrupted run of this cell, or None."""
@@ -561,3 +589,10 @@ class Run:
         size = int.from_bytes(content[:4], "little")
         self._started = time.perf_counter() - json.loads(content[4 : 4 + size])["seconds"]
         return content[4 + size :]
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_bytes(content)
+    partial.replace(path)

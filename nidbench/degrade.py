@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
-from .contract import CaseKey, Image, Kernel, Noise, Problem, Response, normalised
+from .contract import IDENTITY, CaseKey, Image, Kernel, Noise, Problem, Response, normalised
 from .errors import InputError
+
+_RANGES = {"gaussian": (0.0, 1.0), "poisson": (1.0, 1e9), "bsnr": (0.0, 120.0)}
+_EXAMPLES = "gaussian:0.05 (standard deviation on [0, 1]), poisson:128 (peak count) or bsnr:40 (dB)"
 
 #: The valid region must hold one SSIM window.
 SMALLEST_VALID = 11
@@ -30,9 +33,6 @@ class NoiseSpec:
     kind: str
     value: float
 
-    _RANGES = {"gaussian": (0.0, 1.0), "poisson": (1.0, 1e9), "bsnr": (0.0, 120.0)}
-    _EXAMPLES = "gaussian:0.05 (standard deviation on [0, 1]), poisson:128 (peak count) or bsnr:40 (dB)"
-
     @classmethod
     def parse(cls, text: str) -> NoiseSpec:
         """Read `kind:value`.
@@ -41,13 +41,13 @@ class NoiseSpec:
             InputError: for another form, an unknown kind or an absurd value.
         """
         kind, _, value = text.partition(":")
-        if kind not in cls._RANGES:
-            raise InputError(f"noise {text!r} is of no known kind: use {cls._EXAMPLES}")
-        low, high = cls._RANGES[kind]
+        if kind not in _RANGES:
+            raise InputError(f"noise {text!r} is of no known kind: use {_EXAMPLES}")
+        low, high = _RANGES[kind]
         try:
             number = float(value)
         except ValueError:
-            raise InputError(f"noise {text!r} has no number: use {cls._EXAMPLES}") from None
+            raise InputError(f"noise {text!r} has no number: use {_EXAMPLES}") from None
         if not (math.isfinite(number) and low <= number <= high):
             hint = " (a percentage? 5 % is gaussian:0.05)" if kind == "gaussian" and number > 1 else ""
             raise InputError(f"noise {text!r}: the value must lie in [{low:g}, {high:g}]{hint}")
@@ -76,7 +76,7 @@ def measure(
     noise: str,
     *,
     key: CaseKey | str,
-    response: Response = Response(),
+    response: Response = IDENTITY,
     declared: str = "known",
 ) -> Problem:
     """Return the measurement of a sharp image.
@@ -90,7 +90,7 @@ def measure(
         noise: `gaussian:SIGMA`, `poisson:PEAK` or `bsnr:DB`.
         key: names the noise draw.
         response: g.
-        declared: what the method is told of the level: `known`, `estimated` (nothing), or `x1.2` (wrong by that factor).
+        declared: what the method is told of the level: `known`, `estimated` (nothing) or `x1.2` (wrong by that factor).
 
     Raises:
         InputError: where image, kernel or noise break a rule, or the image is too small for the kernel.
@@ -118,14 +118,23 @@ def blur(sharp: Image, kernel: Kernel) -> NDArray[np.float64]:
         InputError: where the valid region would be smaller than one SSIM window.
     """
     sharp = check_image(sharp)
+    check_sizes(sharp, kernel)
+    return np.stack([fftconvolve(channel, kernel, mode="valid") for channel in sharp.astype(np.float64)])
+
+
+def check_sizes(sharp: Image, kernel: Kernel) -> None:
+    """Refuse an image that is too small for a kernel.
+
+    Raises:
+        InputError: where the valid region would be smaller than one SSIM window.
+    """
     (_, height, width), (kh, kw) = sharp.shape, kernel.shape
     h, w = height - kh + 1, width - kw + 1
     if min(h, w) < SMALLEST_VALID:
         raise InputError(
             f"image of {height}x{width} is too small for a kernel of {kh}x{kw}: the valid region would be "
-            f"{max(h, 0)}x{max(w, 0)}, and scores need {SMALLEST_VALID}x{SMALLEST_VALID}; use a larger image or a smaller kernel"
+            f"{max(h, 0)}x{max(w, 0)}, scores need {SMALLEST_VALID}x{SMALLEST_VALID}; use a larger image or smaller kernel"
         )
-    return np.stack([fftconvolve(channel, kernel, mode="valid") for channel in sharp.astype(np.float64)])
 
 
 def check_image(image: NDArray[Any]) -> Image:

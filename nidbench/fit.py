@@ -4,9 +4,9 @@ Methods differ in four parts: the network, its input, the loss and the stop. `fi
 
     repeat: draw each problem's input, predict all x in one pass, descend on the sum of the losses
 
-Networks of one architecture are *folded*: N of them are one module whose parameters and buffers hold the N slices one after
-the other along their first axis, so that a grouped convolution serves all. Nothing couples the slices: Adam works element by
-element, and each problem has its own random stream, stop, failure and checkpoint.
+Networks of one architecture are *folded*: N of them are one module whose parameters and buffers hold the N slices one
+after the other along their first axis, so that a grouped convolution serves all. Nothing couples the slices: Adam works
+element by element, and each problem has its own random stream, stop, failure and checkpoint.
 """
 
 from __future__ import annotations
@@ -45,10 +45,12 @@ class Objective(Protocol):
     """One problem's part in a fit."""
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, Callable[[Tensor], Loss]]:
-        """Return this iteration's network input, Shape (C_in, H, W), and the loss of the x, Shape (C, H, W), it leads to."""
+        """Return the network's next input, Shape (C_in, H, W), and the loss of the x, Shape (C, H, W), it leads to."""
         ...
 
-    def estimate(self, predict: Predictor, generator: torch.Generator, sample: Callable[[Image], None] | None) -> Estimate:
+    def estimate(
+        self, predict: Predictor, generator: torch.Generator, sample: Callable[[Image], None] | None
+    ) -> Estimate:
         """Return the restoration by the network as it stands.
 
         `sample` is None for an observation on the way, where less effort will do; at the end it receives each posterior
@@ -182,6 +184,12 @@ def seeded(run: Run, stream: str, device: str = "cpu") -> torch.Generator:
     return torch.Generator(device).manual_seed(run.seed(stream))
 
 
+def channels_last(module: nn.Module) -> nn.Module:
+    """Lay a module's weights out channels last, the order in which CPU and GPU convolve fastest; return it."""
+    moved: nn.Module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return moved
+
+
 @dataclass(frozen=True)
 class Recipe:
     """The parts in which methods differ.
@@ -233,7 +241,7 @@ def fit(recipe: Recipe, problems: Sequence[Problem], runs: Sequence[Run]) -> lis
         try:
             members[index] = _member(recipe, problem, run)
             saved[index] = _restore_member(members[index])
-        except Exception as error:  # one problem's failure must not take the others along
+        except Exception as error:  # noqa: BLE001 - one problem's failure must not take the others along
             members.pop(index, None)
             outcomes[index] = error
     # those that were interrupted at different iterations cannot share Adam's step count
@@ -268,7 +276,7 @@ class _Ensemble:
         first = next(iter(members.values()))
         self.start, self.device, self.precision = first.iteration, first.run.device, first.run.precision
         weights = [seeded(member.run, "weights") for member in members.values()]
-        self.networks = recipe.networks(weights).to(self.device, memory_format=torch.channels_last)
+        self.networks = channels_last(recipe.networks(weights).to(self.device))
         self.optimizer = torch.optim.Adam(self.networks.parameters(), fused=True)
         if self.start:
             self._load(saved)
@@ -355,7 +363,7 @@ class _Ensemble:
             member.run.progress(member.iteration, member.iteration)
             variance = None if found.variance is None else found.variance.cpu().numpy()
             return Restored(found.image.cpu().numpy(), variance, member.iteration, reason, dict(member.log))
-        except Exception as error:  # one problem's failure must not take the others along
+        except Exception as error:  # noqa: BLE001 - one problem's failure must not take the others along
             return error
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
@@ -421,12 +429,9 @@ class _Ensemble:
 
         for name, _ in list(self._named()):
             self._assign(name, folded([state["tensors"][name] for state in saved]))
-        self.networks.to(memory_format=torch.channels_last)
+        channels_last(self.networks)
         for name, parameter in self.networks.named_parameters():
             self.optimizer.state[parameter] = {
                 "step": torch.tensor(float(self.start), device=self.device),
-                **{
-                    key: folded([state["moments"][name][key] for state in saved])
-                    for key in ("exp_avg", "exp_avg_sq")
-                },
+                **{key: folded([state["moments"][name][key] for state in saved]) for key in ("exp_avg", "exp_avg_sq")},
             }

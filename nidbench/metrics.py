@@ -17,7 +17,8 @@ def psnr(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
     """Return the peak signal-to-noise ratio in dB, over all channels and pixels.
 
     Args:
-        restored, truth: same shape.
+        restored: any shape.
+        truth: the same shape.
         data_range: the peak.
 
     Returns:
@@ -39,7 +40,8 @@ def ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
     definition of the authors' `ssim_index.m`, which differs from most libraries' defaults.
 
     Args:
-        restored, truth: Shape (C, H, W), at least 11x11.
+        restored: Shape (C, H, W), at least 11x11.
+        truth: the same shape.
         data_range: the peak.
 
     Raises:
@@ -47,7 +49,7 @@ def ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
     """
     if restored.shape != truth.shape or restored.ndim != 3 or min(restored.shape[1:]) < 11:
         raise InputError(f"SSIM needs two images (C, H, W) of at least 11x11, not {restored.shape} and {truth.shape}")
-    similarity = structural_similarity(
+    similarity = structural_similarity(  # type: ignore[no-untyped-call]
         restored.astype(np.float64),
         truth.astype(np.float64),
         data_range=data_range,

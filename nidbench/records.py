@@ -105,7 +105,7 @@ class Record:
         iterations: steps done.
         stopped: why it ended.
         batch: cells fitted side by side.
-        peak_memory: largest resident size of the computing process during the cell, in bytes; on CUDA that of the device.
+        peak_memory: largest resident size of the computing process in the cell, in bytes; on CUDA that of the device.
         threads: CPU threads.
         resumed: times that the cell went on from a checkpoint.
         measurement_hash: SHA-256 of the blurred image's bytes.
@@ -248,7 +248,7 @@ class Store:
         try:
             version = int(json.loads(marker.read_text())["format"])
         except (ValueError, KeyError, TypeError) as error:
-            raise ResultsError(f"{marker} is damaged ({error}): write {{\"format\": {FORMAT}}} into it") from error
+            raise ResultsError(f'{marker} is damaged ({error}): write {{"format": {FORMAT}}} into it') from error
         if version > FORMAT:
             raise ResultsError(
                 f"{marker.parent} was written by a newer nidbench (format {version}, this one reads {FORMAT}): "
@@ -291,7 +291,8 @@ class Store:
             (folder / "record.json").unlink(missing_ok=True)
             if arrays:
                 content = io.BytesIO()
-                np.savez(content, **{name: array.astype(np.float32) for name, array in arrays.items()})
+                single: dict[str, Any] = {name: array.astype(np.float32) for name, array in arrays.items()}
+                np.savez(content, **single)
                 write_whole(folder / "arrays.npz", content.getvalue())
             write_whole(folder / "record.json", record.to_json().encode())
         shutil.rmtree(self.work(record.id), ignore_errors=True)
@@ -375,7 +376,7 @@ def results_errors(root: Path) -> Iterator[None]:
     except OSError as error:
         remedies = {
             errno.ENOSPC: "the disk is full: free some space, then run the same command again; finished cells are kept",
-            errno.EDQUOT: "the quota is spent: free some space, then run the same command again; finished cells are kept",
+            errno.EDQUOT: "the quota is spent: free some space, then run the same command again; nothing finished is lost",
             errno.EROFS: "it is read-only: give another --output",
             errno.EACCES: "permission is denied: give another --output, or change the folder's permissions",
             errno.ENOTDIR: "a file is in the way: give another --output",
@@ -393,7 +394,7 @@ def write_whole(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError:
         partial.unlink(missing_ok=True)
         raise

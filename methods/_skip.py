@@ -1,0 +1,108 @@
+"""The `skip` networks of the deep image prior, N of them folded (see `nidbench.fit`).
+
+Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", CVPR 2018; layers as in the authors' super-resolution example. Between
+layers, maps have Shape (1, N*C, H, W), as in `_layers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ._layers import Conv, fold, join, unfold
+
+SCALES = 5
+WIDTH = 128  #: channels down and up, at every scale
+SKIP = 4  #: channels past every scale
+SLOPE = 0.2  #: of LeakyReLU below zero
+
+
+class Skips(nn.Module):
+    """Encoder-decoders with narrow bypasses, N of them folded.
+
+    Maps of any size pass: halving rounds up, so that the doubled maps of a deeper scale are at most a pixel larger than
+    those beside them. The authors cut half the surplus off either side, which is none before and all of it after.
+
+    Args:
+        generators: one CPU generator for each network's weights.
+        inputs: channels of the input.
+        channels: of the image.
+    """
+
+    def __init__(self, generators: Sequence[torch.Generator], inputs: int, channels: int) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(Scale(generators, WIDTH if depth else inputs) for depth in range(SCALES))
+        self.last = Conv(generators, WIDTH, channels, size=1)
+
+    def forward(self, inputs: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:  # noqa: ARG002 - no dropout
+        """Return x, Shape (N, C, H, W), in (0, 1), from inputs of Shape (N, C_in, H, W)."""
+        count = inputs.shape[0]
+        maps, skips = fold(inputs), []
+        for scale in self.scales:
+            skips.append(scale.skip(maps))
+            maps = scale.down(maps)
+        for scale in reversed(self.scales):
+            skip = skips.pop()
+            maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+            maps = scale.up(join(count, skip, maps[..., : skip.shape[2], : skip.shape[3]]))
+        return torch.sigmoid(unfold(self.last(maps).float(), count))
+
+
+class Scale(nn.Module):
+    """What happens between one resolution and the next, deeper one, of N networks.
+
+    Args:
+        generators: one CPU generator for each network's weights.
+        inputs: channels that come down to it.
+    """
+
+    def __init__(self, generators: Sequence[torch.Generator], inputs: int) -> None:
+        super().__init__()
+        self.skip = Layer(generators, inputs, SKIP, size=1)
+        self.down = nn.Sequential(Layer(generators, inputs, WIDTH, stride=2), Layer(generators, WIDTH, WIDTH))
+        self.up = nn.Sequential(
+            BatchNorm(len(generators), SKIP + WIDTH),
+            Layer(generators, SKIP + WIDTH, WIDTH),
+            Layer(generators, WIDTH, WIDTH, size=1),
+        )
+
+
+class Layer(nn.Module):
+    """Convolution with reflected border, batch normalisation and LeakyReLU, of N networks."""
+
+    def __init__(
+        self, generators: Sequence[torch.Generator], inputs: int, outputs: int, size: int = 3, stride: int = 1
+    ) -> None:
+        super().__init__()
+        self.conv = Conv(generators, inputs, outputs, size, stride, padding="reflect")
+        self.norm = BatchNorm(len(generators), outputs)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return F.leaky_relu(self.norm(self.conv(maps)), SLOPE)
+
+
+class BatchNorm(nn.Module):
+    """Normalisation of every channel by its own mean and variance over the image, then a learnt scale and shift.
+
+    There are no running statistics: the authors never leave training mode. As the batch is one, channels are
+    independent, and so are networks.
+
+    Args:
+        count: number of networks N.
+        channels: of each.
+    """
+
+    EPSILON = 1e-5
+
+    def __init__(self, count: int, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(count * channels))
+        self.bias = nn.Parameter(torch.zeros(count * channels))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        # not F.batch_norm, which refuses maps of one pixel: there a channel is its mean, and what is left is the shift
+        fast = torch.backends.cudnn.enabled
+        return torch.batch_norm(maps, self.weight, self.bias, None, None, True, 0.0, self.EPSILON, fast)

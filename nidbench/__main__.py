@@ -1,0 +1,5 @@
+"""`python -m nidbench` is the `nidbench` command."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,442 @@
+"""The `nidbench` command: parse, call, print. The only importer of click; what is heavy is imported where used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .errors import NidbenchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .plan import Ask, Plan
+    from .records import Store, Sweep
+    from .runner import RunOptions, Summary
+    from .supervise import Computer
+
+#: Estimated seconds beyond which `run` asks before it starts.
+ASK_BEYOND = 3600.0
+#: Contact sheets drawn at the end of a run; `report --most` draws more.
+SHEETS = 24
+
+
+class _WrongCall(click.ClickException):
+    exit_code = 2
+
+
+class _Group(click.Group):
+    """Shows nidbench's own errors as one message, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except NidbenchError as error:
+            raise _WrongCall(str(error)) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="nidbench")
+def main() -> None:
+    """Benchmark of dataset-free methods for non-blind image deconvolution.
+
+    Try it: nidbench run --methods ours,dip --dataset sample --preset fast
+    """
+
+
+def _output(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--output",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=Path("results"),
+        show_default=True,
+        help="Folder of results.",
+    )(command)
+
+
+def _protocol(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--protocol", default="half-kernel", show_default=True, help="Metric protocol of the table.")(
+        command
+    )
+
+
+@main.command()
+@click.option("--methods", help="Such as ours,dip@fast or 'ours:no-sa[iterations=500,lr=2e-3]'.")
+@click.option("--dataset", help="Names separated by commas; each brings its own kernels and noise.")
+@click.option("--kernels", default="", help="Kernel sets or kernels: levin or levin/1,levin/4.")
+@click.option("--noise", default="", help="gaussian:SIGMA, poisson:PEAK or bsnr:DB, separated by commas.")
+@click.option("--images", default="", help="Names of images.")
+@click.option("--limit", type=int, help="At most so many images of each dataset.")
+@click.option("--seeds", default="0", show_default=True, help="Method seeds: 0, 0,3 or 0-4.")
+@click.option("--noise-seeds", default="0", show_default=True, help="Noise draws: 0, 0,3 or 0-4.")
+@click.option("--preset", help="For methods that name none: paper, released, fast, smoke.")
+@click.option("--declared", default="known", show_default=True, help="Noise level told: known, estimated or x1.2.")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file in place of the above.")
+@click.option("--method-file", type=click.Path(path_type=Path), help="A file with your method; its stem is its name.")
+@click.option("--name", default="", help="Of the sweep; made from the question by default.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--precision", default="auto", show_default=True, help="auto (bf16 where native), float32 or bf16.")
+@click.option("--threads", type=click.IntRange(1), help="CPU threads of the computing process  [default: all cores]")
+@click.option(
+    "--cell-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds after which a cell is killed."
+)
+@click.option("--retry", is_flag=True, help="Try cells again that failed before.")
+@click.option(
+    "--observe", type=click.IntRange(0), default=25, show_default=True, help="Iterations between observations."
+)
+@click.option("--checkpoint-every", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds.")
+@click.option("--dry-run", is_flag=True, help="Show what would be computed, and stop.")
+@click.option("--yes", is_flag=True, help="Do not ask, however long it will take.")
+@click.option("--tracking", type=click.Choice(["mlflow", "none"]), default="mlflow", show_default=True)
+@click.option("--pictures/--no-pictures", default=True, show_default=True, help="Draw contact sheets.")
+@click.option("--in-process", is_flag=True, help="Compute in this process, for debuggers; no limit holds then.")
+@_protocol
+@_output
+def run(output: Path, protocol: str, dry_run: bool, yes: bool, tracking: str, **options: Any) -> None:
+    """Compute what is missing of a sweep, then show its table.
+
+    Finished cells are never computed again: run the same command after an interruption, or with one more method,
+    image or seed. Exit code: 0 all cells are done, 1 some are not, 2 a wrong call, 130 interrupted.
+    """
+    from .metrics import protocol as find_protocol
+    from .plan import make_plan
+    from .records import Store
+
+    find_protocol(protocol)
+    console = _console()
+    ask = _ask(options)
+    store = Store(output)
+    settings = _run_options(options)
+    with store.lock():
+        computer = _computer(store, settings.threads, options["in_process"])
+        try:
+            plan = make_plan(ask, computer)
+            summary = _compute(console, store, computer, plan, settings, dry_run=dry_run, yes=yes)
+        finally:
+            computer.close()
+        if summary is None:
+            return
+        _publish(console, store, plan.sweep, protocol, tracking, options["pictures"])
+    if summary.interrupted:
+        console.print("interrupted: run the same command again to go on")
+        click.get_current_context().exit(130)
+    if not summary.complete:
+        failures = ", ".join(f"{count} {status}" for status, count in summary.counts.items() if status != "done")
+        console.print(f"[bold red]not all cells are done[/]: {failures}; --retry tries failed cells again")
+        click.get_current_context().exit(1)
+
+
+def _ask(options: dict[str, Any]) -> Ask:
+    from dataclasses import replace
+
+    from .plan import Ask, Experiment, read_ask
+
+    keys = ("kernels", "noise", "images", "limit", "seeds", "noise_seeds", "preset", "declared")
+    if options["config"] is not None:
+        ask = read_ask(options["config"])
+        given = {"method_file": options["method_file"], "name": options["name"]}
+        return replace(ask, **{key: value for key, value in given.items() if value})
+    if not options["methods"] or not options["dataset"]:
+        raise click.UsageError(
+            "give --methods and --dataset, such as --methods ours,dip --dataset sample, or --config FILE"
+        )
+    experiment = Experiment(options["methods"], options["dataset"], **{key: options[key] for key in keys})
+    return Ask((experiment,), options["device"], options["precision"], options["method_file"], options["name"])
+
+
+def _run_options(options: dict[str, Any]) -> RunOptions:
+    from .contract import Clock
+    from .runner import RunOptions
+
+    threads = options["threads"] or len(os.sched_getaffinity(0))
+    clock = Clock(options["observe"])
+    return RunOptions(options["cell_timeout"], options["retry"], threads, clock, options["checkpoint_every"])
+
+
+def _computer(store: Store, threads: int, in_process: bool) -> Computer:
+    from .supervise import ChildProcess, SameProcess
+
+    return SameProcess() if in_process else ChildProcess(store.root / "work" / "worker.log", threads)
+
+
+def _compute(
+    console: Console,
+    store: Store,
+    computer: Computer,
+    plan: Plan,
+    settings: RunOptions,
+    *,
+    dry_run: bool,
+    yes: bool,
+) -> Summary | None:
+    from .display import Display
+    from .runner import Runner, estimate, pending_jobs
+
+    display = Display(console)
+    pending = pending_jobs(plan, store, settings, display)
+    for note in dict.fromkeys(f"{job.planned.label}: {job.planned.note}" for job in plan.jobs if job.planned.note):
+        display.warned(note)
+    if pending:
+        cost = estimate(pending, computer, settings)
+        about = f"about {_duration(cost.seconds)}" + (" and more" if cost.unknown else "")
+        console.print(
+            f"{plan.sweep.name}: {len(pending)} cells to compute on {plan.jobs[0].device}, {about}", highlight=False
+        )
+        if cost.unknown:
+            display.warned(f"no pilot told how long these take: {', '.join(cost.unknown)}")
+        if not dry_run and not yes and cost.seconds > ASK_BEYOND:
+            _confirm()
+    if dry_run:
+        _show_plan(console, plan, {job.planned.id for job in pending})
+        return None
+    with display:
+        return Runner(store, computer, display, settings).run(plan, pending)
+
+
+def _confirm() -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("that is more than an hour: add --yes to start it, or --limit or --preset fast for less")
+    click.confirm("That is more than an hour. Start?", abort=True)
+
+
+def _show_plan(console: Console, plan: Plan, pending: set[str]) -> None:
+    for planned in plan.sweep.cells:
+        state = "to compute" if planned.id in pending else "there"
+        console.print(
+            f"{planned.id}  {planned.label} ({planned.preset})  {planned.case}  seed {planned.seed}  {state}",
+            highlight=False,
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _publish(console: Console, store: Store, sweep: Sweep, protocol: str, tracking: str, pictures: bool) -> None:
+    from .publish import write_sheets, write_tables
+
+    tables = write_tables(store, sweep, protocol)
+    console.print(tables["md"].read_text(), markup=False, highlight=False, soft_wrap=True)
+    console.print(f"results   {store.root / 'cells'}", highlight=False, soft_wrap=True)
+    console.print(f"tables    {tables['md'].with_suffix('')}.{{md,csv,tex,html}}", highlight=False, soft_wrap=True)
+    if pictures:
+        folder, count, cases = write_sheets(store, sweep, SHEETS)
+        more = f" (the first {count} of {cases} cases; nidbench report draws more)" if count < cases else ""
+        console.print(f"pictures  {folder}{more}", highlight=False, soft_wrap=True)
+    if tracking == "mlflow":
+        _sync(console, store, sweep)
+
+
+def _sync(console: Console, store: Store, sweep: Sweep) -> bool:
+    from .tracking import TrackingError, sync
+
+    try:
+        where = sync(store, sweep)
+    except TrackingError as error:
+        console.print(
+            f"[yellow]warning[/] {error}; records are complete, nidbench sync tries again",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return False
+    console.print(f"mlflow    {where}; nidbench ui opens it", highlight=False, soft_wrap=True)
+    return True
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _open(output: Path, name: str | None) -> tuple[Store, Sweep]:
+    from .records import Store
+
+    store = Store(output, create=False)
+    if name is None:
+        names = store.sweep_names()
+        if not names:
+            raise NidbenchError(f"{output} holds no sweep yet: nidbench run makes one")
+        name = names[0]
+    return store, store.sweep(name)
+
+
+@main.command()
+@click.argument("sweep", required=False)
+@click.option("--format", "form", type=click.Choice(["md", "csv", "latex", "html"]), default="md", show_default=True)
+@_protocol
+@_output
+def table(sweep: str | None, form: str, protocol: str, output: Path) -> None:
+    """Print the table of a SWEEP, by default the latest."""
+    from .publish import fingerprints
+    from .tables import render
+
+    store, found = _open(output, sweep)
+    click.echo(render(store, found, form, protocol, fingerprints(found)))
+
+
+@main.command()
+@click.argument("sweep", required=False)
+@click.option("--most", type=click.IntRange(1), default=SHEETS, show_default=True, help="At most so many cases.")
+@_output
+def report(sweep: str | None, most: int, output: Path) -> None:
+    """Draw the contact sheets of a SWEEP again, by default of the latest."""
+    from .publish import write_sheets
+
+    store, found = _open(output, sweep)
+    folder, count, cases = write_sheets(store, found, most)
+    click.echo(f"{count} of {cases} cases in {folder}")
+
+
+@main.command()
+@click.argument("sweep", required=False)
+@_output
+@click.pass_context
+def sync(context: click.Context, sweep: str | None, output: Path) -> None:
+    """Write a SWEEP's records, by default the latest's, to MLflow, beside them or where MLFLOW_TRACKING_URI says."""
+    if not _sync(_console(), *_open(output, sweep)):
+        context.exit(1)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@_output
+def ui(arguments: Sequence[str], output: Path) -> None:
+    """Open the results in MLflow's own pages; ARGUMENTS go to `mlflow ui`, such as --port 5001."""
+    from .records import Store
+    from .tracking import ui_command
+
+    command = [*ui_command(Store(output, create=False)), *arguments]
+    os.execvp(command[0], command)
+
+
+@main.command(name="list")
+@click.argument("kind", type=click.Choice(["methods", "datasets", "kernels", "protocols"]))
+def list_(kind: str) -> None:
+    """List what is registered."""
+    if kind == "protocols":
+        from .metrics import PROTOCOLS
+
+        lines = [f"{each.name:14s} {each.title}" for each in PROTOCOLS.values()]
+    else:
+        from .registry import Registry
+
+        registry = Registry.installed({"methods": "method", "datasets": "dataset", "kernels": "kernel set"}[kind])
+        lines = [f"{name:14s} {registry.targets[name]}" for name in registry.names()]
+    click.echo("\n".join(lines))
+
+
+@main.command()
+@click.argument("method")
+def info(method: str) -> None:
+    """Show a METHOD's source, presets, variants and settings; METHOD is a name or a Python file."""
+    import dataclasses
+
+    from .registry import load_method
+
+    registry, name = _method_registry(method)
+    kind: Any = load_method(registry, name)
+    facts = kind.info
+    click.echo(f"{name}: {facts.title} ({facts.year or 'no year'}), version {facts.version}")
+    for text in filter(None, (facts.paper, facts.licence and f"licence: {facts.licence}")):
+        click.echo(f"  {text}")
+    for title, sets in (("presets", facts.presets), ("variants", facts.variants)):
+        for key, settings in sets.items():
+            values = ", ".join(f"{each}={value}" for each, value in settings.items()) or "the defaults"
+            click.echo(f"{title[:-1]} {key}: {values}")
+    for field in dataclasses.fields(kind):
+        click.echo(f"setting {field.name} = {field.default}")
+
+
+@main.command()
+@click.argument("method")
+@click.option("--device", default="cpu", show_default=True)
+@click.pass_context
+def check(context: click.Context, method: str, device: str) -> None:
+    """Run the conformance suite on a METHOD: a name or a Python file."""
+    from . import conformance
+    from .registry import load_method
+    from .specs import MethodSpec, resolve
+
+    registry, name = _method_registry(method)
+    found = resolve(MethodSpec(name), load_method(registry, name), "smoke")
+    findings = conformance.check(found.method, device=device)
+    for finding in findings:
+        mark = "ok  " if finding.passed else "FAIL"
+        click.echo(f"{mark} {finding.name} ({finding.seconds:.1f} s) {finding.message}")
+    if not all(finding.passed for finding in findings):
+        context.exit(1)
+
+
+def _method_registry(method: str) -> tuple[Any, str]:
+    from .registry import methods
+
+    file = Path(method) if method.endswith(".py") else None
+    return methods(file), file.stem if file else method
+
+
+@main.group()
+def data() -> None:
+    """Fetch, verify and find the files of datasets and kernel sets."""
+
+
+def _files(name: str) -> Sequence[Any]:
+    """Return the files of a dataset with those of its default kernels, or of a kernel set."""
+    from .registry import Registry, load_dataset, load_kernels
+
+    if name in Registry.installed("kernel set").targets and name not in Registry.installed("dataset").targets:
+        return load_kernels(name).files()
+    dataset = load_dataset(name)
+    return [*dataset.files(), *load_kernels(dataset.info.kernels.partition("/")[0]).files()]
+
+
+@data.command()
+@click.argument("name")
+def fetch(name: str) -> None:
+    """Download what is missing of NAME, with the kernels it uses."""
+    from rich.progress import Progress
+
+    from .fetch import fetch as fetch_files
+
+    files = _files(name)
+    if not files:
+        click.echo(f"{name} needs no files")
+        return
+    with Progress(console=_console()) as progress:
+        task = progress.add_task(name, total=len(files))
+        fetch_files(files, lambda _file, done, _count: progress.update(task, completed=done))
+    click.echo(f"{name}: {len(files)} files are there and whole")
+
+
+@data.command()
+@click.argument("name")
+@click.pass_context
+def verify(context: click.Context, name: str) -> None:
+    """Compare the files of NAME with their SHA-256."""
+    from .fetch import verify as verify_files
+
+    states = verify_files(_files(name))
+    for file, state in states:
+        if state != "ok":
+            click.echo(f"{state}: {file}")
+    whole = sum(state == "ok" for _, state in states)
+    click.echo(f"{name}: {whole} of {len(states)} files are there and whole")
+    if whole < len(states):
+        context.exit(1)
+
+
+@data.command()
+@click.argument("name", required=False)
+def path(name: str | None) -> None:
+    """Print where files are kept: the cache folder, or each file of NAME."""
+    from .fetch import cache_folder, destination
+
+    lines = [cache_folder()] if name is None else [destination(file) for file in _files(name)]
+    click.echo("\n".join(map(str, lines)))

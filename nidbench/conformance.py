@@ -1,0 +1,362 @@
+"""What every method must do, checked on small images at the settings it is given; `smoke` settings keep it to seconds.
+
+Each check is a function of a `Probe`, named by what it states. It returns a note (usually empty) or raises `Violation`.
+No truth is shown to a method, and none of this says whether it restores well.
+"""
+
+from __future__ import annotations
+
+import copy
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .contract import BatchMethod, Clock, Image, Method, Problem, Restored, Run, check_restored
+from .degrade import measure
+
+FRAME = (64, 48)  #: (H, W) of every image
+LOW, HIGH = -1.0, 2.0  #: a restoration of an image in [0, 1] stays between these
+TOLERANCE = 1e-4  #: between side by side and alone, float32, a few iterations
+INTERRUPTED_AT = 2  #: the save at which a run is cut off
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        name: what it states.
+        passed: whether that holds.
+        message: what was seen instead, or a note such as `does not checkpoint`.
+        seconds: wall time it took.
+    """
+
+    name: str
+    passed: bool
+    message: str
+    seconds: float
+
+
+class Violation(Exception):  # noqa: N818 - not an error of ours
+    """A method does not do what the contract says; the message tells what was seen."""
+
+
+class Interrupted(BaseException):
+    """Cuts a run off, past every `except Exception`, as a signal would."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A problem and the method seed that goes with it: another for each, so that seeds mixed up show."""
+
+    name: str
+    problem: Problem
+    seed: int
+
+    @property
+    def run(self) -> Run:
+        """A fresh run without clock or checkpoint."""
+        return Run(self.seed)
+
+
+def subjects() -> dict[str, Subject]:
+    """Return the problems that checks use: gray and colour; odd, even and non-square kernels; one frame."""
+    kernels = {
+        "gray, 7x7": (1, np.eye(7) + np.eye(7, k=1) / 2),
+        "gray, 3x6": (1, np.outer([1.0, 2, 1], [1.0, 1, 2, 3, 2, 1])),
+        "colour, 4x4": (3, np.tri(4)),
+    }
+    made = {}
+    for seed, (name, (channels, kernel)) in enumerate(kernels.items()):
+        problem = measure(sharp_image(channels), kernel, "gaussian:0.02", key=f"conformance {name}")
+        made[name] = Subject(name, problem, seed)
+    return made
+
+
+def sharp_image(channels: int) -> Image:
+    """Return a picture by formula, edges, ramps and texture, Shape (channels, 64, 48), in [0.1, 0.9]."""
+    height, width = FRAME
+    row, column = np.mgrid[:height, :width].astype(np.float64)
+    ramp = column / width
+    disc = (row - 24) ** 2 + (column - 20) ** 2 < 150
+    waves = np.sin(row / 3) * np.sin(column / 2)
+    planes = [0.5 + 0.2 * (disc - 0.5) + 0.1 * waves + 0.2 * (ramp - 0.5) * (1 - c) for c in range(channels)]
+    return np.stack(planes).clip(0.1, 0.9)
+
+
+class Probe:
+    """A method under test, with the restorations that several checks share.
+
+    Args:
+        method: with cheap settings.
+    """
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+        self.subjects = subjects()
+        self.disturbed: set[str] = set()  #: global random generators that a restoration moved
+        self.modified: set[str] = set()  #: arrays of a problem that a restoration wrote to
+
+    def fresh(self) -> Method:
+        """Return a copy of the method as it was given."""
+        return copy.deepcopy(self.method)
+
+    def restore(self, subject: Subject, run: Run | None = None, method: Method | None = None) -> Restored:
+        """Return a restoration that keeps the contract, by a fresh copy unless one is given."""
+        with _Watch(self, [subject.problem]):
+            restored = (method or self.fresh()).restore(subject.problem, run or subject.run)
+        return _contract(restored, subject)
+
+    def restore_many(self, subjects: Sequence[Subject]) -> list[Restored | Exception]:
+        """Return the outcomes of a batch method, side by side."""
+        method = self.fresh()
+        if not isinstance(method, BatchMethod):
+            raise TypeError(f"{type(method).__name__} has no restore_many")
+        with _Watch(self, [subject.problem for subject in subjects]):
+            return method.restore_many([s.problem for s in subjects], [s.run for s in subjects])
+
+    @cached_property
+    def alone(self) -> Restored:
+        """The first subject restored by itself, before anything else was."""
+        return self.restore(self.first)
+
+    @property
+    def first(self) -> Subject:
+        """The subject that most checks restore."""
+        return next(iter(self.subjects.values()))
+
+    @cached_property
+    def in_turn(self) -> dict[str, Restored]:
+        """All subjects restored by one instance, the first subject last."""
+        _ = self.alone
+        method = self.fresh()
+        return {name: self.restore(subject, method=method) for name, subject in reversed(self.subjects.items())}
+
+
+class _Watch:
+    """Notes which global generators and which arrays of problems changed meanwhile."""
+
+    def __init__(self, probe: Probe, problems: Sequence[Problem]) -> None:
+        self.probe, self.problems = probe, problems
+
+    def __enter__(self) -> None:
+        self.generators, self.arrays = _global_generators(), _arrays(self.problems)
+
+    def __exit__(self, *_: object) -> None:
+        after = _global_generators()
+        self.probe.disturbed |= {name for name, state in self.generators.items() if after[name] != state}
+        for before, now in zip(self.arrays, _arrays(self.problems), strict=True):
+            self.probe.modified |= {name for name, content in before.items() if now[name] != content}
+
+
+def _global_generators() -> dict[str, object]:
+    states: dict[str, object] = {
+        "random": random.getstate(),
+        "numpy.random": str(np.random.get_state(legacy=False)),  # noqa: NPY002 - looked at, not drawn from
+    }
+    torch: Any = sys.modules.get("torch")  # not imported here: a method without it is checked without it
+    if torch is not None:
+        states["torch"] = torch.get_rng_state().numpy().tobytes()
+    return states
+
+
+def _arrays(problems: Sequence[Problem]) -> list[dict[str, bytes]]:
+    return [{"blurred": p.blurred.tobytes(), "kernel": p.kernel.tobytes()} for p in problems]
+
+
+def _contract(restored: Restored, subject: Subject) -> Restored:
+    try:
+        return check_restored(restored, subject.problem)
+    except Exception as error:
+        raise Violation(f"{subject.name}: {error}") from error
+
+
+def _require(holds: bool, message: str) -> None:
+    if not holds:
+        raise Violation(message)
+
+
+def _same(one: Restored, other: Restored, claim: str) -> None:
+    """Require the same bytes and the same number of iterations."""
+    _require(one.image.tobytes() == other.image.tobytes(), f"{claim}: images differ by up to {_gap(one, other):.3g}")
+    variances = [b"" if r.variance is None else r.variance.tobytes() for r in (one, other)]
+    _require(variances[0] == variances[1], f"{claim}: variances differ")
+    counts = one.iterations, other.iterations
+    _require(counts[0] == counts[1], f"{claim}: iterations {counts[0]} and {counts[1]} differ")
+
+
+def _gap(one: Restored, other: Restored) -> float:
+    gap: NDArray[np.float64] = np.abs(one.image.astype(np.float64) - other.image)
+    return float(gap.max())
+
+
+def shape_dtype_and_range(probe: Probe) -> str:
+    """Gray and colour, odd, even and non-square kernels: finite floats in the frame of x, around [0, 1]."""
+    _require(probe.alone.image.size > 0, "the image is empty")
+    for name, restored in probe.in_turn.items():
+        low, high = restored.image.min(), restored.image.max()
+        span = f"{name}: values span [{low:.4g}, {high:.4g}]; x is nominally in [0, 1], not below {LOW:g} or above {HIGH:g}"
+        _require(bool(low >= LOW and high <= HIGH), span)
+        smallest = 0.0 if restored.variance is None else float(restored.variance.min())
+        _require(smallest >= 0, f"{name}: the variance goes down to {smallest:.3g}; it cannot be negative")
+    return ""
+
+
+def same_seed_same_bytes(probe: Probe) -> str:
+    """Twice the same problem and seed give the same bytes on the CPU."""
+    _same(probe.restore(probe.first), probe.alone, "two runs with the same seed")
+    return ""
+
+
+def no_state_between_images(probe: Probe) -> str:
+    """One instance restores A, then B: as B alone."""
+    _same(probe.in_turn[probe.first.name], probe.alone, "after other images and alone")
+    return ""
+
+
+def observing_changes_nothing(probe: Probe) -> str:
+    """With an observer at every iteration and without: the same bytes; what it is shown has the shape of x."""
+    seen: list[Image] = []
+    samples: list[Image] = []
+    run = Run(
+        probe.first.seed,
+        clock=Clock(1, 10**9),
+        on_observe=lambda _iteration, _seconds, image: seen.append(image),
+        on_sample=samples.append,
+    )
+    restored = probe.restore(probe.first, run)
+    shape = probe.alone.image.shape
+    for image in (*seen, *samples):
+        _require(image.shape == shape, f"an image of shape {image.shape} was shown, the frame of x is {shape}")
+        _require(bool(np.isfinite(image).all()), "an image was shown that is not finite")
+    _same(restored, probe.alone, "observed and not")
+    return "" if seen else "shows no estimates on the way"
+
+
+def global_generators_untouched(probe: Probe) -> str:
+    """The generators of `random`, `numpy.random` and `torch` are where they were."""
+    _ = probe.in_turn
+    moved = ", ".join(sorted(probe.disturbed))
+    _require(not moved, f"the global generator of {moved} moved: draw from run.generator(...) or fit.seeded(run, ...)")
+    return ""
+
+
+def problem_untouched(probe: Probe) -> str:
+    """The arrays of the problem hold what they held."""
+    _ = probe.in_turn
+    written = ", ".join(sorted(probe.modified))
+    _require(not written, f"the problem's {written} changed: work on a copy")
+    return ""
+
+
+class _CutOff(Run):
+    """A run that checkpoints at every iteration and is interrupted right after one save."""
+
+    def __init__(self, seed: int, path: Path, last: int | None = None) -> None:
+        super().__init__(seed, checkpoint=path, checkpoint_seconds=0)
+        self.last, self.saves, self.loaded = last, 0, False
+
+    def save(self, state: bytes) -> None:
+        super().save(state)
+        self.saves += 1
+        if self.saves == self.last:
+            raise Interrupted
+
+    def load(self) -> bytes | None:
+        state = super().load()
+        self.loaded |= state is not None
+        return state
+
+
+def resumed_equals_uninterrupted(probe: Probe) -> str:
+    """Cut off after a checkpoint, then run again: the same bytes as in one go, on the CPU."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "checkpoint"
+        cut = _CutOff(probe.first.seed, path, INTERRUPTED_AT)
+        try:
+            whole = probe.restore(probe.first, cut)
+        except Interrupted:
+            resumed = _CutOff(probe.first.seed, path)
+            restored = probe.restore(probe.first, resumed)
+            _require(resumed.loaded, "it saves checkpoints but does not load the one that is there")
+            _same(restored, probe.alone, "resumed and uninterrupted")
+            return ""
+        _same(whole, probe.alone, "with checkpoints and without")
+        _require(cut.saves == 0, f"it saved {cut.saves} times, {INTERRUPTED_AT} are needed to cut it off: give more iterations")
+        return "does not checkpoint"
+
+
+def side_by_side_equals_alone(probe: Probe) -> str:
+    """Fitted together, with another kernel size and a hopeless problem beside them: as alone, within 1e-4."""
+    if not isinstance(probe.method, BatchMethod):
+        return "fits one problem at a time"
+    gray = [subject for subject in probe.subjects.values() if subject.problem.blurred.shape[0] == 1]
+    expected = [probe.alone, *(probe.in_turn[subject.name] for subject in gray[1:])]
+    together = [gray[0], _hopeless(gray[0]), *gray[1:]]
+    outcomes = probe.restore_many(together)
+    _require(len(outcomes) == len(together), f"restore_many returned {len(outcomes)} outcomes for {len(together)} problems")
+    del outcomes[1]
+    for subject, outcome, alone in zip(gray, outcomes, expected, strict=True):
+        if isinstance(outcome, Exception):
+            raise Violation(f"{subject.name}: beside others it ends in {type(outcome).__name__}: {outcome}") from outcome
+        gap = _gap(_contract(outcome, subject), alone)
+        _require(gap <= TOLERANCE, f"{subject.name}: side by side and alone differ by {gap:.3g}, allowed is {TOLERANCE:g}")
+    return ""
+
+
+def _hopeless(subject: Subject) -> Subject:
+    """Return a problem of the same shape whose squares overflow."""
+    problem = subject.problem
+    blurred = np.full_like(problem.blurred, 1e30)
+    return Subject("hopeless", Problem(blurred, problem.kernel, problem.noise), seed=99)
+
+
+Check: TypeAlias = Callable[[Probe], str]
+
+
+def checks() -> tuple[Check, ...]:
+    """Return all checks, in the order that lets them share the most restorations."""
+    return (
+        shape_dtype_and_range,
+        same_seed_same_bytes,
+        no_state_between_images,
+        observing_changes_nothing,
+        resumed_equals_uninterrupted,
+        side_by_side_equals_alone,
+        global_generators_untouched,
+        problem_untouched,
+    )
+
+
+def check(method: Method, only: Sequence[Check] | None = None) -> list[Finding]:
+    """Return what the checks find in a method.
+
+    Args:
+        method: an instance with cheap settings, such as its preset `smoke`: it is run about a dozen times.
+        only: some of `checks()`; None for all.
+    """
+    probe = Probe(method)
+    return [_find(each, probe) for each in (checks() if only is None else only)]
+
+
+def _find(check: Check, probe: Probe) -> Finding:
+    start = time.perf_counter()
+    passed, message = False, ""
+    try:
+        message = check(probe)
+        passed = True
+    except Violation as violation:
+        message = str(violation)
+    except Exception as error:  # noqa: BLE001 - whatever a method raises is a finding
+        message = f"it raised {type(error).__name__}: {error}"
+    name = getattr(check, "__name__", "check").replace("_", " ")
+    return Finding(name, passed, message, time.perf_counter() - start)

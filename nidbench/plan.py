@@ -1,0 +1,262 @@
+"""From options to cells: what a sweep asks for, and which cells that is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from .cases import CaseRequest, cases
+from .contract import Case
+from .errors import InputError, NidbenchError
+from .messages import Hello, MethodFacts, Refusal, Resolve
+from .records import Cell, Planned, Sweep
+from .specs import MethodSpec, parse_methods
+from .supervise import Computer
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is asked for, with the names and forms of the command line.
+
+    Attributes:
+        methods: as `ours,dip@fast[lr=1e-3]`.
+        dataset: names, separated by commas.
+        kernels, noise, images: lists separated by commas; empty for the dataset's own.
+        limit: at most so many images of each dataset.
+        seeds, noise_seeds: as `0`, `0,3` or `0-4`.
+        preset: for methods that name none.
+        declared: what methods are told of the noise level: `known`, `estimated`, `x1.2`.
+    """
+
+    methods: str
+    dataset: str
+    kernels: str = ""
+    noise: str = ""
+    images: str = ""
+    limit: int | None = None
+    seeds: str = "0"
+    noise_seeds: str = "0"
+    preset: str | None = None
+    declared: str = "known"
+
+    def requests(self) -> Iterator[CaseRequest]:
+        """Yield the measurements of each dataset."""
+        for dataset in words(self.dataset):
+            yield CaseRequest(
+                dataset,
+                words(self.kernels),
+                words(self.noise),
+                words(self.images),
+                self.limit,
+                read_seeds("noise-seeds", self.noise_seeds),
+                self.declared,
+            )
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A whole sweep: experiments and how to compute them.
+
+    Attributes:
+        experiments: whose cells are joined.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        precision: `auto` (bf16 where it is native), `float32` or `bf16`.
+        method_file: a plain Python file with a method of one's own.
+        name: of the sweep; empty for one made from the rest.
+    """
+
+    experiments: tuple[Experiment, ...]
+    device: str = "auto"
+    precision: str = "auto"
+    method_file: Path | None = None
+    name: str = ""
+
+    def sweep_name(self) -> str:
+        """Return the name: readable, and the same for the same question."""
+        if self.name:
+            if not re.fullmatch(r"[\w.-]+", self.name):
+                raise InputError(f"sweep name {self.name!r}: use letters, digits, '.', '-' and '_'")
+            return self.name
+        content = json.dumps(asdict(replace(self, method_file=str(self.method_file or ""))), sort_keys=True)  # type: ignore[arg-type]
+        first = self.experiments[0]
+        names = "-".join([*dict.fromkeys(spec.name for spec in parse_methods(first.methods)), *words(first.dataset)])
+        return f"{names[:60]}-{hashlib.sha256(content.encode()).hexdigest()[:6]}"
+
+    def asked(self) -> dict[str, Any]:
+        """Return what was asked, for the sweep's file."""
+        return {
+            "experiments": [asdict(experiment) for experiment in self.experiments],
+            "device": self.device,
+            "precision": self.precision,
+            "method_file": str(self.method_file or ""),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A cell with all that it takes to compute it."""
+
+    planned: Planned
+    cell: Cell
+    case: Case
+    facts: MethodFacts
+    device: str
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The cells of a sweep, in order: image by image, so that all methods of a case come together."""
+
+    sweep: Sweep
+    jobs: Sequence[Job]
+
+
+def make_plan(ask: Ask, computer: Computer) -> Plan:
+    """Return the cells of a sweep.
+
+    Raises:
+        NidbenchError: for names, settings, devices or data that there are not.
+    """
+    hello = computer.hello()
+    device = choose_device(ask.device, hello)
+    precision = choose_precision(ask.precision, device, hello)
+    jobs: dict[tuple[str, str], Job] = {}
+    for experiment in ask.experiments:
+        asked = [
+            _facts(computer, spec, experiment.preset, ask.method_file) for spec in parse_methods(experiment.methods)
+        ]
+        seeds = read_seeds("seeds", experiment.seeds)
+        for request in experiment.requests():
+            for case in cases(request):
+                for facts in asked:
+                    for seed in seeds:
+                        job = _job(facts, case, seed, device, precision)
+                        jobs.setdefault((job.planned.id, job.planned.label), job)
+    sweep = Sweep(ask.sweep_name(), ask.asked(), [job.planned for job in jobs.values()])
+    return Plan(sweep, list(jobs.values()))
+
+
+def _facts(computer: Computer, spec: MethodSpec, preset: str | None, file: Path | None) -> MethodFacts:
+    answer = computer.ask(Resolve(spec, preset, file), lambda _: None)
+    if isinstance(answer, Refusal):
+        raise NidbenchError(answer.message)
+    facts: MethodFacts = answer
+    return facts
+
+
+def _job(facts: MethodFacts, case: Case, seed: int, device: str, precision: str) -> Job:
+    cell = Cell(
+        facts.spec.name,
+        facts.version,
+        facts.settings,
+        case.key,
+        case.image_hash,
+        case.kernel_hash,
+        case.declared,
+        str(case.response),
+        seed,
+        precision,
+        device.partition(":")[0],
+    )
+    label = str(facts.spec)
+    planned = Planned(cell.id, label, facts.preset, facts.note, case.key, seed, facts.spec.name)
+    return Job(planned, cell, case, facts, device)
+
+
+def choose_device(wanted: str, hello: Hello) -> str:
+    """Return a device: for `auto`, the first CUDA device where there is one.
+
+    Raises:
+        InputError: where there is no such device here.
+    """
+    if wanted == "auto":
+        return hello.devices[0]
+    device = "cuda:0" if wanted == "cuda" else wanted
+    if device not in hello.devices:
+        raise InputError(f"device {wanted!r} is not here: there are {', '.join(hello.devices)}; or use auto")
+    return device
+
+
+def choose_precision(wanted: str, device: str, hello: Hello) -> str:
+    """Return a precision: for `auto`, bf16 where the device has it natively.
+
+    Raises:
+        InputError: for another word.
+    """
+    if wanted == "auto":
+        return "bf16" if device in hello.bf16 else "float32"
+    if wanted not in ("float32", "bf16"):
+        raise InputError(f"precision {wanted!r}: use auto, float32 or bf16")
+    return wanted
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Return the parts of a list separated by commas, without blanks."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def read_seeds(option: str, text: str) -> tuple[int, ...]:
+    """Read seeds: numbers and ranges separated by commas, `0`, `0,3`, `0-4`.
+
+    Raises:
+        InputError: where it is something else, or none.
+    """
+    seeds: list[int] = []
+    for part in words(text):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        if match is None:
+            raise InputError(f"--{option} {text!r}: use numbers and ranges such as 0, 0,3 or 0-4")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first > 10_000:
+            raise InputError(f"--{option} {text!r}: the range {part} must rise, by at most 10000")
+        seeds.extend(range(first, last + 1))
+    if not seeds:
+        raise InputError(f"--{option} is empty: use numbers and ranges such as 0, 0,3 or 0-4")
+    return tuple(dict.fromkeys(seeds))
+
+
+def read_ask(path: Path) -> Ask:
+    """Read a sweep from a TOML file.
+
+    Options stand at the top; where one grid is not enough, `[[experiment]]` tables say what differs. Keys are the
+    command line's, lists may be TOML lists.
+
+    Raises:
+        InputError: where the file cannot be read, or a key or value is not known.
+    """
+    try:
+        content = tomllib.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"cannot read {path}: {error}") from error
+    blocks = content.pop("experiment", [{}])
+    own = {key: content.pop(key) for key in ("device", "precision", "name", "method_file") if key in content}
+    if "method_file" in own:
+        own["method_file"] = path.parent / own["method_file"]
+    return Ask(tuple(_experiment(path, {**content, **block}) for block in blocks), **own)
+
+
+def _experiment(path: Path, content: Mapping[str, Any]) -> Experiment:
+    kinds: dict[str, Callable[[Any], Any]] = {each.name: _text for each in fields(Experiment)}
+    kinds["limit"] = int
+    values = {}
+    for key, value in content.items():
+        name = key.replace("-", "_")
+        if name not in kinds:
+            raise InputError(
+                f"{path}: unknown key {key!r}; there are {', '.join(kinds)}, device, precision, name, method_file"
+            )
+        values[name] = kinds[name](value)
+    for required in ("methods", "dataset"):
+        if required not in values:
+            raise InputError(f"{path}: no {required!r} was given")
+    return Experiment(**values)
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -1,0 +1,75 @@
+"""What a finished sweep leaves for people: tables and contact sheets, made from records and made again at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .cases import cases
+from .contract import Case, CaseKey, Problem, Truth
+from .errors import NidbenchError
+from .fingerprint import fingerprint
+from .plan import Experiment
+from .records import Store, Sweep, results_errors, write_whole
+from .registry import methods
+
+#: Table formats and the endings of their files.
+ENDINGS = {"md": "md", "csv": "csv", "latex": "tex", "html": "html"}
+
+
+def fingerprints(sweep: Sweep) -> dict[str, str]:
+    """Return today's fingerprint of each method of a sweep that is still registered."""
+    file = sweep.asked.get("method_file") or None
+    try:
+        registry = methods(Path(file) if file else None)
+    except NidbenchError:  # the file is gone: what it held cannot be called stale
+        registry = methods()
+    names = {planned.method for planned in sweep.cells}
+    return {name: fingerprint(registry.targets[name]) for name in names if name in registry.targets}
+
+
+def write_tables(store: Store, sweep: Sweep, protocol: str) -> dict[str, Path]:
+    """Write a sweep's table in every format and return the files by format."""
+    from .tables import render
+
+    marks = fingerprints(sweep)
+    written = {}
+    for form, ending in ENDINGS.items():
+        path = store.root / "tables" / f"{sweep.name}.{ending}"
+        with results_errors(store.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, render(store, sweep, form, protocol, marks).encode())
+        written[form] = path
+    return written
+
+
+def write_sheets(store: Store, sweep: Sweep, most: int) -> tuple[Path, int, int]:
+    """Write one contact sheet for each case, at most so many; return their folder and number, and the number of cases."""
+    from .report import sheets
+
+    folder = store.root / "sheets" / sweep.name
+    keys = list(dict.fromkeys(planned.case for planned in sweep.cells))
+    shown = set(keys[:most])
+    few = Sweep(sweep.name, sweep.asked, [planned for planned in sweep.cells if planned.case in shown])
+    with results_errors(store.root):
+        folder.mkdir(parents=True, exist_ok=True)
+        written = sheets(store, few, measurements(few), folder)
+    return folder, len(written), len(keys)
+
+
+def measurements(sweep: Sweep) -> Callable[[CaseKey], tuple[Problem, Truth] | None]:
+    """Return a function that makes a sweep's measurements and truths again, as it asked for them."""
+    wanted = {planned.case for planned in sweep.cells}
+    found: dict[CaseKey, Case] | None = None
+
+    def lookup(key: CaseKey) -> tuple[Problem, Truth] | None:
+        nonlocal found
+        if found is None:
+            experiments = [Experiment(**asked) for asked in sweep.asked["experiments"]]
+            requests = [request for experiment in experiments for request in experiment.requests()]
+            found = {case.key: case for request in requests for case in cases(request) if case.key in wanted}
+        case = found.get(key)
+        truths = case.truths() if case is not None else ()
+        return (case.problem(), truths[0]) if case is not None and truths else None
+
+    return lookup

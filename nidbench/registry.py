@@ -1,0 +1,177 @@
+"""Names to methods, datasets and kernel sets, through entry points: nothing is imported until asked for by name."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, is_dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from .contract import Dataset, KernelSet, Method, MethodInfo
+from .errors import InputError, NidbenchError, UnknownNameError
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What is registered in one group.
+
+    Attributes:
+        kind: what it holds, for messages: `method`, `dataset` or `kernel set`.
+        targets: name -> where it is, as `module:attribute` or a file.
+    """
+
+    kind: str
+    targets: Mapping[str, str]
+
+    @classmethod
+    def installed(cls, kind: str) -> Registry:
+        """Return what is installed in the group of a kind, built-in and third-party alike.
+
+        Raises:
+            NidbenchError: where two distributions register the same name.
+        """
+        group = {"method": "nidbench.methods", "dataset": "nidbench.datasets", "kernel set": "nidbench.kernels"}[kind]
+        registry = cls(kind, {})
+        for point in entry_points(group=group):
+            if registry.targets.get(point.name) != point.value:  # one distribution may be listed twice
+                registry = registry.with_target(point.name, point.value)
+        return registry
+
+    def with_target(self, name: str, target: str) -> Registry:
+        """Return the registry with one more entry.
+
+        Raises:
+            NidbenchError: where the name is taken, naming both.
+        """
+        if name in self.targets:
+            raise NidbenchError(
+                f"{self.kind} {name!r} is registered twice, as {self.targets[name]} and as {target}: rename one of them"
+            )
+        return Registry(self.kind, {**self.targets, name: target})
+
+    def names(self) -> list[str]:
+        """Return the names, sorted."""
+        return sorted(self.targets)
+
+    def target(self, name: str) -> str:
+        """Return where a name leads.
+
+        Raises:
+            UnknownNameError: with the near misses and all known names.
+        """
+        if name not in self.targets:
+            raise UnknownNameError(unknown(self.kind, name, self.targets))
+        return self.targets[name]
+
+    def load(self, name: str) -> Any:
+        """Import what a name stands for.
+
+        Raises:
+            UnknownNameError: where nothing has the name.
+            NidbenchError: where it cannot be imported.
+        """
+        target = self.target(name)
+        module_name, _, attribute = target.partition(":")
+        try:
+            module = _load_file(Path(target)) if target.endswith(".py") else importlib.import_module(module_name)
+        except NidbenchError:
+            raise
+        except Exception as error:  # whatever third-party code raises while it is imported
+            raise NidbenchError(
+                f"{self.kind} {name!r} ({target}) cannot be imported: {type(error).__name__}: {error}"
+            ) from error
+        if target.endswith(".py"):
+            return _only_method(module, target)
+        if not hasattr(module, attribute):
+            raise NidbenchError(f"{self.kind} {name!r}: {module_name} has no {attribute!r}; correct the entry point")
+        return getattr(module, attribute)
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the message for an unknown name: the near misses first, then all."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return f"unknown {kind} {name!r}: {hint}there are {', '.join(names) or 'none'}"
+
+
+def methods(file: Path | None = None) -> Registry:
+    """Return the registry of methods, with that of a plain file under the file's stem.
+
+    Raises:
+        InputError: where the file does not exist.
+        NidbenchError: where its name is taken.
+    """
+    registry = Registry.installed("method")
+    if file is None:
+        return registry
+    if file.suffix != ".py" or not file.is_file():
+        raise InputError(f"method file {file} is not a Python file: give the path of one, such as my_method.py")
+    return registry.with_target(file.stem, str(file.resolve()))
+
+
+def load_method(registry: Registry, name: str) -> type[Method]:
+    """Return a method's class.
+
+    Raises:
+        InputError: where what is registered is not a frozen dataclass with `info` and `restore`.
+    """
+    found = registry.load(name)
+    if not _is_method(found):
+        raise InputError(
+            f"method {name!r} ({registry.target(name)}) is not a frozen dataclass with `info: ClassVar[MethodInfo]` "
+            "and `restore(problem, run)`: see the example in nidbench.contract"
+        )
+    return cast("type[Method]", found)
+
+
+def load_dataset(name: str) -> Dataset:
+    """Return a dataset, nothing of it read yet."""
+    factory: Callable[[], Dataset] = Registry.installed("dataset").load(name)
+    return factory()
+
+
+def load_kernels(name: str) -> KernelSet:
+    """Return a kernel set, nothing of it read yet."""
+    factory: Callable[[], KernelSet] = Registry.installed("kernel set").load(name)
+    return factory()
+
+
+def _load_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look their module up there
+    spec.loader.exec_module(module)
+    return module
+
+
+def _only_method(module: ModuleType, target: str) -> type:
+    found = [
+        value
+        for _, value in inspect.getmembers(module, inspect.isclass)
+        if value.__module__ == module.__name__ and isinstance(getattr(value, "info", None), MethodInfo)
+    ]
+    if len(found) != 1:
+        names = ", ".join(each.__name__ for each in found) or "none"
+        raise InputError(f"{target} must define one class with `info: ClassVar[MethodInfo]`, it has {names}")
+    return cast("type", found[0])
+
+
+def _is_method(found: object) -> bool:
+    parameters = getattr(found, "__dataclass_params__", None)
+    return (
+        inspect.isclass(found)
+        and is_dataclass(found)
+        and bool(getattr(parameters, "frozen", False))
+        and isinstance(getattr(found, "info", None), MethodInfo)
+        and callable(getattr(found, "restore", None))
+    )

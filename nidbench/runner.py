@@ -1,0 +1,333 @@
+"""The loop over cells: compute what is missing, score it here, and write each record the moment its cell ends."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from .contract import CaseKey, Clock, Problem
+from .errors import ResultsError
+from .messages import Draw, Hello, Observation, Outcome, Progress, Refusal, Task
+from .plan import Job, Plan
+from .records import Point, Record, Store, array_hash
+from .scoring import Averages, Scorer
+from .supervise import Computer, DeadlineError, WorkerDiedError
+
+#: The usual clock.
+EVERY = Clock()
+
+#: Seconds that an interrupted cell has for a last checkpoint.
+GRACE = 10.0
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How cells are run; none of it changes a result.
+
+    Attributes:
+        cell_timeout: seconds after which a cell is killed, or None.
+        retry: whether cells that failed before are tried again.
+        threads: CPU threads of the computing process.
+        clock: when estimates are observed.
+        checkpoint_seconds: time between checkpoints.
+    """
+
+    cell_timeout: float | None = None
+    retry: bool = False
+    threads: int = 1
+    clock: Clock = EVERY
+    checkpoint_seconds: float = 30.0
+
+
+class Events(Protocol):
+    """What the runner tells a display on the way."""
+
+    def planned(self, plan: Plan, pending: int) -> None:
+        """A sweep begins, with so many cells to compute."""
+        ...
+
+    def started(self, job: Job) -> None:
+        """A cell begins."""
+        ...
+
+    def progress(self, done: int, planned: int) -> None:
+        """The cell has done so many of its iterations."""
+        ...
+
+    def observed(self, point: Point) -> None:
+        """The cell's estimate was scored."""
+        ...
+
+    def ended(self, job: Job, record: Record) -> None:
+        """A cell ended and its record is written."""
+        ...
+
+    def warned(self, message: str) -> None:
+        """Something a person should know, that stops nothing."""
+        ...
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a sweep went.
+
+    Attributes:
+        counts: status -> number of its cells, `missing` for those not computed.
+        computed: cells computed in this run.
+        interrupted: whether a person stopped it.
+    """
+
+    counts: Mapping[str, int]
+    computed: int
+    interrupted: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether all cells are done."""
+        return set(self.counts) <= {"done"}
+
+
+def pending_jobs(plan: Plan, store: Store, options: RunOptions, events: Events) -> list[Job]:
+    """Return the jobs to compute, each cell once: those without a record and, with `retry`, those that failed."""
+    pending: dict[str, Job] = {}
+    for job in plan.jobs:
+        if job.planned.id in pending:
+            continue
+        try:
+            record = store.read(job.planned.id)
+        except ResultsError as error:
+            kept = store.set_aside(job.planned.id)
+            events.warned(f"{error}; kept as {kept.name}, computed again")
+            record = None
+        if record is None or (options.retry and record.status != "done"):
+            pending[job.planned.id] = job
+    return list(pending.values())
+
+
+class Runner:
+    """Computes the cells of a plan.
+
+    Args:
+        store: where records go.
+        computer: who computes.
+        events: whom to tell.
+        options: how.
+    """
+
+    def __init__(self, store: Store, computer: Computer, events: Events, options: RunOptions) -> None:
+        self._store = store
+        self._computer = computer
+        self._events = events
+        self._options = options
+        self._hello: Hello = computer.hello()
+        self._latest: tuple[CaseKey, Problem, Scorer, str] | None = None
+
+    def run(self, plan: Plan, pending: Sequence[Job]) -> Summary:
+        """Compute the pending jobs and return how the whole plan stands.
+
+        Raises:
+            ResultsError: where the results folder cannot be written; what was finished before is kept.
+        """
+        self._store.write_sweep(plan.sweep)
+        self._events.planned(plan, len(pending))
+        computed, interrupted = 0, False
+        try:
+            for job in pending:
+                self._events.started(job)
+                record = self._compute(job)
+                computed += 1
+                self._events.ended(job, record)
+        except KeyboardInterrupt:
+            interrupted = True
+            self._computer.checkpoint(GRACE)
+        finally:
+            self._computer.close()
+        return Summary(count_statuses(plan, self._store), computed, interrupted)
+
+    def _compute(self, job: Job) -> Record:
+        problem, scorer, measurement_hash = self._case(job)
+        watch = _Watch(scorer, self._events, self._store.work(job.cell.id))
+        outcome = self._ask(job, problem, watch)
+        arrays = {} if outcome.image is None else {"image": outcome.image}
+        if outcome.variance is not None:
+            arrays["variance"] = outcome.variance
+        record = Record(
+            id=job.cell.id,
+            cell=job.cell,
+            status=outcome.status,
+            scores={} if outcome.image is None else scorer.scores(outcome.image),
+            input_scores=scorer.input_scores,
+            curve=watch.curve(),
+            passes=watch.averages.points,
+            seconds=outcome.seconds,
+            iterations=outcome.iterations,
+            stopped=outcome.stopped,
+            peak_memory=outcome.peak_memory,
+            threads=self._options.threads,
+            resumed=watch.resumed + outcome.resumed,
+            measurement_hash=measurement_hash,
+            fingerprint=job.facts.fingerprint,
+            details=outcome.details,
+            error=outcome.error,
+            environment=self._hello.environment,
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        self._store.write(record, arrays)
+        return record
+
+    def _case(self, job: Job) -> tuple[Problem, Scorer, str]:
+        """Return the job's measurement and scorer; those of the last case are kept for the next method."""
+        key = job.case.key
+        if self._latest is None or self._latest[0] != key:
+            problem = job.case.problem()
+            self._latest = key, problem, Scorer(problem, job.case.truths()), array_hash(problem.blurred)
+        return self._latest[1:]
+
+    def _ask(self, job: Job, problem: Problem, watch: _Watch) -> Outcome:
+        options = self._options
+        task = Task(
+            job.facts.spec,
+            job.facts.preset,
+            job.facts.file,
+            problem,
+            job.cell.seed,
+            job.device,
+            job.cell.precision,
+            options.threads,
+            options.clock,
+            self._store.work(job.cell.id) / "checkpoint",
+            options.checkpoint_seconds,
+        )
+        try:
+            answer = self._twice(task, watch)
+        except DeadlineError as error:
+            return Outcome("timeout", seconds=options.cell_timeout or 0.0, iterations=watch.done, error=str(error))
+        except WorkerDiedError as error:
+            status = "out-of-memory" if error.out_of_memory else "failed"
+            return Outcome(status, iterations=watch.done, error=str(error))
+        return Outcome("failed", error=answer.message) if isinstance(answer, Refusal) else answer
+
+    def _twice(self, task: Task, watch: _Watch) -> Outcome | Refusal:
+        """Ask, and once more where the process was killed from outside: the cell resumes from its checkpoint."""
+        for last in (False, True):
+            try:
+                answer: Outcome | Refusal = self._computer.ask(task, watch.heard, self._options.cell_timeout)
+            except WorkerDiedError as error:
+                if last or error.out_of_memory:
+                    raise
+                watch.resumed += 1
+                self._events.warned(f"{error}; the cell is tried once more")
+            else:
+                return answer
+        raise AssertionError("unreachable")
+
+
+class _Watch:
+    """Scores what a method shows on the way, and keeps the curve of an unfinished cell."""
+
+    def __init__(self, scorer: Scorer, events: Events, work: Path) -> None:
+        self._scorer = scorer
+        self._events = events
+        self._file = work / "curve.jsonl"
+        self._points = {point.iteration: point for point in _read_curve(self._file)}
+        self.averages = Averages(scorer)
+        self.done = 0
+        self.resumed = 0
+
+    def heard(self, message: object) -> None:
+        """Take one message of the computing process."""
+        if isinstance(message, Progress):
+            self.done = message.done
+            self._events.progress(message.done, message.planned)
+        elif isinstance(message, Draw):
+            self.averages.add(message.image)
+        elif isinstance(message, Observation):
+            point = self._scorer.point(message)
+            if point is not None:
+                self._points[point.iteration] = point
+                self._keep(point)
+                self._events.observed(point)
+
+    def curve(self) -> list[Point]:
+        """Return the points by iteration; one that was computed again after an interruption counts once."""
+        return [self._points[iteration] for iteration in sorted(self._points)]
+
+    def _keep(self, point: Point) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.open("a") as file:
+            file.write(json.dumps(asdict(point)) + "\n")
+
+
+def _read_curve(path: Path) -> list[Point]:
+    points = []
+    if path.exists():
+        for line in path.read_text().splitlines():
+            try:
+                points.append(Point(**json.loads(line)))
+            except (ValueError, TypeError):  # cut off while it was written; its iteration is observed again
+                continue
+    return points
+
+
+def count_statuses(plan: Plan, store: Store) -> dict[str, int]:
+    """Return how many cells of a plan stand how; `missing` and `corrupt` are without a readable record."""
+    counts: dict[str, int] = {}
+    for cell_id in dict.fromkeys(job.planned.id for job in plan.jobs):
+        try:
+            record = store.read(cell_id)
+            status = "missing" if record is None else record.status
+        except ResultsError:
+            status = "corrupt"
+        counts[status] = counts.get(status, 0) + 1
+    return counts
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the pending cells will cost.
+
+    Attributes:
+        seconds: all told; a lower bound where `unknown` is not empty.
+        unknown: labels of methods whose pilot told nothing.
+    """
+
+    seconds: float
+    unknown: tuple[str, ...]
+
+
+def estimate(pending: Sequence[Job], computer: Computer, options: RunOptions, pilot_seconds: float = 2.0) -> Estimate:
+    """Return the cost of the pending jobs, from a short pilot of each method on its first case, scaled by pixels."""
+    rates: dict[str, float | None] = {}
+    for job in pending:
+        if job.planned.label not in rates:
+            rates[job.planned.label] = _pilot(job, computer, options, pilot_seconds)
+    known = [(job, rates[job.planned.label]) for job in pending]
+    seconds = sum(rate * job.case.pixels for job, rate in known if rate is not None)
+    return Estimate(seconds, tuple(label for label, rate in rates.items() if rate is None))
+
+
+def _pilot(job: Job, computer: Computer, options: RunOptions, pilot_seconds: float) -> float | None:
+    """Return seconds per pixel value of a whole cell, or None where they cannot be told."""
+    task = Task(
+        job.facts.spec,
+        job.facts.preset,
+        job.facts.file,
+        job.case.problem(),
+        job.cell.seed,
+        job.device,
+        job.cell.precision,
+        options.threads,
+        pilot_seconds=pilot_seconds,
+    )
+    try:
+        outcome = computer.ask(task, lambda _: None, 10 * pilot_seconds + 20)
+    except (DeadlineError, WorkerDiedError):
+        return None
+    if not isinstance(outcome, Outcome) or outcome.status not in ("done", "pilot"):
+        return None
+    whole = 1.0 if outcome.status == "done" or not outcome.planned else outcome.planned / max(1, outcome.iterations)
+    return outcome.seconds * whole / job.case.pixels

@@ -1,0 +1,485 @@
+"""What a sweep found, as pandas tables and as text: every planned cell is in them, however it ended.
+
+>>> from nidbench.records import Store
+>>> from nidbench.tables import cells_frame, summary_frame
+>>> store = Store("results")  # doctest: +SKIP
+>>> cells = cells_frame(store, store.sweep("ours-dip-sample-1f2e3d"))  # doctest: +SKIP
+>>> summary_frame(cells)[["method", "cells", "psnr", "ssim"]]  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from . import metrics
+from .errors import InputError, ResultsError
+from .records import STATUSES, Planned, Record, Store, Sweep
+
+#: What `render` can make.
+FORMATS = ("md", "csv", "latex", "html")
+
+#: The protocol that curves are scored under (see `records.Point`).
+CURVE_PROTOCOL = "half-kernel"
+
+#: The names of a measurement, in the order of `contract.CaseKey`.
+CASE = ["dataset", "image", "kernel", "noise", "noise_seed"]
+
+#: What is compared within: the methods of one group saw the same measurements.
+GROUP = ["dataset", "kernel_set", "noise"]
+
+#: The row of the blurred input in `summary_frame`.
+INPUT = "input"
+
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("label", "preset", "note", "dataset", "image", "kernel_set", "kernel", "noise"), "str"),
+    **dict.fromkeys(("noise_seed", "seed"), "int64"),
+    "status": "str",
+    **dict.fromkeys(("psnr", "ssim", "input_psnr", "input_ssim"), "float64"),
+    **dict.fromkeys(("oracle_psnr", "oracle_iteration", "end_psnr", "stop_psnr"), "float64"),
+    **dict.fromkeys(("seconds", "iterations"), "float64"),
+    "stopped": "str",
+    **dict.fromkeys(("batch", "peak_memory_mb"), "float64"),
+    **dict.fromkeys(("device", "precision"), "str"),
+    "threads": "float64",
+    **dict.fromkeys(("declared", "response"), "str"),
+    "stale": "bool",
+    **dict.fromkeys(("error", "finished", "id"), "str"),
+}
+
+_SUMMARY_TYPES: dict[str, Any] = {
+    **dict.fromkeys((*GROUP, "method", "preset", "cells"), "str"),
+    **dict.fromkeys(("done", "planned", "failed", "missing", "stale"), "int64"),
+    **dict.fromkeys(("psnr", "ssim", "seed_std", "image_std", "stop_psnr", "oracle_psnr", "end_psnr"), "float64"),
+    **dict.fromkeys(("seconds", "iterations", "peak_memory_mb"), "float64"),
+    **dict.fromkeys(("device", "precision"), "str"),
+    "best": "bool",
+    "notes": "str",
+}
+
+
+def cells_frame(
+    store: Store,
+    sweep: Sweep,
+    fingerprints: Mapping[str, str] | None = None,
+    protocol: str = CURVE_PROTOCOL,
+) -> pd.DataFrame:
+    """Return one row for each planned cell of a sweep, whatever became of it.
+
+    `status` is one of `records.STATUSES`, `missing` (no record) or `corrupt` (an unreadable one). `psnr` and `ssim` are
+    those of done cells under `protocol`; `oracle_psnr`, `end_psnr` and `stop_psnr` (the best point of the curve, its
+    last one, the method's own stop) always under half-kernel, as curves are. `seconds` are divided by `batch`,
+    `peak_memory_mb` is in 10^6 bytes. Numbers not known are NaN, text not known is empty.
+
+    Args:
+        store: the results folder.
+        sweep: which of its sweeps.
+        fingerprints: registered method name -> fingerprint of its source now, to tell which cells are stale.
+        protocol: the metric protocol's name.
+
+    Raises:
+        UnknownNameError: no such protocol.
+    """
+    metrics.protocol(protocol)
+    rows = [_cell_row(store, planned, fingerprints or {}, protocol) for planned in sweep.cells]
+    return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
+
+
+def _cell_row(store: Store, planned: Planned, fingerprints: Mapping[str, str], protocol: str) -> dict[str, Any]:
+    case = planned.case
+    row: dict[str, Any] = dict.fromkeys((name for name, kind in _TYPES.items() if kind == "float64"), math.nan)
+    row |= dict.fromkeys((name for name, kind in _TYPES.items() if kind == "str"), "")
+    row |= {name: getattr(case, name) for name in CASE}
+    row |= {name: getattr(planned, name) for name in ("label", "preset", "note", "seed", "id")}
+    row |= {"kernel_set": case.kernel.partition("/")[0], "status": "missing", "stale": False}
+    try:
+        record = store.read(planned.id)
+    except ResultsError as error:
+        return row | {"status": "corrupt", "error": error_line(str(error))}
+    if record is None:
+        return row
+    now = fingerprints.get(planned.method, record.fingerprint)
+    return row | _record_columns(record, protocol) | {"stale": record.fingerprint != now}
+
+
+def _record_columns(record: Record, protocol: str) -> dict[str, Any]:
+    scores = record.scores if record.status == "done" else {}
+    score, own_stop = scores.get(protocol), scores.get(CURVE_PROTOCOL)
+    blurred, oracle, end = record.input_scores.get(protocol), record.oracle, record.end
+    return {
+        "status": record.status,
+        "psnr": math.nan if score is None else score.psnr,
+        "ssim": math.nan if score is None else score.ssim,
+        "input_psnr": math.nan if blurred is None else blurred.psnr,
+        "input_ssim": math.nan if blurred is None else blurred.ssim,
+        "oracle_psnr": math.nan if oracle is None else oracle.psnr,
+        "oracle_iteration": math.nan if oracle is None else oracle.iteration,
+        "end_psnr": math.nan if end is None else end.psnr,
+        "stop_psnr": math.nan if own_stop is None else own_stop.psnr,
+        "seconds": record.seconds,
+        "iterations": record.iterations,
+        "stopped": record.stopped,
+        "batch": record.batch,
+        "peak_memory_mb": None if record.peak_memory is None else record.peak_memory / 1e6,
+        "device": record.cell.device,
+        "precision": record.cell.precision,
+        "threads": record.threads,
+        "declared": record.cell.declared,
+        "response": record.cell.response,
+        "error": error_line(record.error),
+        "finished": record.finished,
+    }
+
+
+def error_line(error: str) -> str:
+    """Return the line of an error that says what went wrong: of a traceback, the one that names the exception."""
+    lines = [line for line in error.splitlines() if line.strip()]
+    starts = [index for index, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    if starts:
+        lines = [line for line in lines[starts[-1] + 1 :] if not line.startswith(" ")] or lines[-1:]
+    return lines[0].strip() if lines else ""
+
+
+def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return means over the cells of each method, in groups of one dataset, kernel set and noise.
+
+    Each group begins with the row `input`: the blurred images, each measurement once. Then come the methods, a row for
+    each label and preset. A cell without a score counts in `cells` (as `5/6`), in `failed` or `missing`, and in
+    `notes`; never in a mean. `best` marks the highest mean PSNR of a group among the methods that have a score for
+    every measurement of it. `seed_std` is the spread over method seeds (pooled within measurements, NaN for one seed),
+    `image_std` the spread over images of their mean PSNR. `seconds` and `iterations` are means over done cells,
+    `peak_memory_mb` the largest. Text not known is missing (NaN), so that the frame survives a CSV file unchanged.
+
+    Args:
+        cells: from `cells_frame`.
+    """
+    rows: list[dict[str, Any]] = []
+    for names, group in cells.groupby(GROUP, sort=False):
+        measurements = len(group.drop_duplicates(CASE))
+        parts = [part for _, part in group.groupby(["label", "preset"], sort=False)]
+        methods = [_method_row(part, measurements) for part in parts]
+        rivals = [row["psnr"] for row, part in zip(methods, parts, strict=True) if _comparable(part, measurements)]
+        best = max(rivals, default=math.nan)
+        for row, part in zip(methods, parts, strict=True):
+            row["best"] = _comparable(part, measurements) and row["psnr"] == best
+        rows += [dict(zip(GROUP, names, strict=True)) | row for row in (_input_row(group), *methods)]
+    frame = pd.DataFrame(rows, columns=list(_SUMMARY_TYPES)).astype(_SUMMARY_TYPES)
+    texts = [name for name, kind in _SUMMARY_TYPES.items() if kind == "str"]
+    return frame.assign(**{name: frame[name].mask(frame[name] == "") for name in texts})
+
+
+def _comparable(part: pd.DataFrame, measurements: int) -> bool:
+    """Return whether a method's mean is over the same measurements as its rivals', taken alike."""
+    whole = bool(part["psnr"].notna().all()) and len(part.drop_duplicates(CASE)) == measurements
+    return whole and part["declared"].nunique() == 1
+
+
+def _input_row(group: pd.DataFrame) -> dict[str, Any]:
+    inputs = group.groupby(CASE, sort=False)[["input_psnr", "input_ssim"]].first()
+    known = int(inputs["input_psnr"].notna().sum())
+    note = "" if known == len(inputs) else f"mean over {known} of {len(inputs)} measurements"
+    return {
+        "method": INPUT,
+        "preset": "",
+        "cells": f"{known}/{len(inputs)}",
+        "done": known,
+        "planned": len(inputs),
+        "failed": 0,
+        "missing": 0,
+        "stale": 0,
+        "psnr": inputs["input_psnr"].mean(),
+        "ssim": inputs["input_ssim"].mean(),
+        "device": "",
+        "precision": "",
+        "best": False,
+        "notes": note,
+    }
+
+
+def _method_row(part: pd.DataFrame, measurements: int) -> dict[str, Any]:
+    done = part[part["status"] == "done"]
+    missing = int((part["status"] == "missing").sum())
+    row: dict[str, Any] = {
+        "method": part["label"].iloc[0],
+        "preset": part["preset"].iloc[0],
+        "cells": f"{len(done)}/{len(part)}",
+        "done": len(done),
+        "planned": len(part),
+        "failed": len(part) - len(done) - missing,
+        "missing": missing,
+        "stale": int(part["stale"].sum()),
+        "seed_std": _seed_std(done),
+        "image_std": done.groupby("image")["psnr"].mean().std(),
+        "peak_memory_mb": done["peak_memory_mb"].max(),
+        "device": _distinct(done["device"]),
+        "precision": _distinct(done["precision"]),
+        "notes": "; ".join(_notes(part, measurements)),
+    }
+    means = ("psnr", "ssim", "stop_psnr", "oracle_psnr", "end_psnr", "seconds", "iterations")
+    return row | {name: done[name].mean() for name in means}
+
+
+def _seed_std(done: pd.DataFrame) -> float:
+    """Return the standard deviation over method seeds: the root of the mean variance within a measurement."""
+    return math.sqrt(done.groupby(CASE)["psnr"].var().mean())
+
+
+def _distinct(values: pd.Series[str]) -> str:
+    return ", ".join(dict.fromkeys(value for value in values if value))
+
+
+def _notes(part: pd.DataFrame, measurements: int) -> Iterator[str]:
+    """Yield what has to be known of a method's row to read it rightly."""
+    yield from (note for note in part["note"].unique() if note)
+    scored, stale = int(part["psnr"].notna().sum()), int(part["stale"].sum())
+    if scored < len(part):
+        unscored = part[part["psnr"].isna()]["status"].replace({"done": "without a score"})
+        yield f"mean over {scored} of {len(part)} cells, so not comparable: {_counts(unscored)}"
+    covered = len(part.drop_duplicates(CASE))
+    if covered < measurements:
+        yield f"planned for {covered} of {measurements} measurements, so not comparable"
+    if stale:
+        yield f"{stale} of {len(part)} cells stale: computed by an earlier version of the method's source"
+    told = _distinct(part["declared"])
+    if told not in ("", "known"):
+        yield f"declared noise level: {told}" + (", so not comparable" if "," in told else "")
+    batches = sorted({int(size) for size in part["batch"].dropna() if size > 1})
+    if batches:
+        yield f"fitted {' or '.join(map(str, batches))} side by side, seconds divided by that"
+
+
+def _counts(statuses: pd.Series[str]) -> str:
+    return ", ".join(f"{count} {status}" for status, count in statuses.value_counts().items())
+
+
+def failure_lines(cells: pd.DataFrame, limit: int = 20) -> list[str]:
+    """Return a line for each cell that ended badly: method, case, status and what went wrong.
+
+    Missing cells, which are yet to be computed, share one line.
+
+    Args:
+        cells: from `cells_frame`.
+        limit: at most so many failures are told one by one.
+    """
+    failed = cells[~cells["status"].isin(["done", "missing"])]
+    lines = [_failure_line(row) for _, row in failed.head(limit).iterrows()]
+    if len(failed) > limit:
+        lines.append(f"... and {len(failed) - limit} more ({_counts(failed['status'].iloc[limit:])})")
+    missing = cells[cells["status"] == "missing"]
+    if len(missing):
+        lines.append(f"missing: {_counts(missing['label'])} (run the sweep again to compute them)")
+    return lines
+
+
+def _failure_line(row: pd.Series[Any]) -> str:
+    seed = f" seed {row['seed']}" if row["seed"] else ""
+    case = f"{row['dataset']}/{row['image']} {row['kernel']} {row['noise']} #{row['noise_seed']}"
+    return f"{row['label']}{seed} on {case}: {row['status']}" + (f": {row['error']}" if row["error"] else "")
+
+
+def render(
+    store: Store,
+    sweep: Sweep,
+    format: str = "md",  # noqa: A002 - the name of the command line's option
+    protocol: str = CURVE_PROTOCOL,
+    fingerprints: Mapping[str, str] | None = None,
+) -> str:
+    """Return a sweep's summary as text: Markdown, LaTeX (booktabs) or HTML, or all of `summary_frame` as CSV.
+
+    Args:
+        store: the results folder.
+        sweep: which of its sweeps.
+        format: one of `FORMATS`.
+        protocol: the metric protocol's name; captions name it.
+        fingerprints: registered method name -> fingerprint of its source now, to tell which cells are stale.
+
+    Raises:
+        InputError: no such format.
+        UnknownNameError: no such protocol.
+    """
+    return render_cells(cells_frame(store, sweep, fingerprints, protocol), format, protocol)
+
+
+def render_cells(cells: pd.DataFrame, format: str, protocol: str = CURVE_PROTOCOL) -> str:  # noqa: A002 - as `render`
+    """Return the summary of `cells_frame`'s rows as text; arguments and errors as of `render`."""
+    if format not in FORMATS:
+        raise InputError(f"unknown table format {format!r}: use one of {', '.join(FORMATS)}")
+    summary = summary_frame(cells)
+    if format == "csv":
+        return summary.to_csv(index=False)
+    writers: dict[str, Callable[[_Sheet], str]] = {"md": _markdown, "latex": _latex, "html": _html}
+    return writers[format](_sheet(cells, summary, protocol))
+
+
+@dataclass(frozen=True)
+class _Sheet:
+    """A table ready to be written: text only, nothing escaped.
+
+    Attributes:
+        caption: one paragraph.
+        header: column titles, the first `labels` of which are over text, the others over numbers.
+        labels: how many columns hold text.
+        rows: one list of texts a row.
+        bold: (row, column) of what is best.
+        rules: rows that begin a group.
+        notes: what is told below the table.
+    """
+
+    caption: str
+    header: list[str]
+    labels: int
+    rows: list[list[str]]
+    bold: set[tuple[int, int]]
+    rules: set[int]
+    notes: list[str]
+
+
+#: Column of `summary_frame` -> title, format; in the order of display.
+_NUMBERS = {
+    "psnr": ("PSNR", ".2f"),
+    "ssim": ("SSIM", ".3f"),
+    "seed_std": ("± seeds", ".2f"),
+    "oracle_psnr": ("oracle", ".2f"),
+    "end_psnr": ("end", ".2f"),
+    "seconds": ("s", "seconds"),
+    "iterations": ("it.", ".0f"),
+    "peak_memory_mb": ("MB", ".0f"),
+}
+_LABELS = {"dataset": "dataset", "kernel_set": "kernels", "noise": "noise", "method": "method", "preset": "preset"}
+_LABELS |= {"device": "device", "precision": "precision", "cells": "cells"}
+_UNKNOWN = "–"  # noqa: RUF001 - an en dash, as is usual in tables
+
+
+def _sheet(cells: pd.DataFrame, summary: pd.DataFrame, protocol: str) -> _Sheet:
+    methods = summary[summary["method"] != INPUT]
+    # What is the same for all methods is said once, in the caption.
+    labels = [name for name in _LABELS if name not in ("preset", "device", "precision") or methods[name].nunique() > 1]
+    numbers = [name for name in _NUMBERS if _worth_showing(summary, name, protocol)]
+    starts = [index for index, key in enumerate(summary[GROUP].ne(summary[GROUP].shift()).any(axis=1)) if key]
+    rows = []
+    for index, row in enumerate(summary.to_dict("records")):
+        texts = [_label(row[name], name in GROUP and index not in starts) for name in labels]
+        rows.append(texts + [_number(row[name], _NUMBERS[name][1]) for name in numbers])
+    bold = {(index, len(labels) + numbers.index("psnr")) for index, best in enumerate(summary["best"]) if best}
+    header = [_LABELS[name] for name in labels] + [_NUMBERS[name][0] for name in numbers]
+    notes = [*_row_notes(summary), *failure_lines(cells)]
+    return _Sheet(_caption(cells, numbers, protocol), header, len(labels), rows, bold, set(starts), notes)
+
+
+def _worth_showing(summary: pd.DataFrame, name: str, protocol: str) -> bool:
+    """Return whether a column has content; curves are left out beside the scores of another protocol than theirs."""
+    if name in ("psnr", "ssim"):
+        return True
+    curve = name in ("oracle_psnr", "end_psnr")
+    return bool(summary[name].notna().any()) and not (curve and protocol != CURVE_PROTOCOL)
+
+
+def _label(value: Any, repeated: bool) -> str:
+    return "" if repeated else _UNKNOWN if pd.isna(value) else str(value)
+
+
+def _number(value: float, form: str) -> str:
+    if math.isnan(value):
+        return _UNKNOWN
+    return f"{value:{form}}" if form != "seconds" else f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _row_notes(summary: pd.DataFrame) -> Iterator[str]:
+    """Yield each note once, with the methods and groups it is about."""
+    noted = summary.dropna(subset=["notes"])
+    for text, rows in noted.groupby("notes", sort=False):
+        groups = rows[GROUP].agg(" ".join, axis=1).unique()
+        everywhere = len(groups) > 1 and len(groups) == len(summary.drop_duplicates(GROUP))
+        yield f"{_distinct(rows['method'])} ({'everywhere' if everywhere else ', '.join(groups)}): {text}"
+
+
+def _caption(cells: pd.DataFrame, numbers: Sequence[str], protocol: str) -> str:
+    parts = [f"Mean PSNR (dB) and SSIM under the protocol {protocol}: {metrics.protocol(protocol).title}."]
+    known = [status for status in (*STATUSES, "corrupt", "missing") if (cells["status"] == status).any()]
+    counts = ", ".join(f"{(cells['status'] == status).sum()} {status}" for status in known)
+    parts.append(f"{len(cells)} cells: {counts}; {cells['stale'].sum()} stale.")
+    threads = ", ".join(f"{count:.0f}" for count in sorted(cells["threads"].dropna().unique()))
+    how = {"Preset": _distinct(cells["preset"]), "device": _distinct(cells["device"])}
+    how |= {"precision": _distinct(cells["precision"]), "threads": threads}
+    parts.append(", ".join(f"{name} {value}" for name, value in how.items() if value) + ".")
+    parts.append("Bold: the highest mean PSNR among methods that have every cell of their group.")
+    if "seed_std" in numbers:
+        parts.append("± seeds: standard deviation over method seeds.")
+    if "oracle_psnr" in numbers:
+        parts.append("oracle, end: PSNR at the best and at the last observed iteration.")
+    return " ".join(parts)
+
+
+def _markdown(sheet: _Sheet) -> str:
+    rows = [sheet.header, *sheet.rows]
+    bold = {(row + 1, column) for row, column in sheet.bold}
+    texts = [
+        [f"**{text}**" if (i, j) in bold else text.replace("|", "\\|") for j, text in enumerate(row)]
+        for i, row in enumerate(rows)
+    ]
+    widths = [max(3, *(len(row[j]) for row in texts)) for j in range(len(sheet.header))]
+    lines = [" | ".join(_justify(row[j], j, widths, sheet.labels) for j in range(len(row))) for row in texts]
+    rule = " | ".join("-" * width if j < sheet.labels else "-" * (width - 1) + ":" for j, width in enumerate(widths))
+    table = "\n".join(f"| {line} |" for line in (lines[0], rule, *lines[1:]))
+    notes = "\n".join(f"- {note}" for note in sheet.notes)
+    return "\n\n".join(filter(None, (sheet.caption, table, notes))) + "\n"
+
+
+def _justify(text: str, column: int, widths: Sequence[int], labels: int) -> str:
+    return text.ljust(widths[column]) if column < labels else text.rjust(widths[column])
+
+
+_LATEX = {character: f"\\{character}" for character in "_%&#${}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "[": "{[}",  # at the start of a row it would be read as an argument of the \\ before
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    _UNKNOWN: "--",
+}
+
+
+def _escape_latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _latex(sheet: _Sheet) -> str:
+    lines = ["% needs \\usepackage{booktabs}", r"\begin{table}", r"\centering", r"\small"]
+    lines.append(rf"\caption{{{_escape_latex(sheet.caption)}}}")
+    lines.append(rf"\begin{{tabular}}{{{'l' * sheet.labels}{'r' * (len(sheet.header) - sheet.labels)}}}")
+    lines += [r"\toprule", " & ".join(map(_escape_latex, sheet.header)) + r" \\"]
+    for index, row in enumerate(sheet.rows):
+        if index in sheet.rules:
+            lines.append(r"\midrule")
+        texts = [_escape_latex(text) for text in row]
+        bold = [rf"\textbf{{{text}}}" if (index, j) in sheet.bold else text for j, text in enumerate(texts)]
+        lines.append(" & ".join(bold) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\footnotesize {_escape_latex(note)}" for note in sheet.notes]
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _html(sheet: _Sheet) -> str:
+    def row(texts: Sequence[str], tag: str, index: int) -> str:
+        parts = []
+        for j, text in enumerate(texts):
+            content = f"<b>{html.escape(text)}</b>" if (index, j) in sheet.bold else html.escape(text)
+            style = "" if j < sheet.labels else ' style="text-align: right"'
+            parts.append(f"<{tag}{style}>{content}</{tag}>")
+        return f"<tr>{''.join(parts)}</tr>"
+
+    lines = ["<table>", f"<caption>{html.escape(sheet.caption)}</caption>"]
+    lines += ["<thead>", row(sheet.header, "th", -1), "</thead>", "<tbody>"]
+    lines += [row(texts, "td", index) for index, texts in enumerate(sheet.rows)]
+    lines += ["</tbody>", "</table>"]
+    if sheet.notes:
+        lines += ["<ul>", *(f"<li>{html.escape(note)}</li>" for note in sheet.notes), "</ul>"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,96 @@
+"""Records and results folders made by hand, so that what rests on them is tested without running a method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from nidbench.contract import CaseKey
+from nidbench.metrics import Score
+from nidbench.records import Cell, Planned, Point, Record, Store, Sweep
+
+MakeRecord = Callable[..., Record]
+MakeStore = Callable[..., tuple[Store, Sweep]]
+
+
+@pytest.fixture
+def make_record() -> MakeRecord:
+    """A record of `method` on one case: done with a PSNR and SSIM, or ended as `status` says."""
+
+    def make(
+        method: str = "ours",
+        image: str = "cat",
+        psnr: float = 26.0,
+        *,
+        ssim: float = 0.75,
+        seed: int = 0,
+        kernel: str = "levin/1",
+        noise: str = "gaussian:0.05",
+        noise_seed: int = 0,
+        input_psnr: float = 20.0,
+        curve: tuple[tuple[int, float], ...] = (),
+        settings: Mapping[str, Any] | None = None,
+        declared: str = "known",
+        **fields: Any,
+    ) -> Record:
+        case = CaseKey("sample", image, kernel, noise, noise_seed)
+        cell = Cell(method, 1, settings or {"lr": 0.002}, case, "i", "k", declared, "identity", seed, "float32", "cpu")
+        status = fields.setdefault("status", "done")
+        fields.setdefault("input_scores", {"half-kernel": Score(input_psnr, 0.5), "cut-30": Score(input_psnr + 1, 0.6)})
+        if status == "done":
+            fields.setdefault("scores", {"half-kernel": Score(psnr, ssim), "cut-30": Score(psnr + 1, ssim + 0.1)})
+        fields.setdefault("seconds", 10.0)
+        fields.setdefault("iterations", 100)
+        fields.setdefault("peak_memory", 500_000_000)
+        fields.setdefault("threads", 1)
+        fields.setdefault("environment", {"torch": "2.13.0", "python": "3.11"})
+        fields.setdefault("finished", "2026-01-02T03:04:05+00:00")
+        points = tuple(Point(iteration, iteration / 10, value, 0.7) for iteration, value in curve)
+        return Record(cell.id, cell, curve=points, **fields)
+
+    return make
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> MakeStore:
+    """A results folder with these records and a sweep `demo` over them and over records that are not written."""
+
+    def make(
+        *records: Record,
+        missing: tuple[Record, ...] = (),
+        arrays: Mapping[str, NDArray[Any]] | None = None,
+        preset: str = "fast",
+        note: str = "",
+        name: str = "results",
+    ) -> tuple[Store, Sweep]:
+        store = Store(tmp_path / name)
+        for record in records:
+            store.write(record, arrays or {})
+        cells = [
+            Planned(each.id, each.cell.method, preset, note, each.cell.case, each.cell.seed, each.cell.method)
+            for each in (*records, *missing)
+        ]
+        sweep = Sweep("demo", {"experiments": [{"methods": "ours,dip"}], "device": "auto"}, cells)
+        store.write_sweep(sweep)
+        return store, sweep
+
+    return make
+
+
+@pytest.fixture
+def sample_store(make_record: MakeRecord, make_store: MakeStore) -> tuple[Store, Sweep]:
+    """Two methods on two images: `ours` whole, `dip` with one cell that ran out of time."""
+    error = 'Traceback (most recent call last):\n  File "x.py", line 1, in f\nTimeoutError: over 60_000 s\n'
+    curve = ((50, 25.0), (100, 26.5), (150, 26.0))
+    return make_store(
+        make_record("ours", "cat", 26.0, ssim=0.7, curve=curve),
+        make_record("ours", "dog", 28.0, ssim=0.8, input_psnr=22.0, curve=curve[:2]),
+        make_record("dip", "cat", 30.0, ssim=0.9, curve=curve),
+        make_record("dip", "dog", status="timeout", input_psnr=22.0, error=error, seconds=None, iterations=None),
+        arrays={"image": np.zeros((1, 4, 4))},
+    )

@@ -1,0 +1,266 @@
+"""The real downloader, against a real server on a temporary folder."""
+
+import errno
+import hashlib
+import logging.handlers
+import queue
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pooch
+import pytest
+
+from nidbench import fetch
+from nidbench.errors import DataError
+from nidbench.fetch import RemoteFile
+
+CONTENT = bytes(range(256)) * 40
+OTHER = bytes(reversed(CONTENT))  # the same size
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves a folder; `short.bin` is cut off halfway through, while its length is announced in full."""
+
+    def do_GET(self):
+        self.server.requests.append(self.path)
+        if not self.path.endswith("short.bin"):
+            return super().do_GET()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT[: len(CONTENT) // 2])
+        self.close_connection = True
+        return None
+
+    def log_message(self, format, *args):  # noqa: A002, ARG002 - the name is the base class's
+        return
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = False  # joined when it closes
+    request_queue_size = 50
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.requests = []
+        super().__init__(("127.0.0.1", 0), Handler)
+
+    def finish_request(self, request, client_address):
+        Handler(request, client_address, self, directory=self.folder)
+
+
+def remote(name, content=CONTENT):
+    return RemoteFile(
+        "toy", name, f"https://example.org/data/{name}", hashlib.sha256(content).hexdigest(), len(content)
+    )
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("NIDBENCH_DATA", str(folder))
+    monkeypatch.delenv("NIDBENCH_DATA_MIRROR", raising=False)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "127.0.0.1")
+    return folder
+
+
+@pytest.fixture
+def mirror(tmp_path):
+    """Return the folder that holds what example.org would."""
+    folder = tmp_path / "mirror with space" / "example.org" / "data"
+    folder.mkdir(parents=True)
+    (folder / "good.bin").write_bytes(CONTENT)
+    (folder / "corrupt.bin").write_bytes(OTHER)
+    return folder
+
+
+@pytest.fixture
+def server(cache, mirror, monkeypatch):
+    assert not cache.exists()
+    with Server(mirror.parents[1]) as running:
+        monkeypatch.setenv("NIDBENCH_DATA_MIRROR", f"http://127.0.0.1:{running.server_port}/")
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+def left_in(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def pooch_log():
+    """Return the list of what pooch's logger lets through; its own handler keeps the stderr of when it was imported."""
+    handler = logging.handlers.QueueHandler(queue.SimpleQueue())
+    pooch.get_logger().addHandler(handler)
+    yield handler.queue
+    pooch.get_logger().removeHandler(handler)
+
+
+def test_good_file_is_fetched_once_and_quietly(server, cache, capfd, pooch_log):
+    file, seen = remote("good.bin"), []
+    assert fetch.local(file) is None
+    for _ in range(2):
+        paths = fetch.fetch([file], lambda *step: seen.append(step))
+    assert paths == [cache / "toy" / "good.bin"] == [fetch.local(file)]
+    assert paths[0].read_bytes() == CONTENT
+    assert seen == [(file, 1, 1)] * 2
+    assert server.requests == ["/example.org/data/good.bin"]
+    assert left_in(cache) == ["toy/good.bin"]
+    assert capfd.readouterr() == ("", "")
+    assert pooch_log.empty()
+    pooch.get_logger().info("of another user of pooch")
+    assert pooch_log.get_nowait().msg == "of another user of pooch"
+
+
+@pytest.mark.usefixtures("server")
+def test_fetched_file_can_be_read_by_others():
+    assert fetch.get(remote("good.bin")).stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("short.bin", "IncompleteRead"), ("corrupt.bin", "does not match"), ("absent.bin", "404")],
+    ids=["truncated", "corrupted", "404"],
+)
+def test_bad_download_is_explained_and_leaves_nothing(server, cache, name, reason):
+    file = remote(name)
+    with pytest.raises(DataError) as caught:
+        fetch.get(file)
+    message = str(caught.value)
+    for part in ("toy", name, f"http://127.0.0.1:{server.server_port}/example.org/data/{name}", file.url, reason):
+        assert part in message
+    assert f"at {cache / 'toy' / name}" in message
+    assert caught.value.__cause__ is not None
+    assert left_in(cache) == []
+    assert fetch.verify([file]) == [(file, "missing")]
+
+
+@pytest.mark.usefixtures("server")
+def test_failed_refetch_leaves_the_altered_file_unusable(cache):
+    file = remote("corrupt.bin")
+    (cache / "toy").mkdir(parents=True)
+    (cache / "toy" / "corrupt.bin").write_bytes(OTHER)
+    with pytest.raises(DataError, match="does not match"):
+        fetch.get(file)
+    assert fetch.local(file) is None
+
+
+def test_server_down(cache, monkeypatch):
+    with Server(cache) as closed:
+        port = closed.server_port
+    monkeypatch.setenv("NIDBENCH_DATA_MIRROR", f"http://127.0.0.1:{port}")
+    with pytest.raises(DataError, match="ConnectionError"):
+        fetch.get(remote("good.bin"))
+    assert left_in(cache) == []
+
+
+@pytest.mark.usefixtures("server")
+@pytest.mark.parametrize("found", [CONTENT[:-1], OTHER, b""], ids=["cut", "altered", "empty"])
+def test_broken_cached_file_is_fetched_again(cache, found):
+    file, path = remote("good.bin"), cache / "toy" / "good.bin"
+    fetch.get(file)
+    path.write_bytes(found)
+    assert fetch.verify([file]) == [(file, "altered")]
+    assert fetch.local(file) is None
+    assert fetch.get(file).read_bytes() == CONTENT
+    assert fetch.verify([file]) == [(file, "ok")]
+
+
+@pytest.mark.usefixtures("server")
+def test_many_at_once(cache):
+    with ThreadPoolExecutor(8) as pool:
+        paths = set(pool.map(fetch.get, [remote("good.bin")] * 24))
+    assert [path.read_bytes() for path in paths] == [CONTENT]
+    assert left_in(cache) == ["toy/good.bin"]
+    assert pooch.get_logger().filters == []
+
+
+def test_folder_as_mirror(cache, mirror, monkeypatch):
+    monkeypatch.setenv("NIDBENCH_DATA_MIRROR", mirror.parents[1].as_uri())  # with %20
+    assert fetch.get(remote("good.bin")).read_bytes() == CONTENT
+    with pytest.raises(DataError, match="does not match"):
+        fetch.get(remote("corrupt.bin"))
+    with pytest.raises(DataError, match="No such file"):
+        fetch.get(remote("absent.bin"))
+    assert left_in(cache) == ["toy/good.bin"]
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("mirror", ["/some/folder", "file://folder", "ftp://host/"])
+def test_mirror_that_is_no_base(monkeypatch, mirror):
+    monkeypatch.setenv("NIDBENCH_DATA_MIRROR", mirror)
+    with pytest.raises(DataError, match=r"NIDBENCH_DATA_MIRROR is .*give"):
+        fetch.source(remote("good.bin"))
+
+
+@pytest.mark.usefixtures("cache")
+def test_source_without_mirror_is_the_pinned_url():
+    assert fetch.source(remote("good.bin")) == "https://example.org/data/good.bin"
+
+
+@pytest.mark.usefixtures("cache")
+def test_file_provided_by_hand_needs_no_server():
+    file = remote("good.bin")
+    fetch.destination(file).parent.mkdir(parents=True)
+    fetch.destination(file).write_bytes(CONTENT)
+    assert fetch.get(file) == fetch.destination(file)
+
+
+@pytest.mark.usefixtures("server")
+def test_cache_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path / "file" / "cache"))
+    assert fetch.verify([remote("good.bin")])[0][1] == "missing"
+    with pytest.raises(DataError, match=r"toy: could not fetch good\.bin"):
+        fetch.get(remote("good.bin"))
+
+
+def test_full_disk(cache, mirror, monkeypatch):
+    def full(_source, target):
+        Path(target).write_bytes(CONTENT[:100])
+        raise OSError(errno.ENOSPC, "No space left on device", target)
+
+    monkeypatch.setenv("NIDBENCH_DATA_MIRROR", mirror.parents[1].as_uri())
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(DataError, match="No space left"):
+        fetch.get(remote("good.bin"))
+    assert left_in(cache) == []
+
+
+@pytest.mark.usefixtures("cache")
+def test_cached_file_that_cannot_be_read():
+    file = remote("good.bin")
+    fetch.destination(file).mkdir(parents=True)  # a folder in its place
+    size = fetch.destination(file).stat().st_size
+    with pytest.raises(DataError, match="cannot read"):
+        fetch.state(RemoteFile(file.dataset, file.path, file.url, file.sha256, size))
+
+
+def test_default_cache_is_the_users(monkeypatch):
+    monkeypatch.delenv("NIDBENCH_DATA", raising=False)
+    assert fetch.cache_folder().name == "nidbench"
+    assert fetch.cache_folder().is_absolute()
+
+
+def test_manifest(tmp_path):
+    manifest = tmp_path / "files.csv"
+    manifest.write_text("dataset,path,sha256,bytes,url\na,x/1.png,00ff,12,https://h/1\nb,2.png,11,3,https://h/2\n")
+    assert fetch.read_manifest(manifest, "a") == [RemoteFile("a", "x/1.png", "https://h/1", "00ff", 12)]
+    with pytest.raises(DataError, match="lists no file of 'c'"):
+        fetch.read_manifest(manifest, "c")
+
+
+@pytest.mark.parametrize("text", ["dataset,path\na,1.png\n", "dataset,path,sha256,bytes,url\na,1.png,00,many,u\n"])
+def test_broken_manifest(tmp_path, text):
+    (tmp_path / "files.csv").write_text(text)
+    with pytest.raises(DataError, match=r"cannot read .*columns are"):
+        fetch.read_manifest(tmp_path / "files.csv", "a")
+    with pytest.raises(DataError, match="cannot read"):
+        fetch.read_manifest(tmp_path / "absent.csv", "a")
