@@ -34,40 +34,42 @@ class Skips(nn.Module):
 
     def __init__(self, generators: Sequence[torch.Generator], inputs: int, channels: int) -> None:
         super().__init__()
-        self.scales = nn.ModuleList(Scale(generators, WIDTH if depth else inputs) for depth in range(SCALES))
+        self.scales = Scale(generators, inputs, SCALES)
         self.last = Conv(generators, WIDTH, channels, size=1)
 
     def forward(self, inputs: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:  # noqa: ARG002 - no dropout
         """Return x, Shape (N, C, H, W), in (0, 1), from inputs of Shape (N, C_in, H, W)."""
-        count = inputs.shape[0]
-        maps, skips = fold(inputs), []
-        for scale in self.scales:
-            skips.append(scale.skip(maps))
-            maps = scale.down(maps)
-        for scale in reversed(self.scales):
-            skip = skips.pop()
-            maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
-            maps = scale.up(join(count, skip, maps[..., : skip.shape[2], : skip.shape[3]]))
-        return torch.sigmoid(unfold(self.last(maps).float(), count))
+        maps = self.last(self.scales(fold(inputs)))
+        return torch.sigmoid(unfold(maps.float(), inputs.shape[0]))
 
 
 class Scale(nn.Module):
-    """What happens between one resolution and the next, deeper one, of N networks.
+    """One resolution: past it, and down to the next, through all that are deeper, and up again.
 
     Args:
         generators: one CPU generator for each network's weights.
-        inputs: channels that come down to it.
+        inputs: channels of each network that come in; WIDTH go out.
+        scales: how many there are from here down.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator], inputs: int) -> None:
+    def __init__(self, generators: Sequence[torch.Generator], inputs: int, scales: int) -> None:
         super().__init__()
+        self.inputs = inputs
         self.skip = Layer(generators, inputs, SKIP, size=1)
         self.down = nn.Sequential(Layer(generators, inputs, WIDTH, stride=2), Layer(generators, WIDTH, WIDTH))
+        if scales > 1:
+            self.down.append(Scale(generators, WIDTH, scales - 1))
         self.up = nn.Sequential(
             BatchNorm(len(generators), SKIP + WIDTH),
             Layer(generators, SKIP + WIDTH, WIDTH),
             Layer(generators, WIDTH, WIDTH, size=1),
         )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        count, (height, width) = maps.shape[1] // self.inputs, maps.shape[-2:]
+        below = F.interpolate(self.down(maps), scale_factor=2, mode="bilinear", align_corners=False)
+        up: Tensor = self.up(join(count, self.skip(maps), below[..., :height, :width]))
+        return up
 
 
 class Layer(nn.Module):

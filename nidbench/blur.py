@@ -115,11 +115,11 @@ class Operator:
         return self.crop(circular_convolve(x, self.transfer))
 
     def adjoint(self, y: Tensor) -> Tensor:
-        """Return the adjoint of `blur`: Shape (..., h, w) to (..., H, W), with <blur(x), y> = <x, adjoint(y)>."""
+        """Return K* y of Shape (..., H, W) for y of Shape (..., h, w), where <K x, y> = <x, K* y> and K is `blur`."""
         return circular_convolve(torch.nn.functional.pad(y, self._pad), self.transfer.conj())
 
     def predict(self, x: Tensor) -> Tensor:
-        """Map x, Shape (..., H, W), to its measurement without noise, g(k * x), Shape (..., h, w)."""
+        """Map x of Shape (..., H, W) to its measurement without noise, g(k * x), Shape (..., h, w)."""
         return self._respond(self.blur(x), self.FLOOR)
 
     def crop(self, x: Tensor) -> Tensor:

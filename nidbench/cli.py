@@ -38,6 +38,9 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except NidbenchError as error:
             raise _WrongCall(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("interrupted: nothing was lost, run the same command again", err=True)
+            ctx.exit(130)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

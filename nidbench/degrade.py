@@ -132,8 +132,9 @@ def check_sizes(sharp: Image, kernel: Kernel) -> None:
     h, w = height - kh + 1, width - kw + 1
     if min(h, w) < SMALLEST_VALID:
         raise InputError(
-            f"image of {height}x{width} is too small for a kernel of {kh}x{kw}: the valid region would be "
-            f"{max(h, 0)}x{max(w, 0)}, scores need {SMALLEST_VALID}x{SMALLEST_VALID}; use a larger image or smaller kernel"
+            f"image of {height}x{width} is too small for a kernel of {kh}x{kw}: its valid region of {max(h, 0)}x"
+            f"{max(w, 0)} cannot be scored, that takes {SMALLEST_VALID}x{SMALLEST_VALID}; "
+            "use a larger image or a smaller kernel"
         )
 
 

@@ -44,7 +44,7 @@ def write_tables(store: Store, sweep: Sweep, protocol: str) -> dict[str, Path]:
 
 
 def write_sheets(store: Store, sweep: Sweep, most: int) -> tuple[Path, int, int]:
-    """Write one contact sheet for each case, at most so many; return their folder and number, and the number of cases."""
+    """Write one contact sheet for each case, at most so many; return their folder, number, and the cases' number."""
     from .report import sheets
 
     folder = store.root / "sheets" / sweep.name

@@ -376,7 +376,7 @@ def results_errors(root: Path) -> Iterator[None]:
     except OSError as error:
         remedies = {
             errno.ENOSPC: "the disk is full: free some space, then run the same command again; finished cells are kept",
-            errno.EDQUOT: "the quota is spent: free some space, then run the same command again; nothing finished is lost",
+            errno.EDQUOT: "the quota is spent: free some space, then run the same command again; finished cells stay",
             errno.EROFS: "it is read-only: give another --output",
             errno.EACCES: "permission is denied: give another --output, or change the folder's permissions",
             errno.ENOTDIR: "a file is in the way: give another --output",

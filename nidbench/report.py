@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpec
-from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from scipy.ndimage import uniform_filter
 
 from .contract import CaseKey, Image, Kernel, Problem, Truth
 from .errors import ResultsError
-from .records import Planned, Record, Store, Sweep
+from .records import Planned, Record, Store, Sweep, results_errors
 from .tables import CURVE_PROTOCOL
 
 #: Raised when sheets change their looks, so that those there are get drawn again.
 LAYOUT = 1
 
-_PANEL = 1.9  # inches
-_BAR = 0.62  # inches for a colour bar with its numbers
-_GAP = 0.07
-_LEFT, _RIGHT, _BOTTOM = 0.34, 0.08, 0.08
-_TITLE = 0.42  # two lines above the first row
-_HEADING = 0.3
+#: Inches.
+_PANEL, _GAP, _LEFT, _RIGHT, _BOTTOM, _LINE, _HEADING = 1.9, 0.07, 0.3, 0.1, 0.08, 0.135, 0.15
 _ACCENT = "#ff9f1c"
+_ROWS = ("image", "error", "detail", "std. dev.")
 
 
 def contact_sheet(
@@ -49,11 +44,16 @@ def contact_sheet(
     heading: str = "",
     metadata: Mapping[str, str] | None = None,
 ) -> Path:
-    """Write a contact sheet as PNG and return its path. Arguments as of `draw`; `metadata` goes into the file."""
+    """Write a contact sheet as PNG and return its path. Arguments as of `draw`, and text to put into the file.
+
+    Raises:
+        ResultsError: where the file cannot be written.
+    """
     figure = draw(truth, blurred, restorations, variances, scores, kernel, heading)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Small images are shown enlarged anyway; large ones get the pixels to tell them apart.
-    figure.savefig(path, dpi=150 if max(truth.shape) <= 300 else 240, metadata=dict(metadata or {}))
+    with results_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Small images are enlarged anyway; large ones get the pixels that tell them apart.
+        figure.savefig(path, dpi=150 if max(truth.shape) <= 300 else 200, metadata=dict(metadata or {}))
     return path
 
 
@@ -70,82 +70,292 @@ def draw(
 
     A column each for the blurred input, the methods and the truth; rows for the image, the signed error (restoration
     minus truth, mean over channels) on one scale, the region of the truth with most detail and, where a method has one,
-    the standard deviation of its estimate. The kernel is where the truth's error would be.
+    the standard deviation of its estimate. The kernel stands where the truth's error would.
 
     Args:
-        truth, blurred: Shape (C, h, w), cropped to what is scored, in [0, 1].
+        truth: Shape (C, h, w), cropped to what is scored, in [0, 1].
+        blurred: the input, of the same shape.
         restorations: method label -> image of the same shape.
-        variances: method label -> pixel variance of the same shape, for those that have one.
-        scores: method label (or `input`) -> line under its name.
+        variances: method label -> pixel variance of the same shape, for the methods that have one.
+        scores: method label, or `input` -> line below its name.
         kernel: Shape (kh, kw).
-        heading: one line above all.
+        heading: what stands above all.
     """
     columns = {"input": blurred, **restorations, "truth": truth}
-    spread = {label: np.sqrt(variances[label].mean(axis=0)) for label in restorations if label in variances}
-    sheet = _Sheet(truth.shape, len(columns), rows=4 if spread else 3, heading=heading)
-    window = detail_window(truth)
+    titles = {label: [*_wrapped(label, 26), scores.get(label, "")] for label in columns}
+    sheet = _Sheet(truth.shape, len(columns), 4 if variances else 3, max(map(len, titles.values())), heading)
+    rows, cols = detail_window(truth)
     for column, (label, image) in enumerate(columns.items()):
         axes = sheet.panel(0, column, _picture(image))
-        axes.set_title("\n".join(filter(None, (label, scores.get(label, "")))), fontsize=8, parse_math=False)
-        axes.add_patch(_box(window, truth.shape))
-        frame = sheet.panel(2, column, _picture(image[:, window[0], window[1]]), interpolation="nearest")
-        frame.spines[:].set(color=_ACCENT, linewidth=1.2)
-    _errors(sheet, columns)
-    _kernel(sheet, kernel)
-    _spread(sheet, {list(columns).index(label): values for label, values in spread.items()})
-    for row, name in enumerate(("image", "error", "detail", "std. dev.")[: sheet.rows]):
-        first = min(column for panel_row, column in sheet.panels if panel_row == row)
-        sheet.panels[row, first].set_ylabel(name, fontsize=8)
+        axes.set_title("\n".join(titles[label]).strip(), fontsize=8, pad=3, parse_math=False)
+        corner = (cols.start - 0.5, rows.start - 0.5)
+        size = (cols.stop - cols.start, rows.stop - rows.start)
+        box = Rectangle(corner, *size, fill=False, edgecolor=_ACCENT, linewidth=1)
+        box.set_path_effects([withStroke(linewidth=2, foreground="black")])
+        axes.add_patch(box)
+        detail = sheet.panel(2, column, _picture(image[:, rows, cols]), interpolation="nearest")
+        detail.spines[:].set(color=_ACCENT, linewidth=1)
+    _errors(sheet, list(columns.values())[:-1], truth)
+    _deviations(sheet, {label: variances.get(label) for label in columns})
+    sheet.kernel(kernel)
+    sheet.name_rows()
     return sheet.figure
 
 
+def _errors(sheet: _Sheet, images: Sequence[Image], truth: Image) -> None:
+    errors = [255 * (image.astype(np.float64) - truth).mean(axis=0) for image in images]
+    # The methods set the scale: a few pixels, and the larger errors of the input, saturate rather than pale all others.
+    limit = max(1.0, float(np.percentile(np.abs(errors[1:] or errors), 99)))
+    for column, values in enumerate(errors):
+        sheet.panel(1, column, values, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    sheet.bar(1, len(errors) - 1, extend="both")
+
+
+def _deviations(sheet: _Sheet, variances: Mapping[str, Image | None]) -> None:
+    maps = {column: v for column, v in enumerate(variances.values()) if v is not None}
+    deviations = {column: 255 * np.sqrt(v.mean(axis=0).clip(0, None)) for column, v in maps.items()}
+    limit = max((float(np.percentile(values, 99.5)) for values in deviations.values()), default=0.0)
+    for column, values in deviations.items():
+        sheet.panel(3, column, values, cmap="magma", vmin=0, vmax=max(limit, 1e-6), interpolation="nearest")
+    if deviations:
+        sheet.bar(3, max(deviations), extend="max")
+
+
+def _wrapped(label: str, width: int) -> list[str]:
+    """Return a label in lines, broken after the brackets and commas of its settings where it is too long."""
+    lines = [""]
+    for part in re.findall(r"[^,\[]*[,\[]?", label):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += part
+    return lines
+
+
+def _picture(image: Image) -> NDArray[np.uint8]:
+    """Return an image of Shape (C, h, w) as 8-bit RGB, Shape (h, w, 3)."""
+    levels = np.rint(image.clip(0, 1) * 255).astype(np.uint8)
+    return np.broadcast_to(levels, (3, *image.shape[1:])).transpose(1, 2, 0)
+
+
+def detail_window(truth: Image) -> tuple[slice, slice]:
+    """Return the rows and columns of the quarter-size window, of the image's proportions, with most gradient in it."""
+    height, width = truth.shape[1:]
+    size = min(height, max(16, height // 4)), min(width, max(16, width // 4))
+    gradient = sum(np.abs(np.diff(truth, axis=axis, prepend=truth.take([0], axis))).sum(axis=0) for axis in (1, 2))
+    density = uniform_filter(np.asarray(gradient, dtype=np.float64), size)
+    # `uniform_filter` centres a window of n at n // 2; only windows wholly inside the image count.
+    tops, lefts = height - size[0] + 1, width - size[1] + 1
+    inside = density[size[0] // 2 :, size[1] // 2 :][:tops, :lefts]
+    top, left = (int(index) for index in np.unravel_index(inside.argmax(), inside.shape))
+    return slice(top, top + size[0]), slice(left, left + size[1])
+
+
 class _Sheet:
-    """A figure of equal panels at hand-made places: exact for any number of them, whatever the titles.
+    """Equal panels at computed places: exact for any number of them, whatever their titles.
+
+    Args:
+        shape: of the images, (C, h, w).
+        columns, rows: of panels.
+        lines: of text above the first row.
+        heading: what stands above all.
 
     Attributes:
         figure: what they are on.
-        rows: how many.
         panels: (row, column) -> axes.
-        bars: the colour bars.
     """
 
-    def __init__(self, shape: Sequence[int], columns: int, rows: int, heading: str) -> None:
-        aspect = float(np.clip(shape[-2] / shape[-1], 0.4, 2.5))
-        self.rows, self._columns, self._panel = rows, columns, (_PANEL / max(1.0, aspect), _PANEL * min(1.0, aspect))
-        width, height = self._panel
-        self._size = (
-            _LEFT + columns * (width + _GAP) + _BAR + _RIGHT,
-            _BOTTOM + rows * (height + _GAP) + _TITLE + (_HEADING if heading else 0),
-        )
-        self.figure = Figure(figsize=self._size)
+    def __init__(self, shape: Sequence[int], columns: int, rows: int, lines: int, heading: str) -> None:
+        aspect = float(np.clip(shape[1] / shape[2], 0.4, 2.5))
+        self._width, self._height = _PANEL / max(1.0, aspect), _PANEL * min(1.0, aspect)
+        self._rows, self._last = rows, columns - 1
+        width = _LEFT + columns * (self._width + _GAP) + _RIGHT
+        height = _BOTTOM + rows * (self._height + _GAP) + lines * _LINE + 0.05
+        above = textwrap.wrap(heading, int(width * 12))
+        height += len(above) * _HEADING + (0.1 if above else 0)
+        self.figure = Figure(figsize=(width, height))
         FigureCanvasAgg(self.figure)
         self.panels: dict[tuple[int, int], Axes] = {}
-        self.bars: list[Colorbar] = []
-        if heading:
-            top = 1 - 0.08 / self._size[1]
-            self.figure.text(
-                _LEFT / self._size[0], top, heading, fontsize=9, weight="bold", va="top", parse_math=False
-            )
-
-    def _axes(self, left: float, row: int, width: float) -> Axes:
-        """Return new axes: inches from the left, a row, inches wide."""
-        bottom = _BOTTOM + (self.rows - 1 - row) * (self._panel[1] + _GAP)
-        x, y = self._size
-        return self.figure.add_axes((left / x, bottom / y, width / x, self._panel[1] / y))
+        at = (_LEFT / width, 1 - 0.06 / height)
+        self.figure.text(*at, "\n".join(above), fontsize=9, weight="bold", va="top", parse_math=False)
 
     def panel(self, row: int, column: int, values: NDArray[Any], **options: Any) -> Axes:
-        """Show an array in a panel without ticks; options as of `imshow`."""
-        axes = self._axes(_LEFT + column * (self._panel[0] + _GAP), row, self._panel[0])
-        axes.imshow(values, **options)
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set(color="0.6", linewidth=0.5)
+        """Show an array; options as of `imshow`."""
+        axes = self._show(self._left(column), row, self._width, values, options)
         self.panels[row, column] = axes
         return axes
 
-    def bar(self, row: int, column: int, label: str) -> None:
-        """Add the colour bar of a panel, in the margin right of a column."""
-        axes = self._axes(_LEFT + (column + 1) * (self._panel[0] + _GAP), row, 0.09)
-        bar = self.figure.colorbar(self.panels[row, column].images[0], cax=axes)
-        bar.set_label(label, fontsize=7, labelpad=2)
+    def bar(self, row: int, column: int, extend: str) -> None:
+        """Add the colour bar of a panel to its right, where the next column leaves room."""
+        axes = self._axes(self._left(column + 1), row, 0.09)
+        bar = self.figure.colorbar(self.panels[row, column].images[0], cax=axes, extend=extend)
+        bar.set_label("levels of 255", fontsize=7, labelpad=2)
         bar.ax.tick_params(labelsize=6, length=2, pad=1)
-        self.bars.append(bar)
+
+    def kernel(self, kernel: Kernel) -> None:
+        """Show the kernel in the last column of the errors, beside their colour bar."""
+        room = self._width - 0.55
+        left = self._left(self._last) + self._width - room
+        axes = self._show(left, 1, room, kernel, {"cmap": "gray", "interpolation": "nearest"}, headroom=0.15)
+        axes.set_title(f"kernel {kernel.shape[0]}x{kernel.shape[1]}", fontsize=7, pad=2)
+
+    def name_rows(self) -> None:
+        """Write each row's name left of its first panel."""
+        for row, name in enumerate(_ROWS[: self._rows]):
+            column = min((column for at, column in self.panels if at == row), default=None)
+            if column is not None:
+                self.panels[row, column].set_ylabel(name, fontsize=8, labelpad=3)
+
+    def _left(self, column: int) -> float:
+        return _LEFT + column * (self._width + _GAP)
+
+    def _axes(self, left: float, row: int, width: float, headroom: float = 0) -> Axes:
+        """Return new axes `left` inches from the left, in a row, `width` inches wide."""
+        bottom = _BOTTOM + (self._rows - 1 - row) * (self._height + _GAP)
+        x, y = self.figure.get_size_inches()
+        return self.figure.add_axes((left / x, bottom / y, width / x, (self._height - headroom) / y))
+
+    def _show(
+        self,
+        left: float,
+        row: int,
+        width: float,
+        values: NDArray[Any],
+        options: Mapping[str, Any],
+        headroom: float = 0,
+    ) -> Axes:
+        axes = self._axes(left, row, width, headroom)
+        axes.imshow(values, **options)
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(color="0.6", linewidth=0.5)
+        return axes
+
+
+def sheets(
+    store: Store,
+    sweep: Sweep,
+    problems_and_truths: Callable[[CaseKey], tuple[Problem, Truth] | None],
+    folder: Path,
+) -> list[Path]:
+    """Write a contact sheet for each measurement of a sweep that has done cells, and return their paths.
+
+    Of several seeds the first done one is shown. A method without a restoration is named in the heading. A sheet made
+    from the same cells before is left as it is.
+
+    Args:
+        store: the results folder.
+        sweep: which of its sweeps.
+        problems_and_truths: makes a measurement and its sharp image; None where no sharp image is known.
+        folder: where the pictures go.
+
+    Raises:
+        ResultsError: where the folder cannot be written, or a restoration cannot be read.
+    """
+    cases: dict[CaseKey, list[Planned]] = {}
+    for planned in sweep.cells:
+        cases.setdefault(planned.case, []).append(planned)
+    paths = [_sheet_of_case(store, key, cells, problems_and_truths, folder) for key, cells in cases.items()]
+    return [path for path in paths if path is not None]
+
+
+def sheet_name(key: CaseKey) -> str:
+    """Return the file name of a measurement's contact sheet."""
+    parts = (key.dataset, key.image, key.kernel, key.noise, str(key.noise_seed))
+    return "__".join(re.sub(r"[^\w.=-]+", "-", part) for part in parts) + ".png"
+
+
+def _sheet_of_case(
+    store: Store,
+    key: CaseKey,
+    cells: Sequence[Planned],
+    problems_and_truths: Callable[[CaseKey], tuple[Problem, Truth] | None],
+    folder: Path,
+) -> Path | None:
+    chosen, lacking = _choose(store, cells)
+    path = folder / sheet_name(key)
+    if not chosen:
+        return None
+    state = [LAYOUT, lacking, *((label, record.id, record.finished) for label, record in chosen.items())]
+    made_from = hashlib.sha256(repr(state).encode()).hexdigest()
+    if _made_from(path) == made_from:
+        return path
+    found = problems_and_truths(key)
+    if found is None:
+        return None
+    problem, truth = found
+    arrays = {label: store.arrays(record.id) for label, record in chosen.items()}
+    shown = {label: _scored(_encoded(each["image"], problem, truth), problem, truth) for label, each in arrays.items()}
+    variances = {
+        label: _scored(each["variance"], problem, truth) for label, each in arrays.items() if "variance" in each
+    }
+    heading = str(key) + (f", without a result: {', '.join(lacking)}" if lacking else "")
+    reference, blurred = _reference(problem, truth), _blurred(problem, truth)
+    scores, metadata = _scores(chosen), {"nidbench": made_from}
+    return contact_sheet(path, reference, blurred, shown, variances, scores, problem.kernel, heading, metadata)
+
+
+def _choose(store: Store, cells: Sequence[Planned]) -> tuple[dict[str, Record], list[str]]:
+    """Return the first done record of each method label, and the labels that have none with the reason."""
+    chosen: dict[str, Record] = {}
+    reasons: dict[str, str] = {}
+    for planned in cells:
+        label = planned.label
+        if label in chosen:
+            continue
+        try:
+            record = store.read(planned.id)
+        except ResultsError:
+            reasons.setdefault(label, "corrupt")
+            continue
+        if record is not None and record.status == "done":
+            chosen[label] = record
+        else:
+            reasons.setdefault(label, "missing" if record is None else record.status)
+    return chosen, [f"{label} ({reason})" for label, reason in reasons.items() if label not in chosen]
+
+
+def _made_from(path: Path) -> str | None:
+    """Return what a sheet says it was made from; None for none and for a damaged one."""
+    try:
+        with Pillow.open(path) as picture:
+            return picture.info.get("nidbench")
+    except OSError:
+        return None
+
+
+def _scores(chosen: Mapping[str, Record]) -> dict[str, str]:
+    scores = {label: record.scores.get(CURVE_PROTOCOL) for label, record in chosen.items()}
+    scores["input"] = next(iter(chosen.values())).input_scores.get(CURVE_PROTOCOL)
+    return {label: f"{s.psnr:.2f} dB   {s.ssim:.3f}" for label, s in scores.items() if s is not None}
+
+
+def _region(problem: Problem, truth: Truth) -> tuple[slice, slice]:
+    """Return rows and columns in the frame of x that the measurement shows and the truth covers."""
+    parts = []
+    for axis, part in enumerate(problem.valid):
+        first = truth.offset[axis]
+        parts.append(slice(max(part.start, first), min(part.stop, first + truth.image.shape[axis + 1])))
+    return parts[0], parts[1]
+
+
+def _moved(region: tuple[slice, slice], by: tuple[int, int]) -> tuple[slice, slice]:
+    rows, columns = (slice(part.start - n, part.stop - n) for part, n in zip(region, by, strict=True))
+    return rows, columns
+
+
+def _scored(image: Image, problem: Problem, truth: Truth) -> Image:
+    return image[:, *_region(problem, truth)]
+
+
+def _reference(problem: Problem, truth: Truth) -> Image:
+    return truth.image[:, *_moved(_region(problem, truth), truth.offset)].clip(0, 1)
+
+
+def _blurred(problem: Problem, truth: Truth) -> Image:
+    rows, columns = problem.valid
+    return problem.blurred[:, *_moved(_region(problem, truth), (rows.start, columns.start))].clip(0, 1)
+
+
+def _encoded(image: Image, problem: Problem, truth: Truth) -> Image:
+    """Return what is compared with the truth: the response applied where that is display-encoded, in [0, 1]."""
+    shown: Image = problem.response.apply(image.clip(0, None)) if truth.encoded else image
+    return shown.clip(0, 1)

@@ -246,6 +246,7 @@ class _Watch:
         elif isinstance(message, Draw):
             self.averages.add(message.image)
         elif isinstance(message, Observation):
+            self.done = max(self.done, message.iteration)
             point = self._scorer.point(message)
             if point is not None:
                 self._points[point.iteration] = point

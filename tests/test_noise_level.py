@@ -1,0 +1,67 @@
+"""The estimator of Chen, Zhu & Heng on noise of known level, and against their algorithm written as loops."""
+
+import numpy as np
+import pytest
+
+from nidbench.noise_level import estimate_noise_level
+
+
+def scene(channels=1, height=160, width=200):
+    """Return a smooth image with a few edges, as blurred photographs are."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    image = 0.5 + 0.2 * np.sin(rows / 17) * np.cos(columns / 23) + 0.2 * (columns > 90) - 0.1 * (rows > 60)
+    return np.stack([image * (1 - 0.1 * channel) for channel in range(channels)])
+
+
+def noisy(image, sigma, seed=0):
+    return image + sigma * np.random.default_rng(seed).standard_normal(image.shape)
+
+
+def loops(channel, side=8, stride=3):
+    """Return algorithm 1 of the paper: drop the largest eigenvalue until mean and median of the rest agree."""
+    patches = [
+        channel[row : row + side, column : column + side].ravel()
+        for row in range(0, channel.shape[0] - side + 1, stride)
+        for column in range(0, channel.shape[1] - side + 1, stride)
+    ]
+    rest = sorted(np.linalg.svd(np.cov(np.array(patches).T, bias=True), compute_uv=False), reverse=True)
+    while rest:
+        mean = sum(rest) / len(rest)
+        if sum(value > mean for value in rest) == sum(value < mean for value in rest):
+            return np.sqrt(mean)
+        rest.pop(0)
+    return 0.0
+
+
+@pytest.mark.parametrize("sigma", [0.005, 0.01, 0.03, 0.05, 0.1])
+@pytest.mark.parametrize("channels", [1, 3], ids=["gray", "colour"])
+def test_known_noise(sigma, channels):
+    assert estimate_noise_level(noisy(scene(channels), sigma)) == pytest.approx(sigma, rel=0.05)
+
+
+def test_colour_is_judged_by_the_mean_variance():
+    image = np.concatenate([noisy(scene(), sigma, seed) for seed, sigma in enumerate((0.02, 0.04, 0.06))])
+    assert estimate_noise_level(image) == pytest.approx(np.sqrt((0.02**2 + 0.04**2 + 0.06**2) / 3), rel=0.05)
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.05])
+@pytest.mark.parametrize("size", [(64, 80), (101, 47)])
+def test_algorithm(size, sigma):
+    image = noisy(scene(1, *size), sigma)
+    assert estimate_noise_level(image) == pytest.approx(loops(image[0]), rel=1e-9)
+
+
+def test_scale_and_offset():
+    image = noisy(scene(), 0.05)
+    assert estimate_noise_level(255 * image + 7) == pytest.approx(255 * estimate_noise_level(image), rel=1e-6)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("size", [(40, 50), (5, 5)])
+def test_constant_image_has_none(level, size):
+    assert estimate_noise_level(np.full((3, *size), level, dtype=np.float32)) == pytest.approx(0, abs=1e-6)
+
+
+def test_image_smaller_than_a_patch():
+    image = noisy(np.zeros((1, 7, 200)), 0.1)
+    assert estimate_noise_level(image) == pytest.approx(0.1, rel=0.05)

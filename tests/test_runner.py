@@ -1,0 +1,268 @@
+"""Sweeps from end to end, and faults that really happen."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from nidbench.contract import Clock
+from nidbench.plan import Ask, Experiment, Plan, make_plan
+from nidbench.records import Record, Store
+from nidbench.runner import RunOptions, Runner, Summary, estimate, pending_jobs
+from nidbench.supervise import ChildProcess, Computer, SameProcess
+
+FAULTY = Path(__file__).parent / "resources" / "faulty.py"
+FAST = RunOptions(clock=Clock(1), checkpoint_seconds=0)
+
+
+class Silent:
+    """Events that nobody watches, warnings kept."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def planned(self, plan, pending):
+        pass
+
+    def started(self, job):
+        pass
+
+    def progress(self, done, planned):
+        pass
+
+    def observed(self, point):
+        pass
+
+    def ended(self, job, record):
+        pass
+
+    def warned(self, message):
+        self.warnings.append(message)
+
+
+def question(methods: str, **more: str) -> Ask:
+    return Ask((Experiment(methods, "sample", **more),), precision="float32", method_file=FAULTY)
+
+
+def sweep(
+    root: Path, ask: Ask, options: RunOptions = FAST, *, same_process: bool = False
+) -> tuple[Plan, Summary, dict[str, Record], Silent]:
+    """Run a sweep and return its plan, summary, records by label and image, and events."""
+    store, events = Store(root), Silent()
+    computer: Computer = SameProcess() if same_process else ChildProcess(root / "work" / "worker.log", 1)
+    plan = make_plan(ask, computer)
+    summary = Runner(store, computer, events, options).run(plan, pending_jobs(plan, store, options, events))
+    found = {f"{planned.label} {planned.case.image}": store.read(planned.id) for planned in plan.sweep.cells}
+    return plan, summary, found, events
+
+
+def command(*arguments: str | Path, methods: str) -> list[str]:
+    return [
+        *(sys.executable, "-P", "-m", "nidbench", "run", "--methods", methods, "--method-file", str(FAULTY)),
+        *("--dataset", "sample", "--tracking", "none", "--no-pictures", "--checkpoint-every", "0", "--threads", "1"),
+        *("--yes", "--precision", "float32"),
+        *map(str, arguments),
+    ]
+
+
+def iterations_done(log: Path) -> Counter[str]:
+    return Counter(line.split()[1] for line in log.read_text().splitlines())
+
+
+def images(root: Path) -> dict[str, bytes]:
+    """Return the bytes of every restoration in a results folder, by measurement."""
+    store = Store(root)
+    found = {}
+    for path in sorted((root / "cells").iterdir()):
+        record = store.read(path.name)
+        if record is not None and record.status == "done":
+            found[str(record.cell.case)] = store.arrays(path.name)["image"].tobytes()
+    return found
+
+
+def test_every_way_to_fail_is_a_record_and_stops_no_other_cell(tmp_path):
+    modes = ["raise", "nan", "memory", "exit", "work"]
+    methods = ",".join(f"faulty[mode={mode}]" for mode in modes)
+    _, summary, records, _ = sweep(tmp_path, question(methods, images="camera"))
+    found = {mode: records[f"faulty[mode={mode}] camera"] for mode in modes}
+    assert {mode: record.status for mode, record in found.items()} == {
+        "raise": "failed",
+        "nan": "unstable",
+        "memory": "out-of-memory",
+        "exit": "failed",
+        "work": "done",
+    }
+    assert "told to fail" in found["raise"].error
+    assert "exit code 3" in found["exit"].error
+    assert not found["raise"].scores
+    assert summary.counts == {"failed": 2, "unstable": 1, "out-of-memory": 1, "done": 1}
+    assert not summary.complete
+
+
+def test_a_hung_cell_is_killed_at_its_deadline_and_the_next_one_runs(tmp_path):
+    options = RunOptions(cell_timeout=1.0, clock=Clock(1), checkpoint_seconds=0)
+    start = time.monotonic()
+    _, _, records, _ = sweep(tmp_path, question("faulty[mode=hang],faulty", images="camera"), options)
+    assert records["faulty[mode=hang] camera"].status == "timeout"
+    assert records["faulty camera"].status == "done"
+    assert records["faulty[mode=hang] camera"].iterations == 4
+    assert time.monotonic() - start < 60
+
+
+def test_done_cells_are_not_computed_again_and_failed_ones_only_with_retry(tmp_path):
+    log = tmp_path / "log"
+    ask = question(f"faulty[log={log}],faulty[mode=raise,log={log}]", images="camera")
+    sweep(tmp_path / "out", ask)
+    assert iterations_done(log) == Counter({"1": 2, "2": 2, "3": 2, "4": 2, "5": 1, "6": 1})
+    _, summary, _, _ = sweep(tmp_path / "out", ask)
+    assert summary.computed == 0
+    assert iterations_done(log)["1"] == 2
+    _, summary, _, _ = sweep(tmp_path / "out", ask, RunOptions(retry=True, checkpoint_seconds=0))
+    assert summary.computed == 1
+
+
+def test_one_more_seed_and_method_compute_only_what_is_new(tmp_path):
+    sweep(tmp_path, question("faulty", images="camera"))
+    _, summary, _, _ = sweep(tmp_path, question("faulty,wiener", seeds="0,1", images="camera"))
+    assert summary.computed == 3
+    assert summary.counts == {"done": 4}
+
+
+def test_a_killed_child_resumes_from_its_checkpoint_and_the_result_is_the_same(tmp_path):
+    log = tmp_path / "log"
+    _, _, records, events = sweep(tmp_path / "a", question(f"faulty[mode=kill child,log={log}]", images="camera"))
+    (record,) = records.values()
+    assert (record.status, record.resumed) == ("done", 2)  # asked twice, found a checkpoint the second time
+    assert "SIGKILL" in events.warnings[0]
+    assert max(iterations_done(log).values()) == 1
+    assert [point.iteration for point in record.curve] == [1, 2, 3, 4, 5, 6]
+    sweep(tmp_path / "b", question("faulty", images="camera"))
+    assert images(tmp_path / "a") == images(tmp_path / "b")
+
+
+def test_a_killed_parent_loses_nothing_finished_and_its_child_ends(tmp_path):
+    log, out = tmp_path / "log", tmp_path / "out"
+    call = command("--output", out, methods=f"wiener,faulty[mode=kill parent,log={log}]")
+    killed = subprocess.run(call, capture_output=True, check=False)
+    assert killed.returncode == -9
+    child = int(log.read_text().split()[0])
+    if psutil.pid_exists(child):
+        psutil.wait_procs([psutil.Process(child)], timeout=30)
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+    done = {path: path.stat().st_mtime_ns for path in out.glob("cells/*/record.json")}
+    assert len(done) == 1
+
+    again = subprocess.run(command("--output", out, methods=f"wiener,faulty[mode=kill parent,log={log}]"), check=False)
+    assert again.returncode == -9  # the second image kills it too
+    last = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert last.returncode == 0, last.stdout + last.stderr
+    assert all(path.stat().st_mtime_ns == written for path, written in done.items())
+    assert max(iterations_done(log).values()) == 2  # each iteration once for each of the two images
+    sweep(tmp_path / "plain", question("wiener,faulty"))
+    assert images(out) == images(tmp_path / "plain")
+
+
+def test_ctrl_c_saves_a_checkpoint_and_the_same_command_goes_on(tmp_path):
+    log, out = tmp_path / "log", tmp_path / "out"
+    call = command("--output", out, "--images", "camera", methods=f"faulty[mode=interrupt parent,log={log}]")
+    call[call.index("--checkpoint-every") + 1] = "0"
+    stopped = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert stopped.returncode == 130, stopped.stdout + stopped.stderr
+    assert "run the same command again" in stopped.stdout
+    assert "Traceback" not in stopped.stdout + stopped.stderr
+    assert not list(out.glob("cells/*/record.json"))
+    assert list(out.glob("work/*/checkpoint"))
+    again = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert max(iterations_done(log).values()) == 1
+
+
+def test_order_process_and_company_change_no_byte(tmp_path):
+    sweep(tmp_path / "a", question("faulty,wiener"))
+    sweep(tmp_path / "b", question("wiener,faulty"), same_process=True)
+    first, second = Store(tmp_path / "a"), Store(tmp_path / "b")
+    ids = sorted(path.name for path in (tmp_path / "a" / "cells").iterdir())
+    assert ids == sorted(path.name for path in (tmp_path / "b" / "cells").iterdir())
+    for cell in ids:
+        assert first.arrays(cell)["image"].tobytes() == second.arrays(cell)["image"].tobytes()
+        assert first.read(cell).measurement_hash == second.read(cell).measurement_hash
+
+
+def test_a_damaged_record_is_kept_aside_and_computed_again(tmp_path):
+    plan, _, _, _ = sweep(tmp_path, question("wiener", images="camera"))
+    path = tmp_path / "cells" / plan.sweep.cells[0].id / "record.json"
+    path.write_text(path.read_text()[:100])
+    _, summary, _, events = sweep(tmp_path, question("wiener", images="camera"))
+    assert summary.computed == 1
+    assert "damaged" in events.warnings[0]
+    assert path.with_suffix(".damaged").exists()
+
+
+def test_the_curve_scores_what_was_observed(tmp_path):
+    plan, _, records, _ = sweep(tmp_path, question("faulty", images="camera"))
+    (record,) = records.values()
+    last = record.curve[-1]
+    assert last.iteration == record.iterations == 6
+    assert last.psnr == pytest.approx(record.scores["half-kernel"].psnr)
+    assert record.oracle.psnr == max(point.psnr for point in record.curve)
+    stored = Store(tmp_path).arrays(plan.sweep.cells[0].id)["image"]
+    truth = plan.jobs[0].case.truths()[0].image
+    rows, columns = plan.jobs[0].case.problem().valid
+    error = np.rint(stored[:, rows, columns].clip(0, 1).astype(float) * 255) / 255 - truth[:, rows, columns]
+    assert record.scores["half-kernel"].psnr == pytest.approx(-10 * np.log10((error**2).mean()))
+
+
+def test_the_pilot_tells_the_cost_of_what_is_pending(tmp_path):
+    store, computer = Store(tmp_path), SameProcess()
+    plan = make_plan(question("faulty,wiener"), computer)
+    jobs = pending_jobs(plan, store, FAST, Silent())
+    cost = estimate(jobs, computer, FAST)
+    assert 0 < cost.seconds < 60
+    assert cost.unknown == ()
+    assert estimate(jobs, computer, FAST, pilot_seconds=0.0).seconds > 0
+
+
+def full_disk(folder: Path, kilobytes: int) -> list[str]:
+    """Return the start of a command that runs with a folder on a disk of so many kilobytes."""
+    mount = f"mount -t tmpfs -o size={kilobytes}k tmpfs {folder} && exec \"$@\""
+    return ["unshare", "-rm", "sh", "-c", mount, "sh"]
+
+
+def can_mount(folder: Path) -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run([*full_disk(folder, 64), "true"], capture_output=True, check=False).returncode == 0
+
+
+def test_a_full_disk_stops_the_run_with_a_plain_message(tmp_path):
+    if not can_mount(tmp_path):
+        pytest.skip("this system lets no test mount a small disk")
+    inside = " ".join([*command("--output", tmp_path / "out", methods="wiener"), ";", "echo code $?;", "find", str(tmp_path)])
+    ran = subprocess.run([*full_disk(tmp_path, 120), "sh", "-c", inside], capture_output=True, text=True, check=False)
+    assert "code 2" in ran.stdout, ran.stdout + ran.stderr
+    assert "the disk is full" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert ".partial" not in ran.stdout
+
+
+def test_records_tell_how_they_came_to_be(tmp_path):
+    _, _, records, _ = sweep(tmp_path, question("faulty[iterations=2]", images="camera"))
+    (record,) = records.values()
+    assert record.cell.settings["iterations"] == 2
+    assert record.environment["torch"]
+    assert record.threads == 1
+    assert record.peak_memory > 10_000_000
+    assert len(record.measurement_hash) == 64
+    assert json.loads((tmp_path / "cells" / record.id / "record.json").read_text())["status"] == "done"
+    assert not (tmp_path / "work" / record.id).exists()
+    assert os.path.commonpath([tmp_path, Store(tmp_path).root]) == str(tmp_path)
