@@ -45,7 +45,8 @@ def edgetaper(image: Tensor, kernel: Tensor, passes: int = 3) -> Tensor:
 
     The FDN variant (Kruse et al. 2017): alpha is the outer product over the axes of 1 - z/max z, z the circular
     autocorrelation (length N-1, first value appended) of the kernel's projection on the axis; each pass is
-    image <- alpha image + (1 - alpha) (k circularly convolved with image).
+    image <- alpha image + (1 - alpha) (k circularly convolved with image). An axis along which the kernel is one
+    pixel wide has no edge to taper and is left as it is.
 
     Args:
         image: Shape (..., H, W).

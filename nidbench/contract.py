@@ -94,7 +94,7 @@ class Response:
     gamma: float = 1.0
 
     def __str__(self) -> str:
-        return f"gamma:{self.gamma:g}" if self.kind == "gamma" else self.kind
+        return f"gamma:{self.gamma!r}" if self.kind == "gamma" else self.kind
 
     def __post_init__(self) -> None:
         if self.kind not in ("identity", "gamma", "saturation"):
@@ -518,11 +518,11 @@ class Run:
     @contextmanager
     def untimed(self) -> Iterator[None]:
         """Keep what happens inside out of `elapsed`."""
-        start = time.perf_counter()
+        start, started = time.perf_counter(), self._started
         try:
             yield
-        finally:
-            self._started += time.perf_counter() - start
+        finally:  # set, not added to: a block inside this one has moved it already
+            self._started = started + time.perf_counter() - start
 
     def progress(self, done: int, planned: int) -> None:
         """Say how far the run is; cheap enough for every iteration."""
@@ -571,7 +571,7 @@ class Run:
             return
         seconds = self.elapsed
         with self.untimed():
-            header = json.dumps({"seconds": seconds}).encode()
+            header = json.dumps({"seconds": seconds, "sha256": hashlib.sha256(state).hexdigest()}).encode()
             try:
                 _write_whole(self._checkpoint, len(header).to_bytes(4, "little") + header + state)
             except OSError as error:
@@ -582,13 +582,21 @@ class Run:
                 self._asked = None
 
     def load(self) -> bytes | None:
-        """Return the state kept by `save` in an earlier, interrupted run of this cell, or None."""
+        """Return the state kept by `save` in an earlier, interrupted run of this cell, or None where there is none."""
         if self._checkpoint is None or not self._checkpoint.exists():
             return None
         content = self._checkpoint.read_bytes()
         size = int.from_bytes(content[:4], "little")
-        self._started = time.perf_counter() - json.loads(content[4 : 4 + size])["seconds"]
-        return content[4 + size :]
+        state = content[4 + size :]
+        try:
+            header = json.loads(content[4 : 4 + size])
+            whole = header["sha256"] == hashlib.sha256(state).hexdigest()
+        except (ValueError, KeyError, TypeError):
+            whole = False
+        if not whole:  # cut off by a power cut: the run starts again
+            return None
+        self._started = time.perf_counter() - header["seconds"]
+        return state
 
 
 def _write_whole(path: Path, content: bytes) -> None:

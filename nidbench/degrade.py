@@ -54,7 +54,7 @@ class NoiseSpec:
         return cls(kind, number)
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.value:g}"
+        return f"{self.kind}:{self.value!r}".removesuffix(".0")
 
 
 def parse_response(text: str) -> Response:
@@ -65,9 +65,11 @@ def parse_response(text: str) -> Response:
     """
     kind, _, value = text.partition(":")
     try:
-        return Response(kind, float(value) if value else 1.0)
+        if (kind == "gamma") == bool(value):
+            return Response(kind, float(value) if value else 1.0)
     except ValueError as error:
-        raise InputError(f"response {text!r}: use identity, saturation or gamma:2.2") from error
+        raise InputError(f"response {text!r} ({error}): use identity, saturation or gamma:2.2") from error
+    raise InputError(f"response {text!r}: use identity, saturation or gamma:2.2")
 
 
 def measure(

@@ -284,16 +284,10 @@ class _Ensemble:
     def descend(self) -> dict[int, Restored | Exception]:
         outcomes: dict[int, Restored | Exception] = {}
         for iteration in range(self.start + 1, self.recipe.schedule.iterations + 1):
-            ended = self._step(iteration)
-            if self.recipe.adapt is not None:
+            outcomes |= self._end(self._step(iteration))
+            if self.members and self.recipe.adapt is not None:
                 self.recipe.adapt(iteration, self.networks, list(self.members.values()))
-            for position, (index, member) in enumerate(self.members.items()):
-                if index not in ended:
-                    self._show(position, member, iteration)
-            for position, (index, member) in enumerate(self.members.items()):
-                if index in ended:
-                    outcomes[index] = self._finish(position, member, ended[index])
-            self._drop(ended)
+            outcomes |= self._end(self._show(iteration))
             if not self.members:
                 break
         return outcomes
@@ -303,16 +297,9 @@ class _Ensemble:
         schedule = self.recipe.schedule
         for group in self.optimizer.param_groups:
             group["lr"] = schedule.rate(iteration)
-        members = list(self.members.values())
-        draws = [member.objective.draw(member.generator) for member in members]
-        x = self._forward(torch.stack([inputs for inputs, _ in draws]), [member.generator for member in members])
-        losses = [loss(x[n]) for n, (_, loss) in enumerate(draws)]
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.stack([loss.value for loss in losses]).sum().backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        residuals = torch.stack([loss.residual.detach() for loss in losses]).tolist()
-        ended: dict[int, str | Exception] = {}
-        for (index, member), residual in zip(self.members.items(), residuals, strict=True):
+        residuals, ended = self._descend()
+        for index, residual in residuals.items():
+            member = self.members[index]
             member.iteration = iteration
             if not math.isfinite(residual):
                 ended[index] = UnstableError(f"the residual is {residual} after {iteration} iterations")
@@ -324,6 +311,42 @@ class _Ensemble:
                 ended[index] = reason
         return ended
 
+    def _descend(self) -> tuple[dict[int, float], dict[int, str | Exception]]:
+        """Take one step; return each member's residual, or what its objective raised."""
+        failed: dict[int, str | Exception] = {}
+        draws: dict[int, tuple[Tensor, Callable[[Tensor], Loss]]] = {}
+        losses: dict[int, Loss] = {}
+        for index, member in self.members.items():
+            try:
+                draws[index] = member.objective.draw(member.generator)
+            except Exception as error:  # noqa: BLE001 - one problem's failure must not take the others along
+                failed[index] = error
+        if not draws:
+            return {}, failed
+        idle = torch.zeros_like(next(iter(draws.values()))[0])  # keeps the place of one that failed
+        inputs = [draws[index][0] if index in draws else idle for index in self.members]
+        x = self._forward(torch.stack(inputs), [member.generator for member in self.members.values()])
+        for position, index in enumerate(self.members):
+            try:
+                if index in draws:
+                    losses[index] = draws[index][1](x[position])
+            except Exception as error:  # noqa: BLE001 - likewise
+                failed[index] = error
+        if losses:
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.stack([loss.value for loss in losses.values()]).sum().backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step()
+            residuals = torch.stack([loss.residual.detach() for loss in losses.values()]).tolist()
+            return dict(zip(losses, residuals, strict=True)), failed
+        return {}, failed
+
+    def _end(self, ended: dict[int, str | Exception]) -> dict[int, Restored | Exception]:
+        """Return the outcomes of those that have ended, and go on without them."""
+        places = enumerate(self.members.items())
+        outcomes = {index: self._finish(n, member, ended[index]) for n, (index, member) in places if index in ended}
+        self._drop(ended)
+        return outcomes
+
     def _forward(self, inputs: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         with self._autocast():
             x: Tensor = self.networks(inputs, generators)
@@ -332,7 +355,17 @@ class _Ensemble:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16")
 
-    def _show(self, position: int, member: Member, iteration: int) -> None:
+    def _show(self, iteration: int) -> dict[int, str | Exception]:
+        """Let every run see how far it is; return who could not go on."""
+        failed: dict[int, str | Exception] = {}
+        for position, (index, member) in enumerate(self.members.items()):
+            try:
+                self._show_member(position, member, iteration)
+            except Exception as error:  # noqa: BLE001 - one problem's failure must not take the others along
+                failed[index] = error
+        return failed
+
+    def _show_member(self, position: int, member: Member, iteration: int) -> None:
         run = member.run
         run.progress(iteration, self.recipe.schedule.iterations)
         if run.due(iteration):

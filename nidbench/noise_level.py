@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 PATCH = 8  #: side of a patch in pixels
 STRIDE = 3  #: step between patches in pixels
+ENOUGH = 30 * PATCH**2  #: patches that estimate 64 eigenvalues well
 
 
 def estimate_noise_level(image: NDArray[Any]) -> float:
@@ -23,15 +24,19 @@ def estimate_noise_level(image: NDArray[Any]) -> float:
 
     Returns:
         sigma, 0 where the image is constant. An image smaller than a patch is judged by its own standard deviation.
+        One too small for enough patches at the authors' step of 3 is read at step 1, a departure from the paper
+        without which pure noise of 0.05 is estimated at 0.047 on 84x84 pixels and at 0 on 28x28.
     """
     variances = [_noise_variance(channel.astype(np.float64)) for channel in image]
     return float(np.sqrt(np.mean(variances)))
 
 
 def _noise_variance(channel: NDArray[np.float64]) -> float:
-    if min(channel.shape) < PATCH + STRIDE:
+    if min(channel.shape) < PATCH:
         return float(channel.var())
-    windows = np.lib.stride_tricks.sliding_window_view(channel, (PATCH, PATCH))[::STRIDE, ::STRIDE]
+    windows = np.lib.stride_tricks.sliding_window_view(channel, (PATCH, PATCH))
+    few = windows[::STRIDE, ::STRIDE]
+    windows = few if few.shape[0] * few.shape[1] >= ENOUGH else windows
     patches = windows.reshape(-1, PATCH * PATCH)
     centred = patches - patches.mean(0)
     eigenvalues = np.linalg.eigvalsh(centred.T @ centred / len(patches))

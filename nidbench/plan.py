@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,15 @@ class Experiment:
     declared: str = "known"
 
     def requests(self) -> Iterator[CaseRequest]:
-        """Yield the measurements of each dataset."""
-        for dataset in words(self.dataset):
+        """Yield the measurements of each dataset.
+
+        Raises:
+            InputError: where no dataset is named.
+        """
+        names = words(self.dataset)
+        if not names:
+            raise InputError("no dataset was given: use --dataset sample")
+        for dataset in names:
             yield CaseRequest(
                 dataset,
                 words(self.kernels),
@@ -235,28 +242,38 @@ def read_ask(path: Path) -> Ask:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"cannot read {path}: {error}") from error
     blocks = content.pop("experiment", [{}])
-    own = {key: content.pop(key) for key in ("device", "precision", "name", "method_file") if key in content}
+    if not (isinstance(blocks, list) and blocks and all(isinstance(block, dict) for block in blocks)):
+        raise InputError(f"{path}: 'experiment' is no list of tables: write [[experiment]] above each")
+    names = [name for name in ("device", "precision", "name", "method_file") if name in content]
+    own: dict[str, Any] = {name: _option(path, name, content.pop(name)) for name in names}
     if "method_file" in own:
         own["method_file"] = path.parent / own["method_file"]
     return Ask(tuple(_experiment(path, {**content, **block}) for block in blocks), **own)
 
 
 def _experiment(path: Path, content: Mapping[str, Any]) -> Experiment:
-    kinds: dict[str, Callable[[Any], Any]] = {each.name: _text for each in fields(Experiment)}
-    kinds["limit"] = int
-    values = {}
+    known = [each.name for each in fields(Experiment)]
+    values: dict[str, Any] = {}
     for key, value in content.items():
         name = key.replace("-", "_")
-        if name not in kinds:
+        if name not in known:
             raise InputError(
-                f"{path}: unknown key {key!r}; there are {', '.join(kinds)}, device, precision, name, method_file"
+                f"{path}: unknown key {key!r}; there are {', '.join(known)}, device, precision, name, method_file"
             )
-        values[name] = kinds[name](value)
+        values[name] = _option(path, name, value)
     for required in ("methods", "dataset"):
         if required not in values:
             raise InputError(f"{path}: no {required!r} was given")
     return Experiment(**values)
 
 
-def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+def _option(path: Path, name: str, value: Any) -> str | int:
+    """Return a value as the command line has it: a number for `limit`, else text, lists separated by commas."""
+    if name == "limit":
+        if type(value) is not int:
+            raise InputError(f"{path}: limit = {value!r}: give a whole number, such as 2")
+        return value
+    parts = value if isinstance(value, list) else [value]
+    if not all(isinstance(part, str | int | float) for part in parts):
+        raise InputError(f"{path}: {name} = {value!r}: give text, a number or a list of these")
+    return ",".join(map(str, parts))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .contract import Method, Setting
-from .errors import InputError, UnknownNameError
+from .errors import InputError, NidbenchError, UnknownNameError
 from .registry import unknown
 
 _FORM = re.compile(
@@ -121,7 +121,12 @@ def resolve(spec: MethodSpec, kind: type[Method], preset: str | None) -> Resolve
             raise UnknownNameError(unknown(f"setting of {spec.name}", key, hints))
         settings[key] = _read(f"{spec.name}[{key}]", text, hints[key])
     make: Any = kind
-    return Resolved(make(**settings), chosen, note)
+    try:
+        return Resolved(make(**settings), chosen, note)
+    except NidbenchError:
+        raise
+    except (TypeError, ValueError) as error:  # what a method's own checks raise, or a preset with a setting it has not
+        raise InputError(f"{spec} with preset {chosen!r} is refused by the method: {error}") from error
 
 
 def all_settings(method: Method) -> dict[str, Setting]:

@@ -204,6 +204,7 @@ class _Sync:
             name = _name(part)
             old = others.pop(name, None)
             if old is not None and old.data.tags.get("nidbench.cell_set_hash") == content:
+                self._adopt(old, parent.info.run_id)
                 continue
             self._write_child(name, part, parent.info.run_id, content)
             if old is not None:  # last, so that an interruption leaves one run too many rather than none
@@ -212,6 +213,11 @@ class _Sync:
             self._client.delete_run(leftover.info.run_id)
         self._write_parent(parent, cells, sheets, tables)
         return str(parent.info.run_id)
+
+    def _adopt(self, child: Run, parent: str) -> None:
+        """Give a child to the parent, where an earlier one was deleted."""
+        if child.data.tags.get("mlflow.parentRunId") != parent:
+            self._client.set_tag(child.info.run_id, "mlflow.parentRunId", parent)
 
     def _search(self, role: str) -> list[Run]:
         tags = self._tags | {"nidbench.role": role}

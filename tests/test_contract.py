@@ -391,3 +391,23 @@ def test_checkpoint_on_request(tmp_path):
 def test_response_reads_as_on_the_command_line(response):
     assert str(response) in ("identity", "gamma:2.2", "saturation")
     assert parse_response(str(response)) == response
+
+
+def test_a_checkpoint_that_was_cut_off_counts_as_none(tmp_path):
+    path = tmp_path / "checkpoint"
+    Run(checkpoint=path).save(b"state" * 100)
+    whole = path.read_bytes()
+    for length in (0, 3, 20, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert Run(checkpoint=path).load() is None
+    path.write_bytes(whole)
+    assert Run(checkpoint=path).load() == b"state" * 100
+
+
+def test_untimed_blocks_inside_each_other_count_once():
+    run = Run()
+    with run.untimed():
+        with run.untimed():
+            np.linalg.svd(np.ones((200, 200)))
+        np.linalg.svd(np.ones((200, 200)))
+    assert 0 <= run.elapsed < 0.05

@@ -45,10 +45,16 @@ def test_colour_is_judged_by_the_mean_variance():
 
 
 @pytest.mark.parametrize("sigma", [0.01, 0.05])
-@pytest.mark.parametrize("size", [(64, 80), (101, 47)])
-def test_algorithm(size, sigma):
+@pytest.mark.parametrize(("size", "stride"), [((64, 80), 1), ((101, 47), 1), ((140, 150), 3)])
+def test_algorithm(size, stride, sigma):
     image = noisy(scene(1, *size), sigma)
-    assert estimate_noise_level(image) == pytest.approx(loops(image[0]), rel=1e-9)
+    assert estimate_noise_level(image) == pytest.approx(loops(image[0], stride=stride), rel=1e-9)
+
+
+@pytest.mark.parametrize("side", [40, 64, 84, 128, 256])
+def test_small_images_are_judged_without_bias(side):
+    levels = [estimate_noise_level(noisy(np.full((1, side, side), 0.5), 0.05, seed)) for seed in range(5)]
+    assert np.mean(levels) == pytest.approx(0.05, rel=0.06)
 
 
 def test_scale_and_offset():

@@ -225,6 +225,18 @@ def test_values_that_the_method_refuses(value, reason):
         settings(f"plain[weight={value}]", Plain)
 
 
+def test_a_preset_with_a_setting_that_the_method_has_not():
+    @dataclass(frozen=True)
+    class Wrong:
+        info: ClassVar[MethodInfo] = MethodInfo("Wrong", presets={"fast": {"stpes": 1}})
+        steps: int = 3
+
+        def restore(self, problem, run): ...
+
+    with pytest.raises(InputError, match=r"wrong with preset 'fast'.*stpes"):
+        settings("wrong", Wrong)
+
+
 def test_text_and_preset_that_say_the_same_give_equal_methods():
     assert resolve(MethodSpec.parse("toy[steps=10,rate=0.5]"), Toy, None).method == Toy(steps=10, rate=0.5)
 

@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +16,7 @@ from nidbench.records import Store, Sweep
 from nidbench.tracking import EXPERIMENT, TrackingError, default_uri, sync, ui_command
 
 # SQLAlchemy, of its own use by MLflow; nidbench.tracking does the same while it syncs.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture(scope="session")
@@ -66,15 +67,7 @@ def artifact(run, name):
 def path_of(run):
     from mlflow.utils.file_utils import local_file_uri_to_path
 
-    from pathlib import Path
-
     return Path(local_file_uri_to_path(run.info.artifact_uri))
-
-
-def with_cells(store, sweep, *records):
-    for record in records:
-        store.write(record, {})
-    return Sweep(sweep.name, sweep.asked, sweep.cells)
 
 
 def test_parent_children_metrics_and_params(tracked, make_record):
@@ -205,7 +198,7 @@ def test_values_that_are_not_finite(tracked, make_record):
 
 
 def test_names_that_mlflow_would_refuse_and_long_curves(tracked, make_record):
-    settings = {"a=b[σ]": "x" * 7000, **{f"s{n}": n for n in range(150)}}
+    settings = {"a=b[é]": "x" * 7000, **{f"s{n}": n for n in range(150)}}
     curve = tuple((n, float(n)) for n in range(1, 1203))
     store, sweep = tracked(make_record("ours@fast[lr=2e-3]", settings=settings, curve=curve))
     sync(store, sweep)
