@@ -40,7 +40,8 @@ class Skips(nn.Module):
     def forward(self, inputs: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:  # noqa: ARG002 - no dropout
         """Return x, Shape (N, C, H, W), in (0, 1), from inputs of Shape (N, C_in, H, W)."""
         maps = self.last(self.scales(fold(inputs)))
-        return torch.sigmoid(unfold(maps.float(), inputs.shape[0]))
+        precise = maps.to(torch.promote_types(maps.dtype, torch.float32))  # bf16 has 8 bits: steps of 1/256 near 1
+        return torch.sigmoid(unfold(precise, inputs.shape[0]))
 
 
 class Scale(nn.Module):

@@ -248,7 +248,7 @@ def sheets(
         folder: where the pictures go.
 
     Raises:
-        ResultsError: where the folder cannot be written, or a restoration cannot be read.
+        ResultsError: where the folder cannot be written.
     """
     cases: dict[CaseKey, list[Planned]] = {}
     for planned in sweep.cells:
@@ -282,7 +282,7 @@ def _sheet_of_case(
     if found is None:
         return None
     problem, truth = found
-    arrays = {label: store.arrays(record.id) for label, record in chosen.items()}
+    arrays = _arrays(store, chosen, lacking)
     shown = {label: _scored(_encoded(each["image"], problem, truth), problem, truth) for label, each in arrays.items()}
     variances = {
         label: _scored(each["variance"], problem, truth) for label, each in arrays.items() if "variance" in each
@@ -311,6 +311,19 @@ def _choose(store: Store, cells: Sequence[Planned]) -> tuple[dict[str, Record], 
         else:
             reasons.setdefault(label, "missing" if record is None else record.status)
     return chosen, [f"{label} ({reason})" for label, reason in reasons.items() if label not in chosen]
+
+
+def _arrays(
+    store: Store, chosen: Mapping[str, Record], lacking: list[str]
+) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """Return what each method restored; one that cannot be read is added to those lacking, and costs no other."""
+    arrays = {}
+    for label, record in chosen.items():
+        try:
+            arrays[label] = store.arrays(record.id)
+        except ResultsError:
+            lacking.append(f"{label} (damaged)")
+    return arrays
 
 
 def _made_from(path: Path) -> str | None:

@@ -150,11 +150,16 @@ def _tracking_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
-        reason = next(iter(str(error).splitlines()), type(error).__name__)[:300]
         raise TrackingError(
-            f"MLflow at {uri} cannot be written ({reason}): the records are complete; "
+            f"MLflow at {uri} cannot be written ({_reason(error)}): the records are complete; "
             "put that right, then call nidbench sync"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """Return the line of an error that says why; SQLAlchemy puts advice to programmers before it."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return next((line for line in lines if "Error) " in line), next(iter(lines), type(error).__name__))[:300]
 
 
 def _experiment(client: MlflowClient, uri: str, store: Store) -> str:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 from PIL import Image
 
 from nidbench.contract import CaseKey, Noise, Problem, Response, Truth
@@ -44,12 +45,8 @@ def test_panels_and_titles(make_sheet):
         "truth",
         "kernel 5x3",
     ]
-    assert [axes.get_ylabel() for axes in figure.axes if axes.images and axes.get_ylabel()] == [
-        "image",
-        "error",
-        "detail",
-        "std. dev.",
-    ]
+    names = {axes.get_ylabel() for axes in figure.axes if axes.images and axes.get_ylabel()}
+    assert names == {"image", "error", "detail", "std. dev."}
     assert figure.texts[0].get_text() == "sample/cat"
 
 
@@ -75,7 +72,8 @@ def test_every_column_shows_the_same_detail_and_box(make_sheet):
     assert (rows.start, rows.stop, columns.start, columns.stop) == pytest.approx((27, 43, 5, 21), abs=3)
     expected = np.rint(truth[:, rows, columns].transpose(1, 2, 0) * 255)
     np.testing.assert_array_equal(images(figure)[2, 3].get_array(), expected)
-    boxes = [axes.patches[-1].get_bbox().bounds for axes in figure.axes if axes.patches]
+    patches = [patch for axes in figure.axes for patch in axes.patches if isinstance(patch, Rectangle)]
+    boxes = [patch.get_bbox().bounds for patch in patches]
     assert set(boxes) == {(columns.start - 0.5, rows.start - 0.5, 16, 16)}
     assert len(boxes) == 4
 
@@ -174,6 +172,15 @@ def test_sheets_are_drawn_again_only_when_their_cells_change(make_record, make_s
     made[0][0].write_bytes(b"half a pict")
     sheets(store, sweep, lambda _: problem_and_truth(), tmp_path)
     assert len(drawn) == 3
+
+
+def test_a_restoration_that_cannot_be_read_costs_only_itself(make_record, make_store, drawn, tmp_path):
+    torn = make_record("dip")
+    store, sweep = make_store(make_record("ours"), torn, arrays={"image": picture((1, 24, 26))})
+    (store.root / "cells" / torn.id / "arrays.npz").write_bytes(b"PK half")
+    sheets(store, sweep, lambda _: problem_and_truth(), tmp_path)
+    assert list(drawn[0][2]) == ["ours"]
+    assert drawn[0][-1].endswith("without a result: dip (damaged)")
 
 
 @pytest.mark.parametrize("offset", [(2, 1), (4, 3), (-3, -2)])

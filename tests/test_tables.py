@@ -10,7 +10,6 @@ from nidbench.errors import InputError, UnknownNameError
 from nidbench.metrics import Score
 from nidbench.tables import cells_frame, error_line, failure_lines, render, summary_frame
 
-
 TRACE = "Traceback (most recent call last):"
 
 

@@ -1,0 +1,270 @@
+import importlib
+import pickle
+import subprocess
+import sys
+from dataclasses import fields, replace
+from hashlib import sha256
+
+import numpy as np
+import pytest
+
+from nidbench.cases import CaseRequest, cases
+from nidbench.contract import CaseKey, Noise, Problem
+from nidbench.degrade import measure
+from nidbench.errors import InputError, UnknownNameError
+from nidbench.registry import load_dataset, load_kernels
+
+SAMPLE = CaseRequest("sample")
+
+#: A dataset of three images, one of them small, a kernel set with noise bound to it, and a gamma camera.
+PLUGIN = """
+import numpy as np
+from nidbench.contract import DatasetInfo, KernelSetInfo
+
+class Toys:
+    info = DatasetInfo("Toys", kernels="toykernels", noises=("gaussian:0.02", "poisson:50"), response="gamma:2.2")
+    loaded = []
+    def files(self): return []
+    def names(self): return ["zebra", "ant", "midge"]
+    def load(self, name):
+        self.loaded.append(name)
+        side = 14 if name == "midge" else 24
+        return np.random.default_rng(len(name)).random((1, side, side))
+
+class Kernels:
+    info = KernelSetInfo("Toy kernels", noises={"bound": "bsnr:40"})
+    def files(self): return []
+    def names(self): return ["wide", "free", "bound"]
+    def load(self, name):
+        return {"wide": np.full((3, 5), 2.0), "free": np.full((3, 3), 1 / 9), "bound": np.full((2, 2), 0.25)}[name]
+
+class Integers(Toys):
+    info = DatasetInfo("Integers", kernels="toykernels", noises=("gaussian:0.02",))
+    def load(self, name):
+        return np.full((1, 24, 24), 255)
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def toys(tmp_path_factory):
+    """Datasets `toys` and `integers` and kernel set `toykernels`, installed as anybody's would be."""
+    site = tmp_path_factory.mktemp("site")
+    info = site / "nidbench_toys-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nidbench-toys\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[nidbench.datasets]\ntoys = casetoys:Toys\nintegers = casetoys:Integers\n"
+        "[nidbench.kernels]\ntoykernels = casetoys:Kernels\n"
+    )
+    (site / "casetoys.py").write_text(PLUGIN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(site)
+        importlib.invalidate_caches()
+        yield importlib.import_module("casetoys")
+        del sys.modules["casetoys"]
+
+
+def names(request):
+    return [(case.key.image, case.key.kernel, case.key.noise, case.key.noise_seed) for case in cases(request)]
+
+
+def test_a_dataset_alone_is_a_whole_experiment():
+    assert names(SAMPLE) == [
+        ("camera", "sample/motion", "gaussian:0.05", 0),
+        ("astronaut", "sample/motion", "gaussian:0.05", 0),
+    ]
+
+
+def test_the_key_names_the_measurement():
+    case = next(cases(replace(SAMPLE, noises=("gaussian:0.050",), noise_seeds=(3,))))
+    assert case.key == CaseKey("sample", "camera", "sample/motion", "gaussian:0.05", 3)
+
+
+def test_everything_of_an_image_comes_before_the_next():
+    found = names(replace(SAMPLE, dataset="toys", images=("zebra", "ant"), noise_seeds=(5, 2)))
+    assert len(found) == 2 * (2 * 2 + 1) * 2  # images, two kernels with two noises and one with its own, noise seeds
+    assert [image for image, *_ in found] == ["zebra"] * 10 + ["ant"] * 10
+    assert [kernel for _, kernel, *_ in found[:10]] == (
+        ["toykernels/wide"] * 4 + ["toykernels/free"] * 4 + ["toykernels/bound"] * 2
+    )
+    assert [noise for *_, noise, _ in found[:10]] == ["gaussian:0.02", "gaussian:0.02", "poisson:50", "poisson:50"] * 2 + [
+        "bsnr:40"
+    ] * 2
+    assert [seed for *_, seed in found] == [5, 2] * 10
+
+
+def test_each_image_is_read_once(toys):
+    toys.Toys.loaded.clear()
+    made = list(cases(CaseRequest("toys", images=("zebra", "ant"), noise_seeds=(0, 1, 2))))
+    assert toys.Toys.loaded == ["zebra", "ant"]
+    assert len(made) == 2 * 5 * 3
+
+
+def test_images_keep_the_order_of_the_dataset():
+    request = CaseRequest("toys", ("toykernels/free",), ("gaussian:0.1",))
+    assert [image for image, *_ in names(request)] == ["zebra", "ant", "midge"]
+    assert [image for image, *_ in names(replace(request, images=("midge", "zebra")))] == ["zebra", "midge"]
+
+
+def test_the_limit_counts_images_after_they_are_chosen():
+    request = CaseRequest("toys", ("toykernels/free",), ("gaussian:0.1", "gaussian:0.2"))
+    assert [image for image, *_ in names(replace(request, limit=1))] == ["zebra"] * 2
+    assert [image for image, *_ in names(replace(request, images=("ant", "midge"), limit=1))] == ["ant"] * 2
+    assert len(names(replace(request, limit=99))) == 6
+
+
+def test_kernels_by_set_and_one_by_one():
+    request = CaseRequest("toys", noises=("gaussian:0.1",), images=("ant",))
+
+    def kernels(*asked):
+        return [kernel for _, kernel, *_ in names(replace(request, kernels=asked))]
+
+    assert kernels("toykernels") == ["toykernels/wide", "toykernels/free", "toykernels/bound"]
+    assert kernels("toykernels/free") == ["toykernels/free"]
+    assert kernels("toykernels/bound", "sample/motion", "toykernels/free") == [
+        "toykernels/bound",
+        "sample/motion",
+        "toykernels/free",
+    ]
+    assert kernels("toykernels/free", "toykernels") == ["toykernels/free", "toykernels/wide", "toykernels/bound"]
+
+
+def test_noise_that_is_asked_for_beats_what_is_bound():
+    request = CaseRequest("toys", ("toykernels/bound",), images=("ant",))
+    assert [noise for *_, noise, _ in names(request)] == ["bsnr:40"]
+    assert [noise for *_, noise, _ in names(replace(request, noises=("gaussian:0.3",)))] == ["gaussian:0.3"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "reason"),
+    [
+        ({"dataset": "samples"}, UnknownNameError, "unknown dataset 'samples': did you mean sample"),
+        ({"images": ("cameraman",)}, UnknownNameError, "unknown image of sample 'cameraman': did you mean camera"),
+        ({"kernels": ("smaple",)}, UnknownNameError, "unknown kernel set 'smaple': did you mean sample"),
+        ({"kernels": ("sample/motoin",)}, UnknownNameError, "unknown kernel of sample 'motoin': did you mean motion"),
+        ({"noises": ("uniform:1",)}, InputError, "of no known kind"),
+        ({"noises": ("gaussian:5",)}, InputError, "a percentage"),
+        ({"limit": 0}, InputError, "at least 1 image"),
+        ({"limit": -1}, InputError, "at least 1 image"),
+        ({"declared": "1.2"}, InputError, "declared noise level"),
+        ({"dataset": "integers"}, InputError, "give floats"),
+    ],
+)
+def test_what_there_is_not_is_refused(wrong, error, reason):
+    with pytest.raises(error, match=reason):
+        next(cases(replace(SAMPLE, **wrong)))
+
+
+def test_an_image_too_small_for_a_kernel_is_refused_when_planned():
+    list(cases(CaseRequest("toys", ("toykernels/free",), images=("midge",))))  # 14 - 3 + 1 = 12 pixels
+    with pytest.raises(InputError, match="14x14 is too small for a kernel of 3x5"):
+        list(cases(CaseRequest("toys", ("toykernels/wide",), images=("midge",))))
+    with pytest.raises(InputError, match="14x14 is too small for a kernel of 13x13"):
+        list(cases(CaseRequest("toys", ("sample",), images=("midge",))))
+
+
+def test_a_problem_has_the_same_bytes_at_every_call():
+    for first, second in zip(cases(SAMPLE), cases(SAMPLE), strict=True):
+        bytes_of = [case.problem().blurred.tobytes() for case in (first, first, second)]
+        assert len(set(bytes_of)) == 1
+        assert first.image_hash == second.image_hash
+
+
+def test_a_problem_has_the_same_bytes_in_another_process_and_order():
+    code = """
+from hashlib import sha256
+from nidbench.cases import CaseRequest, cases
+made = list(cases(CaseRequest("sample", noises=("poisson:100", "gaussian:0.05"))))
+for case in reversed(made):
+    print(case.key, sha256(case.problem().blurred.tobytes()).hexdigest(), sep="|")
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    there = dict(line.split("|") for line in done.stdout.splitlines())
+    here = {str(case.key): sha256(case.problem().blurred.tobytes()).hexdigest() for case in cases(SAMPLE)}
+    assert len(here) == 2
+    assert here.items() <= there.items()
+
+
+def test_a_problem_is_the_measurement_of_the_named_image_by_the_named_kernel():
+    sharp, kernel = load_dataset("sample").load("astronaut"), load_kernels("sample").load("motion")
+    (case,) = cases(replace(SAMPLE, images=("astronaut",), noises=("gaussian:0",)))
+    expected = np.zeros((3, 84, 84))
+    for row in range(13):
+        for column in range(13):  # true convolution, written out
+            expected += kernel[row, column] * sharp[:, 12 - row : 96 - row, 12 - column : 96 - column]
+    problem = case.problem()
+    assert np.abs(problem.blurred - expected).max() < 1e-6
+    assert np.array_equal(problem.kernel, kernel)
+    assert np.array_equal(case.truths()[0].image, sharp)
+    assert case.pixels == 3 * 96 * 96
+
+
+def test_noise_draws_differ_by_seed_image_and_level():
+    request = CaseRequest(
+        "toys", ("toykernels/free",), ("gaussian:0.1", "gaussian:0.2"), ("zebra", "ant"), noise_seeds=(0, 1, 2)
+    )
+    made = [case.problem().blurred for case in cases(request)]
+    assert len({array.tobytes() for array in made}) == 12
+    clean = {case.key.image: case.problem().blurred for case in cases(replace(request, noises=("gaussian:0",)))}
+    noise = np.stack([array - clean[key] for array, key in zip(made, ["zebra"] * 6 + ["ant"] * 6, strict=True)])
+    correlation = np.corrcoef(noise.reshape(12, -1)) - np.eye(12)
+    assert np.abs(correlation).max() < 0.2  # 484 pixels: four standard deviations
+
+
+def test_kernels_are_normalised_and_the_response_is_the_camera_s():
+    (case,) = cases(CaseRequest("toys", ("toykernels/wide",), ("gaussian:0.02",), ("ant",)))
+    problem = case.problem()
+    assert np.allclose(problem.kernel, np.full((3, 5), 1 / 15))
+    assert str(problem.response) == str(case.response) == "gamma:2.2"
+
+
+def test_the_declared_level():
+    def told(declared):
+        return next(cases(replace(SAMPLE, declared=declared))).problem().noise
+
+    assert told("known") == Noise("gaussian", 0.05)
+    assert told("estimated") == Noise("gaussian", None)
+    assert told("x1.2").level == pytest.approx(0.06)
+    blurred = [next(cases(replace(SAMPLE, declared=each))).problem().blurred for each in ("known", "estimated", "x1.2")]
+    assert np.array_equal(blurred[0], blurred[1])
+    assert np.array_equal(blurred[0], blurred[2])
+
+
+def test_hashes_tell_images_and_kernels_apart():
+    made = list(cases(CaseRequest("toys", noises=("gaussian:0.1",), images=("zebra", "ant"))))
+    assert len({case.image_hash for case in made}) == 2
+    assert len({case.kernel_hash for case in made}) == 3
+    assert len({(case.key.image, case.image_hash) for case in made}) == 2
+    assert len({(case.key.kernel, case.kernel_hash) for case in made}) == 3
+
+
+def test_nothing_of_the_truth_is_in_a_problem():
+    assert [field.name for field in fields(Problem)] == ["blurred", "kernel", "noise", "response"]
+    (case,) = cases(replace(SAMPLE, images=("camera",)))
+    problem, truth = case.problem(), case.truths()[0].image
+    assert set(vars(problem)) == {"blurred", "kernel", "noise", "response"}
+    for array in (problem.blurred, problem.kernel):
+        assert not np.shares_memory(array, truth)
+        base = array
+        while base is not None:  # what a view holds on to
+            assert isinstance(base, np.ndarray)
+            assert base.shape[-2:] != truth.shape[-2:]
+            base = base.base
+    sent = pickle.dumps(problem)  # what the computing process receives
+    assert len(sent) < 4 * problem.blurred.size + 8 * problem.kernel.size + 2000
+    for kind in (np.float64, np.float32):
+        assert truth[0, 40, 30:50].astype(kind).tobytes() not in sent
+    assert problem.blurred[0, 40, 30:50].tobytes() in sent
+
+
+def test_a_truth_never_depends_on_the_noise():
+    made = list(cases(replace(SAMPLE, images=("camera",), noises=("gaussian:0.05", "poisson:10"), noise_seeds=(0, 1))))
+    assert len({case.truths()[0].image.tobytes() for case in made}) == 1
+    assert [case.truths()[0].encoded for case in made] == [False] * 4
+
+
+def test_problems_agree_with_measure():
+    (case,) = cases(CaseRequest("toys", ("toykernels/bound",), images=("ant",)))
+    kernel = np.full((2, 2), 0.25)
+    own = measure(case.truths()[0].image, kernel, "bsnr:40", key=case.key, response=case.response)
+    assert np.array_equal(case.problem().blurred, own.blurred)

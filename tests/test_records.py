@@ -1,0 +1,501 @@
+import dataclasses
+import errno
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from hashlib import sha256
+from pathlib import Path
+from textwrap import dedent
+
+import numpy as np
+import pytest
+
+from nidbench.contract import CaseKey
+from nidbench.errors import ResultsError
+from nidbench.metrics import Score
+from nidbench.records import FORMAT, Cell, Planned, Point, Record, Store, Sweep, array_hash, results_errors, write_whole
+
+CASE = CaseKey("sample", "camera", "sample/motion", "gaussian:0.05", 2)
+CELL = Cell(
+    "ours", 3, {"lr": 1e-3, "stop": "cosine", "limit": None, "masked": True, "steps": 7}, CASE, "ab12", "cd34",
+    "x1.2", "gamma:2.2", 5, "bf16", "cuda",
+)  # fmt: skip
+RECORD = Record(
+    CELL.id,
+    CELL,
+    "done",
+    {"half-kernel": Score(27.5, 0.81), "cut-30": Score(math.inf, 1.0)},
+    {"half-kernel": Score(-math.inf, math.nan)},
+    (Point(25, 0.5, 20.0, 0.5), Point(50, 1.0, 27.0, 0.8), Point(75, 1.5, 26.0, 0.7)),
+    ((1, 24.0), (2, 25.5)),
+    1.75,
+    75,
+    "noise level",
+    4,
+    123_456_789,
+    2,
+    1,
+    "ef56",
+    "0123456789abcdef",
+    {"ratios": [[0.1, 0.2], [0.3]], "odd": "ünïcode \n \"quotes\"", "none": None},
+    "",
+    {"torch": "2.13.0"},
+    "2026-01-02T03:04:05+00:00",
+)
+FAILED = Record(CELL.id, CELL, "failed", error="Traceback ...\nValueError: no")
+
+CELL_IN_FULL = f"""
+    from nidbench.contract import CaseKey
+    from nidbench.errors import ResultsError
+    from nidbench.records import Cell, Record, Store
+    import json, os, sys
+    import numpy as np
+    cell = {CELL!r}
+"""
+
+
+def run(code, *arguments, **options):
+    """Run Python on its own, with `cell` at hand."""
+    text = dedent(CELL_IN_FULL) + dedent(code)
+    command = [*options.pop("under", ()), sys.executable, "-P", "-c", text, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True, **options)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results")
+
+
+@pytest.fixture(scope="session")
+def namespaces():
+    """The prefix of a shell command that may mount file systems nobody else sees."""
+    prefix = ["unshare", "--map-root-user", "--mount"]
+    try:
+        subprocess.run([*prefix, "mount", "-t", "tmpfs", "tmpfs", "/mnt"], check=True, capture_output=True, timeout=20)
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"mounting in a user namespace is not permitted here: {error}")
+    return [*prefix, "sh", "-ec"]
+
+
+def same(first, second):
+    """Equality by which NaN equals NaN."""
+    return repr(first) == repr(second)
+
+
+def test_a_record_survives_json():
+    found = Record.from_json(RECORD.to_json())
+    assert same(found, RECORD)
+    assert found.scores["cut-30"].psnr == math.inf
+    assert math.isnan(found.input_scores["half-kernel"].ssim)
+    assert found.passes == ((1, 24.0), (2, 25.5))
+    assert found.cell.id == CELL.id
+
+
+def test_a_record_with_nothing_but_its_end_survives_json():
+    assert Record.from_json(FAILED.to_json()) == FAILED
+
+
+def test_every_field_of_a_record_is_kept():
+    content = json.loads(RECORD.to_json())
+    assert set(content) == {field.name for field in dataclasses.fields(Record)} | {"format"}
+    assert all(getattr(RECORD, field.name) != field.default for field in dataclasses.fields(Record) if field.name != "error")
+
+
+def test_the_oracle_is_the_best_point_and_the_end_the_last():
+    assert RECORD.oracle == Point(50, 1.0, 27.0, 0.8)
+    assert RECORD.end == Point(75, 1.5, 26.0, 0.7)
+    assert FAILED.oracle is None
+    assert FAILED.end is None
+
+
+def test_a_sweep_survives_json():
+    planned = Planned(CELL.id, "ours:no-sa", "fast", "a note", CASE, 5, "ours")
+    sweep = Sweep("table-7", {"experiments": [{"methods": "ours", "limit": None}]}, [planned])
+    assert Sweep.from_json(sweep.to_json()) == sweep
+
+
+def test_the_id_of_a_cell_is_golden():
+    """Typed in: a change here has every cell of every results folder computed again."""
+    assert CELL.id == "GOLDEN"
+    text = (
+        '{"case":{"dataset":"sample","image":"camera","kernel":"sample/motion","noise":"gaussian:0.05","noise_seed":2},'
+        '"declared":"x1.2","device":"cuda","image_hash":"ab12","kernel_hash":"cd34","method":"ours",'
+        '"precision":"bf16","response":"gamma:2.2","seed":5,'
+        '"settings":{"limit":null,"lr":0.001,"masked":true,"steps":7,"stop":"cosine"},"version":3}'
+    )
+    assert CELL.id == sha256(text.encode()).hexdigest()[:20]
+
+
+def test_the_order_of_settings_does_not_change_the_id():
+    turned = dict(reversed(CELL.settings.items()))
+    assert list(turned) != list(CELL.settings)
+    assert dataclasses.replace(CELL, settings=turned).id == CELL.id
+
+
+def test_every_field_of_a_cell_changes_its_id():
+    values = {"version": 4, "seed": 6, "settings": {**CELL.settings, "lr": 2e-3}}
+    others = [
+        dataclasses.replace(CELL, **{field.name: values.get(field.name, "other")})
+        for field in dataclasses.fields(Cell)
+        if field.name != "case"
+    ]
+    cases = [
+        dataclasses.replace(CASE, **{field.name: 9 if field.name == "noise_seed" else "other"})
+        for field in dataclasses.fields(CaseKey)
+    ]
+    others += [dataclasses.replace(CELL, case=case) for case in cases]
+    others += [
+        dataclasses.replace(CELL, settings={**CELL.settings, "steps": 7.5}),
+        dataclasses.replace(CELL, settings={**CELL.settings, "masked": False}),
+        dataclasses.replace(CELL, settings={**CELL.settings, "limit": 0}),
+        dataclasses.replace(CELL, settings={**CELL.settings, "more": 1}),
+    ]
+    assert len({CELL.id, *(cell.id for cell in others)}) == 1 + 10 + 5 + 4
+
+
+def test_what_is_written_is_read(store):
+    image = np.random.default_rng(0).random((3, 5, 4))
+    store.write(RECORD, {"image": image, "variance": image / 100})
+    again = Store(store.root)
+    assert same(again.read(CELL.id), RECORD)
+    arrays = again.arrays(CELL.id)
+    assert set(arrays) == {"image", "variance"}
+    assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
+    assert np.array_equal(arrays["image"], image.astype(np.float32))
+
+
+def test_a_cell_without_record_reads_as_none(store):
+    assert store.read(CELL.id) is None
+
+
+def test_writing_again_replaces(store):
+    store.write(FAILED, {})
+    store.write(RECORD, {"image": np.zeros((1, 2, 2))})
+    assert same(store.read(CELL.id), RECORD)
+    store.write(RECORD, {"image": np.ones((1, 2, 2))})
+    assert store.arrays(CELL.id)["image"].min() == 1
+
+
+def test_writing_forgets_unfinished_work_and_leaves_no_scraps(store):
+    work = store.work(CELL.id)
+    work.mkdir(parents=True)
+    (work / "checkpoint").write_bytes(b"state")
+    store.write(RECORD, {"image": np.zeros((1, 2, 2))})
+    assert not work.exists()
+    files = {str(path.relative_to(store.root)) for path in store.root.rglob("*") if path.is_file()}
+    assert files == {"nidbench.json", f"cells/{CELL.id}/record.json", f"cells/{CELL.id}/arrays.npz"}
+
+
+def test_sweeps_are_kept_by_name(store):
+    old, new = Sweep("old", {}, []), Sweep("new", {"experiments": []}, [Planned("1", "a", "b", "", CASE, 0, "a")])
+    os.utime(store.write_sweep(old), (1, 1))
+    store.write_sweep(new)
+    assert store.sweep_names() == ["new", "old"]
+    assert store.sweep("new") == new
+    with pytest.raises(ResultsError, match="no sweep 'newer' .*: there are new, old"):
+        store.sweep("newer")
+    with pytest.raises(ResultsError, match="none yet"):
+        Store(store.root.parent / "empty").sweep("x")
+
+
+@pytest.mark.parametrize("content", ["", "{", "null", "[]", '{"format": 1}', '{"format": 1, "name": "x", "cells": [3]}'])
+def test_a_damaged_sweep_is_refused(store, content):
+    store.write_sweep(Sweep("x", {}, []))
+    (store.root / "sweeps" / "x.json").write_text(content)
+    with pytest.raises(ResultsError, match=r"x\.json is damaged"):
+        store.sweep("x")
+
+
+def test_a_record_of_a_newer_format_is_refused(store):
+    store.write(RECORD, {})
+    path = store.root / "cells" / CELL.id / "record.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": FORMAT + 1}))
+    with pytest.raises(ResultsError, match="newer nidbench"):
+        store.read(CELL.id)
+    store.write_sweep(Sweep("x", {}, []))
+    (store.root / "sweeps" / "x.json").write_text(json.dumps({"format": FORMAT + 1}))
+    with pytest.raises(ResultsError, match="newer nidbench"):
+        store.sweep("x")
+
+
+def test_a_folder_of_a_newer_format_is_refused_and_left_alone(store):
+    store.write(RECORD, {})
+    marker = store.root / "nidbench.json"
+    marker.write_text(json.dumps({"format": FORMAT + 1}))
+    with pytest.raises(ResultsError, match="newer nidbench .*pip install -U nidbench"):
+        Store(store.root)
+    assert json.loads(marker.read_text()) == {"format": FORMAT + 1}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\0" * 13, b"[]", b"null", b"{}", b'{"format": "x"}', b"\xff\xfe"])
+def test_a_damaged_marker_is_refused_with_what_to_write(store, content):
+    marker = store.root / "nidbench.json"
+    marker.write_bytes(content)
+    with pytest.raises(ResultsError, match="is damaged") as caught:
+        Store(store.root)
+    remedy = str(caught.value).partition("write ")[2].partition(" into")[0]
+    marker.write_text(remedy)
+    assert Store(store.root).root == store.root
+
+
+def test_a_folder_that_is_none_of_results_is_refused_on_demand(tmp_path):
+    with pytest.raises(ResultsError, match="holds no nidbench results"):
+        Store(tmp_path, create=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_cut_of_a_record_is_seen_as_damage(store):
+    store.write(RECORD, {})
+    path = store.root / "cells" / CELL.id / "record.json"
+    whole = path.read_bytes()
+    for length in range(0, len(whole), 7):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ResultsError, match="is damaged"):
+            store.read(CELL.id)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\0" * 4096, b"\xff\xfe\x00", b"null", b"3", b'"text"', b"[]", b"{}", b'{"format": null}', b'{"format": 1}'],
+)
+def test_whatever_else_is_no_record_is_seen_as_damage(store, content):
+    store.write(RECORD, {})
+    (store.root / "cells" / CELL.id / "record.json").write_bytes(content)
+    with pytest.raises(ResultsError, match="is damaged"):
+        store.read(CELL.id)
+
+
+@pytest.mark.parametrize("name", [field.name for field in dataclasses.fields(Record)])
+def test_a_field_that_became_null_or_unknown_never_ends_in_a_traceback(store, name):
+    store.write(RECORD, {})
+    path = store.root / "cells" / CELL.id / "record.json"
+    whole = json.loads(path.read_text())
+    for content in ({**whole, name: None}, {**whole, name + "x": 1}):
+        path.write_text(json.dumps(content))
+        try:
+            store.read(CELL.id)
+        except ResultsError as error:
+            assert "is damaged" in str(error)  # noqa: PT017 - a field may as well be read as it is
+
+
+def test_a_damaged_record_is_set_aside_and_counts_as_missing(store):
+    store.write(RECORD, {"image": np.zeros((1, 2, 2))})
+    path = store.root / "cells" / CELL.id / "record.json"
+    path.write_text("{")
+    kept = store.set_aside(CELL.id)
+    assert kept.read_text() == "{"
+    assert store.read(CELL.id) is None
+    store.write(RECORD, {})
+    assert same(store.read(CELL.id), RECORD)
+    assert kept.exists()
+
+
+def damaged(content):
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 255]) + content[middle + 1 :]
+    return {"empty": b"", "cut": content[:middle], "zeros": bytes(len(content)), "text": b"hello", "flipped": flipped}
+
+
+@pytest.mark.parametrize("kind", ["empty", "cut", "zeros", "text", "flipped", "gone"])
+def test_damaged_arrays_are_refused(store, kind):
+    store.write(RECORD, {"image": np.random.default_rng(0).random((1, 64, 64))})
+    path = store.root / "cells" / CELL.id / "arrays.npz"
+    content = path.read_bytes()
+    path.unlink()
+    if kind != "gone":
+        path.write_bytes(damaged(content)[kind])
+    with pytest.raises(ResultsError, match=r"arrays\.npz cannot be read"):
+        store.arrays(CELL.id)
+
+
+def test_a_file_is_whole_or_as_before(tmp_path):
+    path = tmp_path / "file"
+    write_whole(path, b"first")
+    path.with_name("folder").mkdir()
+    with pytest.raises(OSError, match="folder"):
+        write_whole(path.with_name("folder"), b"second")  # a folder cannot be replaced by a file
+    write_whole(path, b"second")
+    assert path.read_bytes() == b"second"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "folder"]
+
+
+WRITER = """
+    store = Store(sys.argv[1])
+    print("ready", flush=True)
+    for number in range(10**9):
+        image = np.full((1, 40, 40), number % 1000)
+        store.write(Record(f"cell{number % 3}", cell, "done", details={"number": number, "pad": "x" * 20000}), {"image": image})
+"""
+
+
+def test_a_writer_killed_at_any_moment_leaves_whole_records(store):
+    seen = 0
+    for kill in range(6):
+        command = [sys.executable, "-P", "-c", dedent(CELL_IN_FULL) + dedent(WRITER), str(store.root)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            reads = 0
+            while reads < 40 + 7 * kill:  # read beside the writer, then cut it off somewhere
+                reads += 1
+                for name in ("cell0", "cell1", "cell2"):
+                    record = store.read(name)
+                    seen += record is not None
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        for name in ("cell0", "cell1", "cell2"):
+            record = store.read(name)
+            if record is not None:  # then everything else of the cell is there too
+                assert len(record.details["pad"]) == 20000
+                assert np.all(store.arrays(name)["image"] == record.details["number"] % 1000)
+    assert seen > 100
+
+
+def test_a_file_in_the_way_is_refused(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    for root in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ResultsError, match="a file is in the way: give another --output"):
+            Store(root)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="no /proc here")
+def test_a_place_where_nothing_can_be_made_is_refused():
+    with pytest.raises(ResultsError, match="cannot write to /proc/nidbench"):
+        Store("/proc/nidbench")
+
+
+def test_a_folder_without_permission_is_refused(store):
+    """Also for root, who gives its rights up first."""
+    store.write(RECORD, {"image": np.zeros((1, 2, 2))})
+    code = """
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        for call in (
+            lambda: Store(sys.argv[1]),
+            lambda: Store(sys.argv[1] + "/below"),
+            lambda: Store(sys.argv[1], create=False),
+        ):
+            try:
+                call()
+            except ResultsError as error:
+                print(error)
+    """
+    store.root.chmod(0)
+    try:
+        lines = run(code, store.root).stdout.splitlines()
+    finally:
+        store.root.chmod(0o755)
+    assert len(lines) == 3
+    assert all("permission is denied" in line and str(store.root) in line for line in lines)
+
+
+USER = """
+    def told(call):
+        try:
+            call()
+        except ResultsError as error:
+            print(error)
+        else:
+            print("nothing was refused")
+    def enter():
+        with store.lock():
+            pass
+"""
+
+
+def test_a_read_only_folder_can_be_read_but_not_written(store, namespaces):
+    store.write(RECORD, {"image": np.zeros((1, 2, 2))})
+    code = f"""{USER}
+    store = Store(sys.argv[1])
+    assert store.read(cell.id).status == "done"
+    assert store.arrays(cell.id)["image"].shape == (1, 2, 2)
+    told(lambda: store.write(Record("new", cell, "done"), {{}}))
+    told(enter)
+    told(lambda: store.set_aside(cell.id))
+    told(lambda: Store(sys.argv[1] + "/below"))
+    """
+    mount = f'mount --bind "{store.root}" "{store.root}" && mount -o remount,bind,ro "{store.root}" && exec "$@"'
+    done = run(code, store.root, under=(*namespaces, mount, "sh"))
+    lines = done.stdout.splitlines()
+    assert len(lines) == 4
+    assert all("it is read-only: give another --output" in line for line in lines)
+    assert same(store.read(CELL.id), RECORD)
+
+
+def test_a_full_disk_is_told_and_what_was_finished_is_kept(tmp_path, namespaces):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    code = f"""{USER}
+    store = Store(sys.argv[1])
+    small = {{"image": np.zeros((1, 8, 8))}}
+    store.write(Record("small", cell, "done"), small)
+    work = store.work("large")
+    work.mkdir(parents=True)
+    (work / "checkpoint").write_text("state")
+    told(lambda: store.write(Record("large", cell, "done"), {{"image": np.zeros((1, 200, 200))}}))
+    told(lambda: store.write(Record("long", cell, "failed", error="x" * 200_000), {{}}))
+    print(json.dumps({{
+        "small": store.read("small").status,
+        "arrays": store.arrays("small")["image"].shape,
+        "large": store.read("large"),
+        "long": store.read("long"),
+        "work": (work / "checkpoint").read_text(),
+        "scraps": [path.name for path in store.root.rglob("*partial*")],
+    }}))
+    store.write(Record("after", cell, "done"), small)
+    print(store.read("after").status)
+    """
+    mount = f'mount -t tmpfs -o size=64k tmpfs "{disk}" && exec "$@"'
+    done = run(code, disk / "results", under=(*namespaces, mount, "sh"))
+    first, second, state, after = done.stdout.splitlines()
+    for line in (first, second):
+        assert "the disk is full: free some space, then run the same command again" in line
+    assert json.loads(state) == {
+        "small": "done",
+        "arrays": [1, 8, 8],
+        "large": None,
+        "long": None,
+        "work": "state",
+        "scraps": [],
+    }
+    assert after == "done"
+
+
+def test_a_second_run_is_refused_naming_the_process_of_the_first(store):
+    code = """
+        with Store(sys.argv[1]).lock():
+            print("inside", flush=True)
+            sys.stdin.read()
+    """
+    command = [sys.executable, "-P", "-c", dedent(CELL_IN_FULL) + dedent(code), str(store.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as first:
+        assert first.stdout.readline() == b"inside\n"
+        for _ in range(2):  # being refused leaves the name of the first in place
+            with pytest.raises(ResultsError, match=rf"another run \(process {first.pid}\) is writing to"), store.lock():
+                pass
+        first.kill()
+        first.wait()
+    with store.lock():  # a killed process holds nothing
+        assert (store.root / ".lock").read_text() == str(os.getpid())
+    with store.lock():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [(errno.ENOSPC, "disk is full"), (errno.EDQUOT, "quota"), (errno.EROFS, "read-only"), (errno.EIO, "Input/output")],
+)
+def test_what_the_system_refuses_is_put_in_words(code, remedy):
+    with pytest.raises(ResultsError, match=f"cannot write to here: .*{remedy}"), results_errors("here"):
+        raise OSError(code, os.strerror(code))
+
+
+def test_the_hash_of_an_array_is_of_type_shape_and_values():
+    array = np.arange(6.0).reshape(2, 3)
+    assert array_hash(array) == sha256(b"<f8(2, 3)" + array.tobytes()).hexdigest()
+    assert array_hash(array) == array_hash(np.asfortranarray(array))
+    others = [array.astype(np.float32), array.reshape(3, 2), array + 1e-12, array[None], -array]
+    assert len({array_hash(each) for each in (array, *others)}) == 6
