@@ -18,6 +18,7 @@ import io
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -33,6 +34,9 @@ from .metrics import Score
 
 #: Raised when a newer nidbench writes what an older one cannot read.
 FORMAT = 1
+
+#: What reading JSON raises where it is cut off, overwritten or of another form.
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
 
 #: The ways a cell ends. `missing` and `corrupt` are said of cells without a readable record.
 STATUSES = ("done", "failed", "timeout", "out-of-memory", "unstable")
@@ -156,7 +160,7 @@ class Record:
         """Read `to_json`'s text.
 
         Raises:
-            ValueError, KeyError, TypeError: where it is not a whole record.
+            ValueError, KeyError, TypeError, AttributeError: where it is not a whole record.
         """
         content = json.loads(text)
         if content.pop("format") > FORMAT:
@@ -234,20 +238,20 @@ class Store:
     def __init__(self, root: Path | str, *, create: bool = True) -> None:
         self.root = Path(root)
         marker = self.root / "nidbench.json"
-        if marker.exists():
-            self._check_format(marker)
-        elif create:
-            with results_errors(self.root):
+        with results_errors(self.root):
+            if marker.exists():
+                self._check_format(marker)
+            elif create:
                 self.root.mkdir(parents=True, exist_ok=True)
                 write_whole(marker, json.dumps({"format": FORMAT}).encode())
-        else:
-            raise ResultsError(f"{self.root} holds no nidbench results: give the --output folder of a run")
+            else:
+                raise ResultsError(f"{self.root} holds no nidbench results: give the --output folder of a run")
 
     @staticmethod
     def _check_format(marker: Path) -> None:
         try:
             version = int(json.loads(marker.read_text())["format"])
-        except (ValueError, KeyError, TypeError) as error:
+        except _DAMAGE as error:
             raise ResultsError(f'{marker} is damaged ({error}): write {{"format": {FORMAT}}} into it') from error
         if version > FORMAT:
             raise ResultsError(
@@ -263,12 +267,12 @@ class Store:
         """
         path = self.root / "cells" / cell_id / "record.json"
         try:
-            text = path.read_text()
+            return Record.from_json(path.read_text())
         except FileNotFoundError:
             return None
-        try:
-            return Record.from_json(text)
-        except (ValueError, KeyError, TypeError) as error:
+        except OSError as error:
+            raise ResultsError(f"{path} cannot be read: {error.strerror}") from error
+        except _DAMAGE as error:
             raise ResultsError(
                 f"{path} is damaged ({type(error).__name__}: {error}): rerun the sweep to compute the cell again"
             ) from error
@@ -305,9 +309,10 @@ class Store:
         """
         path = self.root / "cells" / cell_id / "arrays.npz"
         try:
-            with np.load(path, allow_pickle=False) as content:
+            # not np.load(path): it leaves damaged files open
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
                 return {name: content[name] for name in content.files}
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
             raise ResultsError(f"{path} cannot be read ({error}): delete its folder and rerun the sweep") from error
 
     def work(self, cell_id: str) -> Path:
@@ -339,7 +344,7 @@ class Store:
         except FileNotFoundError:
             known = ", ".join(self.sweep_names()) or "none yet"
             raise ResultsError(f"no sweep {name!r} in {self.root}: there are {known}") from None
-        except (ValueError, KeyError, TypeError) as error:
+        except _DAMAGE as error:
             raise ResultsError(f"{path} is damaged ({error}): run the same command again to write it anew") from error
 
     @contextmanager

@@ -1,0 +1,425 @@
+"""The fitting engine: schedules and stops in closed form; N fits at once are N fits alone, whatever happens to some."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from nidbench.contract import Clock, Noise, Run
+from nidbench.degrade import measure
+from nidbench.errors import InputError, UnstableError
+from nidbench.fit import Estimate, Loss, Recipe, Schedule, Stop, fit, fit_one, noise_threshold, seeded
+from nidbench.methods._layers import Conv, Dropout, fold, unfold
+from nidbench.methods.ours import Ours
+
+FRAME = (24, 20)
+
+
+class Cut(BaseException):
+    """Ends a run at a checkpoint."""
+
+
+class CutRun(Run):
+    """A run that checkpoints after every iteration and is cut off after the last of some saves."""
+
+    def __init__(self, seed, path, last=None, **rest):
+        super().__init__(seed, checkpoint=path, checkpoint_seconds=0, **rest)
+        self.last, self.saves = last, 0
+
+    def save(self, state):
+        super().save(state)
+        self.saves += 1
+        if self.saves == self.last:
+            raise Cut
+
+
+class Networks(nn.Module):
+    """Two convolutions with dropout between, N of them folded."""
+
+    def __init__(self, generators, channels=1):
+        super().__init__()
+        self.first = Conv(generators, 4, 6)
+        self.dropout = Dropout(len(generators), 6, 0.25)
+        self.last = Conv(generators, 6, channels, padding="reflect")
+
+    def forward(self, inputs, generators):
+        maps = F.leaky_relu(self.first(fold(inputs)), 0.1)
+        return torch.sigmoid(unfold(self.last(self.dropout(maps, generators)), inputs.shape[0]))
+
+
+@dataclass
+class Plain:
+    """Noisy fixed input, mean squared residual; fails where it is told to."""
+
+    problem: object
+    run: Run
+    fails_in: str = ""
+    draws: int = 0
+
+    def __post_init__(self):
+        self.operator = self.problem.operator()
+        self.z = torch.rand((4, *self.problem.frame), generator=seeded(self.run, "input"))
+
+    def draw(self, generator):
+        self.draws += 1
+        if self.fails_in == "draw" and self.draws == 3:
+            raise RuntimeError("no draw")
+        return self.z + 0.1 * torch.randn(self.z.shape, generator=generator), self.loss
+
+    def loss(self, x):
+        if self.fails_in == "loss" and self.draws == 3:
+            raise RuntimeError("no loss")
+        residual = (self.operator.predict(x) - self.operator.blurred).square().mean()
+        return Loss(residual, residual)
+
+    def estimate(self, predict, generator, sample):
+        if self.fails_in == ("estimate" if sample else "observation"):
+            raise RuntimeError("no estimate")
+        images = [predict(self.draw(generator)[0], generator) for _ in range(2)]
+        for image in images if sample else ():
+            sample(image.numpy())
+        return Estimate(torch.stack(images).mean(0), torch.stack(images).var(0))
+
+
+def plain(fails=None, **parts):
+    """A recipe of the plain parts; `fails` maps seeds of runs to where their objective fails."""
+    fails = fails or {}
+    values = {"schedule": Schedule(8, 1e-2), **parts}
+    return Recipe(
+        networks=Networks, objective=lambda p, run: Plain(p, run, fails.get(run.seed("x"), "")), **values
+    )
+
+
+def adapting(iteration, networks, members):
+    """Give every neuron a ratio that depends on its own network's weights, every second iteration."""
+    if iteration % 2 == 0:
+        count = len(members)
+        bias = networks.first.bias.detach().reshape(count, 6, 1, 1)
+        ratios = (0.25 + bias).clamp(0, 0.5).expand(count, 6, *FRAME)
+        networks.dropout.set_ratios(ratios.reshape(count * 6, *FRAME), torch.float32)
+        for n, member in enumerate(members):
+            member.log.setdefault("ratio", []).append(round(ratios[n].mean().item(), 4))
+
+
+def problem_of(kernel=(5, 5), level=0.05, key="a", channels=1, frame=FRAME):
+    sharp = np.random.Generator(np.random.Philox(len(key))).random((channels, *frame)) * 0.5 + 0.25
+    return measure(sharp, np.ones(kernel), f"gaussian:{level}", key=key)
+
+
+def three():
+    return [problem_of((5, 5), key="a"), problem_of((3, 6), key="bb"), problem_of((1, 1), key="ccc")]
+
+
+def runs(count=3):
+    return [Run(seed) for seed in range(count)]
+
+
+def gap(one, other):
+    return float(abs(one.image - other.image).max())
+
+
+# schedules
+
+
+def test_a_constant_rate_stays():
+    assert {Schedule(50, 1e-3).rate(i) for i in range(1, 51)} == {1e-3}
+
+
+def test_warming_up_is_linear():
+    schedule = Schedule(50, 1e-3, warmup=10)
+    np.testing.assert_allclose([schedule.rate(i) for i in range(1, 11)], np.arange(1, 11) * 1e-4)
+    assert schedule.rate(11) == 1e-3
+
+
+def test_a_cosine_falls_from_the_rate_to_almost_nothing():
+    schedule = Schedule(109, 2e-3, warmup=10, decay="cosine")
+    rates = np.array([schedule.rate(i) for i in range(10, 110)])
+    np.testing.assert_allclose(rates, 1e-3 * (1 + np.cos(np.pi * np.arange(100) / 100)))
+    assert rates[0] == 2e-3
+    assert 0 < rates[-1] < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"iterations": 0}, "iterations=0"),
+        ({"learning_rate": 0.0}, "learning_rate=0"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan"),
+        ({"decay": "linear"}, "decay='linear': use constant or cosine"),
+    ],
+)
+def test_impossible_schedules_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        Schedule(**{"iterations": 5, "learning_rate": 1e-3, **settings})
+
+
+# stops
+
+
+def test_iterations_never_stop():
+    assert Stop().decide({}, 0.0, 1.0) is None
+
+
+def test_one_residual_under_the_noise_level_stops():
+    stop, threshold = Stop("noise-level"), noise_threshold(0.05)
+    assert threshold == pytest.approx((0.05 + 5e-4) ** 2)
+    assert stop.decide({}, threshold, threshold) is None
+    assert stop.decide({}, 0.999 * threshold, threshold) == "noise level"
+
+
+def test_the_smoothed_rule_is_a_weighted_mean():
+    residuals = np.random.Generator(np.random.Philox(0)).random(60)
+    stop, state = Stop("smoothed-noise-level", memory=20), {}
+    for count in range(1, 61):
+        weights = (1 - 1 / 20) ** np.arange(count)[::-1]
+        mean = (weights * residuals[:count]).sum() / weights.sum()
+        before = dict(state)
+        assert stop.decide(state, residuals[count - 1], mean * (1 - 1e-9)) is None
+        again = stop.decide(before, residuals[count - 1], mean * (1 + 1e-9))
+        half_full = 1 - (1 - 1 / 20) ** count > 0.5
+        assert again == ("smoothed noise level" if half_full else None)
+
+
+def test_unknown_stops_are_refused():
+    with pytest.raises(InputError, match="use iterations, noise-level or smoothed-noise-level"):
+        Stop("early")
+
+
+def test_the_noise_level_is_asked_for_only_where_it_is_needed():
+    def sigma(problem):
+        raise RuntimeError("asked")
+
+    assert fit_one(plain(sigma=sigma), three()[0], Run()).iterations == 8
+    with pytest.raises(RuntimeError, match="asked"):
+        fit_one(plain(sigma=sigma, stop=Stop("noise-level")), three()[0], Run())
+
+
+# one
+
+
+def test_fitting_lowers_the_residual_and_says_how_it_ended():
+    problem = three()[0]
+    operator = problem.operator()
+
+    def residual(iterations):
+        found = fit_one(plain(schedule=Schedule(iterations, 1e-2)), problem, Run())
+        assert (found.iterations, found.stopped) == (iterations, "iterations")
+        return (operator.predict(torch.from_numpy(found.image)) - operator.blurred).square().mean().item()
+
+    assert residual(60) < 0.7 * residual(1)
+
+
+def test_observing_and_sampling_change_nothing():
+    seen, samples, progress = [], [], []
+    run = Run(
+        0,
+        clock=Clock(2),
+        on_observe=lambda iteration, _, image: seen.append((iteration, image.shape)),
+        on_sample=samples.append,
+        on_progress=lambda done, planned: progress.append((done, planned)),
+    )
+    watched = fit_one(plain(adapt=adapting), three()[0], run)
+    assert watched.image.tobytes() == fit_one(plain(adapt=adapting), three()[0], Run(0)).image.tobytes()
+    assert seen == [(i, (1, *FRAME)) for i in (2, 4, 6)]  # after the last iteration, the result itself is the answer
+    np.testing.assert_allclose(np.mean(samples, 0), watched.image, atol=1e-6)
+    assert progress[-1] == (8, 8)
+
+
+def test_what_adaptation_notes_is_kept():
+    assert len(fit_one(plain(adapt=adapting), three()[0], Run()).details["ratio"]) == 3
+
+
+# side by side
+
+
+@pytest.mark.parametrize("adapt", [None, adapting])
+def test_together_equals_alone(adapt):
+    recipe = plain(schedule=Schedule(20, 1e-2, 3, "cosine"), adapt=adapt)
+    together = fit(recipe, three(), runs())
+    for problem, run, found in zip(three(), runs(), together, strict=True):
+        alone = fit_one(recipe, problem, run)
+        assert gap(found, alone) < 1e-4
+        np.testing.assert_allclose(found.variance, alone.variance, atol=1e-4)
+        assert found.details == alone.details
+    assert gap(together[0], together[1]) > 0.01
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_together_equals_alone_for_the_papers_network(channels):
+    method = Ours(iterations=20, stop="iterations", adapt_every=8, adapt_draws=2, passes=2)
+    problems = [problem_of(size, key=f"{size}", channels=channels) for size in ((5, 5), (3, 6), (7, 2))]
+    together = method.restore_many(problems, runs())
+    for problem, run, found in zip(problems[:2], runs(), together, strict=False):
+        assert gap(found, method.restore(problem, run)) < 1e-4
+
+
+def test_a_fit_that_is_not_finite_leaves_the_others():
+    problems = three()
+    problems[1] = replace(problems[1], blurred=np.full_like(problems[1].blurred, 1e30))
+    outcomes = fit(plain(), problems, runs())
+    assert isinstance(outcomes[1], UnstableError)
+    assert "after 1 iterations" in str(outcomes[1])
+    for n in (0, 2):
+        assert gap(outcomes[n], fit_one(plain(), problems[n], Run(n))) < 1e-4
+
+
+@pytest.mark.parametrize("place", ["draw", "loss", "estimate", "observation"])
+@pytest.mark.parametrize("failing", [(1,), (0, 2), (0, 1, 2)])
+def test_an_objective_that_raises_takes_no_other_along(place, failing):
+    recipe = plain({Run(n).seed("x"): place for n in failing}, adapt=adapting)
+    watched = [Run(n, clock=Clock(4), on_observe=lambda *_: None) for n in range(3)]
+    outcomes = fit(recipe, three(), watched)
+    for n, outcome in enumerate(outcomes):
+        if n in failing:
+            assert isinstance(outcome, RuntimeError)
+        else:
+            assert gap(outcome, fit_one(plain(adapt=adapting), three()[n], Run(n))) < 1e-4
+
+
+def test_an_objective_that_cannot_be_made_takes_no_other_along():
+    def objective(problem, run):
+        if problem.kernel.shape == (3, 6):
+            raise ValueError("not this kernel")
+        return Plain(problem, run)
+
+    outcomes = fit(replace(plain(), objective=objective), three(), runs())
+    assert [type(outcome).__name__ for outcome in outcomes] == ["Restored", "ValueError", "Restored"]
+
+
+def test_alone_a_failure_is_raised():
+    recipe = plain({Run(0).seed("x"): "loss"})
+    with pytest.raises(RuntimeError, match="no loss"):
+        fit_one(recipe, three()[0], Run(0))
+
+
+def stopping_at(counts):
+    """A stop whose threshold is the iteration to stop after, and the noise level that gives each problem its own."""
+
+    @dataclass(frozen=True)
+    class AtIteration(Stop):
+        rule: str = "noise-level"
+
+        def decide(self, state, residual, threshold):
+            state["count"] = state.get("count", 0) + 1
+            return "told to" if state["count"] >= threshold else None
+
+    levels = {problem.kernel.shape: math.sqrt(count) - 5e-4 for problem, count in zip(three(), counts, strict=True)}
+    return {"stop": AtIteration(), "sigma": lambda problem: levels[problem.kernel.shape] - 1e-9}
+
+
+@pytest.mark.parametrize("counts", [(3, 8, 5), (8, 2, 8), (5, 5, 8), (4, 4, 4)])
+def test_each_stops_when_it_is_done_and_the_others_go_on(counts):
+    recipe = plain(adapt=adapting, **stopping_at(counts))
+    outcomes = fit(recipe, three(), runs())
+    assert [outcome.iterations for outcome in outcomes] == list(counts)
+    for n, outcome in enumerate(outcomes):
+        alone = fit_one(recipe, three()[n], Run(n))
+        assert gap(outcome, alone) < 1e-4
+        assert outcome.details == alone.details
+
+
+def test_the_papers_ratios_survive_when_a_neighbour_stops():
+    """Adapted ratios, one for each neuron, are taken out of the fold with their network."""
+    method = Ours(iterations=7, adapt_every=2, adapt_draws=2, passes=2, adapt_scaling="rank")
+    recipe = replace(method._recipe(three()[0]), **stopping_at((3, 7, 5)))
+    outcomes = fit(recipe, three(), runs())
+    assert [outcome.iterations for outcome in outcomes] == [3, 7, 5]
+    for n, outcome in enumerate(outcomes):
+        alone = fit_one(recipe, three()[n], Run(n))
+        assert gap(outcome, alone) < 1e-3  # a rank that rounding swaps moves a ratio by 1/256
+        assert len(outcome.details["ratio_quantiles"]) == len(alone.details["ratio_quantiles"])
+
+
+def test_unequal_frames_devices_or_precisions_are_refused():
+    with pytest.raises(InputError, match="one frame, device and precision"):
+        fit(plain(), [three()[0], problem_of((5, 5), frame=(22, 20))], runs(2))
+    with pytest.raises(InputError, match="one frame, device and precision"):
+        fit(plain(), three()[:2], [Run(0), Run(1, precision="bf16")])
+
+
+def test_nothing_to_fit_is_nothing():
+    assert fit(plain(), [], []) == []
+
+
+def test_reduced_precision_stays_near():
+    whole, reduced = (fit_one(plain(), three()[0], Run(0, precision=p)) for p in ("float32", "bf16"))
+    assert 0 < gap(whole, reduced) < 0.05
+    assert reduced.image.dtype == np.float32
+
+
+# interrupted
+
+
+@pytest.mark.parametrize("last", [1, 2, 5, 7])
+def test_resuming_changes_no_byte(tmp_path, last):
+    recipe = plain(schedule=Schedule(8, 1e-2, 2, "cosine"), adapt=adapting, stop=Stop("smoothed-noise-level", 5))
+    recipe = replace(recipe, sigma=lambda _: 1e-3)
+    whole = fit_one(recipe, three()[0], Run(0))
+    with pytest.raises(Cut):
+        fit_one(recipe, three()[0], CutRun(0, tmp_path / "c", last))
+    resumed = fit_one(recipe, three()[0], CutRun(0, tmp_path / "c"))
+    assert resumed.image.tobytes() == whole.image.tobytes()
+    assert resumed.variance.tobytes() == whole.variance.tobytes()
+    assert (resumed.iterations, resumed.stopped, resumed.details) == (8, "iterations", whole.details)
+
+
+def test_the_smoothed_stop_remembers_over_an_interruption(tmp_path):
+    recipe = replace(plain(stop=Stop("smoothed-noise-level", memory=8)), sigma=lambda _: 2.0)
+    whole = fit_one(recipe, three()[0], Run(0))
+    assert (whole.iterations, whole.stopped) == (6, "smoothed noise level")  # 1 - (7/8)^6 > 0.5
+    with pytest.raises(Cut):
+        fit_one(recipe, three()[0], CutRun(0, tmp_path / "c", 4))
+    assert fit_one(recipe, three()[0], CutRun(0, tmp_path / "c")).iterations == 6
+
+
+def test_resuming_together_at_the_same_iteration(tmp_path):
+    recipe, problems = plain(adapt=adapting), three()[:2]
+    whole = fit(recipe, problems, runs(2))
+    with pytest.raises(Cut):
+        fit(recipe, problems, [CutRun(0, tmp_path / "0"), CutRun(1, tmp_path / "1", 3)])
+    resumed = fit(recipe, problems, [CutRun(n, tmp_path / f"{n}") for n in range(2)])
+    for one, other in zip(whole, resumed, strict=True):
+        assert one.image.tobytes() == other.image.tobytes()
+        assert one.details == other.details
+
+
+def test_resuming_together_at_different_iterations(tmp_path):
+    recipe, problems = plain(adapt=adapting), three()
+    for n, last in ((0, 2), (1, 5)):
+        with pytest.raises(Cut):
+            fit_one(recipe, problems[n], CutRun(n, tmp_path / f"{n}", last))
+    resumed = fit(recipe, problems, [CutRun(n, tmp_path / f"{n}") for n in range(3)])
+    for n, found in enumerate(resumed):
+        assert found.image.tobytes() == fit_one(recipe, problems[n], Run(n)).image.tobytes()
+
+
+def test_a_checkpoint_written_beside_others_serves_alone(tmp_path):
+    recipe, problems = plain(adapt=adapting), three()[:2]
+    with pytest.raises(Cut):
+        fit(recipe, problems, [CutRun(0, tmp_path / "0"), CutRun(1, tmp_path / "1", 4)])
+    resumed = fit_one(recipe, problems[0], CutRun(0, tmp_path / "0"))
+    assert gap(resumed, fit_one(recipe, problems[0], Run(0))) < 1e-4
+
+
+def test_a_checkpoint_that_cannot_be_read_fails_alone(tmp_path):
+    CutRun(0, tmp_path / "0").save(b"not a checkpoint")
+    outcomes = fit(plain(), three()[:2], [CutRun(0, tmp_path / "0"), Run(1)])
+    assert isinstance(outcomes[0], Exception)
+    assert gap(outcomes[1], fit_one(plain(), three()[1], Run(1))) < 1e-4
+
+
+def test_streams_of_a_run_are_its_own():
+    draws = [torch.rand(4, generator=seeded(Run(seed), name)) for seed, name in ((0, "a"), (0, "b"), (1, "a"))]
+    assert torch.equal(draws[0], torch.rand(4, generator=seeded(Run(0), "a")))
+    assert not torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_a_declared_noise_level_sets_the_threshold():
+    problem = replace(three()[0], noise=Noise("gaussian", 3.0))
+    found = fit_one(plain(stop=Stop("noise-level")), problem, Run())
+    assert (found.iterations, found.stopped) == (1, "noise level")
