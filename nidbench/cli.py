@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -226,31 +226,35 @@ def _publish(console: Console, store: Store, sweep: Sweep, protocol: str, tracki
     from .publish import write_sheets, write_tables
 
     tables = write_tables(store, sweep, protocol)
-    console.print(tables["md"].read_text(), markup=False, highlight=False, soft_wrap=True)
-    console.print(f"results   {store.root / 'cells'}", highlight=False, soft_wrap=True)
-    console.print(f"tables    {tables['md'].with_suffix('')}.{{md,csv,tex,html}}", highlight=False, soft_wrap=True)
+    _say(console, tables["md"].read_text())
+    _say(console, f"results   {store.root / 'cells'}")
+    _say(console, f"tables    {tables['md'].with_suffix('')}.{{md,csv,tex,html}}")
+    sheets: Sequence[Path] = ()
     if pictures:
-        folder, count, cases = write_sheets(store, sweep, SHEETS)
-        more = f" (the first {count} of {cases} cases; nidbench report draws more)" if count < cases else ""
-        console.print(f"pictures  {folder}{more}", highlight=False, soft_wrap=True)
+        sheets, cases = write_sheets(store, sweep, SHEETS)
+        more = f" (the first {len(sheets)} of {cases} cases; nidbench report draws more)" if len(sheets) < cases else ""
+        _say(console, f"pictures  {store.root / 'sheets' / sweep.name}{more}")
     if tracking == "mlflow":
-        _sync(console, store, sweep)
+        _sync(console, store, sweep, sheets, tables)
 
 
-def _sync(console: Console, store: Store, sweep: Sweep) -> bool:
-    from .tracking import TrackingError, sync
+def _sync(
+    console: Console, store: Store, sweep: Sweep, sheets: Sequence[Path] = (), tables: Mapping[str, Path] | None = None
+) -> bool:
+    from .tracking import TrackingError, default_uri, sync
 
+    texts = {path.name: path.read_text() for path in (tables or {}).values()}
     try:
-        where = sync(store, sweep)
+        sync(store, sweep, sheets=sheets, tables=texts)
     except TrackingError as error:
-        console.print(
-            f"[yellow]warning[/] {error}; records are complete, nidbench sync tries again",
-            highlight=False,
-            soft_wrap=True,
-        )
+        _say(console, f"warning: {error}; the records are complete, nidbench sync tries again")
         return False
-    console.print(f"mlflow    {where}; nidbench ui opens it", highlight=False, soft_wrap=True)
+    _say(console, f"mlflow    {os.environ.get('MLFLOW_TRACKING_URI') or default_uri(store)}; nidbench ui opens it")
     return True
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _console() -> Console:
@@ -294,8 +298,8 @@ def report(sweep: str | None, most: int, output: Path) -> None:
     from .publish import write_sheets
 
     store, found = _open(output, sweep)
-    folder, count, cases = write_sheets(store, found, most)
-    click.echo(f"{count} of {cases} cases in {folder}")
+    sheets, cases = write_sheets(store, found, most)
+    click.echo(f"{len(sheets)} of {cases} cases in {store.root / 'sheets' / found.name}")
 
 
 @main.command()
@@ -304,7 +308,12 @@ def report(sweep: str | None, most: int, output: Path) -> None:
 @click.pass_context
 def sync(context: click.Context, sweep: str | None, output: Path) -> None:
     """Write a SWEEP's records, by default the latest's, to MLflow, beside them or where MLFLOW_TRACKING_URI says."""
-    if not _sync(_console(), *_open(output, sweep)):
+    from .metrics import DEFAULT
+    from .publish import existing_sheets, write_tables
+
+    store, found = _open(output, sweep)
+    tables = write_tables(store, found, DEFAULT.name)
+    if not _sync(_console(), store, found, existing_sheets(store, found), tables):
         context.exit(1)
 
 
@@ -317,7 +326,8 @@ def ui(arguments: Sequence[str], output: Path) -> None:
     from .tracking import ui_command
 
     command = [*ui_command(Store(output, create=False)), *arguments]
-    os.execvp(command[0], command)
+    # no word to its makers: a benchmark machine may have no internet
+    os.execvpe(command[0], command, {"MLFLOW_DISABLE_TELEMETRY": "true", **os.environ})
 
 
 @main.command(name="list")

@@ -7,9 +7,9 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from .metrics import DEFAULT
 from .plan import Job, Plan
 from .records import Point, Record
-from .scoring import CURVE_PROTOCOL
 
 
 class Display:
@@ -69,7 +69,7 @@ class Display:
         """A cell ended: one line."""
         self._ended += 1
         key = job.case.key
-        score = record.scores.get(CURVE_PROTOCOL.name)
+        score = record.scores.get(DEFAULT.name)
         if record.status == "done":
             result = f"{score.psnr:.2f} dB" if score else "done"
         else:

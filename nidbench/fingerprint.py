@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 #: Where the search for sources ends: packages of other distributions are told by their versions instead.
@@ -26,17 +28,23 @@ def fingerprint(target: str) -> str:
     found: dict[Path, str] = {}
     _collect(start, "" if target.endswith(".py") else module, found)
     digest = hashlib.sha256()
-    for path in sorted(found, key=lambda path: (path.parent.name, path.name)):
-        digest.update(f"{path.parent.name}/{path.name}\n{found[path]}\n".encode())
+    for text in sorted(f"{path.parent.name}/{path.name}\n{content}\n" for path, content in found.items()):
+        digest.update(text.encode())
     return digest.hexdigest()[:16]
 
 
 def _collect(path: Path, module: str, found: dict[Path, str]) -> None:
     if path in found:
         return
-    tree = ast.parse(path.read_text())
+    content = path.read_bytes()
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError):  # broken by an edit: another source than before, whatever it says
+        found[path] = hashlib.sha256(content).hexdigest()
+        return
     found[path] = ast.dump(_without_docstrings(tree))
-    for imported in _imports(tree, module.rpartition(".")[0]):
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for imported in _imports(tree, package):
         source = _source(imported)
         if source is not None:
             _collect(source, imported, found)
@@ -56,13 +64,27 @@ def _imports(tree: ast.AST, package: str) -> set[str]:
 
 
 def _source(module: str) -> Path | None:
+    """Return a module's file, found as `import` finds it but without importing the packages that it is in."""
+    folders: Sequence[str] | None = None
+    name = ""
+    for part in module.split("."):
+        name = f"{name}.{part}" if name else part
+        spec = _find(name, folders)
+        if spec is None:  # not a module: a name inside one
+            return None
+        if spec.origin is None:  # a folder without __init__.py
+            folders = [str(Path(folder, part)) for folder in (sys.path if folders is None else folders)]
+        else:
+            folders = spec.submodule_search_locations or []
+    return Path(spec.origin) if spec is not None and spec.origin is not None and spec.origin.endswith(".py") else None
+
+
+def _find(name: str, folders: Sequence[str] | None) -> ModuleSpec | None:
     try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):  # not a module: a name inside one
-        return None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return None
-    return Path(spec.origin)
+        found = (finder.find_spec(name, folders) for finder in sys.meta_path)
+        return next((spec for spec in found if spec is not None), None)
+    except KeyError:  # a folder without __init__.py inside another, of which Python wants the outer one imported
+        return ModuleSpec(name, None)
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -403,14 +403,26 @@ class _Ensemble:
         yield from self.networks.named_parameters()
         yield from self.networks.named_buffers()
 
-    def _assign(self, name: str, tensor: Tensor) -> None:
-        """Put another tensor, perhaps of another shape, in the place of a parameter or buffer."""
-        owner, _, leaf = name.rpartition(".")
-        module = self.networks.get_submodule(owner)
-        if leaf in module._parameters:
-            module.get_parameter(leaf).data = tensor
-        else:
-            module._buffers[leaf] = tensor
+    def _replace(self, tensors: Mapping[str, Tensor], moments: Mapping[str, Mapping[str, Tensor]], steps: int) -> None:
+        """Put tensors, perhaps of other shapes, in the place of the parameters and buffers, and let Adam go on."""
+        for name, tensor in tensors.items():
+            owner, _, leaf = name.rpartition(".")
+            module = self.networks.get_submodule(owner)
+            if leaf in module._parameters:
+                # not by `.data`: while anything, such as a traceback, holds its graph, a parameter must keep its shape
+                module.register_parameter(leaf, nn.Parameter(tensor))
+            else:
+                module.register_buffer(leaf, tensor)
+        self.networks = channels_last(self.networks)
+        self.optimizer = torch.optim.Adam(self.networks.parameters(), fused=True)
+        for name, parameter in self.networks.named_parameters():
+            step = torch.tensor(float(steps), device=self.device)
+            self.optimizer.state[parameter] = {"step": step, **moments[name]}
+
+    def _moments(self) -> dict[str, dict[str, Tensor]]:
+        """Return Adam's running means by the names of the parameters."""
+        named = [(name, self.optimizer.state[parameter]) for name, parameter in self.networks.named_parameters()]
+        return {name: {key: state[key] for key in ("exp_avg", "exp_avg_sq")} for name, state in named}
 
     def _slices(self, position: int) -> Iterator[tuple[str, Tensor]]:
         count = len(self.members)
@@ -428,20 +440,17 @@ class _Ensemble:
         def take(tensor: Tensor) -> Tensor:
             return torch.cat([tensor.chunk(count)[position] for position in kept])
 
-        for name, tensor in list(self._named()):
-            self._assign(name, take(tensor.data))
-        for parameter in self.networks.parameters():
-            moments = self.optimizer.state[parameter]
-            moments["exp_avg"], moments["exp_avg_sq"] = take(moments["exp_avg"]), take(moments["exp_avg_sq"])
-            parameter.grad = None
+        steps = next(member.iteration for index, member in self.members.items() if index not in ended)
+        tensors = {name: take(tensor.detach()) for name, tensor in self._named()}
+        moments = {name: {key: take(each) for key, each in both.items()} for name, both in self._moments().items()}
+        self._replace(tensors, moments, steps)
         self.members = {index: member for index, member in self.members.items() if index not in ended}
 
     def _save(self, position: int, member: Member) -> bytes:
         count = len(self.members)
-        names = {id(parameter): name for name, parameter in self.networks.named_parameters()}
         moments = {
-            names[id(parameter)]: {key: state[key].chunk(count)[position].clone() for key in ("exp_avg", "exp_avg_sq")}
-            for parameter, state in self.optimizer.state.items()
+            name: {key: each.chunk(count)[position].clone() for key, each in both.items()}
+            for name, both in self._moments().items()
         }
         own = {"iteration": member.iteration, "stop_state": member.stop_state, "log": member.log}
         content = io.BytesIO()
@@ -460,11 +469,10 @@ class _Ensemble:
         def folded(parts: list[Tensor]) -> Tensor:
             return torch.cat(parts).to(self.device)
 
-        for name, _ in list(self._named()):
-            self._assign(name, folded([state["tensors"][name] for state in saved]))
-        channels_last(self.networks)
-        for name, parameter in self.networks.named_parameters():
-            self.optimizer.state[parameter] = {
-                "step": torch.tensor(float(self.start), device=self.device),
-                **{key: folded([state["moments"][name][key] for state in saved]) for key in ("exp_avg", "exp_avg_sq")},
-            }
+        names = [name for name, _ in self.networks.named_parameters()]
+        tensors = {name: folded([state["tensors"][name] for state in saved]) for name, _ in self._named()}
+        moments = {
+            name: {key: folded([state["moments"][name][key] for state in saved]) for key in ("exp_avg", "exp_avg_sq")}
+            for name in names
+        }
+        self._replace(tensors, moments, self.start)

@@ -92,12 +92,19 @@ class Protocol:
         Raises:
             InputError: where nothing is left to compare.
         """
-        encoded = problem.response.apply(restored.clip(0, None)) if truth.encoded else restored
+        image, reference = self.crop(encoded(restored, problem, truth), problem, truth), self.reference(problem, truth)
+        return Score(psnr(to_8_bit(image), reference), ssim(to_8_bit(image), reference))
+
+    def crop(self, image: Image, problem: Problem, truth: Truth) -> Image:
+        """Return what is compared of an image in the frame of x, Shape (C, H, W)."""
+        rows, columns = self._region(problem, truth)
+        return image[:, rows, columns]
+
+    def reference(self, problem: Problem, truth: Truth) -> Image:
+        """Return what it is compared with: the same part of the truth."""
         rows, columns = self._region(problem, truth)
         top, left = truth.offset
-        image = encoded[:, rows, columns]
-        reference = truth.image[:, _shift(rows, -top), _shift(columns, -left)]
-        return Score(psnr(to_8_bit(image), reference), ssim(to_8_bit(image), reference))
+        return truth.image[:, _shift(rows, -top), _shift(columns, -left)]
 
     def _region(self, problem: Problem, truth: Truth) -> tuple[slice, slice]:
         """Return rows and columns in the frame of x: what is scored and the truth shows."""
@@ -120,6 +127,12 @@ def _shift(part: slice, by: int) -> slice:
     return slice(part.start + by, part.stop + by)
 
 
+def encoded(image: Image, problem: Problem, truth: Truth) -> Image:
+    """Return x as the truth is encoded: after the response where that is display-encoded, else as it is."""
+    shown: Image = problem.response.apply(image.clip(0, None)) if truth.encoded else image
+    return shown
+
+
 def to_8_bit(image: Image) -> NDArray[np.float64]:
     """Return the image clipped to [0, 1] and rounded to multiples of 1/255, as a file would hold it."""
     return np.rint(image.clip(0, 1).astype(np.float64) * 255) / 255
@@ -133,6 +146,9 @@ PROTOCOLS = {
         Protocol("uncropped", 0, "nothing cut, 8 bit"),
     )
 }
+
+#: The one that is meant where none is named, and that of curves: other protocols need the stored estimate.
+DEFAULT = PROTOCOLS["half-kernel"]
 
 
 def protocol(name: str) -> Protocol:

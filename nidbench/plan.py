@@ -172,7 +172,7 @@ def _job(facts: MethodFacts, case: Case, seed: int, device: str, precision: str)
         device.partition(":")[0],
     )
     label = str(facts.spec)
-    planned = Planned(cell.id, label, facts.preset, facts.note, case.key, seed, facts.spec.name)
+    planned = Planned(cell.id, label, facts.preset, facts.note, case.key, case.declared, seed, facts.spec.name)
     return Job(planned, cell, case, facts, device)
 
 

@@ -43,18 +43,28 @@ def write_tables(store: Store, sweep: Sweep, protocol: str) -> dict[str, Path]:
     return written
 
 
-def write_sheets(store: Store, sweep: Sweep, most: int) -> tuple[Path, int, int]:
-    """Write one contact sheet for each case, at most so many; return their folder, number, and the cases' number."""
+def sheet_folder(store: Store, sweep: Sweep) -> Path:
+    """Return where a sweep's contact sheets are."""
+    return store.root / "sheets" / sweep.name
+
+
+def existing_sheets(store: Store, sweep: Sweep) -> list[Path]:
+    """Return the contact sheets that were drawn."""
+    return sorted(sheet_folder(store, sweep).glob("*.png"))
+
+
+def write_sheets(store: Store, sweep: Sweep, most: int) -> tuple[list[Path], int]:
+    """Write one contact sheet for each case, at most so many; return them and the number of cases."""
     from .report import sheets
 
-    folder = store.root / "sheets" / sweep.name
+    folder = sheet_folder(store, sweep)
     keys = list(dict.fromkeys(planned.case for planned in sweep.cells))
     shown = set(keys[:most])
     few = Sweep(sweep.name, sweep.asked, [planned for planned in sweep.cells if planned.case in shown])
     with results_errors(store.root):
         folder.mkdir(parents=True, exist_ok=True)
         written = sheets(store, few, measurements(few), folder)
-    return folder, len(written), len(keys)
+    return written, len(keys)
 
 
 def measurements(sweep: Sweep) -> Callable[[CaseKey], tuple[Problem, Truth] | None]:

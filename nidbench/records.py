@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import zipfile
@@ -144,7 +145,8 @@ class Record:
     @property
     def oracle(self) -> Point | None:
         """The best point of the curve: what someone who knows the truth would have picked."""
-        return max(self.curve, key=lambda point: point.psnr, default=None)
+        finite = [point for point in self.curve if math.isfinite(point.psnr)]
+        return max(finite, key=lambda point: point.psnr, default=None)
 
     @property
     def end(self) -> Point | None:
@@ -183,6 +185,7 @@ class Planned:
         preset: the one in force.
         note: what tables should say, such as that the preset asked for does not exist.
         case: the measurement.
+        declared: what the method is told of the noise level.
         seed: method seed.
         method: registered name.
     """
@@ -192,6 +195,7 @@ class Planned:
     preset: str
     note: str
     case: CaseKey
+    declared: str
     seed: int
     method: str
 

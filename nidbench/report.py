@@ -21,8 +21,9 @@ from scipy.ndimage import uniform_filter
 
 from .contract import CaseKey, Image, Kernel, Problem, Truth
 from .errors import ResultsError
+from .metrics import DEFAULT, encoded
 from .records import Planned, Record, Store, Sweep, results_errors
-from .tables import CURVE_PROTOCOL
+from .scoring import extended
 
 #: Raised when sheets change their looks, so that those there are get drawn again.
 LAYOUT = 1
@@ -283,12 +284,14 @@ def _sheet_of_case(
         return None
     problem, truth = found
     arrays = _arrays(store, chosen, lacking)
-    shown = {label: _scored(_encoded(each["image"], problem, truth), problem, truth) for label, each in arrays.items()}
-    variances = {
-        label: _scored(each["variance"], problem, truth) for label, each in arrays.items() if "variance" in each
-    }
+
+    def scored(image: Image) -> Image:
+        return DEFAULT.crop(image, problem, truth)
+
+    shown = {label: scored(encoded(each["image"], problem, truth)).clip(0, 1) for label, each in arrays.items()}
+    variances = {label: scored(each["variance"]) for label, each in arrays.items() if "variance" in each}
     heading = str(key) + (f", without a result: {', '.join(lacking)}" if lacking else "")
-    reference, blurred = _reference(problem, truth), _blurred(problem, truth)
+    reference, blurred = DEFAULT.reference(problem, truth).clip(0, 1), scored(extended(problem)).clip(0, 1)
     scores, metadata = _scores(chosen), {"nidbench": made_from}
     return contact_sheet(path, reference, blurred, shown, variances, scores, problem.kernel, heading, metadata)
 
@@ -336,39 +339,6 @@ def _made_from(path: Path) -> str | None:
 
 
 def _scores(chosen: Mapping[str, Record]) -> dict[str, str]:
-    scores = {label: record.scores.get(CURVE_PROTOCOL) for label, record in chosen.items()}
-    scores["input"] = next(iter(chosen.values())).input_scores.get(CURVE_PROTOCOL)
+    scores = {label: record.scores.get(DEFAULT.name) for label, record in chosen.items()}
+    scores["input"] = next(iter(chosen.values())).input_scores.get(DEFAULT.name)
     return {label: f"{s.psnr:.2f} dB   {s.ssim:.3f}" for label, s in scores.items() if s is not None}
-
-
-def _region(problem: Problem, truth: Truth) -> tuple[slice, slice]:
-    """Return rows and columns in the frame of x that the measurement shows and the truth covers."""
-    parts = []
-    for axis, part in enumerate(problem.valid):
-        first = truth.offset[axis]
-        parts.append(slice(max(part.start, first), min(part.stop, first + truth.image.shape[axis + 1])))
-    return parts[0], parts[1]
-
-
-def _moved(region: tuple[slice, slice], by: tuple[int, int]) -> tuple[slice, slice]:
-    rows, columns = (slice(part.start - n, part.stop - n) for part, n in zip(region, by, strict=True))
-    return rows, columns
-
-
-def _scored(image: Image, problem: Problem, truth: Truth) -> Image:
-    return image[:, *_region(problem, truth)]
-
-
-def _reference(problem: Problem, truth: Truth) -> Image:
-    return truth.image[:, *_moved(_region(problem, truth), truth.offset)].clip(0, 1)
-
-
-def _blurred(problem: Problem, truth: Truth) -> Image:
-    rows, columns = problem.valid
-    return problem.blurred[:, *_moved(_region(problem, truth), (rows.start, columns.start))].clip(0, 1)
-
-
-def _encoded(image: Image, problem: Problem, truth: Truth) -> Image:
-    """Return what is compared with the truth: the response applied where that is display-encoded, in [0, 1]."""
-    shown: Image = problem.response.apply(image.clip(0, None)) if truth.encoded else image
-    return shown.clip(0, 1)

@@ -9,11 +9,8 @@ import numpy as np
 from .contract import Image, Problem, Truth
 from .errors import InputError
 from .messages import Observation
-from .metrics import PROTOCOLS, Protocol, Score
+from .metrics import DEFAULT, PROTOCOLS, Protocol, Score
 from .records import Point
-
-#: Of curves; other protocols need the stored estimate.
-CURVE_PROTOCOL = PROTOCOLS["half-kernel"]
 
 #: Numbers of averaged passes at which the average is scored.
 PASSES = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 500, 1000)
@@ -53,7 +50,7 @@ class Scorer:
 
     def point(self, observation: Observation) -> Point | None:
         """Return an observation as a point of the curve."""
-        score = self.score(CURVE_PROTOCOL, observation.image)
+        score = self.score(DEFAULT, observation.image)
         if score is None:
             return None
         return Point(observation.iteration, observation.seconds, score.psnr, score.ssim)
@@ -73,7 +70,7 @@ class Averages:
         self._count += 1
         self._sum = self._sum + image.astype(np.float64)
         if self._count in PASSES:
-            score = self._scorer.score(CURVE_PROTOCOL, self._sum / self._count)
+            score = self._scorer.score(DEFAULT, self._sum / self._count)
             if score is not None:
                 self.points.append((self._count, score.psnr))
 

@@ -19,13 +19,11 @@ import pandas as pd
 
 from . import metrics
 from .errors import InputError, ResultsError
+from .metrics import DEFAULT
 from .records import STATUSES, Planned, Record, Store, Sweep
 
 #: What `render` can make.
 FORMATS = ("md", "csv", "latex", "html")
-
-#: The protocol that curves are scored under (see `records.Point`).
-CURVE_PROTOCOL = "half-kernel"
 
 #: The names of a measurement, in the order of `contract.CaseKey`.
 CASE = ["dataset", "image", "kernel", "noise", "noise_seed"]
@@ -67,7 +65,7 @@ def cells_frame(
     store: Store,
     sweep: Sweep,
     fingerprints: Mapping[str, str] | None = None,
-    protocol: str = CURVE_PROTOCOL,
+    protocol: str = DEFAULT.name,
 ) -> pd.DataFrame:
     """Return one row for each planned cell of a sweep, whatever became of it.
 
@@ -95,7 +93,7 @@ def _cell_row(store: Store, planned: Planned, fingerprints: Mapping[str, str], p
     row: dict[str, Any] = dict.fromkeys((name for name, kind in _TYPES.items() if kind == "float64"), math.nan)
     row |= dict.fromkeys((name for name, kind in _TYPES.items() if kind == "str"), "")
     row |= {name: getattr(case, name) for name in CASE}
-    row |= {name: getattr(planned, name) for name in ("label", "preset", "note", "seed", "id")}
+    row |= {name: getattr(planned, name) for name in ("label", "preset", "note", "declared", "seed", "id")}
     row |= {"kernel_set": case.kernel.partition("/")[0], "status": "missing", "stale": False}
     try:
         record = store.read(planned.id)
@@ -109,7 +107,7 @@ def _cell_row(store: Store, planned: Planned, fingerprints: Mapping[str, str], p
 
 def _record_columns(record: Record, protocol: str) -> dict[str, Any]:
     scores = record.scores if record.status == "done" else {}
-    score, own_stop = scores.get(protocol), scores.get(CURVE_PROTOCOL)
+    score, own_stop = scores.get(protocol), scores.get(DEFAULT.name)
     blurred, oracle, end = record.input_scores.get(protocol), record.oracle, record.end
     return {
         "status": record.status,
@@ -129,7 +127,6 @@ def _record_columns(record: Record, protocol: str) -> dict[str, Any]:
         "device": record.cell.device,
         "precision": record.cell.precision,
         "threads": record.threads,
-        "declared": record.cell.declared,
         "response": record.cell.response,
         "error": error_line(record.error),
         "finished": record.finished,
@@ -149,8 +146,8 @@ def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
     """Return means over the cells of each method, in groups of one dataset, kernel set and noise.
 
     Each group begins with the row `input`: the blurred images, each measurement once. Then come the methods, a row for
-    each label and preset. A cell without a score counts in `cells` (as `5/6`), in `failed` or `missing`, and in
-    `notes`; never in a mean. `best` marks the highest mean PSNR of a group among the methods that have a score for
+    each label, preset and declared noise level. A cell without a score counts in `cells` (as `5/6`), in `failed` or
+    `missing`, and in `notes`; never in a mean. `best` marks the highest mean PSNR of a group among the methods that have a score for
     every measurement of it. `seed_std` is the spread over method seeds (pooled within measurements, NaN for one seed),
     `image_std` the spread over images of their mean PSNR. `seconds` and `iterations` are means over done cells,
     `peak_memory_mb` the largest. Text not known is missing (NaN), so that the frame survives a CSV file unchanged.
@@ -161,7 +158,7 @@ def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for names, group in cells.groupby(GROUP, sort=False):
         measurements = len(group.drop_duplicates(CASE))
-        parts = [part for _, part in group.groupby(["label", "preset"], sort=False)]
+        parts = [part for _, part in group.groupby(["label", "preset", "declared"], sort=False)]
         methods = [_method_row(part, measurements) for part in parts]
         rivals = [row["psnr"] for row, part in zip(methods, parts, strict=True) if _comparable(part, measurements)]
         best = max(rivals, default=math.nan)
@@ -175,8 +172,7 @@ def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
 
 def _comparable(part: pd.DataFrame, measurements: int) -> bool:
     """Return whether a method's mean is over the same measurements as its rivals', taken alike."""
-    whole = bool(part["psnr"].notna().all()) and len(part.drop_duplicates(CASE)) == measurements
-    return whole and part["declared"].nunique() == 1
+    return bool(part["psnr"].notna().all()) and len(part.drop_duplicates(CASE)) == measurements
 
 
 def _input_row(group: pd.DataFrame) -> dict[str, Any]:
@@ -247,7 +243,7 @@ def _notes(part: pd.DataFrame, measurements: int) -> Iterator[str]:
         yield f"{stale} of {len(part)} cells stale: computed by an earlier version of the method's source"
     told = _distinct(part["declared"])
     if told not in ("", "known"):
-        yield f"declared noise level: {told}" + (", so not comparable" if "," in told else "")
+        yield f"declared noise level: {told}"
     batches = sorted({int(size) for size in part["batch"].dropna() if size > 1})
     if batches:
         yield f"fitted {' or '.join(map(str, batches))} side by side, seconds divided by that"
@@ -286,7 +282,7 @@ def render(
     store: Store,
     sweep: Sweep,
     format: str = "md",  # noqa: A002 - the name of the command line's option
-    protocol: str = CURVE_PROTOCOL,
+    protocol: str = DEFAULT.name,
     fingerprints: Mapping[str, str] | None = None,
 ) -> str:
     """Return a sweep's summary as text: Markdown, LaTeX (booktabs) or HTML, or all of `summary_frame` as CSV.
@@ -305,7 +301,7 @@ def render(
     return render_cells(cells_frame(store, sweep, fingerprints, protocol), format, protocol)
 
 
-def render_cells(cells: pd.DataFrame, format: str, protocol: str = CURVE_PROTOCOL) -> str:  # noqa: A002 - as `render`
+def render_cells(cells: pd.DataFrame, format: str, protocol: str = DEFAULT.name) -> str:  # noqa: A002 - as `render`
     """Return the summary of `cells_frame`'s rows as text; arguments and errors as of `render`."""
     if format not in FORMATS:
         raise InputError(f"unknown table format {format!r}: use one of {', '.join(FORMATS)}")
@@ -376,7 +372,7 @@ def _worth_showing(summary: pd.DataFrame, name: str, protocol: str) -> bool:
     if name in ("psnr", "ssim"):
         return True
     curve = name in ("oracle_psnr", "end_psnr")
-    return bool(summary[name].notna().any()) and not (curve and protocol != CURVE_PROTOCOL)
+    return bool(summary[name].notna().any()) and not (curve and protocol != DEFAULT.name)
 
 
 def _label(value: Any, repeated: bool) -> str:

@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 
 from .errors import NidbenchError, ResultsError
+from .metrics import DEFAULT
 from .records import Record, Store, Sweep
-from .tables import CASE, CURVE_PROTOCOL, cells_frame
+from .tables import CASE, cells_frame
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
@@ -380,7 +381,7 @@ def _params(about: Mapping[str, str], records: Sequence[Record]) -> dict[str, st
         for name, value in values.items():
             found[name][str(value)] = None
     joined = {name: " | ".join(values) for name, values in found.items()}
-    return dict(about) | {"protocol": CURVE_PROTOCOL} | joined
+    return dict(about) | {"protocol": DEFAULT.name} | joined
 
 
 def _curve(records: Sequence[Record], when: int) -> Iterator[Metric]:

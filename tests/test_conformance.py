@@ -1,16 +1,17 @@
 """The conformance suite: good methods pass, and every check fails on a method that breaks just that."""
 
 import random
+import re
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from nidbench.methods.wiener import Wiener
 
 from nidbench.conformance import Probe, check, checks, sharp_image, subjects
 from nidbench.contract import MethodInfo, Restored, Run
-from nidbench.methods.wiener import Wiener
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Good:
         for iteration in range(first, self.iterations + 1):
             x = self.step(x, target, run, iteration)
             if run.due(iteration):
-                run.observe(iteration, lambda x=x, iteration=iteration: self.show(x, run, iteration))
+                run.observe(iteration, lambda x=x: self.show(x))
             if run.checkpoint_due() and iteration < self.iterations:
                 run.save(bytes([iteration]) + x.tobytes())
         return self.answer(x, problem)
@@ -41,10 +42,10 @@ class Good:
         noise = run.generator(f"step {iteration}").standard_normal(x.shape, dtype=np.float32)
         return x + np.float32(0.4) * (target - x) + np.float32(0.01) * noise
 
-    def show(self, x, run, iteration):
+    def show(self, x):
         return x
 
-    def answer(self, x, problem):
+    def answer(self, x, _problem):
         return Restored(x, iterations=self.iterations)
 
     def restore_many(self, problems, runs):
@@ -59,13 +60,13 @@ class Good:
 
 @dataclass(frozen=True)
 class Shape(Good):
-    def answer(self, x, problem):
+    def answer(self, x, _problem):
         return Restored(x[:, 1:])
 
 
 @dataclass(frozen=True)
 class Bytes(Good):
-    def answer(self, x, problem):
+    def answer(self, x, _problem):
         return Restored((255 * x).clip(0, 255).astype(np.uint8))
 
 
@@ -79,38 +80,38 @@ class GrayOnly(Good):
 
 @dataclass(frozen=True)
 class OddOnly(Good):
-    def answer(self, x, problem):
+    def answer(self, _x, problem):
         kh, kw = problem.kernel.shape
         return Restored(np.pad(problem.blurred, ((0, 0), (kh // 2, kh // 2), (kw // 2, kw // 2)), mode="edge"))
 
 
 @dataclass(frozen=True)
 class NotFinite(Good):
-    def answer(self, x, problem):
+    def answer(self, x, _problem):
         return Restored(np.where(x > x.mean(), np.nan, x))
 
 
 @dataclass(frozen=True)
 class EightBitRange(Good):
-    def answer(self, x, problem):
+    def answer(self, x, _problem):
         return Restored(255 * x)
 
 
 @dataclass(frozen=True)
 class NegativeVariance(Good):
-    def answer(self, x, problem):
+    def answer(self, x, _problem):
         return Restored(x, variance=-abs(x))
 
 
 @dataclass(frozen=True)
 class Unseeded(Good):
-    def step(self, x, target, run, iteration):
+    def step(self, x, _target, _run, _iteration):
         return x + np.random.default_rng().standard_normal(x.shape, dtype=np.float32) * np.float32(0.1)
 
 
 @dataclass(frozen=True)
 class UnseededVariance(Good):
-    def answer(self, x, problem):
+    def answer(self, x, _problem):
         return Restored(x, variance=np.random.default_rng().random(x.shape))
 
 
@@ -118,7 +119,7 @@ class UnseededVariance(Good):
 class Leaks(Good):
     seen: list[int] = field(default_factory=list)
 
-    def answer(self, x, problem):
+    def answer(self, x, _problem):
         self.seen.append(1)
         return Restored(x + np.float32(1e-6) * (len(self.seen) - 1))
 
@@ -131,13 +132,13 @@ class ObserverEffect(Good):
 
 @dataclass(frozen=True)
 class ShowsTooLittle(Good):
-    def show(self, x, run, iteration):
+    def show(self, x):
         return x[:, 2:]
 
 
 @dataclass(frozen=True)
 class ShowsNan(Good):
-    def show(self, x, run, iteration):
+    def show(self, x):
         return x * np.nan
 
 
@@ -156,7 +157,7 @@ class NeverLoads(Good):
 
 @dataclass(frozen=True)
 class SavesChange(Good):
-    def answer(self, x, problem):
+    def answer(self, x, _problem):
         return Restored(x)
 
     def step(self, x, target, run, iteration):
@@ -165,21 +166,21 @@ class SavesChange(Good):
 
 @dataclass(frozen=True)
 class UsesRandom(Good):
-    def answer(self, x, problem):
+    def answer(self, x, _problem):
         random.random()
         return Restored(x)
 
 
 @dataclass(frozen=True)
 class UsesNumpy(Good):
-    def answer(self, x, problem):
+    def answer(self, x, _problem):
         np.random.random()  # noqa: NPY002 - what the check is for
         return Restored(x)
 
 
 @dataclass(frozen=True)
 class UsesTorch(Good):
-    def answer(self, x, problem):
+    def answer(self, x, _problem):
         torch.rand(1)
         return Restored(x)
 
@@ -272,11 +273,7 @@ def test_good_methods_pass(method):
 def test_each_check_fails_on_what_breaks_it(method, name, message):
     found = failures(method)
     assert name in found
-    pytest.raises(AssertionError, _raise, found[name]).match(message)
-
-
-def _raise(message):
-    raise AssertionError(message)
+    assert re.search(message, found[name])
 
 
 @pytest.mark.parametrize("method", [Leaks(), ObserverEffect(), OneSeedForAll(), UsesTorch(), ForgetsWhereItWas()])

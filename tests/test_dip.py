@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from nidbench.methods import dip
+from nidbench.methods._skip import BatchNorm, Skips
+from nidbench.methods.dip import DIP, PlainFit, paper_iterations
 from torch import nn
 from torch.nn import functional as F
 
 from nidbench.contract import Noise, Problem, Run, check_restored
 from nidbench.degrade import measure
 from nidbench.errors import InputError
-from nidbench.methods import dip
-from nidbench.methods._skip import BatchNorm, Skips
-from nidbench.methods.dip import DIP, PlainFit, paper_iterations
 
 
 def generator(seed=0):
@@ -33,18 +33,14 @@ class PlainSkip(nn.Module):
             width = inputs if scale == 0 else 128
             self.skips.append(self.layer(width, 4, 1, 1))
             self.downs.append(nn.Sequential(self.layer(width, 128, 3, 2), self.layer(128, 128, 3, 1)))
-            self.ups.append(
-                nn.Sequential(nn.BatchNorm2d(132), self.layer(132, 128, 3, 1), self.layer(128, 128, 1, 1))
-            )
+            self.ups.append(nn.Sequential(nn.BatchNorm2d(132), self.layer(132, 128, 3, 1), self.layer(128, 128, 1, 1)))
         self.last = nn.Conv2d(128, channels, 1)
         self.train()
 
     @staticmethod
     def layer(inputs, outputs, size, stride):
         pad = nn.ReflectionPad2d(size // 2)
-        return nn.Sequential(
-            pad, nn.Conv2d(inputs, outputs, size, stride), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)
-        )
+        return nn.Sequential(pad, nn.Conv2d(inputs, outputs, size, stride), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2))
 
     def forward(self, z):
         maps, beside = z, []
@@ -233,8 +229,11 @@ def test_fitting_lowers_the_residual():
 
 @pytest.mark.parametrize(
     ("sigma", "iterations"),
-    [(0, 10_000), (0.005, 10_000), (0.01, 10_000), (0.017, 10_000), (0.018, 6000), (0.03, 6000), (0.038, 6000)]
-    + [(0.039, 4000), (0.05, 4000), (0.5, 4000)],
+    [
+        *((level, 10_000) for level in (0, 0.005, 0.01, 0.017)),
+        *((level, 6000) for level in (0.018, 0.03, 0.038)),
+        *((level, 4000) for level in (0.039, 0.05, 0.5)),
+    ],
 )
 def test_the_papers_length_follows_the_noise_level(sigma, iterations):
     assert paper_iterations(sigma) == iterations

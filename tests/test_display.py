@@ -14,7 +14,7 @@ from nidbench.records import Cell, Planned, Record, Sweep
 class FakeJob:
     def __init__(self) -> None:
         self.case = type("Case", (), {"key": CaseKey("sample", "camera", "sample/motion", "gaussian:0.05")})()
-        self.planned = Planned("id", "ours:no-sa", "fast", "", self.case.key, 3, "ours")
+        self.planned = Planned("id", "ours:no-sa", "fast", "", self.case.key, "known", 3, "ours")
 
 
 def shown(record: Record) -> str:

@@ -2,10 +2,12 @@ import importlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
+import nidbench
 from nidbench.fingerprint import fingerprint
 from nidbench.registry import Registry
 
@@ -117,17 +119,13 @@ def test_a_method_that_its_package_exports(package):
 
 def test_edits_of_nidbench_itself_count(tmp_path):
     """On a copy of the package, in a process of its own."""
-    import nidbench
-
     copied = tmp_path / "nidbench"
     copied.mkdir()
-    for path in nidbench.__path__:
-        for source in os.scandir(path):
-            if source.name.endswith(".py"):
-                (copied / source.name).write_text(open(source.path).read())
+    for folder in nidbench.__path__:
+        for source in Path(folder).glob("*.py"):
+            (copied / source.name).write_bytes(source.read_bytes())
     method = tmp_path / "mine.py"
     method.write_text("from nidbench.contract import Run\n")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from nidbench.fingerprint import *; print({{!r}}, fingerprint({str(method)!r}))"
     code = dedent(f"""
         import sys
         sys.path.insert(0, {str(tmp_path)!r})
@@ -208,7 +206,7 @@ def test_it_does_not_depend_on_the_process(tmp_path):
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom nidbench.fingerprint import fingerprint\n"
     code += "print(fingerprint('fp_twin.method:Method'), fingerprint('nidbench.methods.ours:Ours'))"
     found = set()
-    for seed in range(6):
+    for seed in (2, 3):  # by which CPython 3.11 orders that set in two ways
         environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
         done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, env=environment, check=True)
         found.add(done.stdout)

@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
-
 from nidbench.methods._layers import Conv, Dropout, Moments, fold, join, random_bytes, unfold
+from torch.nn import functional as F
 
 
 def generator(seed=0):

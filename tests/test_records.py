@@ -111,7 +111,7 @@ def test_the_oracle_is_the_best_point_and_the_end_the_last():
 
 
 def test_a_sweep_survives_json():
-    planned = Planned(CELL.id, "ours:no-sa", "fast", "a note", CASE, 5, "ours")
+    planned = Planned(CELL.id, "ours:no-sa", "fast", "a note", CASE, "known", 5, "ours")
     sweep = Sweep("table-7", {"experiments": [{"methods": "ours", "limit": None}]}, [planned])
     assert Sweep.from_json(sweep.to_json()) == sweep
 
@@ -189,7 +189,7 @@ def test_writing_forgets_unfinished_work_and_leaves_no_scraps(store):
 
 
 def test_sweeps_are_kept_by_name(store):
-    old, new = Sweep("old", {}, []), Sweep("new", {"experiments": []}, [Planned("1", "a", "b", "", CASE, 0, "a")])
+    old, new = Sweep("old", {}, []), Sweep("new", {"experiments": []}, [Planned("1", "a", "b", "", CASE, "known", 0, "a")])
     os.utime(store.write_sweep(old), (1, 1))
     store.write_sweep(new)
     assert store.sweep_names() == ["new", "old"]

@@ -1,0 +1,169 @@
+import math
+
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from nidbench.contract import Noise, Problem, Response, Truth
+from nidbench.degrade import measure
+from nidbench.messages import Observation
+from nidbench.metrics import PROTOCOLS, Score
+from nidbench.records import Point
+from nidbench.scoring import PASSES, Averages, Scorer, extended
+
+KERNEL = np.full((5, 4), 1 / 20)  # rows 2 before and 2 after, columns 1 before and 2 after
+GAMMA = Response("gamma", 2.2)
+
+
+def image(seed=0, shape=(1, 90, 84)):
+    """A smooth image and its like: a plane of blobs."""
+    generator = np.random.default_rng(seed)
+    return np.kron(generator.random((shape[0], shape[1] // 6, shape[2] // 6)), np.ones((6, 6)))
+
+
+@pytest.fixture
+def sharp():
+    return image()
+
+
+@pytest.fixture
+def problem(sharp):
+    return measure(sharp, KERNEL, "gaussian:0.02", key="scoring")
+
+
+def direct(restored, truth, rows, columns):
+    """Scikit-image's numbers on a cut of 8-bit values."""
+    found = (np.round(np.clip(restored, 0, 1) * 255) / 255)[:, rows, columns].astype(np.float64)
+    wanted = truth[:, rows, columns]
+    similarity = structural_similarity(
+        found,
+        wanted,
+        data_range=1,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        channel_axis=0,
+    )
+    return Score(pytest.approx(peak_signal_noise_ratio(wanted, found, data_range=1)), pytest.approx(similarity))
+
+
+CUTS = {
+    "half-kernel": (slice(2, 88), slice(1, 82)),
+    "cut-30": (slice(30, 60), slice(30, 54)),
+    "uncropped": (slice(0, 90), slice(0, 84)),
+}
+
+
+def test_scores_are_those_of_scikit_image_under_each_protocol(problem, sharp):
+    restored = sharp + np.random.default_rng(1).normal(0, 0.1, sharp.shape)
+    found = Scorer(problem, [Truth(sharp)]).scores(restored)
+    assert set(found) == set(PROTOCOLS) == set(CUTS)
+    for name, cut in CUTS.items():
+        assert found[name] == direct(restored, sharp, *cut)
+
+
+def test_the_input_is_y_with_its_edges_repeated_under_each_protocol(problem, sharp):
+    (_, h, w) = problem.blurred.shape
+    rows, columns = np.arange(90).clip(2, 1 + h) - 2, np.arange(84).clip(1, w) - 1
+    wanted = problem.blurred[:, rows][:, :, columns]
+    assert np.array_equal(extended(problem), wanted)
+    found = Scorer(problem, [Truth(sharp)]).input_scores
+    assert set(found) == set(CUTS)
+    for name, cut in CUTS.items():
+        assert found[name] == direct(wanted, sharp, *cut)
+
+
+def test_a_perfect_restoration_scores_infinity(problem):
+    sharp = np.round(image() * 255) / 255
+    scorer = Scorer(problem, [Truth(sharp)])
+    assert all(score == Score(math.inf, 1.0) for score in scorer.scores(sharp).values())
+
+
+def test_a_protocol_that_leaves_nothing_is_left_out():
+    sharp = image(shape=(3, 60, 60))
+    problem = measure(sharp, KERNEL, "gaussian:0.02", key="small")
+    scorer = Scorer(problem, [Truth(sharp)])
+    assert set(scorer.scores(sharp)) == set(scorer.input_scores) == {"half-kernel", "uncropped"}
+
+
+def test_of_many_truths_the_best_match_counts(problem, sharp):
+    others = [image(seed) for seed in (1, 2)]
+    restored = 0.9 * sharp + 0.1 * others[0]
+    wanted = Scorer(problem, [Truth(sharp)]).scores(restored)
+    for truths in ([others[0], sharp, others[1]], [sharp, *others], [*others, sharp]):
+        assert Scorer(problem, [Truth(each) for each in truths]).scores(restored) == wanted
+    assert Scorer(problem, [Truth(each) for each in others]).scores(restored) != wanted
+
+
+def test_the_input_is_scored_against_its_own_best_truth(problem, sharp):
+    scorer = Scorer(problem, [Truth(image(1)), Truth(sharp)])
+    assert scorer.input_scores == Scorer(problem, [Truth(sharp)]).input_scores
+    assert scorer.scores(image(1))["uncropped"].psnr > 40  # while this estimate matches the other
+
+
+def test_without_truth_there_are_no_scores(problem, sharp):
+    scorer = Scorer(problem, [])
+    assert scorer.scores(sharp) == {}
+    assert scorer.input_scores == {}
+    assert scorer.score(PROTOCOLS["half-kernel"], sharp) is None
+    assert scorer.point(Observation(5, 1.0, sharp)) is None
+    averages = Averages(scorer)
+    averages.add(sharp)
+    assert averages.points == []
+
+
+def test_an_observation_becomes_a_point_under_the_half_kernel_protocol(problem, sharp):
+    scorer = Scorer(problem, [Truth(sharp)])
+    noisy = (sharp + np.random.default_rng(2).normal(0, 0.05, sharp.shape)).astype(np.float32)
+    score = direct(noisy, sharp, *CUTS["half-kernel"])
+    assert scorer.point(Observation(25, 1.5, noisy)) == Point(25, 1.5, score.psnr, score.ssim)
+
+
+def test_estimates_are_linear_and_the_input_is_encoded_already(sharp):
+    """Where the truth is display-encoded: x gets the response once, y, which has it, not again."""
+    encoded = sharp ** (1 / 2.2)
+    problem = measure(sharp, KERNEL, "gaussian:0.02", key="gamma", response=GAMMA)
+    scorer = Scorer(problem, [Truth(encoded, encoded=True)])
+    restored = (sharp + np.random.default_rng(3).normal(0, 0.02, sharp.shape)).clip(0, 1)
+    for name, cut in CUTS.items():
+        assert scorer.scores(restored)[name] == direct(restored ** (1 / 2.2), encoded, *cut)
+        assert scorer.input_scores[name] == direct(extended(problem), encoded, *cut)
+
+
+def test_averages_are_scores_of_the_mean_of_the_first_draws(problem, sharp):
+    scorer = Scorer(problem, [Truth(sharp)])
+    averages = Averages(scorer)
+    draws = sharp + np.random.default_rng(4).normal(0, 0.2, (30, *sharp.shape))
+    draws = draws.astype(np.float32)
+    for draw in draws:
+        averages.add(draw)
+    assert [count for count, _ in averages.points] == [1, 2, 3, 5, 10, 20, 30]
+    for count, psnr in averages.points:
+        mean = draws[:count].astype(np.float64).mean(axis=0)
+        assert psnr == direct(mean, sharp, *CUTS["half-kernel"]).psnr
+    values = [psnr for _, psnr in averages.points]
+    assert values == sorted(values)  # averaging independent errors helps
+    assert set(PASSES) >= {1, 2, 5, 10, 20, 50, 100}
+
+
+def test_draws_are_neither_changed_nor_kept(problem, sharp):
+    averages = Averages(Scorer(problem, [Truth(sharp)]))
+    draw = sharp.astype(np.float32)
+    averages.add(draw)
+    first = list(averages.points)
+    assert np.array_equal(draw, sharp.astype(np.float32))
+    draw[:] = 0
+    averages.add(sharp.astype(np.float32))
+    assert averages.points[0] == first[0]
+    assert averages.points[1][1] == pytest.approx(first[0][1])
+
+
+def test_a_truth_of_the_size_of_y_lies_at_its_offset(sharp):
+    kernel = np.zeros((5, 5))
+    kernel[2, 2] = 1
+    problem = Problem(sharp[:, 2:-2, 2:-2].astype(np.float32), kernel, Noise("gaussian", 0.01))
+    truth = Truth(sharp[:, 2:-2, 2:-2], offset=(2, 2))
+    rows = columns = slice(2, -2)
+    noisy = sharp + np.random.default_rng(5).normal(0, 0.05, sharp.shape)
+    assert Scorer(problem, [truth]).scores(noisy)["half-kernel"] == direct(noisy, sharp, rows, columns)
+    assert Scorer(problem, [truth]).scores(noisy)["uncropped"] == direct(noisy, sharp, rows, columns)
