@@ -30,7 +30,8 @@ class DIP:
     """Fits f(z) to y through the blur, from a fixed random z: min |y - g(k * f(z))|^2 (paper eq. 2).
 
     Attributes:
-        iterations: at most this many; None for the paper's number at the noise level, see `paper_iterations`.
+        iterations: at most this many; None for a `share` of the paper's number at the noise level.
+        share: of `paper_iterations`, in (0, 1].
         learning_rate: of Adam, its highest value.
         warmup: iterations of linear rise to it.
         decay: `constant` or `cosine`.
@@ -45,7 +46,7 @@ class DIP:
         licence="authors' code: Apache-2.0, contact for commercial use (not used here)",
         presets={
             "paper": {},
-            "fast": {"iterations": 450, "decay": "cosine", "warmup": 20},
+            "fast": {"share": 0.1, "decay": "cosine"},
             # in float32 rounding decides the sign of Adam's step where gradients are tiny, and steps add up: two folded
             # networks and one alone differ by 0.05 in x after one step at 1e-2; this rate keeps rounding below 1e-4
             "smoke": {"iterations": 4, "learning_rate": 1e-7},
@@ -53,6 +54,7 @@ class DIP:
     )
 
     iterations: int | None = None
+    share: float = 1.0
     learning_rate: float = 0.01
     warmup: int = 0
     decay: str = "constant"
@@ -62,6 +64,8 @@ class DIP:
     def __post_init__(self) -> None:
         if self.reg_noise < 0:
             raise InputError(f"reg_noise={self.reg_noise}: give a standard deviation of at least 0, such as 0.03")
+        if not 0 < self.share <= 1:
+            raise InputError(f"share={self.share}: give a part of the paper's iterations in (0, 1], such as 0.1")
 
     def restore(self, problem: Problem, run: Run) -> Restored:
         """Return the network's output for z and one last draw of noise, as the authors do."""
@@ -79,7 +83,9 @@ class DIP:
 
     def _recipe(self, problem: Problem) -> Recipe:
         channels = problem.blurred.shape[0]
-        iterations = paper_iterations(problem.sigma()) if self.iterations is None else self.iterations
+        iterations = self.iterations
+        if iterations is None:
+            iterations = max(1, round(self.share * paper_iterations(problem.sigma())))
         return Recipe(
             networks=lambda generators: Skips(generators, CHANNELS, channels),
             objective=lambda problem, run: PlainFit(self, problem, run),

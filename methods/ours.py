@@ -51,7 +51,7 @@ class Ours:
         adapt_every: iterations between updates of the dropout ratios (eq. 15); 0 for fixed ratios.
         adapt_draws: stochastic passes from which the variance of the neurons is estimated.
         adapt_scaling: how variances become factors in [0.5, 1.5], see `factors`.
-        adapt_scope: over what they are scaled: a `layer` or each of its `channel`s.
+        adapt_scope: over what they are scaled: a `layer`, each of its `channel`s, or its `pixel`s.
         adapt_from: what the factors multiply: the `former` ratios or the `initial` ones.
         passes: stochastic passes averaged in the end (eq. 10).
         aggregate: False for one pass by the expected weights instead.
@@ -123,7 +123,7 @@ class Ours:
             "sigma": ("estimated", "declared"),
             "neighbours": ("kept", "all"),
             "adapt_scaling": ("min-max", "rank", "mean"),
-            "adapt_scope": ("layer", "channel"),
+            "adapt_scope": ("layer", "channel", "pixel"),
             "adapt_from": ("former", "initial"),
         }
         for name, allowed in choices.items():
@@ -193,19 +193,24 @@ def factors(variances: Tensor, scaling: str, scope: str) -> Tensor:
         variances: Shape (C, H, W).
         scaling: `min-max`: linear between the extremes, the literal reading; `rank`: by rank, so that they spread
             evenly; `mean`: divided by their mean, then clipped.
-        scope: `layer` or `channel`: over which neurons.
+        scope: over which neurons: those of a `layer`, of each `channel`, or the `pixel`s of a layer, one factor for all
+            channels of a pixel.
     """
-    channels = variances.shape[0]
-    flat = variances.reshape(1 if scope == "layer" else channels, -1)
+    if scope == "pixel":
+        return _scaled(variances.mean(0).reshape(1, -1), scaling).reshape(1, *variances.shape[1:]).expand_as(variances)
+    groups = 1 if scope == "layer" else variances.shape[0]
+    return _scaled(variances.reshape(groups, -1), scaling).reshape(variances.shape)
+
+
+def _scaled(variances: Tensor, scaling: str) -> Tensor:
+    """Return variances, Shape (groups, neurons), scaled to [0.5, 1.5] group by group."""
     if scaling == "min-max":
-        low, high = flat.amin(1, keepdim=True), flat.amax(1, keepdim=True)
-        scaled = 0.5 + (flat - low) / (high - low).clamp(min=1e-30)
-    elif scaling == "rank":
-        ranks = flat.argsort(1).argsort(1).to(flat.dtype)
-        scaled = 0.5 + ranks / max(1, flat.shape[1] - 1)
-    else:
-        scaled = (flat / flat.mean(1, keepdim=True).clamp(min=1e-30)).clamp(0.5, 1.5)
-    return scaled.reshape(variances.shape)
+        low, high = variances.amin(1, keepdim=True), variances.amax(1, keepdim=True)
+        return 0.5 + (variances - low) / (high - low).clamp(min=1e-30)
+    if scaling == "rank":
+        ranks = variances.argsort(1).argsort(1).to(variances.dtype)
+        return 0.5 + ranks / max(1, variances.shape[1] - 1)
+    return (variances / variances.mean(1, keepdim=True).clamp(min=1e-30)).clamp(0.5, 1.5)
 
 
 def _quantiles(ratios: Tensor) -> list[list[float]]:

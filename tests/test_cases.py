@@ -12,6 +12,7 @@ from nidbench.cases import CaseRequest, cases
 from nidbench.contract import CaseKey, Noise, Problem
 from nidbench.degrade import measure
 from nidbench.errors import InputError, UnknownNameError
+from nidbench.records import array_hash
 from nidbench.registry import load_dataset, load_kernels
 
 SAMPLE = CaseRequest("sample")
@@ -87,9 +88,12 @@ def test_everything_of_an_image_comes_before_the_next():
     assert [kernel for _, kernel, *_ in found[:10]] == (
         ["toykernels/wide"] * 4 + ["toykernels/free"] * 4 + ["toykernels/bound"] * 2
     )
-    assert [noise for *_, noise, _ in found[:10]] == ["gaussian:0.02", "gaussian:0.02", "poisson:50", "poisson:50"] * 2 + [
-        "bsnr:40"
-    ] * 2
+    assert [noise for *_, noise, _ in found[:10]] == [
+        "gaussian:0.02",
+        "gaussian:0.02",
+        "poisson:50",
+        "poisson:50",
+    ] * 2 + ["bsnr:40"] * 2
     assert [seed for *_, seed in found] == [5, 2] * 10
 
 
@@ -215,6 +219,7 @@ def test_kernels_are_normalised_and_the_response_is_the_camera_s():
     (case,) = cases(CaseRequest("toys", ("toykernels/wide",), ("gaussian:0.02",), ("ant",)))
     problem = case.problem()
     assert np.allclose(problem.kernel, np.full((3, 5), 1 / 15))
+    assert case.kernel_hash == array_hash(np.full((3, 5), 2.0) / 30)
     assert str(problem.response) == str(case.response) == "gamma:2.2"
 
 

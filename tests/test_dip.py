@@ -239,6 +239,7 @@ def test_the_papers_length_follows_the_noise_level(sigma, iterations):
     assert paper_iterations(sigma) == iterations
     problem = problem_of(sigma=sigma)
     assert DIP()._recipe(problem).schedule.iterations == iterations
+    assert DIP(share=0.1)._recipe(problem).schedule.iterations == iterations // 10
     assert DIP(iterations=7)._recipe(problem).schedule.iterations == 7
 
 
@@ -264,6 +265,7 @@ def test_every_preset_makes_an_instance():
         DIP(**settings)
 
 
-def test_refuses_negative_noise():
-    with pytest.raises(InputError, match="reg_noise"):
-        DIP(reg_noise=-0.1)
+@pytest.mark.parametrize("settings", [{"reg_noise": -0.1}, {"share": 0.0}, {"share": 1.5}])
+def test_refuses_impossible_settings(settings):
+    with pytest.raises(InputError, match=next(iter(settings))):
+        DIP(**settings)

@@ -89,7 +89,9 @@ def test_the_modules_beside_it_that_it_imports_count(package, module):
     changed = {"parts": PARTS.replace("*", "/"), "deep": "constant = 2", "shapes": "side = 4"}
     assert package(**{module: changed[module]}) != before
     comments = {"parts": PARTS + "# the end\n", "deep": '"""Deep."""\nconstant = 1', "shapes": "side = 3  # pixels"}
-    assert package(**{"parts": PARTS, "deep": "constant = 1", "shapes": "side = 3"} | {module: comments[module]}) == before
+    assert (
+        package(**{"parts": PARTS, "deep": "constant = 1", "shapes": "side = 3"} | {module: comments[module]}) == before
+    )
 
 
 def test_the_modules_that_it_does_not_import_do_not_count(package):
@@ -102,7 +104,9 @@ def test_an_import_inside_a_function_counts(package):
 
 
 def test_absolute_imports_of_the_same_package_count(package, tmp_path):
-    absolute = METHOD.replace("from .parts", f"from fp_{tmp_path.name}.parts").replace("from . import", "import json as")
+    absolute = METHOD.replace("from .parts", f"from fp_{tmp_path.name}.parts").replace(
+        "from . import", "import json as"
+    )
     assert package(method=absolute) != package(parts=PARTS.replace("*", "/"))
 
 
@@ -208,7 +212,9 @@ def test_it_does_not_depend_on_the_process(tmp_path):
     found = set()
     for seed in (2, 3):  # by which CPython 3.11 orders that set in two ways
         environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
-        done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, env=environment, check=True)
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code], capture_output=True, text=True, env=environment, check=True
+        )
         found.add(done.stdout)
     assert len(found) == 1
 

@@ -66,7 +66,7 @@ def test_seeds(text, expected):
     assert read_seeds("seeds", text) == expected
 
 
-@pytest.mark.parametrize("text", ["", ",", "a", "-1", "1-", "1.5", "4-0", "0-4-6", "0-10001", "0 3", "1e3"])
+@pytest.mark.parametrize("text", ["", ",", "a", "-1", "1-", "1.5", "4-0", "1,4-0", "0-4-6", "0-10001", "0 3", "1e3"])
 def test_seeds_that_are_none(text):
     with pytest.raises(InputError, match="--noise-seeds"):
         read_seeds("noise-seeds", text)
@@ -204,7 +204,9 @@ def test_the_sweep_name_is_the_same_for_the_same_question_only():
 def test_the_sweep_name_is_the_same_in_every_process():
     code = "from nidbench.plan import *; print(Ask((Experiment('wiener', 'sample'),)).sweep_name())"
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, env=environment, check=True)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
     assert done.stdout.strip() == Ask((EASY,)).sweep_name()
 
 
@@ -328,8 +330,17 @@ def test_names_and_ways_of_asking_do_not_change_cells(computer, experiment):
 
 
 def test_the_device_counts_by_its_kind_only(computer):
-    assert ids(computer, EASY, device="auto", name="other") == ids(computer, EASY) or computer.hello().devices != ["cpu"]
-    assert {job.cell.device for job in plan_of(computer, EASY).jobs} == {"cpu"}
+    class WithGPUs(SameProcess):
+        def hello(self):
+            return GPUS
+
+    there = WithGPUs()
+    on = {device: ids(there, EASY, device=device) for device in ("auto", "cuda", "cuda:0", "cuda:1", "cpu")}
+    assert on["auto"] == on["cuda"] == on["cuda:0"] == on["cuda:1"]
+    assert on["cpu"] == ids(computer, EASY)
+    assert not on["cpu"] & on["cuda"]
+    plan = plan_of(there, EASY, device="cuda:1")
+    assert {(job.device, job.cell.device) for job in plan.jobs} == {("cuda:1", "cuda")}
 
 
 def test_a_preset_is_in_the_cell_by_its_settings_only(computer):

@@ -39,7 +39,7 @@ RECORD = Record(
     1,
     "ef56",
     "0123456789abcdef",
-    {"ratios": [[0.1, 0.2], [0.3]], "odd": "ünïcode \n \"quotes\"", "none": None},
+    {"ratios": [[0.1, 0.2], [0.3]], "odd": 'ünïcode \n "quotes"', "none": None},
     "",
     {"torch": "2.13.0"},
     "2026-01-02T03:04:05+00:00",
@@ -100,7 +100,9 @@ def test_a_record_with_nothing_but_its_end_survives_json():
 def test_every_field_of_a_record_is_kept():
     content = json.loads(RECORD.to_json())
     assert set(content) == {field.name for field in dataclasses.fields(Record)} | {"format"}
-    assert all(getattr(RECORD, field.name) != field.default for field in dataclasses.fields(Record) if field.name != "error")
+    assert all(
+        getattr(RECORD, field.name) != field.default for field in dataclasses.fields(Record) if field.name != "error"
+    )
 
 
 def test_the_oracle_is_the_best_point_and_the_end_the_last():
@@ -189,18 +191,23 @@ def test_writing_forgets_unfinished_work_and_leaves_no_scraps(store):
 
 
 def test_sweeps_are_kept_by_name(store):
-    old, new = Sweep("old", {}, []), Sweep("new", {"experiments": []}, [Planned("1", "a", "b", "", CASE, "known", 0, "a")])
+    old, new = (
+        Sweep("old", {}, []),
+        Sweep("new", {"experiments": []}, [Planned("1", "a", "b", "", CASE, "known", 0, "a")]),
+    )
     os.utime(store.write_sweep(old), (1, 1))
     store.write_sweep(new)
     assert store.sweep_names() == ["new", "old"]
     assert store.sweep("new") == new
-    with pytest.raises(ResultsError, match="no sweep 'newer' .*: there are new, old"):
+    with pytest.raises(ResultsError, match=r"no sweep 'newer' .*: there are new, old"):
         store.sweep("newer")
     with pytest.raises(ResultsError, match="none yet"):
         Store(store.root.parent / "empty").sweep("x")
 
 
-@pytest.mark.parametrize("content", ["", "{", "null", "[]", '{"format": 1}', '{"format": 1, "name": "x", "cells": [3]}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "null", "[]", '{"format": 1}', '{"format": 1, "name": "x", "cells": [3]}']
+)
 def test_a_damaged_sweep_is_refused(store, content):
     store.write_sweep(Sweep("x", {}, []))
     (store.root / "sweeps" / "x.json").write_text(content)
@@ -224,7 +231,7 @@ def test_a_folder_of_a_newer_format_is_refused_and_left_alone(store):
     store.write(RECORD, {})
     marker = store.root / "nidbench.json"
     marker.write_text(json.dumps({"format": FORMAT + 1}))
-    with pytest.raises(ResultsError, match="newer nidbench .*pip install -U nidbench"):
+    with pytest.raises(ResultsError, match=r"newer nidbench .*pip install -U nidbench"):
         Store(store.root)
     assert json.loads(marker.read_text()) == {"format": FORMAT + 1}
 
@@ -347,25 +354,31 @@ KILLER = """
     def write():
         for number in range(10**9):
             image = np.full((1, 40, 40), number % 1000)
-            details = {"number": number, "pad": "x" * 20000}
+            details = {"number": number, "pad": "x" * 400_000}
             store.write(Record(names[number % 3], cell, "done", details=details), {"image": image})
 
     def check():
         records = [record for record in map(store.read, names) if record is not None]
         for record in records:
-            assert len(record.details["pad"]) == 20000
+            assert len(record.details["pad"]) == 400_000
         return records
 
     kinds = {"whole": 0, "missing": 0}
-    for kill in range(60):
+    for kill in range(40):
         pid = os.fork()
         if pid == 0:
-            write()
-        seen = 0
-        while seen < 10 + kill:  # read beside the writer, then cut it off somewhere
-            seen += len(check())
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+            try:
+                write()
+            finally:
+                os._exit(1)
+        try:
+            seen = 0
+            while seen < 4 + kill // 3:  # read beside the writer, then cut it off somewhere
+                seen += len(check())
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+        assert os.WTERMSIG(status) == signal.SIGKILL, "the writer failed by itself"
         for record in (left := check()):  # then everything else of the cell is there too
             assert np.all(store.arrays(record.id)["image"] == record.details["number"] % 1000)
         kinds["whole"] += len(left)
@@ -376,9 +389,56 @@ KILLER = """
 
 def test_a_writer_killed_at_any_moment_leaves_whole_records(store):
     kinds = json.loads(run(KILLER, store.root).stdout)
-    assert kinds["whole"] + kinds["missing"] == 180
-    assert kinds["whole"] > 60
+    assert kinds["whole"] + kinds["missing"] == 120
+    assert kinds["whole"] > 40
     assert kinds["missing"] > 0  # some were cut off in the middle
+
+
+CUTTER = """
+    import resource, signal
+    from nidbench.records import Sweep
+    store = Store(sys.argv[1])
+    image = np.ones((1, 20, 100))
+    store.write(Record("old", cell, "failed"), {"image": image})
+    store.write_sweep(Sweep("old", {}, []))
+
+    def write():
+        store.write(Record("new", cell, "done", details={"pad": "x" * 16000}), {"image": image})
+
+    def replace_record():
+        store.write(Record("old", cell, "done", details={"pad": "x" * 16000}), {"image": image * 2})
+
+    def replace_sweep():
+        store.write_sweep(Sweep("old", {"pad": "x" * 16000}, []))
+
+    ends = {}
+    for call in (write, replace_record, replace_sweep):
+        for limit in range(0, 20000, 499):
+            pid = os.fork()
+            if pid == 0:
+                signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which Python ignores
+                resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+                resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+                call()
+                os._exit(0)
+            _, status = os.waitpid(pid, 0)
+            for name, value in (("new", 1), ("old", store.read("old") and 1 + (store.read("old").status == "done"))):
+                record = store.read(name)
+                assert record is None or np.all(store.arrays(name)["image"] == value)
+            assert store.sweep("old").asked in ({}, {"pad": "x" * 16000})
+            signalled = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXFSZ
+            assert signalled or status == 0
+            ends.setdefault(call.__name__, []).append(not signalled)
+    print(json.dumps({name: [len(found), sum(found)] for name, found in ends.items()}))
+"""
+
+
+def test_a_writer_killed_after_any_number_of_bytes_leaves_whole_files(store):
+    """The system itself ends the process in the middle of a write: at its limit of a file's size."""
+    ends = json.loads(run(CUTTER, store.root).stdout)
+    assert set(ends) == {"write", "replace_record", "replace_sweep"}
+    for tried, finished in ends.values():
+        assert 0 < finished < tried
 
 
 def test_a_file_in_the_way_is_refused(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from nidbench.errors import InputError, NidbenchError, UnknownNameError
 from nidbench.registry import Registry, load_dataset, load_kernels, load_method, methods
 
-LANDWEBER = '''
+LANDWEBER = """
 from dataclasses import dataclass
 from typing import ClassVar
 from nidbench.contract import MethodInfo, Problem, Restored, Run
@@ -24,7 +24,7 @@ class Landweber:
         for _ in range(self.iterations):
             x = x + operator.adjoint(operator.blurred - operator.blur(x))
         return Restored(x.cpu().numpy(), iterations=self.iterations)
-'''
+"""
 
 
 @pytest.fixture
@@ -202,7 +202,7 @@ def test_a_plain_file_named_as_a_registered_method_is_refused(method_file):
 
 def test_a_plain_file_without_a_method_is_refused(method_file):
     registry = methods(method_file("x = 1\n"))
-    with pytest.raises(InputError, match="must define one class .* it has none"):
+    with pytest.raises(InputError, match=r"must define one class .* it has none"):
         registry.load("landweber")
 
 

@@ -89,7 +89,7 @@ def test_other_forms_are_refused(text):
 
 
 def test_a_setting_without_value_is_refused():
-    with pytest.raises(InputError, match="'lr'.*write lr=VALUE"):
+    with pytest.raises(InputError, match=r"'lr'.*write lr=VALUE"):
         MethodSpec.parse("ours[iterations=5,lr]")
 
 

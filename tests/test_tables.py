@@ -64,11 +64,12 @@ def test_a_method_planned_for_fewer_measurements_is_not_best(make_record, make_s
     assert row(summary, "dip")["notes"] == "planned for 1 of 2 measurements, so not comparable"
 
 
-def test_mixed_declared_levels_are_told(make_record, make_store):
-    records = [make_record("ours"), make_record("ours", declared="x1.2"), make_record("dip", psnr=10.0)]
+def test_declared_levels_have_rows_of_their_own(make_record, make_store):
+    records = [make_record("ours", psnr=20.0), make_record("ours", declared="x1.2", psnr=19.0)]
     summary = summary_frame(cells_frame(*make_store(*records)))
-    assert row(summary, "ours")["notes"] == "declared noise level: known, x1.2, so not comparable"
-    assert row(summary, "dip")["best"]
+    rows = summary[summary["method"] == "ours"]
+    assert rows["psnr"].tolist() == [20.0, 19.0]
+    assert rows["notes"].fillna("").tolist() == ["", "declared noise level: x1.2"]
 
 
 def test_groups_keep_kernel_sets_and_noise_apart(make_record, make_store):

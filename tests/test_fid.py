@@ -1,0 +1,68 @@
+"""FID: its shrinkage against a grid search, its x-step against a linear solver, its chain against published figures."""
+
+import numpy as np
+import pytest
+import torch
+
+from nidbench.contract import Run, Truth
+from nidbench.degrade import measure
+from nidbench.metrics import DEFAULT
+from nidbench.registry import load_method, methods
+
+FID = load_method(methods(), "fid")
+shrink = __import__(FID.__module__, fromlist=["shrink"]).shrink
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0, 8.0, 181.0])
+def test_shrinkage_minimises_its_cost(beta):
+    grid = np.linspace(-3, 3, 60_001)
+    for v in (-2.0, -0.7, -0.05, 0.0, 0.02, 0.3, 1.0, 2.5):
+        cost = np.sqrt(abs(grid)) + beta / 2 * (grid - v) ** 2
+        found = float(shrink(torch.tensor(v, dtype=torch.float64), beta))
+        own = np.sqrt(abs(found)) + beta / 2 * (found - v) ** 2
+        assert own <= cost.min() + 1e-6
+
+
+def test_one_step_solves_its_normal_equations():
+    rng = np.random.default_rng(0)
+    x = rng.random((1, 20, 22))
+    problem = measure(x, np.ones((3, 2)), "gaussian:0.01", key="fid")
+    beta = 5.0
+    found = FID(beta=beta, beta_limit=beta + 1e-9).restore(problem, Run()).image[0]
+    operator = problem.operator()
+    y = operator.tapered[0].double().numpy()
+    height, width = y.shape
+
+    def matrix(function):
+        columns = [function(unit.reshape(height, width)).ravel() for unit in np.eye(height * width)]
+        return np.stack(columns, 1)
+
+    impulse = np.zeros_like(y)
+    impulse[:3, :2] = problem.kernel
+    impulse = np.roll(impulse, (-1, -1), (0, 1))
+    blur = matrix(lambda u: np.real(np.fft.ifft2(np.fft.fft2(u) * np.fft.fft2(impulse))))
+    total, right = 2000 * blur.T @ blur, 2000 * blur.T @ y.ravel()
+    for difference in (
+        matrix(lambda u: np.roll(u, 1, 1) - np.roll(u, 0, 1)),
+        matrix(lambda u: np.roll(u, 1, 0) - np.roll(u, 0, 0)),
+    ):
+        split = shrink(torch.from_numpy(difference @ y.ravel()), beta).numpy()
+        total += beta * difference.T @ difference
+        right += beta * difference.T @ split
+    assert np.abs(np.linalg.solve(total, right).reshape(y.shape) - found).max() < 1e-3
+
+
+def test_restores_better_than_the_blurred_input(sharp_sample):
+    for noise in ("gaussian:0.01", "gaussian:0.05"):
+        problem = measure(sharp_sample, np.ones((7, 5)), noise, key="fid")
+        restored = FID().restore(problem, Run())
+        blurred = problem.operator().extend(torch.from_numpy(problem.blurred)).numpy()
+        scores = [DEFAULT.score(image, problem, Truth(sharp_sample)).psnr for image in (blurred, restored.image)]
+        assert scores[1] > scores[0] + 1
+
+
+@pytest.fixture
+def sharp_sample():
+    from nidbench.registry import load_dataset
+
+    return load_dataset("sample").load("camera")
