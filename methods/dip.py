@@ -46,7 +46,7 @@ class DIP:
         licence="authors' code: Apache-2.0, contact for commercial use (not used here)",
         presets={
             "paper": {},
-            "fast": {"share": 0.1, "decay": "cosine"},
+            "fast": {"share": 0.1, "learning_rate": 0.02, "warmup": 20, "decay": "cosine"},
             # in float32 rounding decides the sign of Adam's step where gradients are tiny, and steps add up: two folded
             # networks and one alone differ by 0.05 in x after one step at 1e-2; this rate keeps rounding below 1e-4
             "smoke": {"iterations": 4, "learning_rate": 1e-7},

@@ -1,7 +1,7 @@
 """FID: fast deconvolution with a hyper-Laplacian prior on gradients, the calibration of the whole protocol.
 
-Krishnan, Fergus, "Fast Image Deconvolution using Hyper-Laplacian Priors", NIPS 2009 (here *the paper*), with the settings
-of its authors' demo. Written from the paper; no code of theirs is used.
+Krishnan, Fergus, "Fast Image Deconvolution using Hyper-Laplacian Priors", NIPS 2009 (here *the paper*), with the
+settings of its authors' demo. Written from the paper; no code of theirs is used.
 """
 
 from __future__ import annotations
@@ -59,13 +59,13 @@ class FID:
         smoothness = torch.stack([d.abs().square() for d in differences]).sum(0)
         weight = self.fidelity * (0.01 / max(problem.sigma(), 1e-3)) ** 2
         data, power = weight * blur.conj() * torch.fft.rfft2(y), weight * blur.abs().square()
-        x, steps = y, 0
-        for steps, beta in enumerate(self._betas(), start=1):
+        x, betas = y, list(self._betas())
+        for beta in betas:
             spectrum = torch.fft.rfft2(x)
             splits = [shrink(torch.fft.irfft2(d * spectrum, s=operator.frame), beta) for d in differences]
             pull = sum(d.conj() * torch.fft.rfft2(w) for d, w in zip(differences, splits, strict=True))
             x = torch.fft.irfft2((data + beta * pull) / (power + beta * smoothness), s=operator.frame)
-        return Restored(x.cpu().numpy(), iterations=steps, stopped="schedule")
+        return Restored(x.cpu().numpy(), iterations=len(betas), stopped="schedule")
 
     def _betas(self) -> Iterator[float]:
         beta = self.beta
@@ -77,8 +77,8 @@ class FID:
 def shrink(v: Tensor, beta: float) -> Tensor:
     """Return the w that minimises |w|^(1/2) + beta/2 (w - v)^2, element by element (paper section 2.1, alpha = 1/2).
 
-    The stationary points are roots of a cubic; the largest is written with a cosine, as in half thresholding (Xu et al.,
-    IEEE TNNLS 2012), and 0 is the minimum below their threshold.
+    The stationary points are roots of a cubic; the largest is written with a cosine, as in half thresholding (Xu et
+    al., IEEE TNNLS 2012), and 0 is the minimum below their threshold.
     """
     penalty = 2 / beta
     size = v.abs()

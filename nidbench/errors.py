@@ -23,3 +23,7 @@ class UnstableError(NidbenchError, ArithmeticError):
 
 class ResultsError(NidbenchError):
     """A results folder or record that cannot be read or written."""
+
+
+class DamagedError(ResultsError):
+    """A record that was written whole and is so no longer: its cell can be computed again."""

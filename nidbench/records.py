@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .contract import CaseKey, Setting
-from .errors import ResultsError
+from .errors import DamagedError, ResultsError
 from .metrics import Score
 
 #: Raised when a newer nidbench writes what an older one cannot read.
@@ -267,7 +267,8 @@ class Store:
         """Return a cell's record, or None where it has none.
 
         Raises:
-            ResultsError: where the record is there but damaged.
+            DamagedError: where the record is there but damaged.
+            ResultsError: where it cannot be read, or is of a newer format.
         """
         path = self.root / "cells" / cell_id / "record.json"
         try:
@@ -277,7 +278,7 @@ class Store:
         except OSError as error:
             raise ResultsError(f"{path} cannot be read: {error.strerror}") from error
         except _DAMAGE as error:
-            raise ResultsError(
+            raise DamagedError(
                 f"{path} is damaged ({type(error).__name__}: {error}): rerun the sweep to compute the cell again"
             ) from error
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .contract import CaseKey, Clock, Problem
-from .errors import ResultsError
+from .errors import DamagedError, ResultsError
 from .messages import Draw, Hello, Observation, Outcome, Progress, Refusal, Task
 from .plan import Job, Plan
 from .records import Point, Record, Store, array_hash
@@ -99,7 +99,7 @@ def pending_jobs(plan: Plan, store: Store, options: RunOptions, events: Events) 
             continue
         try:
             record = store.read(job.planned.id)
-        except ResultsError as error:
+        except DamagedError as error:
             kept = store.set_aside(job.planned.id)
             events.warned(f"{error}; kept as {kept.name}, computed again")
             record = None

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .contract import Method, Setting
+from .contract import Method, Setting, Settings
 from .errors import InputError, NidbenchError, UnknownNameError
 from .registry import unknown
 
@@ -122,7 +122,7 @@ def resolve(spec: MethodSpec, kind: type[Method], preset: str | None) -> Resolve
         settings[key] = _read(f"{spec.name}[{key}]", text, hints[key])
     make: Any = kind
     try:
-        return Resolved(make(**settings), chosen, note)
+        return Resolved(make(**_as_declared(settings, hints)), chosen, note)
     except NidbenchError:
         raise
     except (TypeError, ValueError) as error:  # what a method's own checks raise, or a preset with a setting it has not
@@ -139,6 +139,17 @@ def _setting_types(kind: type[Method]) -> dict[str, tuple[type, ...]]:
     hints = typing.get_type_hints(kind)
     names = [each.name for each in dataclasses.fields(typing.cast("Any", kind)) if each.init]
     return {name: _alternatives(hints[name]) for name in names}
+
+
+def _as_declared(settings: Settings, hints: Mapping[str, Sequence[type]]) -> Settings:
+    """Return the settings with whole numbers as floats where the setting is a float: 3 and 3.0 are the same cell."""
+
+    def exact(name: str, value: Setting) -> Setting:
+        declared = hints.get(name, ())
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return float(value) if whole and float in declared and int not in declared else value  # type: ignore[arg-type]
+
+    return {name: exact(name, value) for name, value in settings.items()}
 
 
 def _alternatives(hint: Any) -> tuple[type, ...]:

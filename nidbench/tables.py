@@ -147,10 +147,11 @@ def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
 
     Each group begins with the row `input`: the blurred images, each measurement once. Then come the methods, a row for
     each label, preset and declared noise level. A cell without a score counts in `cells` (as `5/6`), in `failed` or
-    `missing`, and in `notes`; never in a mean. `best` marks the highest mean PSNR of a group among the methods that have a score for
-    every measurement of it. `seed_std` is the spread over method seeds (pooled within measurements, NaN for one seed),
-    `image_std` the spread over images of their mean PSNR. `seconds` and `iterations` are means over done cells,
-    `peak_memory_mb` the largest. Text not known is missing (NaN), so that the frame survives a CSV file unchanged.
+    `missing`, and in `notes`; never in a mean. `best` marks the highest mean PSNR of a group among the methods that
+    have a score for every measurement of it. `seed_std` is the spread over method seeds (pooled within measurements,
+    NaN for one seed), `image_std` the spread over images of their mean PSNR. `seconds` and `iterations` are means over
+    done cells, `peak_memory_mb` the largest. Text not known is missing (NaN), so that the frame survives a CSV file
+    unchanged.
 
     Args:
         cells: from `cells_frame`.

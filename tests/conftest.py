@@ -72,7 +72,16 @@ def make_store(tmp_path: Path) -> MakeStore:
         for record in records:
             store.write(record, arrays or {})
         cells = [
-            Planned(each.id, each.cell.method, preset, note, each.cell.case, each.cell.declared, each.cell.seed, each.cell.method)
+            Planned(
+                each.id,
+                each.cell.method,
+                preset,
+                note,
+                each.cell.case,
+                each.cell.declared,
+                each.cell.seed,
+                each.cell.method,
+            )
             for each in (*records, *missing)
         ]
         sweep = Sweep("demo", {"experiments": [{"methods": "ours,dip"}], "device": "auto"}, cells)

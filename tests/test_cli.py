@@ -141,7 +141,8 @@ def test_help_and_lists_import_nothing_heavy():
         "import sys; from click.testing import CliRunner; from nidbench.cli import main\n"
         "for call in (['--help'], ['list', 'methods'], ['list', 'datasets']):\n"
         "    assert CliRunner().invoke(main, call).exit_code == 0\n"
-        "print(sorted({'torch', 'mlflow', 'pandas', 'matplotlib', 'skimage', 'nidbench.methods.ours'} & set(sys.modules)))"
+        "heavy = {'torch', 'mlflow', 'pandas', 'matplotlib', 'skimage', 'nidbench.methods.ours'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     ran = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"

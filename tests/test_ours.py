@@ -184,7 +184,16 @@ def test_factors_in_closed_form():
     np.testing.assert_allclose(factors(variances, "mean", "layer")[0, 0], [0.5, 0.5, 1.0, 1.5])
 
 
-@pytest.mark.parametrize("scope", ["layer", "channel"])
+@pytest.mark.parametrize("scaling", ["min-max", "rank", "mean"])
+def test_factors_by_pixel_are_those_of_the_mean_over_channels(scaling):
+    variances = torch.rand((4, 6, 5), generator=generator())
+    found = factors(variances, scaling, "pixel")
+    expected = factors(variances.mean(0, keepdim=True), scaling, "layer")
+    assert found.shape == variances.shape
+    assert torch.equal(found, expected.expand_as(variances))
+
+
+@pytest.mark.parametrize("scope", ["layer", "channel", "pixel"])
 @pytest.mark.parametrize("scaling", ["min-max", "rank", "mean"])
 def test_factors_of_equal_variances_are_finite(scaling, scope):
     for value in (0.0, 3.0):

@@ -18,7 +18,7 @@ import pytest
 from nidbench.contract import Clock
 from nidbench.plan import Ask, Experiment, Plan, make_plan
 from nidbench.records import Record, Store
-from nidbench.runner import RunOptions, Runner, Summary, estimate, pending_jobs
+from nidbench.runner import Runner, RunOptions, Summary, estimate, pending_jobs
 from nidbench.supervise import ChildProcess, Computer, SameProcess
 
 FAULTY = Path(__file__).parent / "resources" / "faulty.py"
@@ -80,13 +80,13 @@ def iterations_done(log: Path) -> Counter[str]:
 
 
 def images(root: Path) -> dict[str, bytes]:
-    """Return the bytes of every restoration in a results folder, by measurement."""
+    """Return the bytes of every restoration in a results folder, by method and measurement."""
     store = Store(root)
     found = {}
     for path in sorted((root / "cells").iterdir()):
         record = store.read(path.name)
         if record is not None and record.status == "done":
-            found[str(record.cell.case)] = store.arrays(path.name)["image"].tobytes()
+            found[f"{record.cell.method} {record.cell.case}"] = store.arrays(path.name)["image"].tobytes()
     return found
 
 
@@ -234,7 +234,7 @@ def test_the_pilot_tells_the_cost_of_what_is_pending(tmp_path):
 
 def full_disk(folder: Path, kilobytes: int) -> list[str]:
     """Return the start of a command that runs with a folder on a disk of so many kilobytes."""
-    mount = f"mount -t tmpfs -o size={kilobytes}k tmpfs {folder} && exec \"$@\""
+    mount = f'mount -t tmpfs -o size={kilobytes}k tmpfs {folder} && exec "$@"'
     return ["unshare", "-rm", "sh", "-c", mount, "sh"]
 
 
@@ -247,7 +247,9 @@ def can_mount(folder: Path) -> bool:
 def test_a_full_disk_stops_the_run_with_a_plain_message(tmp_path):
     if not can_mount(tmp_path):
         pytest.skip("this system lets no test mount a small disk")
-    inside = " ".join([*command("--output", tmp_path / "out", methods="wiener"), ";", "echo code $?;", "find", str(tmp_path)])
+    inside = " ".join(
+        [*command("--output", tmp_path / "out", methods="wiener"), ";", "echo code $?;", "find", str(tmp_path)]
+    )
     ran = subprocess.run([*full_disk(tmp_path, 120), "sh", "-c", inside], capture_output=True, text=True, check=False)
     assert "code 2" in ran.stdout, ran.stdout + ran.stderr
     assert "the disk is full" in ran.stderr

@@ -247,3 +247,16 @@ def test_every_preset_and_variant_of_the_built_in_methods_resolves(name):
     texts = [name, *(f"{name}@{preset}" for preset in kind.info.presets), *(f"{name}:{v}" for v in kind.info.variants)]
     for text in texts:
         assert isinstance(resolve(MethodSpec.parse(text), kind, None).method, kind)
+
+
+def test_a_whole_number_and_its_float_are_one_setting():
+    @dataclass(frozen=True)
+    class Filter:
+        info: ClassVar[MethodInfo] = MethodInfo("Filter", presets={"paper": {"weight": 3}})
+        weight: float = 3.0
+
+        def restore(self, problem, run):
+            raise NotImplementedError
+
+    found = all_settings(resolve(MethodSpec("filter"), Filter, "paper").method)
+    assert isinstance(found["weight"], float)

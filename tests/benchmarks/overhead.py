@@ -9,7 +9,7 @@ from pathlib import Path
 CELLS = 1000
 LIMIT_CELL, LIMIT_RERUN = 0.020, 5.0
 
-NOTHING = '''
+NOTHING = """
 from dataclasses import dataclass
 from typing import ClassVar
 from nidbench.contract import MethodInfo, Problem, Restored, Run
@@ -20,7 +20,7 @@ class Nothing:
 
     def restore(self, problem: Problem, run: Run) -> Restored:
         return Restored(problem.operator("cpu").tapered.numpy())
-'''
+"""
 
 
 def seconds(folder: Path) -> float:

@@ -75,9 +75,7 @@ def main() -> None:
             sys.stdout.flush()
     behind = []
     for noise in NOISES:
-        pairs = [
-            [kept[recipe, image, noise, seed]["psnr"] for recipe in SPECS] for image in CROPS for seed in SEEDS
-        ]
+        pairs = [[kept[recipe, image, noise, seed]["psnr"] for recipe in SPECS] for image in CROPS for seed in SEEDS]
         fast, released = (statistics.mean(each) for each in zip(*pairs, strict=True))
         wins = sum(a >= b for a, b in pairs)
         sys.stdout.write(
