@@ -32,7 +32,7 @@ class DIP:
     Attributes:
         iterations: at most this many; None for a `share` of the paper's number at the noise level.
         share: of `paper_iterations`, in (0, 1].
-        learning_rate: of Adam, its highest value.
+        lr: of Adam, its highest value.
         warmup: iterations of linear rise to it.
         decay: `constant` or `cosine`.
         stop: `iterations`, `noise-level` or `smoothed-noise-level`.
@@ -46,16 +46,16 @@ class DIP:
         licence="authors' code: Apache-2.0, contact for commercial use (not used here)",
         presets={
             "paper": {},
-            "fast": {"share": 0.1, "learning_rate": 0.02, "warmup": 20, "decay": "cosine"},
+            "fast": {"share": 0.1, "lr": 0.02, "warmup": 20, "decay": "cosine"},
             # in float32 rounding decides the sign of Adam's step where gradients are tiny, and steps add up: two folded
             # networks and one alone differ by 0.05 in x after one step at 1e-2; this rate keeps rounding below 1e-4
-            "smoke": {"iterations": 4, "learning_rate": 1e-7},
+            "smoke": {"iterations": 4, "lr": 1e-7},
         },
     )
 
     iterations: int | None = None
     share: float = 1.0
-    learning_rate: float = 0.01
+    lr: float = 0.01
     warmup: int = 0
     decay: str = "constant"
     stop: str = "iterations"
@@ -89,7 +89,7 @@ class DIP:
         return Recipe(
             networks=lambda generators: Skips(generators, CHANNELS, channels),
             objective=lambda problem, run: PlainFit(self, problem, run),
-            schedule=Schedule(iterations, self.learning_rate, self.warmup, self.decay),
+            schedule=Schedule(iterations, self.lr, self.warmup, self.decay),
             stop=Stop(self.stop),
         )
 

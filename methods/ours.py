@@ -38,7 +38,7 @@ class Ours:
 
     Attributes:
         iterations: at most this many; the paper's "maximal epoch number" (section 4.1).
-        learning_rate: of Adam, its highest value.
+        lr: of Adam, its highest value.
         warmup: iterations of linear rise to it.
         decay: `constant` or `cosine`.
         stop: `noise-level`, `smoothed-noise-level` or `iterations`.
@@ -73,7 +73,7 @@ class Ours:
             },
             "fast": {
                 "iterations": 1000,
-                "learning_rate": 2e-3,
+                "lr": 2e-3,
                 "warmup": 100,
                 "decay": "cosine",
                 "stop": "iterations",
@@ -81,7 +81,7 @@ class Ours:
             },
             "smoke": {
                 "iterations": 8,
-                "learning_rate": 2e-3,
+                "lr": 2e-3,
                 "warmup": 2,
                 "decay": "cosine",
                 "stop": "iterations",
@@ -100,7 +100,7 @@ class Ours:
     )
 
     iterations: int = 100_000
-    learning_rate: float = 1e-4
+    lr: float = 1e-4
     warmup: int = 0
     decay: str = "constant"
     stop: str = "noise-level"
@@ -113,8 +113,8 @@ class Ours:
     adapt_every: int = 1000
     adapt_draws: int = 10
     adapt_scaling: str = "min-max"
-    adapt_scope: str = "layer"
-    adapt_from: str = "former"
+    adapt_scope: str = "pixel"
+    adapt_from: str = "initial"
     passes: int = 50
     aggregate: bool = True
 
@@ -135,6 +135,9 @@ class Ours:
             raise InputError("masked=true with replaced=0 leaves no pixel in the loss: set masked=false")
         if self.passes < 1 or self.adapt_draws < 2:
             raise InputError(f"passes={self.passes}, adapt_draws={self.adapt_draws}: give at least 1 and 2")
+        if self.adapt_every < 0:
+            raise InputError(f"adapt_every={self.adapt_every}: give iterations, or 0 for fixed ratios")
+        self._schedule(), Stop(self.stop)  # refuse what they refuse before anything is computed
 
     def restore(self, problem: Problem, run: Run) -> Restored:
         """Return the mean of `passes` stochastic predictions, their variance, and the dropout ratios' history."""
@@ -149,11 +152,14 @@ class Ours:
         return Recipe(
             networks=lambda generators: UNets(generators, channels, self.dropout),
             objective=lambda problem, run: MaskedFit(self, problem, run),
-            schedule=Schedule(self.iterations, self.learning_rate, self.warmup, self.decay),
+            schedule=self._schedule(),
             stop=Stop(self.stop),
             sigma=self._sigma,
             adapt=self._adapt if self.dropout and self.adapt_every else None,
         )
+
+    def _schedule(self) -> Schedule:
+        return Schedule(self.iterations, self.lr, self.warmup, self.decay)
 
     def _sigma(self, problem: Problem) -> float:
         return problem.sigma() if self.sigma == "declared" else problem.estimated_sigma()

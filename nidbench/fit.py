@@ -89,32 +89,32 @@ class Schedule:
 
     Attributes:
         iterations: at most this many.
-        learning_rate: the highest.
+        lr: the highest.
         warmup: iterations of linear rise to it.
         decay: `constant`, or `cosine` to zero at the last iteration.
     """
 
     iterations: int
-    learning_rate: float
+    lr: float
     warmup: int = 0
     decay: str = "constant"
 
     def __post_init__(self) -> None:
         if self.iterations < 1:
             raise InputError(f"iterations={self.iterations}: give at least 1")
-        if not 0 < self.learning_rate < 10:
-            raise InputError(f"learning_rate={self.learning_rate}: give a value in (0, 10), such as 1e-3")
+        if not 0 < self.lr < 10:
+            raise InputError(f"lr={self.lr}: give a value in (0, 10), such as 1e-3")
         if self.decay not in ("constant", "cosine"):
             raise InputError(f"decay={self.decay!r}: use constant or cosine")
 
     def rate(self, iteration: int) -> float:
         """Return the learning rate of an iteration (from 1)."""
         if iteration <= self.warmup:
-            return self.learning_rate * iteration / self.warmup
+            return self.lr * iteration / self.warmup
         if self.decay == "constant":
-            return self.learning_rate
+            return self.lr
         done = (iteration - self.warmup) / max(1, self.iterations + 1 - self.warmup)
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+        return self.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
 @dataclass(frozen=True)

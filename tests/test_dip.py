@@ -246,10 +246,10 @@ def test_the_papers_length_follows_the_noise_level(sigma, iterations):
 def test_side_by_side_each_has_the_length_of_its_own_noise(monkeypatch):
     monkeypatch.setattr(dip, "PAPER_ITERATIONS", {0.01: 3, 0.03: 2, 0.05: 1})
     problems = [problem_of(sigma=sigma, key=f"{sigma}") for sigma in (0.01, 0.05, 0.01)]
-    outcomes = DIP(learning_rate=1e-8).restore_many(problems, [Run(seed=n) for n in range(3)])
+    outcomes = DIP(lr=1e-8).restore_many(problems, [Run(seed=n) for n in range(3)])
     assert [outcome.iterations for outcome in outcomes] == [3, 1, 3]
     for n, (problem, outcome) in enumerate(zip(problems, outcomes, strict=True)):
-        alone = DIP(learning_rate=1e-8).restore(problem, Run(seed=n))
+        alone = DIP(lr=1e-8).restore(problem, Run(seed=n))
         assert abs(alone.image - outcome.image).max() < 1e-4
 
 

@@ -145,14 +145,14 @@ def test_a_cosine_falls_from_the_rate_to_almost_nothing():
     ("settings", "message"),
     [
         ({"iterations": 0}, "iterations=0"),
-        ({"learning_rate": 0.0}, "learning_rate=0"),
-        ({"learning_rate": float("nan")}, "learning_rate=nan"),
+        ({"lr": 0.0}, "lr=0"),
+        ({"lr": float("nan")}, "lr=nan"),
         ({"decay": "linear"}, "decay='linear': use constant or cosine"),
     ],
 )
 def test_impossible_schedules_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
-        Schedule(**{"iterations": 5, "learning_rate": 1e-3, **settings})
+        Schedule(**{"iterations": 5, "lr": 1e-3, **settings})
 
 
 # stops

@@ -85,7 +85,7 @@ def test_a_single_experiment(toml):
             device = "cpu"
             precision = "bf16"
             method_file = "mine.py"
-            methods = ["ours@fast[iterations=5,learning_rate=1e-3]", "dip"]
+            methods = ["ours@fast[iterations=5,lr=1e-3]", "dip"]
             dataset = "sample"
             noise = ["gaussian:0.05", "poisson:128"]
             limit = 1
@@ -98,7 +98,7 @@ def test_a_single_experiment(toml):
     assert ask == Ask(
         (
             Experiment(
-                "ours@fast[iterations=5,learning_rate=1e-3],dip",
+                "ours@fast[iterations=5,lr=1e-3],dip",
                 "sample",
                 noise="gaussian:0.05,poisson:128",
                 limit=1,
@@ -180,7 +180,7 @@ def test_a_file_that_cannot_be_read(tmp_path):
 
 
 def test_the_sweep_name_says_what_it_is_and_fits_a_file_name():
-    name = Ask((Experiment("ours@fast[iterations=5,learning_rate=1e-3],dip,ours:no-sa", "sample,set12"),)).sweep_name()
+    name = Ask((Experiment("ours@fast[iterations=5,lr=1e-3],dip,ours:no-sa", "sample,set12"),)).sweep_name()
     assert re.fullmatch(r"ours-dip-sample-set12-[0-9a-f]{6}", name)
     many = ",".join(f"method-{number}" for number in range(200))
     assert len(Ask((Experiment(many, "sample"),)).sweep_name()) < 100
