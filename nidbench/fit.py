@@ -393,9 +393,11 @@ class _Ensemble:
             return reason
         try:
             found = self._estimate(position, member, member.stream("estimate"), member.run.sample)
+            image = found.image.cpu().numpy()
             member.run.progress(member.iteration, member.iteration)
+            member.run.observe(member.iteration, lambda: image)  # the curve ends with what is returned
             variance = None if found.variance is None else found.variance.cpu().numpy()
-            return Restored(found.image.cpu().numpy(), variance, member.iteration, reason, dict(member.log))
+            return Restored(image, variance, member.iteration, reason, dict(member.log))
         except Exception as error:  # noqa: BLE001 - one problem's failure must not take the others along
             return error
 

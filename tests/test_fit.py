@@ -222,7 +222,7 @@ def test_observing_and_sampling_change_nothing():
     )
     watched = fit_one(plain(adapt=adapting), three()[0], run)
     assert watched.image.tobytes() == fit_one(plain(adapt=adapting), three()[0], Run(0)).image.tobytes()
-    assert seen == [(i, (1, *FRAME)) for i in (2, 4, 6)]  # after the last iteration, the result itself is the answer
+    assert seen == [(i, (1, *FRAME)) for i in (2, 4, 6, 8)]
     np.testing.assert_allclose(np.mean(samples, 0), watched.image, atol=1e-6)
     assert progress[-1] == (8, 8)
 
@@ -421,3 +421,11 @@ def test_a_declared_noise_level_sets_the_threshold():
     problem = replace(three()[0], noise=Noise("gaussian", 3.0))
     found = fit_one(plain(stop=Stop("noise-level")), problem, Run())
     assert (found.iterations, found.stopped) == (1, "noise level")
+
+
+def test_the_curve_ends_with_what_is_returned():
+    seen = []
+    run = Run(seed=0, clock=Clock(4), on_observe=lambda iteration, _, image: seen.append((iteration, image)))
+    restored = fit_one(plain(schedule=Schedule(10, 1e-2)), problem_of(), run)
+    assert [iteration for iteration, _ in seen] == [4, 8, 10]
+    assert np.array_equal(seen[-1][1], restored.image)
