@@ -110,8 +110,9 @@ class Outcome:
     Attributes:
         status: `done`, `failed`, `out-of-memory` or `unstable`; of a pilot also `pilot`, cut off before its end.
         image, variance: x, Shape (C, H, W), where done.
-        seconds: time of the method, or of the pilot.
-        iterations: steps done; planned: those of the whole run, where known.
+        seconds: time of the method; of a pilot, that of its `iterations`.
+        iterations: steps done; of a pilot, those after its first report.
+        planned: steps of the whole run, where known.
         stopped: why it ended.
         peak_memory: in bytes.
         resumed: whether it went on from a checkpoint.

@@ -26,7 +26,7 @@ from .records import Planned, Record, Store, Sweep, results_errors
 from .scoring import extended
 
 #: Raised when sheets change their looks, so that those there are get drawn again.
-LAYOUT = 1
+LAYOUT = 2
 
 #: Inches.
 _PANEL, _GAP, _LEFT, _RIGHT, _BOTTOM, _LINE, _HEADING = 1.9, 0.07, 0.3, 0.1, 0.08, 0.135, 0.15
@@ -290,7 +290,7 @@ def _sheet_of_case(
 
     shown = {label: scored(encoded(each["image"], problem, truth)).clip(0, 1) for label, each in arrays.items()}
     variances = {label: scored(each["variance"]) for label, each in arrays.items() if "variance" in each}
-    heading = str(key) + (f", without a result: {', '.join(lacking)}" if lacking else "")
+    heading = f"{key}   ({DEFAULT.name})" + (f", without a result: {', '.join(lacking)}" if lacking else "")
     reference, blurred = DEFAULT.reference(problem, truth).clip(0, 1), scored(extended(problem)).clip(0, 1)
     scores, metadata = _scores(chosen), {"nidbench": made_from}
     return contact_sheet(path, reference, blurred, shown, variances, scores, problem.kernel, heading, metadata)

@@ -127,7 +127,8 @@ class Worker:
         try:
             restored = check_restored(method.restore(task.problem, run), task.problem)
         except PilotOver:
-            return Outcome("pilot", seconds=run.elapsed, iterations=watch.done, planned=watch.planned)
+            seconds, iterations = watch.pace()
+            return Outcome("pilot", seconds=seconds, iterations=iterations, planned=watch.planned)
         except UnstableError:
             return Outcome("unstable", seconds=run.elapsed, iterations=watch.done, error=traceback.format_exc())
         except Exception as error:  # noqa: BLE001 - whatever a method raises is a result, not a crash of the sweep
@@ -149,7 +150,8 @@ class _Watch:
 
     def __init__(self, send: Send, task: Task) -> None:
         self._send = send
-        self._deadline = None if task.pilot_seconds is None else time.monotonic() + task.pilot_seconds
+        self._pilot_seconds = task.pilot_seconds
+        self._first: tuple[float, int] | None = None
         self.done = 0
         self.planned: int | None = None
 
@@ -161,9 +163,16 @@ class _Watch:
 
     def progress(self, done: int, planned: int) -> None:
         self.done, self.planned = done, planned
-        if self._deadline is not None and time.monotonic() > self._deadline and done < planned:
+        self._first = self._first or (time.monotonic(), done)
+        seconds, iterations = self.pace()
+        if self._pilot_seconds is not None and iterations and seconds > self._pilot_seconds and done < planned:
             raise PilotOver
         self._send(Progress(done, planned))
+
+    def pace(self) -> tuple[float, int]:
+        """Return seconds and iterations since the first report: what comes before it is not repeated."""
+        start, done = self._first or (time.monotonic(), self.done)
+        return time.monotonic() - start, self.done - done
 
 
 def _resolve(spec: MethodSpec, preset: str | None, file: Path | None) -> Resolved:
