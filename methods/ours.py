@@ -3,11 +3,12 @@
 Chen, Quan, Pang, Ji, "Nonblind Image Deconvolution via Leveraging Model Uncertainty in An Untrained DNN", IJCV 2022:
 here *the paper*. Equation and section numbers are the paper's.
 
-*Where the paper leaves room.* Section 4.1's padding of 2 would grow every map: it is 1. "Probability for generating Omega
-0.3" is that of being replaced. Eq. 15 leaves open how the variances v become factors in [0.5, 1.5], over which neurons,
-and whether the "former" ratio is the last or the first. Read literally (min-max over a layer's neurons, multiplied into
-the last ratio) the ratios collapse: the variances of a layer are skewed, so that most factors are near 0.5. The default
-takes the variance of a pixel, averaged over the layer's channels, min-max over the layer's pixels, times the first ratio.
+*Where the paper leaves room.* Section 4.1's padding of 2 would grow every map: it is 1. "Probability for generating
+Omega 0.3" is that of being replaced. Eq. 15 leaves open how the variances v become factors in [0.5, 1.5], over which
+neurons, and whether the "former" ratio is the last or the first. Read literally (min-max over a layer's neurons,
+multiplied into the last ratio) the ratios collapse: the variances of a layer are skewed, so that most factors are
+near 0.5. The default takes the variance of a pixel, averaged over the layer's channels, min-max over the layer's
+pixels, times the first ratio.
 On three 96x96 crops of Set12 (Levin kernel 1, `fast`, one seed; gain over fixed ratios in dB, image 02 / 04 / 07):
 
     reading                               5 %                      Poisson 128
