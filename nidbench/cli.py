@@ -124,7 +124,7 @@ def run(output: Path, protocol: str, dry_run: bool, yes: bool, tracking: str, **
             computer.close()
         if summary is None:
             return
-        _publish(console, store, plan.sweep, protocol, tracking, options["pictures"])
+        _publish(console, store, plan.sweep, protocol, tracking, options["pictures"] and not summary.interrupted)
     if summary.interrupted:
         console.print("interrupted: run the same command again to go on")
         click.get_current_context().exit(130)
@@ -140,25 +140,36 @@ def _ask(options: dict[str, Any]) -> Ask:
     from .plan import Ask, Experiment, read_ask
 
     keys = ("kernels", "noise", "images", "limit", "seeds", "noise_seeds", "preset", "declared")
+    own = {"method_file": options["method_file"] and options["method_file"].resolve(), "name": options["name"]}
+    own |= {key: options[key] for key in ("device", "precision")}
     if options["config"] is not None:
-        ask = read_ask(options["config"])
-        given = {"method_file": options["method_file"], "name": options["name"]}
-        return replace(ask, **{key: value for key, value in given.items() if value})
+        if options["methods"] or options["dataset"]:
+            raise click.UsageError("give --config, or --methods and --dataset, not both")
+        given = {key: value for key, value in own.items() if value not in (None, "", "auto")}
+        return replace(read_ask(options["config"]), **given)
     if not options["methods"] or not options["dataset"]:
         raise click.UsageError(
             "give --methods and --dataset, such as --methods ours,dip --dataset sample, or --config FILE"
         )
     experiment = Experiment(options["methods"], options["dataset"], **{key: options[key] for key in keys})
-    return Ask((experiment,), options["device"], options["precision"], options["method_file"], options["name"])
+    return Ask((experiment,), **own)
 
 
 def _run_options(options: dict[str, Any]) -> RunOptions:
     from .contract import Clock
     from .runner import RunOptions
 
-    threads = options["threads"] or len(os.sched_getaffinity(0))
+    threads = options["threads"] or _cores()
     clock = Clock(options["observe"])
     return RunOptions(options["cell_timeout"], options["retry"], threads, clock, options["checkpoint_every"])
+
+
+def _cores() -> int:
+    """Return the cores this process may use, where the system tells them from those there are."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
 
 
 def _computer(store: Store, threads: int, in_process: bool) -> Computer:

@@ -171,3 +171,9 @@ def test_data_says_what_is_there(tmp_path, monkeypatch):
     assert "0 of 20 files" in states.output
     assert str(tmp_path) in call("data", "path", "set12").output
     assert "set12" in refused("data", "fetch", "set12")
+
+
+def test_a_sweep_file_and_a_question_at_once_are_refused(tmp_path):
+    config = tmp_path / "sweep.toml"
+    config.write_text('dataset = "sample"\nmethods = "wiener"\n')
+    assert "not both" in refused(*RUN, "--methods", "wiener", "--config", config, "--output", tmp_path / "out")
