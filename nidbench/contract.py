@@ -36,13 +36,8 @@ True
 
 from __future__ import annotations
 
-import hashlib
-import json
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
@@ -50,13 +45,14 @@ from numpy.typing import NDArray
 
 from .errors import InputError, UnstableError
 from .noise_level import estimate_noise_level
+from .run import NEVER as NEVER
+from .run import Clock as Clock
+from .run import Image as Image
+from .run import Run as Run
 
 if TYPE_CHECKING:
     from .blur import Operator
     from .fetch import RemoteFile
-
-Image: TypeAlias = NDArray[Any]
-"""An image: Shape (C, H, W), C = 1 (gray) or 3 (colour), floating point, nominally in [0, 1]."""
 
 Kernel: TypeAlias = NDArray[Any]
 """A blur kernel: Shape (kh, kw), float64, sum 1, to be used for *true* convolution."""
@@ -433,174 +429,3 @@ class KernelSetInfo:
     source: str = ""
     licence: str = ""
     noises: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Clock:
-    """When an iterative method shows its estimate: every `step` iterations, at most `dense` times per doubling.
-
-    Attributes:
-        step: iterations between the first observations; 0 for never.
-        dense: observations per doubling of the iteration count.
-    """
-
-    step: int = 25
-    dense: int = 20
-
-    def due(self, iteration: int) -> bool:
-        """Return whether the estimate after `iteration` (from 1) is to be shown."""
-        if self.step <= 0:
-            return False
-        octave = max(0, (iteration - 1) // (self.step * self.dense)).bit_length()
-        return iteration % (self.step << octave) == 0
-
-
-#: The clock of a run that nobody watches.
-NEVER = Clock(0)
-
-
-class Run:
-    """What the harness lends a method for one cell. `Run(seed=0)` alone serves for trying a method by hand.
-
-    Args:
-        seed: method seed.
-        device: torch device name.
-        precision: `float32` or `bf16`, for the parts of a method that can use it.
-        clock: when to observe.
-        checkpoint: file to keep the state of an unfinished run in; None for nowhere.
-        checkpoint_seconds: wall time between checkpoints; 0 for every iteration.
-        on_observe: receives (iteration, seconds, x of Shape (C, H, W)).
-        on_sample: receives each posterior draw of x.
-        on_progress: receives (iterations done, iterations planned), some times a second.
-    """
-
-    def __init__(
-        self,
-        seed: int = 0,
-        *,
-        device: str = "cpu",
-        precision: str = "float32",
-        clock: Clock = NEVER,
-        checkpoint: Path | None = None,
-        checkpoint_seconds: float = 30.0,
-        on_observe: Callable[[int, float, Image], None] | None = None,
-        on_sample: Callable[[Image], None] | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
-    ) -> None:
-        self.device = device
-        self.precision = precision
-        self._seed = seed
-        self._clock = clock
-        self._checkpoint = checkpoint
-        self._checkpoint_seconds = checkpoint_seconds
-        self._on_observe = on_observe
-        self._on_sample = on_sample
-        self._on_progress = on_progress
-        self._started = self._saved = time.perf_counter()
-        self._reported = 0.0
-        self._asked: Callable[[], None] | None = None
-        self.trouble = ""
-
-    def seed(self, stream: str) -> int:
-        """Return a 63-bit seed for one of the method's random streams, such as `weights`; streams are independent."""
-        digest = hashlib.sha256(f"{self._seed}/{stream}".encode()).digest()
-        return int.from_bytes(digest[:8], "little") >> 1
-
-    def generator(self, stream: str) -> np.random.Generator:
-        """Return a NumPy generator for one of the method's random streams."""
-        return np.random.Generator(np.random.Philox(self.seed(stream)))
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds spent, those before an interruption included, without observing and checkpointing."""
-        return time.perf_counter() - self._started
-
-    @contextmanager
-    def untimed(self) -> Iterator[None]:
-        """Keep what happens inside out of `elapsed`."""
-        start, started = time.perf_counter(), self._started
-        try:
-            yield
-        finally:  # set, not added to: a block inside this one has moved it already
-            self._started = started + time.perf_counter() - start
-
-    def progress(self, done: int, planned: int) -> None:
-        """Say how far the run is; cheap enough for every iteration."""
-        now = time.perf_counter()
-        if self._on_progress is not None and (now - self._reported > 0.25 or done == planned):
-            self._reported = now
-            self._on_progress(done, planned)
-
-    def due(self, iteration: int) -> bool:
-        """Return whether the estimate after this iteration (from 1) should be observed."""
-        return self._on_observe is not None and self._clock.due(iteration)
-
-    def observe(self, iteration: int, estimate: Callable[[], Image]) -> None:
-        """Show the estimate after an iteration, outside the timed part.
-
-        `estimate` returns x, Shape (C, H, W), and must draw from a stream of its own (`seed(f"observe {iteration}")`),
-        so that observing changes nothing.
-        """
-        if self._on_observe is not None:
-            seconds = self.elapsed
-            with self.untimed():
-                self._on_observe(iteration, seconds, np.asarray(estimate(), dtype=np.float32))
-
-    def sample(self, image: Image) -> None:
-        """Show one draw from the method's posterior, Shape (C, H, W)."""
-        if self._on_sample is not None:
-            with self.untimed():
-                self._on_sample(np.asarray(image, dtype=np.float32))
-
-    def checkpoint_due(self) -> bool:
-        """Return whether enough time has passed to be worth a `save`."""
-        if self._checkpoint is None:
-            return False
-        return self._asked is not None or time.perf_counter() - self._saved >= self._checkpoint_seconds
-
-    def request_checkpoint(self, then: Callable[[], None]) -> None:
-        """Make a checkpoint due at once, and call `then` after it; the harness's, before it stops a run."""
-        self._asked = then
-
-    def save(self, state: bytes) -> None:
-        """Keep the method's state, whole or not at all, so that a run cut off here can go on from it.
-
-        Where it cannot be written, as on a full disk, the run goes on and `trouble` says why.
-        """
-        if self._checkpoint is None:
-            return
-        seconds = self.elapsed
-        with self.untimed():
-            header = json.dumps({"seconds": seconds, "sha256": hashlib.sha256(state).hexdigest()}).encode()
-            try:
-                _write_whole(self._checkpoint, len(header).to_bytes(4, "little") + header + state)
-            except OSError as error:
-                self.trouble = f"no checkpoint could be written: {error}"
-            self._saved = time.perf_counter()
-            if self._asked is not None:
-                self._asked()
-                self._asked = None
-
-    def load(self) -> bytes | None:
-        """Return the state kept by `save` in an earlier, interrupted run of this cell, or None where there is none."""
-        if self._checkpoint is None or not self._checkpoint.exists():
-            return None
-        content = self._checkpoint.read_bytes()
-        size = int.from_bytes(content[:4], "little")
-        state = content[4 + size :]
-        try:
-            header = json.loads(content[4 : 4 + size])
-            whole = header["sha256"] == hashlib.sha256(state).hexdigest()
-        except (ValueError, KeyError, TypeError):
-            whole = False
-        if not whole:  # cut off by a power cut: the run starts again
-            return None
-        self._started = time.perf_counter() - header["seconds"]
-        return state
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    partial.replace(path)

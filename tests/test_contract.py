@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nidbench import contract
+from nidbench import run as run_module
 from nidbench.contract import (
     CaseKey,
     Clock,
@@ -37,7 +38,7 @@ def problem_of(blurred=None, kernel=None, noise=FIVE_PERCENT):
 def now(monkeypatch):
     """Return a clock that the test moves; `now.seconds += 5` takes no time."""
     clock = SimpleNamespace(seconds=1000.0)
-    monkeypatch.setattr(contract, "time", SimpleNamespace(perf_counter=lambda: clock.seconds))
+    monkeypatch.setattr(run_module, "time", SimpleNamespace(perf_counter=lambda: clock.seconds))
     return clock
 
 
@@ -357,7 +358,7 @@ def test_saving_is_not_timed(now, tmp_path, monkeypatch):
         now.seconds += 7
         return json.dumps(value)
 
-    monkeypatch.setattr(contract, "json", SimpleNamespace(dumps=slow, loads=json.loads))
+    monkeypatch.setattr(run_module, "json", SimpleNamespace(dumps=slow, loads=json.loads))
     run = Run(checkpoint=tmp_path / "checkpoint")
     now.seconds += 3
     run.save(b"state")

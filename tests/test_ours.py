@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from nidbench.methods._layers import Moments
-from nidbench.methods.ours import CAP, RATIOS, MaskedFit, Ours, UNets, factors, replace
+from nidbench.methods._unet import RATIOS, UNets
+from nidbench.methods.ours import CAP, MaskedFit, Ours, factors, replace
 from torch import nn
 from torch.nn import functional as F
 
@@ -234,9 +235,12 @@ def test_the_highest_ratio_reaches_the_cap_at_once(scaling):
     assert max(layer.ratios().max().item() for layer in networks.dropouts()) == CAP  # 1.5 of 0.45 would be more
 
 
-def test_one_update_multiplies_the_ratios_by_the_factors():
+@pytest.mark.parametrize("scope", ["layer", "pixel"])
+@pytest.mark.parametrize("start", ["initial", "former"])
+def test_one_update_multiplies_the_ratios_by_the_factors(scope, start):
     """Eq. 15, for the first layer: the variance of what comes in over the same draws, scaled, times the ratio."""
-    method, problem, run = with_settings(SMOKE, adapt_scaling="min-max", adapt_scope="layer"), problem_of(), Run()
+    method = with_settings(SMOKE, adapt_scaling="min-max", adapt_scope=scope, adapt_from=start)
+    problem, run = problem_of(), Run()
     networks, _ = adapted(method, problem, 1)
     fit, moments = MaskedFit(method, problem, run), Moments()
     draw = generator(run.seed(f"adapt {method.adapt_every}"))
@@ -245,7 +249,8 @@ def test_one_update_multiplies_the_ratios_by_the_factors():
         seed, _ = fit.draw(draw)
         moments.add(seed)
         fresh(seed[None], [draw])
-    expected = factors(moments.variance(), "min-max", "layer") * 19 / 256  # 0.075 as it is drawn
+    ratio = 0.075 if start == "initial" else 19 / 256  # as it is drawn
+    expected = factors(moments.variance(), "min-max", scope) * ratio
     found = networks.dropouts()[0].ratios()
     assert (found - expected).abs().max() <= 1 / 512 + 1e-6
 
