@@ -15,6 +15,7 @@ from nidbench.cli import main
 
 FAULTY = Path(__file__).parent / "resources" / "faulty.py"
 RUN = ["run", "--dataset", "sample", "--tracking", "none", "--no-pictures", "--in-process", "--precision", "float32"]
+RUN += ["--device", "cpu"]
 
 
 def call(*arguments: str | Path) -> Result:

@@ -395,3 +395,11 @@ def test_the_fast_preset_updates_the_ratios_five_times():
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         Ours(**settings)
+
+
+def test_a_pixel_has_one_factor_for_all_channels():
+    variances = torch.rand(5, 6, 7, generator=generator(0))
+    scaled = factors(variances, "min-max", "pixel")
+    assert torch.equal(scaled, scaled[:1].expand_as(scaled))
+    low, high = variances.mean(0).min(), variances.mean(0).max()
+    torch.testing.assert_close(scaled[0], 0.5 + (variances.mean(0) - low) / (high - low))

@@ -51,7 +51,7 @@ class Silent:
 
 
 def question(methods: str, **more: str) -> Ask:
-    return Ask((Experiment(methods, "sample", **more),), precision="float32", method_file=FAULTY)
+    return Ask((Experiment(methods, "sample", **more),), device="cpu", precision="float32", method_file=FAULTY)
 
 
 def sweep(
@@ -70,7 +70,7 @@ def command(*arguments: str | Path, methods: str) -> list[str]:
     return [
         *(sys.executable, "-P", "-m", "nidbench", "run", "--methods", methods, "--method-file", str(FAULTY)),
         *("--dataset", "sample", "--tracking", "none", "--no-pictures", "--checkpoint-every", "0", "--threads", "1"),
-        *("--yes", "--precision", "float32"),
+        *("--yes", "--precision", "float32", "--device", "cpu"),
         *map(str, arguments),
     ]
 
