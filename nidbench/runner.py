@@ -13,7 +13,7 @@ from .contract import CaseKey, Clock, Problem
 from .errors import DamagedError, ResultsError
 from .messages import Draw, Hello, Observation, Outcome, Progress, Refusal, Task
 from .plan import Job, Plan
-from .records import Point, Record, Store, array_hash
+from .records import Point, Record, Store, array_hash, results_errors
 from .scoring import Averages, Scorer
 from .supervise import Computer, DeadlineError, WorkerDiedError
 
@@ -124,7 +124,7 @@ class Runner:
         self._events = events
         self._options = options
         self._hello: Hello = computer.hello()
-        self._latest: tuple[CaseKey, Problem, Scorer, str] | None = None
+        self._latest: tuple[tuple[CaseKey, str], Problem, Scorer, str] | None = None
 
     def run(self, plan: Plan, pending: Sequence[Job]) -> Summary:
         """Compute the pending jobs and return how the whole plan stands.
@@ -181,7 +181,7 @@ class Runner:
 
     def _case(self, job: Job) -> tuple[Problem, Scorer, str]:
         """Return the job's measurement and scorer; those of the last case are kept for the next method."""
-        key = job.case.key
+        key = job.case.key, job.case.declared
         if self._latest is None or self._latest[0] != key:
             problem = job.case.problem()
             self._latest = key, problem, Scorer(problem, job.case.truths()), array_hash(problem.blurred)
@@ -258,9 +258,10 @@ class _Watch:
         return [self._points[iteration] for iteration in sorted(self._points)]
 
     def _keep(self, point: Point) -> None:
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.open("a") as file:
-            file.write(json.dumps(asdict(point)) + "\n")
+        with results_errors(self._file.parent):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._file.open("a") as file:
+                file.write(json.dumps(asdict(point)) + "\n")
 
 
 def _read_curve(path: Path) -> list[Point]:

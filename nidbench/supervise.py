@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .errors import NidbenchError
-from .messages import CHECKPOINT, Hello, Outcome, Refusal, Resolve, Task
+from .messages import CHECKPOINT, Hello, MethodFacts, Outcome, Refusal, Resolve, Task
 
 Heard = Callable[[Any], None]
 
@@ -94,23 +94,18 @@ class ChildProcess:
         self.hello()
         kills = _kernel_kills()
         connection = self._connection()
-        try:
-            connection.send(request)
-            return self._listen(connection, heard, seconds)
-        except (EOFError, BrokenPipeError, ConnectionResetError):
-            raise self._death(kills) from None
-        except DeadlineError:
-            self.close()
-            raise
-
-    def _listen(self, connection: Connection, heard: Heard, seconds: float | None) -> Any:
-        from .messages import MethodFacts
-
         deadline = None if seconds is None else time.monotonic() + seconds
+        message: Any = request
         while True:
-            if deadline is not None and not connection.poll(max(0.0, deadline - time.monotonic())):
-                raise DeadlineError(f"no answer within {seconds:g} s")
-            message = connection.recv()
+            try:
+                if message is request:
+                    connection.send(request)
+                if deadline is not None and not connection.poll(max(0.0, deadline - time.monotonic())):
+                    self.close()
+                    raise DeadlineError(f"no answer within {seconds:g} s")
+                message = connection.recv()
+            except (EOFError, OSError):  # an OSError where the end came in the middle of a message
+                raise self._death(kills) from None
             if isinstance(message, Outcome | MethodFacts | Refusal):
                 return message
             heard(message)
@@ -123,8 +118,10 @@ class ChildProcess:
             self._control.send_bytes(CHECKPOINT)
             deadline = time.monotonic() + seconds
             while time.monotonic() < deadline and not self._control.poll(0.05):
-                while self._messages.poll():  # keep the line free for the process to go on
-                    self._messages.recv()
+                # keep the line free; not by recv, as the interrupt may have cut a message
+                while self._messages.poll():
+                    if not os.read(self._messages.fileno(), 1 << 16):
+                        return  # it is gone already
         except (OSError, EOFError):
             return  # it is gone already
 

@@ -198,6 +198,16 @@ def test_order_process_and_company_change_no_byte(tmp_path):
         assert first.read(cell).measurement_hash == second.read(cell).measurement_hash
 
 
+def test_what_methods_are_told_of_the_noise_is_part_of_the_case(tmp_path):
+    experiments = tuple(Experiment("wiener", "sample", images="camera", declared=told) for told in ("known", "x3"))
+    ask = Ask(experiments, device="cpu", precision="float32")
+    plan, summary, _, _ = sweep(tmp_path, ask, same_process=True)
+    assert summary.computed == 2
+    told, misled = (Store(tmp_path).arrays(planned.id)["image"] for planned in plan.sweep.cells)
+    assert abs(told - misled).max() > 0.01
+    assert plan.jobs[0].case.problem().blurred.tobytes() == plan.jobs[1].case.problem().blurred.tobytes()
+
+
 def test_a_damaged_record_is_kept_aside_and_computed_again(tmp_path):
     plan, _, _, _ = sweep(tmp_path, question("wiener", images="camera"))
     path = tmp_path / "cells" / plan.sweep.cells[0].id / "record.json"
