@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +50,13 @@ def ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
     """
     if restored.shape != truth.shape or restored.ndim != 3 or min(restored.shape[1:]) < 11:
         raise InputError(f"SSIM needs two images (C, H, W) of at least 11x11, not {restored.shape} and {truth.shape}")
-    similarity = structural_similarity(  # type: ignore[no-untyped-call]
+    return _valid_mean(_similarity(restored, truth, data_range))
+
+
+def _similarity(restored: NDArray[Any], truth: NDArray[Any], data_range: float = 1.0) -> NDArray[np.float64]:
+    """Return the similarity around each pixel, Shape (C, H, W)."""
+    around: NDArray[np.float64]
+    _, around = structural_similarity(  # type: ignore[no-untyped-call]
         restored.astype(np.float64),
         truth.astype(np.float64),
         data_range=data_range,
@@ -57,8 +64,14 @@ def ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
         sigma=1.5,
         use_sample_covariance=False,
         channel_axis=0,
+        full=True,
     )
-    return float(similarity)
+    return around
+
+
+def _valid_mean(similarity: NDArray[np.float64]) -> float:
+    """Return the mean over pixels whose whole 11x11 window is inside."""
+    return float(similarity[:, 5:-5, 5:-5].mean())
 
 
 @dataclass(frozen=True)
@@ -92,22 +105,25 @@ class Protocol:
         Raises:
             InputError: where nothing is left to compare.
         """
-        image, reference = self.crop(encoded(restored, problem, truth), problem, truth), self.reference(problem, truth)
-        return Score(psnr(to_8_bit(image), reference), ssim(to_8_bit(image), reference))
+        return scores([self], restored, problem, truth)[self.name]
 
     def crop(self, image: Image, problem: Problem, truth: Truth) -> Image:
         """Return what is compared of an image in the frame of x, Shape (C, H, W)."""
-        rows, columns = self._region(problem, truth)
+        rows, columns = self.region(problem, truth)
         return image[:, rows, columns]
 
     def reference(self, problem: Problem, truth: Truth) -> Image:
         """Return what it is compared with: the same part of the truth."""
-        rows, columns = self._region(problem, truth)
+        rows, columns = self.region(problem, truth)
         top, left = truth.offset
         return truth.image[:, _shift(rows, -top), _shift(columns, -left)]
 
-    def _region(self, problem: Problem, truth: Truth) -> tuple[slice, slice]:
-        """Return rows and columns in the frame of x: what is scored and the truth shows."""
+    def region(self, problem: Problem, truth: Truth) -> tuple[slice, slice]:
+        """Return rows and columns in the frame of x: what is scored and the truth shows.
+
+        Raises:
+            InputError: where fewer than 11 pixels are left on an axis.
+        """
         wanted = problem.valid if self.cut is None else tuple(slice(self.cut, n - self.cut) for n in problem.frame)
         region = []
         for axis, part in enumerate(wanted):
@@ -125,6 +141,30 @@ class Protocol:
 
 def _shift(part: slice, by: int) -> slice:
     return slice(part.start + by, part.stop + by)
+
+
+def scores(protocols: Sequence[Protocol], restored: Image, problem: Problem, truth: Truth) -> dict[str, Score]:
+    """Return the score of x, Shape (C, H, W), under each protocol, as `Protocol.score` does.
+
+    The similarity of a pixel depends on its window alone, so that one map over all regions serves each of them.
+
+    Raises:
+        InputError: where a protocol leaves nothing to compare.
+    """
+    regions = {each.name: each.region(problem, truth) for each in protocols}
+    rows, columns = (_span([region[axis] for region in regions.values()]) for axis in (0, 1))
+    image = to_8_bit(encoded(restored, problem, truth)[:, rows, columns])
+    reference = truth.image[:, _shift(rows, -truth.offset[0]), _shift(columns, -truth.offset[1])]
+    similarity = _similarity(image, reference)
+    found = {}
+    for name, region in regions.items():
+        inside = (slice(None), _shift(region[0], -rows.start), _shift(region[1], -columns.start))
+        found[name] = Score(psnr(image[inside], reference[inside]), _valid_mean(similarity[inside]))
+    return found
+
+
+def _span(parts: Sequence[slice]) -> slice:
+    return slice(min(part.start for part in parts), max(part.stop for part in parts))
 
 
 def encoded(image: Image, problem: Problem, truth: Truth) -> Image:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
 import numpy as np
 
 from .contract import Image, Problem, Truth
 from .errors import InputError
 from .messages import Observation
-from .metrics import DEFAULT, PROTOCOLS, Protocol, Score
+from .metrics import DEFAULT, PROTOCOLS, Protocol, Score, scores
 from .records import Point
 
 #: Numbers of averaged passes at which the average is scored.
@@ -26,34 +27,43 @@ class Scorer:
 
     def __init__(self, problem: Problem, truths: Sequence[Truth]) -> None:
         self._problem = problem
-        self._truths = truths
-        self.input_scores = self.scores(extended(problem), encoded=True)
+        self._seen = Problem(problem.blurred, problem.kernel, problem.noise)  # the response was applied already
+        self._truths = [(truth, applicable(problem, truth)) for truth in truths]
+        self.input_scores = self._best(extended(problem), self._seen, PROTOCOLS)
 
-    def score(self, protocol: Protocol, image: Image, *, encoded: bool = False) -> Score | None:
-        """Return the score of x, Shape (C, H, W), or None where there is no truth or nothing to compare.
+    def scores(self, image: Image) -> Mapping[str, Score]:
+        """Return the scores of x, Shape (C, H, W), under every protocol that applies."""
+        return self._best(image, self._problem, PROTOCOLS)
 
-        `encoded` says that the response was applied already.
-        """
-        problem = (
-            Problem(self._problem.blurred, self._problem.kernel, self._problem.noise) if encoded else self._problem
-        )
-        try:
-            found = [protocol.score(image, problem, truth) for truth in self._truths]
-        except InputError:  # too small for this protocol; others may do
-            return None
-        return max(found, key=lambda score: score.psnr, default=None)
+    def score(self, image: Image) -> Score | None:
+        """Return the score of x under the default protocol, or None where there is nothing to compare with."""
+        return self._best(image, self._problem, (DEFAULT.name,)).get(DEFAULT.name)
 
-    def scores(self, image: Image, *, encoded: bool = False) -> Mapping[str, Score]:
-        """Return the scores of x under every protocol that applies."""
-        found = {name: self.score(protocol, image, encoded=encoded) for name, protocol in PROTOCOLS.items()}
-        return {name: score for name, score in found.items() if score is not None}
+    def _best(self, image: Image, problem: Problem, names: Iterable[str]) -> dict[str, Score]:
+        best: dict[str, Score] = {}
+        for truth, protocols in self._truths:
+            asked = [protocol for protocol in protocols if protocol.name in names]
+            for name, score in (scores(asked, image, problem, truth) if asked else {}).items():
+                if name not in best or score.psnr > best[name].psnr:
+                    best[name] = score
+        return best
 
     def point(self, observation: Observation) -> Point | None:
         """Return an observation as a point of the curve."""
-        score = self.score(DEFAULT, observation.image)
+        score = self.score(observation.image)
         if score is None:
             return None
         return Point(observation.iteration, observation.seconds, score.psnr, score.ssim)
+
+
+def applicable(problem: Problem, truth: Truth) -> list[Protocol]:
+    """Return the protocols that leave enough of an image to compare."""
+    found = []
+    for protocol in PROTOCOLS.values():
+        with suppress(InputError):
+            protocol.region(problem, truth)
+            found.append(protocol)
+    return found
 
 
 class Averages:
@@ -70,7 +80,7 @@ class Averages:
         self._count += 1
         self._sum = self._sum + image.astype(np.float64)
         if self._count in PASSES:
-            score = self._scorer.score(DEFAULT, self._sum / self._count)
+            score = self._scorer.score(self._sum / self._count)
             if score is not None:
                 self.points.append((self._count, score.psnr))
 

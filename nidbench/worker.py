@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 import torch
 
 from . import registry
-from .contract import BatchMethod, Run, check_restored
+from .contract import BatchMethod, Method, Run, check_restored
 from .errors import NidbenchError, UnstableError
 from .fingerprint import fingerprint
 from .messages import (
@@ -177,7 +178,12 @@ class _Watch:
 
 def _resolve(spec: MethodSpec, preset: str | None, file: Path | None) -> Resolved:
     own = file if file is not None and file.stem == spec.name else None
-    return resolve(spec, registry.load_method(registry.methods(own), spec.name), preset)
+    return resolve(spec, _method(spec.name, own), preset)
+
+
+@cache
+def _method(name: str, file: Path | None) -> type[Method]:
+    return registry.load_method(registry.methods(file), name)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

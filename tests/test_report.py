@@ -156,7 +156,7 @@ def test_sheets_of_a_sweep(make_record, make_store, drawn, tmp_path):
     assert variances["ours"].shape == (1, 20, 24)
     assert scores == {"ours": "26.56 dB   0.770", "input": "20.00 dB   0.500"}
     assert kernel is problem.kernel
-    assert heading == "sample/cat levin/1 gaussian:0.05 #0, without a result: dip (timeout)"
+    assert heading == "sample/cat levin/1 gaussian:0.05 #0   (half-kernel), without a result: dip (timeout)"
 
 
 def test_sheets_are_drawn_again_only_when_their_cells_change(make_record, make_store, drawn, tmp_path):

@@ -105,7 +105,7 @@ def test_without_truth_there_are_no_scores(problem, sharp):
     scorer = Scorer(problem, [])
     assert scorer.scores(sharp) == {}
     assert scorer.input_scores == {}
-    assert scorer.score(PROTOCOLS["half-kernel"], sharp) is None
+    assert scorer.score(sharp) is None
     assert scorer.point(Observation(5, 1.0, sharp)) is None
     averages = Averages(scorer)
     averages.add(sharp)
