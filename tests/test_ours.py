@@ -284,7 +284,7 @@ def test_restores_with_a_variance_and_a_history(channels):
     assert restored.variance is not None
     assert restored.variance.min() >= 0
     assert restored.variance.max() > 0
-    assert (restored.iterations, restored.stopped) == (8, "iterations")
+    assert (restored.iterations, restored.stopped) == (SMOKE.iterations, "iterations")
     assert [entry["iteration"] for entry in restored.details["ratio_quantiles"]] == [3, 6]
 
 
