@@ -285,7 +285,7 @@ def test_restores_with_a_variance_and_a_history(channels):
     assert restored.variance.min() >= 0
     assert restored.variance.max() > 0
     assert (restored.iterations, restored.stopped) == (SMOKE.iterations, "iterations")
-    assert [entry["iteration"] for entry in restored.details["ratio_quantiles"]] == [3, 6]
+    assert [entry["iteration"] for entry in restored.details["ratio_quantiles"]] == [2, 4]
 
 
 def test_the_result_is_the_mean_of_the_passes():
