@@ -26,7 +26,8 @@ quantiles of the ratios after every update; `tests/benchmarks/adaptation.py` rep
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -36,7 +37,7 @@ from torch.nn import functional as F
 
 from nidbench.contract import Image, MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
-from nidbench.fit import Estimate, Loss, Member, Predictor, Recipe, Schedule, Stop, fit, fit_one
+from nidbench.fit import Estimate, Loss, Member, Predictor, Recipe, Schedule, Stop, fit, fit_one, noise_threshold
 
 from ._layers import Moments, unfold
 from ._unet import UNets
@@ -53,7 +54,8 @@ class Ours:
         lr: of Adam, its highest value.
         warmup: iterations of linear rise to it.
         decay: `constant` or `cosine`.
-        stop: `noise-level`, `smoothed-noise-level` or `iterations`.
+        stop: `noise-level`, `smoothed-noise-level`, `windowed-variance` or `iterations`, see `nidbench.stopping`.
+        window, patience: of `windowed-variance`, in iterations.
         sigma: the noise level that the stop goes by: `estimated` from y (paper) or `declared` (released code).
         clamp: whether the loss is clamped at the stopping threshold (released code).
         replaced: probability that a pixel of y is replaced in a seed (section 4.1).
@@ -116,6 +118,8 @@ class Ours:
     warmup: int = 0
     decay: str = "constant"
     stop: str = "noise-level"
+    window: int = 100
+    patience: int = 1000
     sigma: str = "estimated"
     clamp: bool = False
     replaced: float = 0.3
@@ -149,7 +153,7 @@ class Ours:
             raise InputError(f"passes={self.passes}, adapt_draws={self.adapt_draws}: give at least 1 and 2")
         if self.adapt_every < 0:
             raise InputError(f"adapt_every={self.adapt_every}: give iterations, or 0 for fixed ratios")
-        self._schedule(), Stop(self.stop)  # refuse what they refuse before anything is computed
+        self._schedule(), self._stop()  # refuse what they refuse before anything is computed
 
     def restore(self, problem: Problem, run: Run) -> Restored:
         """Return the mean of `passes` stochastic predictions, their variance, and the dropout ratios' history."""
@@ -165,13 +169,17 @@ class Ours:
             networks=lambda generators: UNets(generators, channels, self.dropout),
             objective=lambda problem, run: MaskedFit(self, problem, run),
             schedule=self._schedule(),
-            stop=Stop(self.stop),
+            stop=self._stop(),
             sigma=self._sigma,
             adapt=self._adapt if self.dropout and self.adapt_every else None,
+            inspect=_variances_of_layers,
         )
 
     def _schedule(self) -> Schedule:
         return Schedule(self.iterations, self.lr, self.warmup, self.decay)
+
+    def _stop(self) -> Stop:
+        return Stop(self.stop, window=self.window, patience=self.patience)
 
     def _sigma(self, problem: Problem) -> float:
         return problem.sigma() if self.sigma == "declared" else problem.estimated_sigma()
@@ -202,6 +210,19 @@ class Ours:
         for n, member in enumerate(members):
             entry = {"iteration": iteration, "layers": [layer[n] for layer in quantiles]}
             member.log.setdefault("ratio_quantiles", []).append(entry)
+
+
+@contextmanager
+def _variances_of_layers(networks: nn.Module, run: Run) -> Iterator[None]:
+    """Hand over the variances of the neurons over the final estimate's passes (paper Fig. 5), where wanted."""
+    layers = networks.dropouts() if run.keeps("layers") and isinstance(networks, UNets) else []
+    for layer in layers:
+        layer.moments = Moments()
+    yield
+    for number, layer in enumerate(layers, 1):
+        if layer.moments is not None:
+            run.keep(f"layer {number:02d}", layer.moments.variance().cpu().numpy())
+            layer.moments = None
 
 
 def factors(variances: Tensor, scaling: str, scope: str) -> Tensor:
@@ -249,8 +270,6 @@ class MaskedFit:
         self.operator = problem.operator(run.device)
         self.floor = 0.0
         if method.clamp:
-            from nidbench.fit import noise_threshold
-
             self.floor = noise_threshold(method._sigma(problem))
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, Callable[[Tensor], Loss]]:

@@ -15,6 +15,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,9 +24,12 @@ from torch import Tensor, nn
 
 from .contract import Image, Problem, Restored, Run
 from .errors import InputError, UnstableError
+from .stopping import Stop as Stop
+from .stopping import Stopper
+from .stopping import noise_threshold as noise_threshold
 
-#: Added to the noise level before squaring, so that a loss can fall below it (paper section 4.1).
-STABILISER = 5e-4
+#: The rule of a fit that does all its iterations.
+STOP_LAST = Stop()
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class Schedule:
         iterations: at most this many.
         lr: the highest.
         warmup: iterations of linear rise to it.
-        decay: `constant`, or `cosine` to zero at the last iteration.
+        decay: `constant`, `cosine` to zero at the last iteration, or `halving` at 70, 80 and 90 % of them.
     """
 
     iterations: int
@@ -104,8 +108,8 @@ class Schedule:
             raise InputError(f"iterations={self.iterations}: give at least 1")
         if not 0 < self.lr < 10:
             raise InputError(f"lr={self.lr}: give a value in (0, 10), such as 1e-3")
-        if self.decay not in ("constant", "cosine"):
-            raise InputError(f"decay={self.decay!r}: use constant or cosine")
+        if self.decay not in ("constant", "cosine", "halving"):
+            raise InputError(f"decay={self.decay!r}: use constant, cosine or halving")
 
     def rate(self, iteration: int) -> float:
         """Return the learning rate of an iteration (from 1)."""
@@ -113,43 +117,10 @@ class Schedule:
             return self.lr * iteration / self.warmup
         if self.decay == "constant":
             return self.lr
+        if self.decay == "halving":
+            return self.lr * 0.5 ** sum(10 * iteration > tenths * self.iterations for tenths in (7, 8, 9))
         done = (iteration - self.warmup) / max(1, self.iterations + 1 - self.warmup)
         return self.lr * 0.5 * (1 + math.cos(math.pi * done))
-
-
-@dataclass(frozen=True)
-class Stop:
-    """When a fit ends before its iterations are spent.
-
-    Attributes:
-        rule: `iterations` (never), `noise-level` (one residual under the threshold, paper section 3.2) or
-            `smoothed-noise-level` (its exponential average).
-        memory: iterations that the average looks back.
-    """
-
-    rule: str = "iterations"
-    memory: int = 100
-
-    def __post_init__(self) -> None:
-        if self.rule not in ("iterations", "noise-level", "smoothed-noise-level"):
-            raise InputError(f"stop={self.rule!r}: use iterations, noise-level or smoothed-noise-level")
-
-    def decide(self, state: dict[str, float], residual: float, threshold: float) -> str | None:
-        """Return why to stop, or None; `state` is this fit's own and kept in its checkpoint."""
-        if self.rule == "iterations":
-            return None
-        if self.rule == "noise-level":
-            return "noise level" if residual < threshold else None
-        weight = 1 - 1 / self.memory
-        state["sum"] = weight * state.get("sum", 0.0) + (1 - weight) * residual
-        state["weight"] = weight * state.get("weight", 0.0) + (1 - weight)
-        enough = state["weight"] > 0.5
-        return "smoothed noise level" if enough and state["sum"] / state["weight"] < threshold else None
-
-
-def noise_threshold(sigma: float) -> float:
-    """Return the residual at which noise would be fitted: (sigma + 5e-4)^2 (paper section 4.1)."""
-    return (sigma + STABILISER) ** 2
 
 
 @dataclass
@@ -159,19 +130,19 @@ class Member:
     Attributes:
         objective: input, loss, estimate.
         run: what the harness lent.
-        threshold: residual for the stopping rules.
+        stopper: the stopping rule at work.
         generator: random stream of the training draws.
         iteration: iterations done.
-        stop_state: the stopping rule's memory.
+        kept: name -> tensor of the network to return, where the stopping rule goes back; and its iteration.
         log: what the method notes on the way, JSON-able; ends in `Restored.details`.
     """
 
     objective: Objective
     run: Run
-    threshold: float
+    stopper: Stopper
     generator: torch.Generator
     iteration: int = 0
-    stop_state: dict[str, float] = field(default_factory=dict)
+    kept: tuple[int, dict[str, Tensor]] | None = None
     log: dict[str, list[Any]] = field(default_factory=dict)
 
     def stream(self, name: str) -> torch.Generator:
@@ -201,14 +172,16 @@ class Recipe:
         schedule, stop: how long.
         sigma: the noise level that stopping rules go by; asked only where a rule needs it.
         adapt: acts after each iteration.
+        inspect: surrounds the final estimate of one problem, to hand over what its network shows (`Run.keep`).
     """
 
     networks: Callable[[Sequence[torch.Generator]], nn.Module]
     objective: Callable[[Problem, Run], Objective]
     schedule: Schedule
-    stop: Stop = Stop()
+    stop: Stop = STOP_LAST
     sigma: Callable[[Problem], float] = Problem.sigma
     adapt: Adaptation | None = None
+    inspect: Callable[[nn.Module, Run], AbstractContextManager[None]] | None = None
 
 
 def fit_one(recipe: Recipe, problem: Problem, run: Run) -> Restored:
@@ -252,8 +225,9 @@ def fit(recipe: Recipe, problems: Sequence[Problem], runs: Sequence[Run]) -> lis
 
 
 def _member(recipe: Recipe, problem: Problem, run: Run) -> Member:
-    threshold = math.nan if recipe.stop.rule == "iterations" else noise_threshold(recipe.sigma(problem))
-    return Member(recipe.objective(problem, run), run, threshold, seeded(run, "training", run.device))
+    threshold = noise_threshold(recipe.sigma(problem)) if recipe.stop.needs_noise_level else math.nan
+    stopper = recipe.stop.start(threshold)
+    return Member(recipe.objective(problem, run), run, stopper, seeded(run, "training", run.device))
 
 
 def _restore_member(member: Member) -> dict[str, Any]:
@@ -262,9 +236,18 @@ def _restore_member(member: Member) -> dict[str, Any]:
         return {}
     saved: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     own = json.loads(saved["member"])
-    member.iteration, member.stop_state, member.log = own["iteration"], own["stop_state"], own["log"]
+    member.iteration, member.log = own["iteration"], own["log"]
     member.generator.set_state(saved["generator"])
+    device = member.run.device
+    member.stopper.load(_moved(saved["stop"], device))
+    if saved["kept"] is not None:
+        iteration, tensors = saved["kept"]
+        member.kept = iteration, _moved(tensors, device)
     return saved
+
+
+def _moved(state: Mapping[str, Any], device: str) -> dict[str, Any]:
+    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in state.items()}
 
 
 class _Ensemble:
@@ -297,22 +280,25 @@ class _Ensemble:
         schedule = self.recipe.schedule
         for group in self.optimizer.param_groups:
             group["lr"] = schedule.rate(iteration)
-        residuals, ended = self._descend()
-        for index, residual in residuals.items():
-            member = self.members[index]
-            member.iteration = iteration
+        residuals, x, ended = self._descend()
+        for position, (index, member) in enumerate(self.members.items()):
+            if index not in residuals:
+                continue
+            residual, member.iteration = residuals[index], iteration
             if not math.isfinite(residual):
                 ended[index] = UnstableError(f"the residual is {residual} after {iteration} iterations")
                 continue
-            reason = self.recipe.stop.decide(member.stop_state, residual, member.threshold)
+            reason = member.stopper.update(residual, x[position])
+            if member.stopper.best:
+                member.kept = iteration, {name: tensor.clone() for name, tensor in self._slices(position)}
             if reason is None and iteration == schedule.iterations:
                 reason = "iterations"
             if reason is not None:
                 ended[index] = reason
         return ended
 
-    def _descend(self) -> tuple[dict[int, float], dict[int, str | Exception]]:
-        """Take one step; return each member's residual, or what its objective raised."""
+    def _descend(self) -> tuple[dict[int, float], Tensor, dict[int, str | Exception]]:
+        """Take one step; return each member's residual or what its objective raised, and all x, Shape (N, C, H, W)."""
         failed: dict[int, str | Exception] = {}
         draws: dict[int, tuple[Tensor, Callable[[Tensor], Loss]]] = {}
         losses: dict[int, Loss] = {}
@@ -322,7 +308,7 @@ class _Ensemble:
             except Exception as error:  # noqa: BLE001 - one problem's failure must not take the others along
                 failed[index] = error
         if not draws:
-            return {}, failed
+            return {}, torch.empty(0), failed
         idle = torch.zeros_like(next(iter(draws.values()))[0])  # keeps the place of one that failed
         inputs = [draws[index][0] if index in draws else idle for index in self.members]
         x = self._forward(torch.stack(inputs), [member.generator for member in self.members.values()])
@@ -337,8 +323,8 @@ class _Ensemble:
             torch.stack([loss.value for loss in losses.values()]).sum().backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
             residuals = torch.stack([loss.residual.detach() for loss in losses.values()]).tolist()
-            return dict(zip(losses, residuals, strict=True)), failed
-        return {}, failed
+            return dict(zip(losses, residuals, strict=True)), x.detach(), failed
+        return {}, x.detach(), failed
 
     def _end(self, ended: dict[int, str | Exception]) -> dict[int, Restored | Exception]:
         """Return the outcomes of those that have ended, and go on without them."""
@@ -369,20 +355,22 @@ class _Ensemble:
         run = member.run
         run.progress(iteration, self.recipe.schedule.iterations)
         if run.due(iteration):
-            stream = member.stream(f"observe {iteration}")
-            run.observe(iteration, lambda: self._estimate(position, member, stream, None).image.cpu().numpy())
+            stream, state = member.stream(f"observe {iteration}"), dict(self._slices(position))
+            run.observe(iteration, lambda: self._estimate(state, member, stream, None).image.cpu().numpy())
         if run.checkpoint_due():
             run.save(self._save(position, member))
 
     def _estimate(
-        self, position: int, member: Member, stream: torch.Generator, sample: Callable[[Image], None] | None
+        self,
+        state: Mapping[str, Tensor],
+        member: Member,
+        stream: torch.Generator,
+        sample: Callable[[Image], None] | None,
     ) -> Estimate:
-        state = dict(self._slices(position))
-
         def predict(network_input: Tensor, generator: torch.Generator | None) -> Tensor:
             generators = None if generator is None else [generator]
             with self._autocast():
-                x: Tensor = torch.func.functional_call(self.networks, state, (network_input[None], generators))
+                x: Tensor = torch.func.functional_call(self.networks, dict(state), (network_input[None], generators))
             return x[0].float()
 
         with torch.no_grad():
@@ -392,7 +380,11 @@ class _Ensemble:
         if isinstance(reason, Exception):
             return reason
         try:
-            found = self._estimate(position, member, member.stream("estimate"), member.run.sample)
+            state = dict(self._slices(position))
+            if member.kept is not None:
+                member.log["returned"], state = [member.kept[0]], member.kept[1]
+            with self.recipe.inspect(self.networks, member.run) if self.recipe.inspect else nullcontext():
+                found = self._estimate(state, member, member.stream("estimate"), member.run.sample)
             image = found.image.cpu().numpy()
             member.run.progress(member.iteration, member.iteration)
             member.run.observe(member.iteration, lambda: image)  # the curve ends with what is returned
@@ -454,12 +446,14 @@ class _Ensemble:
             name: {key: each.chunk(count)[position].clone() for key, each in both.items()}
             for name, both in self._moments().items()
         }
-        own = {"iteration": member.iteration, "stop_state": member.stop_state, "log": member.log}
+        own = {"iteration": member.iteration, "log": member.log}
         content = io.BytesIO()
         torch.save(
             {
                 "member": json.dumps(own),
                 "generator": member.generator.get_state(),
+                "stop": member.stopper.state(),
+                "kept": member.kept,
                 "tensors": {name: tensor.clone() for name, tensor in self._slices(position)},
                 "moments": moments,
             },

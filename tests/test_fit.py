@@ -1,6 +1,7 @@
 """The fitting engine: schedules and stops in closed form; N fits at once are N fits alone, whatever happens to some."""
 
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 from nidbench.contract import Clock, Noise, Run
 from nidbench.degrade import measure
 from nidbench.errors import InputError, UnstableError
-from nidbench.fit import Estimate, Loss, Recipe, Schedule, Stop, fit, fit_one, noise_threshold, seeded
+from nidbench.fit import Estimate, Loss, Recipe, Schedule, Stop, fit, fit_one, seeded
 
 FRAME = (24, 20)
 
@@ -141,13 +142,19 @@ def test_a_cosine_falls_from_the_rate_to_almost_nothing():
     assert 0 < rates[-1] < 1e-6
 
 
+def test_halving_halves_at_seventy_eighty_and_ninety_percent():
+    schedule = Schedule(1000, 0.01, decay="halving")
+    rates = [schedule.rate(i) for i in (1, 700, 701, 800, 801, 900, 901, 1000)]
+    np.testing.assert_allclose(rates, [0.01, 0.01, 0.005, 0.005, 0.0025, 0.0025, 0.00125, 0.00125])
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"iterations": 0}, "iterations=0"),
         ({"lr": 0.0}, "lr=0"),
         ({"lr": float("nan")}, "lr=nan"),
-        ({"decay": "linear"}, "decay='linear': use constant or cosine"),
+        ({"decay": "linear"}, "decay='linear': use constant, cosine or halving"),
     ],
 )
 def test_impossible_schedules_are_refused(settings, message):
@@ -156,35 +163,6 @@ def test_impossible_schedules_are_refused(settings, message):
 
 
 # stops
-
-
-def test_iterations_never_stop():
-    assert Stop().decide({}, 0.0, 1.0) is None
-
-
-def test_one_residual_under_the_noise_level_stops():
-    stop, threshold = Stop("noise-level"), noise_threshold(0.05)
-    assert threshold == pytest.approx((0.05 + 5e-4) ** 2)
-    assert stop.decide({}, threshold, threshold) is None
-    assert stop.decide({}, 0.999 * threshold, threshold) == "noise level"
-
-
-def test_the_smoothed_rule_is_a_weighted_mean():
-    residuals = np.random.Generator(np.random.Philox(0)).random(60)
-    stop, state = Stop("smoothed-noise-level", memory=20), {}
-    for count in range(1, 61):
-        weights = (1 - 1 / 20) ** np.arange(count)[::-1]
-        mean = (weights * residuals[:count]).sum() / weights.sum()
-        before = dict(state)
-        assert stop.decide(state, residuals[count - 1], mean * (1 - 1e-9)) is None
-        again = stop.decide(before, residuals[count - 1], mean * (1 + 1e-9))
-        half_full = 1 - (1 - 1 / 20) ** count > 0.5
-        assert again == ("smoothed noise level" if half_full else None)
-
-
-def test_unknown_stops_are_refused():
-    with pytest.raises(InputError, match="use iterations, noise-level or smoothed-noise-level"):
-        Stop("early")
 
 
 def test_the_noise_level_is_asked_for_only_where_it_is_needed():
@@ -297,16 +275,22 @@ def test_alone_a_failure_is_raised():
 def stopping_at(counts):
     """A stop whose threshold is the iteration to stop after, and the noise level that gives each problem its own."""
 
-    @dataclass(frozen=True)
-    class AtIteration(Stop):
-        rule: str = "noise-level"
+    class AtIteration:
+        best = None
 
-        def decide(self, state, _residual, threshold):
-            state["count"] = state.get("count", 0) + 1
-            return "told to" if state["count"] >= threshold else None
+        def __init__(self, threshold):
+            self.count, self.threshold = 0, threshold
+
+        def update(self, _residual, _x):
+            self.count += 1
+            return "told to" if self.count >= self.threshold else None
+
+    class Told(Stop):
+        def start(self, threshold):
+            return AtIteration(threshold)
 
     levels = {problem.kernel.shape: math.sqrt(count) - 5e-4 for problem, count in zip(three(), counts, strict=True)}
-    return {"stop": AtIteration(), "sigma": lambda problem: levels[problem.kernel.shape] - 1e-9}
+    return {"stop": Told("noise-level"), "sigma": lambda problem: levels[problem.kernel.shape] - 1e-9}
 
 
 @pytest.mark.parametrize("counts", [(3, 8, 5), (8, 2, 8), (5, 5, 8), (4, 4, 4)])
@@ -372,6 +356,51 @@ def test_the_smoothed_stop_remembers_over_an_interruption(tmp_path):
     with pytest.raises(Cut):
         fit_one(recipe, three()[0], CutRun(0, tmp_path / "c", 4))
     assert fit_one(recipe, three()[0], CutRun(0, tmp_path / "c")).iterations == 6
+
+
+WINDOWED = Stop("windowed-variance", window=3, patience=2)
+
+
+def test_the_windowed_variance_returns_the_network_of_its_minimum():
+    """A rate that explodes: the iterates move most in the end, and the quietest ones come back."""
+    recipe = plain(schedule=Schedule(30, 0.3, warmup=30), adapt=adapting, stop=WINDOWED)
+    found = fit_one(recipe, three()[0], Run(0))
+    (returned,) = found.details["returned"]
+    assert (found.iterations, found.stopped) == (returned + 2, "windowed variance")
+    at_minimum = replace(recipe, schedule=Schedule(returned, 0.3 * returned / 30, warmup=returned), stop=Stop())
+    assert found.image.tobytes() == fit_one(at_minimum, three()[0], Run(0)).image.tobytes()
+
+
+@pytest.mark.parametrize("last", [2, 4])
+def test_the_windowed_variance_remembers_over_an_interruption(tmp_path, last):
+    recipe = plain(schedule=Schedule(30, 0.3, warmup=30), adapt=adapting, stop=WINDOWED)
+    whole = fit_one(recipe, three()[0], Run(0))
+    with pytest.raises(Cut):
+        fit_one(recipe, three()[0], CutRun(0, tmp_path / "c", last))
+    resumed = fit_one(recipe, three()[0], CutRun(0, tmp_path / "c"))
+    assert resumed.image.tobytes() == whole.image.tobytes()
+    assert (resumed.iterations, resumed.details) == (whole.iterations, whole.details)
+
+
+def test_the_windowed_variance_picks_for_each_network_beside_others():
+    recipe = plain(schedule=Schedule(30, 0.3, warmup=30), stop=WINDOWED)
+    for n, found in enumerate(fit(recipe, three(), runs())):
+        alone = fit_one(recipe, three()[n], Run(n))
+        assert found.details == alone.details
+        assert gap(found, alone) < 1e-3
+
+
+def test_inspection_surrounds_the_final_estimate_of_each():
+    seen = []
+
+    @contextmanager
+    def inspect(networks, run):
+        seen.append((type(networks).__name__, run))
+        yield
+
+    lent = runs()
+    fit(plain(inspect=inspect), three(), lent)
+    assert seen == [("Networks", run) for run in lent]
 
 
 def test_resuming_together_at_the_same_iteration(tmp_path):

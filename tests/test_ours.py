@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from nidbench.contract import Noise, Run, check_restored
 from nidbench.degrade import measure
 from nidbench.errors import InputError
-from nidbench.fit import noise_threshold
+from nidbench.stopping import noise_threshold
 
 SMOKE = Ours(**Ours.info.presets["smoke"])
 

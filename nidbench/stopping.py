@@ -1,0 +1,158 @@
+"""When a fit ends before its iterations are spent: rules that any fit can take, as they see only y and the iterates.
+
+    iterations            never: all iterations are done
+    noise-level           the first residual under (sigma + 5e-4)^2 (Chen et al., IJCV 2022, sections 3.2 and 4.1)
+    smoothed-noise-level  the same of the residuals' exponential average
+    windowed-variance     ES-WMV: the minimum of the variance of the last `window` iterates, once `patience` iterations
+                          brought no lower one (Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023)
+
+There is no oracle here: what the best moment would have been, only the harness can tell.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: Added to the noise level before squaring, so that a loss can fall below it (Chen et al., section 4.1).
+STABILISER = 5e-4
+
+
+def noise_threshold(sigma: float) -> float:
+    """Return the residual at which noise would be fitted: (sigma + 5e-4)^2 (Chen et al., section 4.1)."""
+    return (sigma + STABILISER) ** 2
+
+
+class Stopper(Protocol):
+    """A rule at work on one fit."""
+
+    def update(self, residual: float, x: Tensor) -> str | None:
+        """Take an iteration's mean squared residual and its x, Shape (C, H, W); return why to stop, or None."""
+        ...
+
+    @property
+    def best(self) -> bool | None:
+        """Whether the last iterate is the one to return so far; None for rules that return the last, whatever it is."""
+        ...
+
+    def state(self) -> dict[str, Any]:
+        """Return numbers and tensors from which `load` goes on."""
+        ...
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        ...
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Which rule, and its parameters.
+
+    Attributes:
+        rule: one of `RULES`.
+        memory: iterations that the smoothed residual looks back.
+        window: iterates whose variance is taken.
+        patience: iterations without a lower variance.
+    """
+
+    rule: str = "iterations"
+    memory: int = 100
+    window: int = 100
+    patience: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise InputError(f"stop={self.rule!r}: use {', '.join(RULES)}")
+        if self.memory < 1 or self.window < 2 or self.patience < 1:
+            raise InputError(
+                f"memory={self.memory}, window={self.window}, patience={self.patience}: give at least 1, 2 and 1"
+            )
+
+    @property
+    def needs_noise_level(self) -> bool:
+        """Whether the rule compares residuals with the noise."""
+        return self.rule in ("noise-level", "smoothed-noise-level")
+
+    def start(self, threshold: float = math.nan) -> Stopper:
+        """Return the rule for one fit; `threshold` is the residual at which noise would be fitted."""
+        return RULES[self.rule](self, threshold)
+
+
+class _Never:
+    best: bool | None = None
+
+    def __init__(self, stop: Stop, threshold: float) -> None:
+        self._stop, self._threshold = stop, threshold
+
+    def update(self, residual: float, x: Tensor) -> str | None:  # noqa: ARG002 - one signature for all rules
+        return None
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def load(self, state: dict[str, Any]) -> None:
+        pass
+
+
+class _NoiseLevel(_Never):
+    def update(self, residual: float, x: Tensor) -> str | None:  # noqa: ARG002 - likewise
+        return "noise level" if residual < self._threshold else None
+
+
+class _SmoothedNoiseLevel(_Never):
+    _sum = _weight = 0.0
+
+    def update(self, residual: float, x: Tensor) -> str | None:  # noqa: ARG002 - likewise
+        fresh = 1 / self._stop.memory
+        self._sum = (1 - fresh) * self._sum + fresh * residual
+        self._weight = (1 - fresh) * self._weight + fresh
+        enough = self._weight > 0.5
+        return "smoothed noise level" if enough and self._sum / self._weight < self._threshold else None
+
+    def state(self) -> dict[str, Any]:
+        return {"sum": self._sum, "weight": self._weight}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._sum, self._weight = state["sum"], state["weight"]
+
+
+class _WindowedVariance(_Never):
+    best: bool | None = False
+    _count = _since = 0
+    _lowest = math.inf
+    _iterates: Tensor | None = None
+
+    def update(self, residual: float, x: Tensor) -> str | None:  # noqa: ARG002 - likewise
+        if self._iterates is None:
+            self._iterates = x.new_zeros((self._stop.window, *x.shape))
+        self._iterates[self._count % self._stop.window] = x
+        self._count += 1
+        if self._count < self._stop.window:
+            return None
+        variance = float(self._iterates.var(0, correction=0).mean())
+        self.best = variance < self._lowest
+        self._since = 0 if self.best else self._since + 1
+        self._lowest = min(self._lowest, variance)
+        return "windowed variance" if self._since >= self._stop.patience else None
+
+    def state(self) -> dict[str, Any]:
+        iterates = None if self._iterates is None else self._iterates.cpu()
+        return {"count": self._count, "since": self._since, "lowest": self._lowest, "iterates": iterates}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._count, self._since, self._lowest = state["count"], state["since"], state["lowest"]
+        self._iterates = state["iterates"]
+
+
+RULES: dict[str, type[_Never]] = {
+    "iterations": _Never,
+    "noise-level": _NoiseLevel,
+    "smoothed-noise-level": _SmoothedNoiseLevel,
+    "windowed-variance": _WindowedVariance,
+}

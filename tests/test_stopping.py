@@ -1,0 +1,106 @@
+"""Stopping rules in closed form, and against plain re-computations."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from nidbench.errors import InputError
+from nidbench.stopping import RULES, Stop, noise_threshold
+
+FLAT = torch.zeros(1, 2, 2)
+
+
+def feed(stopper, residuals, images=None):
+    """Return (iteration, reason) of the stop, or None."""
+    for count, residual in enumerate(residuals, 1):
+        reason = stopper.update(residual, FLAT if images is None else images[count - 1])
+        if reason is not None:
+            return count, reason
+    return None
+
+
+def test_iterations_never_stop():
+    stopper = Stop().start()
+    assert feed(stopper, [0.0] * 50) is None
+    assert stopper.best is None
+
+
+def test_one_residual_under_the_noise_level_stops():
+    threshold = noise_threshold(0.05)
+    assert threshold == pytest.approx((0.05 + 5e-4) ** 2)
+    stopper = Stop("noise-level").start(threshold)
+    assert feed(stopper, [threshold, 2 * threshold, 0.999 * threshold]) == (3, "noise level")
+
+
+def test_the_smoothed_rule_is_a_weighted_mean():
+    residuals = np.random.Generator(np.random.Philox(0)).random(60)
+    for count in range(1, 61):
+        weights = (1 - 1 / 20) ** np.arange(count)[::-1]
+        mean = (weights * residuals[:count]).sum() / weights.sum()
+        half_full = 1 - (1 - 1 / 20) ** count > 0.5
+        for threshold, expected in ((mean * (1 - 1e-9), False), (mean * (1 + 1e-9), half_full)):
+            stopper = Stop("smoothed-noise-level", memory=20).start(-math.inf)
+            feed(stopper, residuals[: count - 1])
+            stopper._threshold = threshold
+            assert (stopper.update(residuals[count - 1], FLAT) is not None) == expected
+
+
+def iterates(count, noise, seed=0):
+    """Images that drift and wander, by a standard deviation for each iteration."""
+    rng = np.random.Generator(np.random.Philox(seed))
+    drift = np.linspace(0, 0.1, count)[:, None, None, None]
+    scale = np.broadcast_to(noise, count)[:, None, None, None]
+    return torch.from_numpy(0.5 + drift + scale * rng.standard_normal((count, 1, 6, 5)))
+
+
+def test_the_windowed_variance_stops_at_its_minimum_once_patience_runs_out():
+    noise = np.abs(np.arange(80) - 40) / 400 + 0.01  # quietest at iteration 41
+    images = iterates(80, noise)
+    windows = [images[end - 10 : end].numpy() for end in range(10, 81)]
+    variances = [((window - window.mean(0)) ** 2).mean() for window in windows]
+    quietest = 10 + int(np.argmin(variances))  # the iteration that ends that window
+    stopper, best = Stop("windowed-variance", window=10, patience=15).start(), []
+    for count, image in enumerate(images, 1):
+        reason = stopper.update(1.0, image)
+        best += [count] if stopper.best else []
+        if reason:
+            break
+    assert reason == "windowed variance"
+    assert best[-1] == quietest
+    assert count == quietest + 15
+
+
+def test_the_windowed_variance_waits_for_a_full_window():
+    stopper = Stop("windowed-variance", window=5, patience=1).start()
+    still = torch.ones(10, 1, 2, 2)
+    assert feed(stopper, [1.0] * 10, still) == (6, "windowed variance")
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("cut", [1, 7, 12])
+def test_a_state_goes_on_where_it_was(rule, cut):
+    stop = Stop(rule, memory=6, window=5, patience=4)
+    residuals = np.linspace(1, 0, 40)
+    images = iterates(40, np.linspace(0.001, 0.2, 40))
+    whole, first, second = (stop.start(0.4) for _ in range(3))
+    expected = feed(whole, residuals, images)
+    if feed(first, residuals[:cut], images[:cut]) is None:
+        second.load(first.state())
+        found = feed(second, residuals[cut:], images[cut:])
+        assert found == (None if expected is None else (expected[0] - cut, expected[1]))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rule": "early"}, "use iterations, noise-level, smoothed-noise-level, windowed-variance"),
+        ({"window": 1}, "window=1"),
+        ({"patience": 0}, "patience=0"),
+        ({"memory": 0}, "memory=0"),
+    ],
+)
+def test_impossible_rules_are_refused(settings, message):
+    with pytest.raises(InputError, match=message):
+        Stop(**settings)
