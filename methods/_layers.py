@@ -70,6 +70,30 @@ class Conv(nn.Module):
         return F.conv2d(maps, self.weight, self.bias, self.stride, pad, groups=groups)
 
 
+class BatchNorm(nn.Module):
+    """Normalisation of every channel by its own mean and variance over the image, then a learnt scale and shift.
+
+    There are no running statistics: the authors never leave training mode. As the batch is one, channels are
+    independent, and so are networks.
+
+    Args:
+        count: number of networks N.
+        channels: of each.
+    """
+
+    EPSILON = 1e-5
+
+    def __init__(self, count: int, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(count * channels))
+        self.bias = nn.Parameter(torch.zeros(count * channels))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        # not F.batch_norm, which refuses maps of one pixel: there a channel is its mean, and what is left is the shift
+        fast = torch.backends.cudnn.enabled
+        return torch.batch_norm(maps, self.weight, self.bias, None, None, True, 0.0, self.EPSILON, fast)
+
+
 def _reflect(maps: Tensor, pad: int) -> Tensor:
     """Return maps with reflected borders; an axis too short for its reflection repeats its last pixel."""
     rows, columns = ("reflect" if length > pad else "replicate" for length in maps.shape[-2:])

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._layers import Conv, fold, join, unfold
+from ._layers import BatchNorm, Conv, fold, join, unfold
 
 SCALES = 5
 WIDTH = 128  #: channels down and up, at every scale
-SKIP = 4  #: channels past every scale
+SKIP = 4  #: channels past every scale, of the deep image prior
 SLOPE = 0.2  #: of LeakyReLU below zero
 
 
@@ -30,11 +30,12 @@ class Skips(nn.Module):
         generators: one CPU generator for each network's weights.
         inputs: channels of the input.
         channels: of the image.
+        skip: channels past every scale.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator], inputs: int, channels: int) -> None:
+    def __init__(self, generators: Sequence[torch.Generator], inputs: int, channels: int, skip: int = SKIP) -> None:
         super().__init__()
-        self.scales = Scale(generators, inputs, SCALES)
+        self.scales = Scale(generators, inputs, SCALES, skip)
         self.last = Conv(generators, WIDTH, channels, size=1)
 
     def forward(self, inputs: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:  # noqa: ARG002 - no dropout
@@ -51,18 +52,19 @@ class Scale(nn.Module):
         generators: one CPU generator for each network's weights.
         inputs: channels of each network that come in; WIDTH go out.
         scales: how many there are from here down.
+        skip: channels past each.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator], inputs: int, scales: int) -> None:
+    def __init__(self, generators: Sequence[torch.Generator], inputs: int, scales: int, skip: int) -> None:
         super().__init__()
         self.inputs = inputs
-        self.skip = Layer(generators, inputs, SKIP, size=1)
+        self.skip = Layer(generators, inputs, skip, size=1)
         self.down = nn.Sequential(Layer(generators, inputs, WIDTH, stride=2), Layer(generators, WIDTH, WIDTH))
         if scales > 1:
-            self.down.append(Scale(generators, WIDTH, scales - 1))
+            self.down.append(Scale(generators, WIDTH, scales - 1, skip))
         self.up = nn.Sequential(
-            BatchNorm(len(generators), SKIP + WIDTH),
-            Layer(generators, SKIP + WIDTH, WIDTH),
+            BatchNorm(len(generators), skip + WIDTH),
+            Layer(generators, skip + WIDTH, WIDTH),
             Layer(generators, WIDTH, WIDTH, size=1),
         )
 
@@ -85,27 +87,3 @@ class Layer(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         return F.leaky_relu(self.norm(self.conv(maps)), SLOPE)
-
-
-class BatchNorm(nn.Module):
-    """Normalisation of every channel by its own mean and variance over the image, then a learnt scale and shift.
-
-    There are no running statistics: the authors never leave training mode. As the batch is one, channels are
-    independent, and so are networks.
-
-    Args:
-        count: number of networks N.
-        channels: of each.
-    """
-
-    EPSILON = 1e-5
-
-    def __init__(self, count: int, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(count * channels))
-        self.bias = nn.Parameter(torch.zeros(count * channels))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        # not F.batch_norm, which refuses maps of one pixel: there a channel is its mean, and what is left is the shift
-        fast = torch.backends.cudnn.enabled
-        return torch.batch_norm(maps, self.weight, self.bias, None, None, True, 0.0, self.EPSILON, fast)

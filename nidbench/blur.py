@@ -113,7 +113,11 @@ class Operator:
 
     def blur(self, x: Tensor) -> Tensor:
         """Return k * x, valid true convolution: Shape (..., H, W) to (..., h, w)."""
-        return self.crop(circular_convolve(x, self.transfer))
+        return self.crop(self.circular(x))
+
+    def circular(self, x: Tensor) -> Tensor:
+        """Return the circular convolution of k with x, Shape (..., H, W), of which `blur` is a part."""
+        return circular_convolve(x, self.transfer)
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Return K* y of Shape (..., H, W) for y of Shape (..., h, w), where <K x, y> = <x, K* y> and K is `blur`."""
@@ -121,7 +125,11 @@ class Operator:
 
     def predict(self, x: Tensor) -> Tensor:
         """Map x of Shape (..., H, W) to its measurement without noise, g(k * x), Shape (..., h, w)."""
-        return self._respond(self.blur(x), self.FLOOR)
+        return self.respond(self.blur(x))
+
+    def respond(self, z: Tensor) -> Tensor:
+        """Return g(z) of a blurred image of any shape."""
+        return self._respond(z, self.FLOOR)
 
     def crop(self, x: Tensor) -> Tensor:
         """Return the part of x-sized images that y shows: Shape (..., H, W) to (..., h, w)."""

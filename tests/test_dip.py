@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from nidbench.methods import dip
-from nidbench.methods._skip import BatchNorm, Skips
-from nidbench.methods.dip import DIP, PlainFit, paper_iterations
+from nidbench.methods import _prior
+from nidbench.methods._prior import FixedInput, paper_iterations
+from nidbench.methods._skip import Skips
+from nidbench.methods.dip import DIP
 from torch import nn
-from torch.nn import functional as F
 
 from nidbench.contract import Noise, Problem, Run, check_restored
 from nidbench.degrade import measure
@@ -146,23 +146,6 @@ def test_folded_networks_descend_as_alone():
     torch.testing.assert_close(together(z)[1:], alone(z[1:]), atol=1e-4, rtol=0)
 
 
-def test_batch_normalisation_is_per_channel():
-    maps = torch.rand(1, 6, 5, 4, generator=generator())
-    layer = BatchNorm(2, 3)
-    normalised = layer(maps)
-    assert torch.allclose(normalised.mean((0, 2, 3)), torch.zeros(6), atol=1e-5)
-    assert torch.allclose(normalised.var((0, 2, 3), correction=0), torch.ones(6), atol=1e-3)
-    plain = F.batch_norm(maps, None, None, layer.weight, layer.bias, training=True)
-    assert torch.equal(normalised, plain)
-
-
-def test_batch_normalisation_of_one_pixel_is_the_shift():
-    layer = BatchNorm(1, 2)
-    with torch.no_grad():
-        layer.bias += 0.7
-    assert torch.allclose(layer(torch.rand(1, 2, 1, 1, generator=generator())), torch.full((1, 2, 1, 1), 0.7))
-
-
 @pytest.mark.parametrize("size", [(11, 11), (11, 40), (13, 12), (17, 16), (18, 35)])
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_small_frames_of_any_size_work(size, precision):
@@ -173,17 +156,17 @@ def test_small_frames_of_any_size_work(size, precision):
 
 def test_z_is_fixed_and_the_runs_own():
     problem = problem_of()
-    z = PlainFit(DIP(), problem, Run(seed=3)).z
+    z = FixedInput(DIP(), problem, Run(seed=3)).z
     assert z.shape == (32, *problem.frame)
     assert 0 <= z.min() < 0.001
     assert 0.099 < z.max() <= 0.1
-    assert torch.equal(z, PlainFit(DIP(), problem, Run(seed=3)).z)
-    assert not torch.equal(z, PlainFit(DIP(), problem, Run(seed=4)).z)
+    assert torch.equal(z, FixedInput(DIP(), problem, Run(seed=3)).z)
+    assert not torch.equal(z, FixedInput(DIP(), problem, Run(seed=4)).z)
 
 
 @pytest.mark.parametrize("reg_noise", [0.0, 0.03])
 def test_every_draw_adds_noise_to_z(reg_noise):
-    fit = PlainFit(DIP(reg_noise=reg_noise), problem_of(), Run())
+    fit = FixedInput(DIP(reg_noise=reg_noise), problem_of(), Run())
     draw = generator()
     added = torch.stack([fit.draw(draw)[0] - fit.z for _ in range(3)])
     assert added.std().item() == pytest.approx(reg_noise, rel=0.02)
@@ -192,7 +175,7 @@ def test_every_draw_adds_noise_to_z(reg_noise):
 
 def test_the_loss_is_the_mean_square_over_all_of_y():
     problem = problem_of(3)
-    fit = PlainFit(DIP(), problem, Run())
+    fit = FixedInput(DIP(), problem, Run())
     x = torch.rand((3, *problem.frame), generator=generator())
     _, loss = fit.draw(generator())
     expected = (problem.operator().predict(x) - torch.from_numpy(problem.blurred)).square().mean()
@@ -201,7 +184,7 @@ def test_the_loss_is_the_mean_square_over_all_of_y():
 
 
 def test_the_estimate_is_the_network_at_noisy_z_of_the_stream_given():
-    fit = PlainFit(DIP(), problem_of(), Run())
+    fit = FixedInput(DIP(), problem_of(), Run())
     shown = []
 
     def predict(network_input, generator):
@@ -244,7 +227,7 @@ def test_the_papers_length_follows_the_noise_level(sigma, iterations):
 
 
 def test_side_by_side_each_has_the_length_of_its_own_noise(monkeypatch):
-    monkeypatch.setattr(dip, "PAPER_ITERATIONS", {0.01: 3, 0.03: 2, 0.05: 1})
+    monkeypatch.setattr(_prior, "PAPER_ITERATIONS", {0.01: 3, 0.03: 2, 0.05: 1})
     problems = [problem_of(sigma=sigma, key=f"{sigma}") for sigma in (0.01, 0.05, 0.01)]
     outcomes = DIP(lr=1e-8).restore_many(problems, [Run(seed=n) for n in range(3)])
     assert [outcome.iterations for outcome in outcomes] == [3, 1, 3]
@@ -260,12 +243,32 @@ def test_stops_at_the_noise_level_if_asked():
     assert (restored.iterations, restored.stopped) == (1, "noise level")
 
 
+@pytest.mark.parametrize("rule", ["smoothed-noise-level", "windowed-variance"])
+def test_takes_any_stopping_rule(rule):
+    problem = problem_of()
+    easy = Problem(problem.blurred, problem.kernel, Noise("gaussian", 2.0))
+    restored = DIP(iterations=200, lr=1e-9, stop=rule, window=3, patience=2).restore(easy, Run())
+    assert restored.stopped == rule.replace("-", " ")
+    assert restored.iterations < 200
+
+
 def test_every_preset_makes_an_instance():
     for settings in DIP.info.presets.values():
         DIP(**settings)
 
 
-@pytest.mark.parametrize("settings", [{"reg_noise": -0.1}, {"share": 0.0}, {"share": 1.5}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"stop": "early"},
+        {"reg_noise": -0.1},
+        {"share": 0.0},
+        {"share": 1.5},
+        {"iterations": 0},
+        {"lr": 0.0},
+        {"window": 1},
+    ],
+)
 def test_refuses_impossible_settings(settings):
     with pytest.raises(InputError, match=next(iter(settings))):
         DIP(**settings)

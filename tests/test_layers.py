@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from nidbench.methods._layers import Conv, Dropout, Moments, fold, join, random_bytes, unfold
+from nidbench.methods._layers import BatchNorm, Conv, Dropout, Moments, fold, join, random_bytes, unfold
 from torch.nn import functional as F
 
 
@@ -169,3 +169,20 @@ def test_an_axis_of_one_pixel_is_repeated_instead_of_reflected(shape):
         padded = np.pad(padded, width, mode="reflect" if length > 1 else "edge")
     expected = F.conv2d(torch.from_numpy(padded)[None, None], layer.weight, layer.bias)
     torch.testing.assert_close(layer(maps), expected)
+
+
+def test_batch_normalisation_is_per_channel():
+    maps = torch.rand(1, 6, 5, 4, generator=generator())
+    layer = BatchNorm(2, 3)
+    normalised = layer(maps)
+    assert torch.allclose(normalised.mean((0, 2, 3)), torch.zeros(6), atol=1e-5)
+    assert torch.allclose(normalised.var((0, 2, 3), correction=0), torch.ones(6), atol=1e-3)
+    plain = F.batch_norm(maps, None, None, layer.weight, layer.bias, training=True)
+    assert torch.equal(normalised, plain)
+
+
+def test_batch_normalisation_of_one_pixel_is_the_shift():
+    layer = BatchNorm(1, 2)
+    with torch.no_grad():
+        layer.bias += 0.7
+    assert torch.allclose(layer(torch.rand(1, 2, 1, 1, generator=generator())), torch.full((1, 2, 1, 1), 0.7))

@@ -1,0 +1,174 @@
+"""Deep image priors: what the methods share that fit f(z) to y from a fixed random z, and differ in f and in the loss.
+
+Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", CVPR 2018, and its descendants.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nidbench.blur import Operator
+from nidbench.contract import Image, Problem, Restored, Run
+from nidbench.errors import InputError
+from nidbench.fit import Estimate, Loss, Predictor, Recipe, Schedule, Stop, fit, fit_one, seeded
+
+from ._skip import Skips
+
+AMPLITUDE = 0.1  #: z is uniform in [0, AMPLITUDE]
+
+LossOf = Callable[[Tensor], Loss]
+"""x, Shape (C, H, W), to what it costs."""
+
+
+@dataclass(frozen=True)
+class DeepPrior(ABC):
+    """A method that fits an untrained network to one image; its descendants say which network and which loss.
+
+    Attributes:
+        iterations: at most this many; None for a `share` of the method's own number.
+        share: of that number, in (0, 1].
+        lr: of Adam, its highest value.
+        warmup: iterations of linear rise to it.
+        decay: `constant`, `cosine` or `halving`, see `nidbench.fit.Schedule`.
+        stop: `iterations`, `noise-level`, `smoothed-noise-level` or `windowed-variance`, see `nidbench.stopping`.
+        window, patience: of `windowed-variance`, in iterations.
+        reg_noise: standard deviation of the noise that every iteration adds to z, which itself spans [0, 0.1].
+    """
+
+    iterations: int | None = None
+    share: float = 1.0
+    lr: float = 0.01
+    warmup: int = 0
+    decay: str = "constant"
+    stop: str = "iterations"
+    window: int = 100
+    patience: int = 1000
+    reg_noise: float = 0.03
+
+    def __post_init__(self) -> None:
+        if self.reg_noise < 0:
+            raise InputError(f"reg_noise={self.reg_noise}: give a standard deviation of at least 0, such as 0.03")
+        if not 0 < self.share <= 1:
+            raise InputError(f"share={self.share}: give a part of the method's iterations in (0, 1], such as 0.1")
+        self._schedule(1 if self.iterations is None else self.iterations), self._stop()  # refuse what they refuse
+
+    @abstractmethod
+    def budget(self, problem: Problem) -> int:
+        """Return the method's own number of iterations for a problem."""
+
+    @abstractmethod
+    def input_shape(self, problem: Problem) -> tuple[int, int, int]:
+        """Return the Shape (C_in, H_in, W_in) of z."""
+
+    @abstractmethod
+    def networks(self, generators: Sequence[torch.Generator], problem: Problem) -> nn.Module:
+        """Return folded networks from z to x, Shape (N, C, H, W), see `nidbench.fit.Recipe`."""
+
+    @abstractmethod
+    def loss(self, operator: Operator, problem: Problem) -> LossOf:
+        """Return the loss for one problem."""
+
+    #: Whether the restoration is f(z) without the noise that training adds to z.
+    plain_estimate = False
+
+    def restore(self, problem: Problem, run: Run) -> Restored:
+        """Return the network's output for z after the last iteration, or after that which the stopping rule picks."""
+        return fit_one(self._recipe(problem), problem, run)
+
+    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
+        """Restore several problems of one frame, those of equally many iterations side by side."""
+        recipes = [self._recipe(problem) for problem in problems]
+        outcomes: dict[int, Restored | Exception] = {}
+        for length in sorted({recipe.schedule.iterations for recipe in recipes}):
+            group = [n for n, recipe in enumerate(recipes) if recipe.schedule.iterations == length]
+            found = fit(recipes[group[0]], [problems[n] for n in group], [runs[n] for n in group])
+            outcomes |= dict(zip(group, found, strict=True))
+        return [outcomes[n] for n in range(len(problems))]
+
+    def _recipe(self, problem: Problem) -> Recipe:
+        iterations = self.iterations
+        if iterations is None:
+            iterations = max(1, round(self.share * self.budget(problem)))
+        return Recipe(
+            networks=lambda generators: self.networks(generators, problem),
+            objective=lambda problem, run: FixedInput(self, problem, run),
+            schedule=self._schedule(iterations),
+            stop=self._stop(),
+        )
+
+    def _schedule(self, iterations: int) -> Schedule:
+        return Schedule(iterations, self.lr, self.warmup, self.decay)
+
+    def _stop(self) -> Stop:
+        return Stop(self.stop, window=self.window, patience=self.patience)
+
+
+CHANNELS = 32  #: of the input of the authors' super-resolution network
+#: Noise level -> iterations of Chen et al., IJCV 2022 (section 4.1 (ii)).
+PAPER_ITERATIONS = {0.01: 10_000, 0.03: 6000, 0.05: 4000}
+
+
+@dataclass(frozen=True)
+class SkipPrior(DeepPrior):
+    """A deep image prior with the network of the authors' super-resolution, as Chen et al. use it."""
+
+    def budget(self, problem: Problem) -> int:
+        """Return the number of iterations of Chen et al. at the problem's noise level."""
+        return paper_iterations(problem.sigma())
+
+    def input_shape(self, problem: Problem) -> tuple[int, int, int]:
+        """Return (32, H, W)."""
+        return (CHANNELS, *problem.frame)
+
+    def networks(self, generators: Sequence[torch.Generator], problem: Problem) -> nn.Module:
+        """Return the authors' super-resolution networks."""
+        return Skips(generators, CHANNELS, problem.blurred.shape[0])
+
+
+def paper_iterations(sigma: float) -> int:
+    """Return the iterations of Chen et al. at a noise level on [0, 1].
+
+    They give three; between them counts the nearest by ratio, so that the steps lie at 0.017 and 0.039, and an
+    estimated level that is a little off changes nothing.
+    """
+    nearest = min(PAPER_ITERATIONS, key=lambda level: abs(math.log(level / max(sigma, 1e-6))))
+    return PAPER_ITERATIONS[nearest]
+
+
+class FixedInput:
+    """The fixed input z of one problem, and the loss of what the network makes of it."""
+
+    def __init__(self, method: DeepPrior, problem: Problem, run: Run) -> None:
+        self._method = method
+        self._loss = method.loss(problem.operator(run.device), problem)
+        # drawn on the CPU: the same z on every device
+        z = torch.rand(method.input_shape(problem), generator=seeded(run, "input"))
+        self.z = (AMPLITUDE * z).to(run.device)
+
+    def draw(self, generator: torch.Generator) -> tuple[Tensor, LossOf]:
+        """Return z with fresh noise, Shape (C_in, H_in, W_in), and the loss of the x it leads to."""
+        if not self._method.reg_noise:
+            return self.z, self._loss
+        noise = torch.randn(self.z.shape, generator=generator, device=self.z.device)
+        return self.z + self._method.reg_noise * noise, self._loss
+
+    def estimate(
+        self,
+        predict: Predictor,
+        generator: torch.Generator,
+        sample: Callable[[Image], None] | None,  # noqa: ARG002 - one estimate, no draws
+    ) -> Estimate:
+        """Return one prediction, from z with noise of the estimate's own stream or without."""
+        z = self.z if self._method.plain_estimate else self.draw(generator)[0]
+        return Estimate(predict(z, None))
+
+
+def squared_residual(operator: Operator, x: Tensor) -> Tensor:
+    """Return the mean of (g(k * x) - y)^2, a scalar, for x of Shape (C, H, W)."""
+    return (operator.predict(x) - operator.blurred).square().mean()

@@ -1,0 +1,72 @@
+"""DIKP with a known kernel: the deep image prior with total variation on its output, reconstructed.
+
+Wang, Wang, Li, Bilen, "Image Deconvolution with Deep Image and Kernel Priors", ICCV Workshops 2019, as a baseline of
+Chen et al., IJCV 2022 (here *the paper*; section 4.1 (iv)): alpha = sigma/10 in place of the authors' 2e-2.
+
+No code is public, and neither network, iterations, learning rate, input noise nor the kind of total variation is
+stated. Taken here: all of `dip`, and the mean over pixels of the isotropic total variation beside the mean of the
+squared residual (the same reduction for both terms, as their sums would be; a mean beside a sum would drown either).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nidbench.blur import Operator
+from nidbench.contract import MethodInfo, Problem
+from nidbench.errors import InputError
+from nidbench.fit import Loss
+
+from ._prior import LossOf, SkipPrior, squared_residual
+
+EPSILON = 1e-8  #: under the root of total variation, whose derivative is infinite at 0
+
+
+@dataclass(frozen=True)
+class DIKP(SkipPrior):
+    """min |y - g(k * f(z))|^2 + alpha TV(f(z)), with the network and settings of `dip`.
+
+    Attributes:
+        alpha: weight of total variation; None for sigma/10, sigma on [0, 1] (paper section 4.1 (iv)).
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        title="DIKP",
+        year=2019,
+        paper="Wang, Wang, Li, Bilen: Image Deconvolution with Deep Image and Kernel Priors, ICCVW 2019",
+        licence="no code is public",
+        presets={
+            "paper": {},
+            "fast": {"share": 0.15, "lr": 0.02, "warmup": 20, "decay": "cosine"},
+            "smoke": {"iterations": 4, "lr": 1e-7},
+        },
+        reconstructed=True,
+    )
+
+    alpha: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.alpha is not None and self.alpha < 0:
+            raise InputError(f"alpha={self.alpha}: give a weight of at least 0, such as 5e-3")
+
+    def loss(self, operator: Operator, problem: Problem) -> LossOf:
+        """Return the mean squared residual plus alpha times the mean total variation."""
+        alpha = problem.sigma() / 10 if self.alpha is None else self.alpha
+
+        def loss(x: Tensor) -> Loss:
+            residual = squared_residual(operator, x)
+            return Loss(residual + alpha * total_variation(x), residual)
+
+        return loss
+
+
+def total_variation(x: Tensor) -> Tensor:
+    """Return the mean length of the gradient of x, Shape (C, H, W), by forward differences, a scalar."""
+    down = torch.diff(x, dim=1)[:, :, :-1]
+    right = torch.diff(x, dim=2)[:, :-1, :]
+    return (down.square() + right.square() + EPSILON).sqrt().mean()
