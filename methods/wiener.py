@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from nidbench.contract import MethodInfo, Noise, Problem, Response, Restored, Run
+from nidbench.contract import MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
+
+from ._linear import linearised
 
 #: Noise levels below this count as it: rounding to 8 bit alone leaves 1.1e-3, and tapered edges leave something too.
 SMALLEST_SIGMA = 1e-3
@@ -51,16 +52,6 @@ class Wiener:
         filtered = operator.transfer.conj() / (operator.transfer.abs().square() + ratio)
         x = torch.fft.irfft2(filtered * torch.fft.rfft2(operator.tapered), s=operator.frame)
         return Restored(x.cpu().numpy(), stopped="closed form")
-
-
-def linearised(problem: Problem) -> Problem:
-    """Return the problem with its gamma response undone: y^gamma, and the noise level that has on average."""
-    if problem.response.kind != "gamma":
-        return problem
-    gamma, y = problem.response.gamma, problem.blurred.astype(np.float64).clip(0, None)
-    slope = gamma * y ** (gamma - 1)
-    sigma = problem.sigma() * float(np.sqrt(np.mean(slope**2)))
-    return replace(problem, blurred=(y**gamma).astype(np.float32), noise=Noise("gaussian", sigma), response=Response())
 
 
 def difference_power(frame: tuple[int, int]) -> Tensor:

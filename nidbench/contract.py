@@ -319,6 +319,7 @@ class MethodInfo:
             `released` (as its authors' code does it), `fast` (same estimator, less compute), `smoke` (seconds).
         variants: name -> settings on top of a preset, for ablations.
         reconstructed: True where no authors' code exists to check against; tables say so.
+        notice: what binds whoever uses the method; `run` says it before it computes anything, and tables repeat it.
     """
 
     title: str
@@ -329,6 +330,7 @@ class MethodInfo:
     presets: Mapping[str, Settings] = field(default_factory=dict)
     variants: Mapping[str, Settings] = field(default_factory=dict)
     reconstructed: bool = False
+    notice: str = ""
 
 
 class Method(Protocol):
@@ -356,6 +358,20 @@ class BatchMethod(Protocol):
 
         A problem that fails yields its exception and leaves the others as they are.
         """
+        ...
+
+
+@runtime_checkable
+class NeedsFiles(Protocol):
+    """A method that rests on files from elsewhere, such as weights: it adds this to what `Method` asks for.
+
+    The harness fetches them before anything is computed, and `nidbench data` knows the method's name. `restore` finds
+    them with `nidbench.fetch.get`, which then reads the cache only.
+    """
+
+    @staticmethod
+    def files() -> Sequence[RemoteFile]:
+        """Return the files to fetch, whatever the settings."""
         ...
 
 

@@ -99,6 +99,7 @@ def resolve(spec: MethodSpec, kind: type[Method], preset: str | None) -> Resolve
     """Fix all settings of a method: preset, then variants, then single settings.
 
     Its own preset beats the sweep's; a method without the sweep's preset uses the first it has, and the note says so.
+    The note begins with the method's notice, and with whether it is a reconstruction.
 
     Raises:
         UnknownNameError: for an own preset, variant or setting that it has not.
@@ -109,7 +110,13 @@ def resolve(spec: MethodSpec, kind: type[Method], preset: str | None) -> Resolve
         raise UnknownNameError(unknown(f"preset of {spec.name}", spec.preset, presets))
     wanted = spec.preset or preset
     chosen = wanted if wanted is not None and wanted in presets else next(iter(presets))
-    note = f"has no preset {wanted!r}, uses {chosen!r}" if wanted not in (None, chosen) and kind.info.presets else ""
+    replaced = wanted not in (None, chosen) and bool(kind.info.presets)
+    notes = (
+        kind.info.notice,
+        "reconstructed: there is no authors' code to check against" * kind.info.reconstructed,
+        f"has no preset {wanted!r}, uses {chosen!r}" * replaced,
+    )
+    note = "; ".join(filter(None, notes))
     settings: dict[str, Setting] = dict(presets[chosen])
     for variant in spec.variants:
         if variant not in kind.info.variants:

@@ -23,8 +23,8 @@ from typing import Any
 
 import torch
 
-from . import registry
-from .contract import BatchMethod, Method, Run, check_restored
+from . import fetch, registry
+from .contract import BatchMethod, Method, NeedsFiles, Run, check_restored
 from .errors import NidbenchError, UnstableError
 from .fingerprint import fingerprint
 from .messages import (
@@ -32,6 +32,7 @@ from .messages import (
     SAVED,
     Draw,
     Hello,
+    Kept,
     MethodFacts,
     Observation,
     Outcome,
@@ -88,6 +89,8 @@ class Worker:
         found = _resolve(request.spec, request.preset, request.file)
         target = registry.methods(request.file).target(request.spec.name)
         method = found.method
+        if isinstance(method, NeedsFiles):  # a lack of them ends the run here, before its first cell
+            fetch.fetch(method.files())
         batch = isinstance(method, BatchMethod)
         return MethodFacts(
             request.spec,
@@ -115,6 +118,8 @@ class Worker:
             on_observe=watch.observe if task.pilot_seconds is None else None,
             on_sample=watch.sample if task.pilot_seconds is None else None,
             on_progress=watch.progress,
+            keep=task.keep,
+            on_keep=watch.keep if task.keep and task.pilot_seconds is None else None,
         )
         reset_peak_memory(task.device)
         try:
@@ -161,6 +166,9 @@ class _Watch:
 
     def sample(self, image: Any) -> None:
         self._send(Draw(image))
+
+    def keep(self, name: str, array: Any) -> None:
+        self._send(Kept(name, array))
 
     def progress(self, done: int, planned: int) -> None:
         self.done, self.planned = done, planned

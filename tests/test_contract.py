@@ -412,3 +412,47 @@ def test_untimed_blocks_inside_each_other_count_once():
             np.linalg.svd(np.ones((200, 200)))
         np.linalg.svd(np.ones((200, 200)))
     assert 0 <= run.elapsed < 0.05
+
+
+# keeping
+
+
+def test_what_is_kept_is_passed_on_untimed_and_as_it_was(now):
+    found = {}
+
+    def keep(name, array):
+        now.seconds += 5
+        found[name] = array
+
+    run = Run(keep=("layers",), on_keep=keep)
+    assert run.keeps("layers")
+    assert not run.keeps("draws")
+    maps = np.ones((2, 3, 4))
+    half = maps.astype(np.float16)
+    run.keep("layer 01", maps)
+    run.keep("layer 02", half)
+    maps[:], half[:] = 0, 0
+    assert {name: array.dtype.name for name, array in found.items()} == {"layer 01": "float32", "layer 02": "float16"}
+    assert all((array == 1).all() for array in found.values())
+    assert run.elapsed == 0
+
+
+def test_a_run_that_keeps_nothing_takes_everything():
+    run = Run(keep=("layers",))
+    assert not run.keeps("layers")
+    run.keep("draws", "anything")
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "error", "reason"),
+    [
+        ("layer 01", [1.0], TypeError, "layer 01 is list"),
+        ("layer 01", np.array(["a"]), TypeError, "layer 01 is <U1"),
+        ("draws", np.zeros(3), ValueError, "cannot keep an array as 'draws'"),
+        ("file", np.zeros(3), ValueError, "cannot keep an array as 'file'"),
+        ("", np.zeros(3), ValueError, "use another name, such as 'layer 01'"),
+    ],
+)
+def test_what_cannot_be_kept_is_refused(name, array, error, reason):
+    with pytest.raises(error, match=reason):
+        Run(keep=("layers",), on_keep=lambda *_: None).keep(name, array)

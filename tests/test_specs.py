@@ -160,6 +160,27 @@ def test_a_method_without_presets_has_nothing_to_say():
     assert (found.method, found.note) == (Plain(), "")
 
 
+def test_a_reconstruction_is_told():
+    @dataclass(frozen=True)
+    class Rebuilt:
+        info: ClassVar[MethodInfo] = MethodInfo("Rebuilt", reconstructed=True)
+
+        def restore(self, problem, run): ...
+
+    assert "reconstructed" in resolve(MethodSpec.parse("rebuilt"), Rebuilt, None).note
+
+
+def test_a_notice_is_told_with_whatever_else_there_is_to_say():
+    @dataclass(frozen=True)
+    class Bound:
+        info: ClassVar[MethodInfo] = MethodInfo("Bound", presets={"paper": {}}, notice="not for sale")
+
+        def restore(self, problem, run): ...
+
+    assert resolve(MethodSpec.parse("bound"), Bound, None).note == "not for sale"
+    assert resolve(MethodSpec.parse("bound"), Bound, "fast").note == "not for sale; has no preset 'fast', uses 'paper'"
+
+
 @pytest.mark.parametrize(
     ("text", "near", "kind"),
     [

@@ -1,0 +1,19 @@
+"""Problems with the camera's response undone, for methods that know linear measurements only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from nidbench.contract import Noise, Problem, Response
+
+
+def linearised(problem: Problem) -> Problem:
+    """Return the problem with its gamma response undone: y^gamma, and the noise level that has on average."""
+    if problem.response.kind != "gamma":
+        return problem
+    gamma, y = problem.response.gamma, problem.blurred.astype(np.float64).clip(0, None)
+    slope = gamma * y ** (gamma - 1)
+    sigma = problem.sigma() * float(np.sqrt(np.mean(slope**2)))
+    return replace(problem, blurred=(y**gamma).astype(np.float32), noise=Noise("gaussian", sigma), response=Response())

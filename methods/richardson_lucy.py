@@ -1,0 +1,79 @@
+"""Richardson-Lucy: the multiplicative iteration of astronomy, stopped before it fits the noise.
+
+Richardson, "Bayesian-Based Iterative Method of Image Restoration", J. Opt. Soc. Am. 62 (1972); Lucy, "An iterative
+technique for the rectification of observed distributions", Astron. J. 79 (1974).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from nidbench.contract import MethodInfo, Problem, Restored, Run
+from nidbench.errors import InputError
+
+from ._linear import linearised
+
+#: Where y or K* 1 is smaller, a quotient tells of rounding only.
+FLOOR = 1e-3
+
+
+@dataclass(frozen=True)
+class RichardsonLucy:
+    """x <- x K*(y / K x) / K* 1, from a flat image, until |K x - y| falls below a share of the noise.
+
+    K is the valid blur, so that nothing is assumed beyond the border: what y does not show is divided by K* 1 < 1.
+    scikit-image's `richardson_lucy` continues the image by zeros instead, which on Set12 costs up to 5 dB, and shows
+    nothing on the way and cannot go on from an estimate, so that it could not be stopped by its residual; hence this
+    loop. Negative values of y count as 0. A gamma response is undone first, saturation is ignored.
+
+    Attributes:
+        iterations: at most so many.
+        discrepancy: it stops where the residual's root mean square is below this share of the noise level. The
+            iteration fits some of the noise long before the image is sharp, so 1 is too early. On Set12's images 01 to
+            03 with Levin's kernels 1, 4 and 7 at 1, 3 and 5 %, 0.9 stops after 4 to 30 iterations, on average 0.16,
+            0.00 and 0.10 dB below the best iterate of each (1: 0.44, 0.29, 0.23 dB; 0.8: 0.03, 0.55, 1.68 dB).
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        title="Richardson-Lucy",
+        year=1972,
+        paper="Richardson: Bayesian-Based Iterative Method of Image Restoration, J. Opt. Soc. Am. 62, 1972; "
+        "Lucy: An iterative technique for the rectification of observed distributions, Astron. J. 79, 1974",
+    )
+
+    iterations: int = 200
+    discrepancy: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1:
+            raise InputError(f"iterations={self.iterations}: give 1 or more, such as 200")
+        if not 0 <= self.discrepancy < float("inf"):
+            raise InputError(
+                f"discrepancy={self.discrepancy}: give a share of the noise level such as 0.9, or 0 to never stop early"
+            )
+
+    def restore(self, problem: Problem, run: Run) -> Restored:
+        """Return the first estimate that agrees with y as far as the noise allows."""
+        problem = linearised(problem)
+        operator = problem.operator(run.device)
+        y = operator.blurred.clamp(min=0)
+        seen = operator.adjoint(torch.ones_like(y))
+        x = y.new_full((len(y), *operator.frame), float(y.mean()))
+        allowed = self.discrepancy * problem.sigma()
+        for i in range(self.iterations + 1):
+            predicted = operator.blur(x)
+            residual = float((predicted - operator.blurred).square().mean().sqrt())
+            if residual <= allowed or i == self.iterations:
+                break
+            correction = operator.adjoint(y / predicted.clamp(min=FLOOR)) / seen
+            x = torch.where(seen > FLOOR, x * correction, x).clamp(min=0)
+            run.progress(i + 1, self.iterations)
+            if run.due(i + 1):
+                run.observe(i + 1, x.cpu().numpy)
+        run.progress(i, i)
+        run.observe(i, x.cpu().numpy)  # the curve ends with what is returned
+        stopped = "noise level" if residual <= allowed else "iterations"
+        return Restored(x.cpu().numpy(), iterations=i, stopped=stopped, details={"residual": residual})
