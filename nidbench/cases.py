@@ -25,6 +25,8 @@ class CaseRequest:
         limit: at most so many images, in the dataset's order.
         noise_seeds: noise draws.
         declared: what methods are told of the noise level, see `degrade.measure`.
+        crop: side in pixels of the square cut from the middle of each image, named `02@96`; None for whole images.
+            An axis that is not longer stays whole.
     """
 
     dataset: str
@@ -34,6 +36,7 @@ class CaseRequest:
     limit: int | None = None
     noise_seeds: tuple[int, ...] = (0,)
     declared: str = "known"
+    crop: int | None = None
 
 
 def cases(request: CaseRequest) -> Iterator[Case]:
@@ -46,14 +49,14 @@ def cases(request: CaseRequest) -> Iterator[Case]:
     """
     declared_level(request.declared, 0.1)
     dataset = load_dataset(request.dataset)
-    loaded = _Loaded(request.dataset, dataset)
+    loaded = _Loaded(dataset, request.crop)
     kernels = _choose_kernels(request.kernels or (dataset.info.kernels,))
     for name in _choose_images(request, dataset):
         for kernel, noises in kernels:
             for noise in _noises(request, dataset, noises):
                 for seed in request.noise_seeds:
-                    key = CaseKey(request.dataset, name, kernel, noise, seed)
-                    yield loaded.case(key, request.declared)
+                    key = CaseKey(request.dataset, loaded.name(name), kernel, noise, seed)
+                    yield loaded.case(name, key, request.declared)
 
 
 def _noises(request: CaseRequest, dataset: Dataset, bound: str | None) -> Sequence[str]:
@@ -101,25 +104,37 @@ def _kernel_hash(name: str) -> str:
 
 
 class _Loaded:
-    """A dataset that remembers the images read last."""
+    """A dataset, or the middle of its images, that remembers those read last."""
 
-    def __init__(self, name: str, dataset: Dataset) -> None:
-        self._name = name
+    def __init__(self, dataset: Dataset, crop: int | None) -> None:
+        if crop is not None and crop < 1:
+            raise InputError(f"crop {crop}: give the side of a square in pixels, such as 96")
+        self._crop = crop
         self._response = parse_response(dataset.info.response)
-        self.image = lru_cache(maxsize=2)(lambda image: check_image(dataset.load(image)))
+        self.image = lru_cache(maxsize=2)(lambda image: middle(check_image(dataset.load(image)), crop))
         self._hash = lru_cache(maxsize=None)(lambda image: array_hash(self.image(image)))
 
-    def case(self, key: CaseKey, declared: str) -> Case:
-        check_sizes(self.image(key.image), _kernel(key.kernel))
+    def name(self, image: str) -> str:
+        """Return the name under which an image, or its middle, is known: another image has other noise."""
+        return image if self._crop is None else f"{image}@{self._crop}"
+
+    def case(self, image: str, key: CaseKey, declared: str) -> Case:
+        check_sizes(self.image(image), _kernel(key.kernel))
 
         def problem() -> Problem:
-            image: Image = self.image(key.image)
-            return measure(image, _kernel(key.kernel), key.noise, key=key, response=self._response, declared=declared)
+            x: Image = self.image(image)
+            return measure(x, _kernel(key.kernel), key.noise, key=key, response=self._response, declared=declared)
 
         def truths() -> Sequence[Truth]:
-            return [Truth(self.image(key.image))]
+            return [Truth(self.image(image))]
 
-        pixels = int(self.image(key.image).size)
-        return Case(
-            key, self._hash(key.image), _kernel_hash(key.kernel), declared, self._response, problem, truths, pixels
-        )
+        pixels = int(self.image(image).size)
+        return Case(key, self._hash(image), _kernel_hash(key.kernel), declared, self._response, problem, truths, pixels)
+
+
+def middle(image: Image, side: int | None) -> Image:
+    """Return the square in the middle of an image, Shape (C, H, W), or as much of it as there is."""
+    if side is None:
+        return image
+    rows, columns = ((max(0, (length - side) // 2), min(length, side)) for length in image.shape[1:])
+    return image[:, rows[0] : rows[0] + rows[1], columns[0] : columns[0] + columns[1]]

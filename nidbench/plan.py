@@ -32,6 +32,7 @@ class Experiment:
         seeds, noise_seeds: as `0`, `0,3` or `0-4`.
         preset: for methods that name none.
         declared: what methods are told of the noise level: `known`, `estimated`, `x1.2`.
+        crop: side of the square cut from the middle of each image, in pixels; None for whole images.
     """
 
     methods: str
@@ -44,6 +45,7 @@ class Experiment:
     noise_seeds: str = "0"
     preset: str | None = None
     declared: str = "known"
+    crop: int | None = None
 
     def requests(self) -> Iterator[CaseRequest]:
         """Yield the measurements of each dataset.
@@ -63,6 +65,7 @@ class Experiment:
                 self.limit,
                 read_seeds("noise-seeds", self.noise_seeds),
                 self.declared,
+                self.crop,
             )
 
 
@@ -268,10 +271,10 @@ def _experiment(path: Path, content: Mapping[str, Any]) -> Experiment:
 
 
 def _option(path: Path, name: str, value: Any) -> str | int:
-    """Return a value as the command line has it: a number for `limit`, else text, lists separated by commas."""
-    if name == "limit":
+    """Return a value as the command line has it: a number for `limit` and `crop`, else text, commas for lists."""
+    if name in ("limit", "crop"):
         if type(value) is not int:
-            raise InputError(f"{path}: limit = {value!r}: give a whole number, such as 2")
+            raise InputError(f"{path}: {name} = {value!r}: give a whole number, such as 2")
         return value
     parts = value if isinstance(value, list) else [value]
     if not all(isinstance(part, str | int | float) for part in parts):

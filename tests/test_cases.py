@@ -8,7 +8,7 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from nidbench.cases import CaseRequest, cases
+from nidbench.cases import CaseRequest, cases, middle
 from nidbench.contract import CaseKey, Noise, Problem
 from nidbench.degrade import measure
 from nidbench.errors import InputError, UnknownNameError
@@ -110,6 +110,26 @@ def test_images_keep_the_order_of_the_dataset():
     assert [image for image, *_ in names(replace(request, images=("midge", "zebra")))] == ["zebra", "midge"]
 
 
+def test_a_crop_is_the_middle_of_the_image_under_a_name_of_its_own():
+    whole, cropped = next(cases(SAMPLE)), next(cases(replace(SAMPLE, crop=40)))
+    sharp, found = whole.truths()[0].image, cropped.truths()[0].image
+    assert np.array_equal(found, sharp[:, 28:68, 28:68])
+    assert cropped.key == replace(whole.key, image=f"{whole.key.image}@40")
+    assert cropped.image_hash == array_hash(found) != whole.image_hash
+    assert cropped.problem().frame == (40, 40)
+    assert cropped.pixels == found.size
+    noise = [case.problem().blurred[:, :9, :9] - case.problem().blurred[:, :9, :9].mean() for case in (whole, cropped)]
+    assert not np.allclose(*noise, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("shape", "side", "rows", "columns"), [((24, 31), 11, (6, 17), (10, 21)), ((9, 31), 10, (0, 9), (10, 20))]
+)
+def test_an_axis_that_is_not_longer_than_the_crop_stays_whole(shape, side, rows, columns):
+    image = np.random.Generator(np.random.Philox(0)).random((1, *shape))
+    assert np.array_equal(middle(image, side), image[:, slice(*rows), slice(*columns)])
+
+
 def test_the_limit_counts_images_after_they_are_chosen():
     request = CaseRequest("toys", ("toykernels/free",), ("gaussian:0.1", "gaussian:0.2"))
     assert [image for image, *_ in names(replace(request, limit=1))] == ["zebra"] * 2
@@ -149,6 +169,8 @@ def test_noise_that_is_asked_for_beats_what_is_bound():
         ({"noises": ("uniform:1",)}, InputError, "of no known kind"),
         ({"noises": ("gaussian:5",)}, InputError, "a percentage"),
         ({"limit": 0}, InputError, "at least 1 image"),
+        ({"crop": 0}, InputError, "crop 0: give the side"),
+        ({"crop": 12}, InputError, "too small for a kernel"),
         ({"limit": -1}, InputError, "at least 1 image"),
         ({"declared": "1.2"}, InputError, "declared noise level"),
         ({"dataset": "integers"}, InputError, "give floats"),
@@ -177,7 +199,7 @@ def test_a_problem_has_the_same_bytes_at_every_call():
 def test_a_problem_has_the_same_bytes_in_another_process_and_order():
     code = """
 from hashlib import sha256
-from nidbench.cases import CaseRequest, cases
+from nidbench.cases import CaseRequest, cases, middle
 made = list(cases(CaseRequest("sample", noises=("poisson:100", "gaussian:0.05"))))
 for case in reversed(made):
     print(case.key, sha256(case.problem().blurred.tobytes()).hexdigest(), sep="|")

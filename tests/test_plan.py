@@ -158,6 +158,7 @@ def test_several_experiments_say_what_differs(toml):
         ('methods="dip"\ndataset="sample"\nlimit=[1]', "limit"),
         ('methods="dip"\ndataset="sample"\nlimit=1.5', "limit"),
         ('methods="dip"\ndataset="sample"\nlimit=true', "limit"),
+        ('methods="dip"\ndataset="sample"\ncrop="96"', "crop"),
         ('methods="dip"\n[experiment]\ndataset="sample"', "experiment"),
         ('methods="dip"\nexperiment=[]', "experiment"),
         ('methods="dip"\nexperiment=["sample"]', "experiment"),
@@ -189,15 +190,20 @@ def test_the_sweep_name_says_what_it_is_and_fits_a_file_name():
 def test_the_sweep_name_is_the_same_for_the_same_question_only():
     ask = Ask((EASY,))
     others = [
-        *(replace(ask, experiments=(replace(EASY, **{key: "7"}),)) for key in asdict(EASY) if key != "limit"),
+        *(
+            replace(ask, experiments=(replace(EASY, **{key: "7"}),))
+            for key in asdict(EASY)
+            if key not in ("limit", "crop")
+        ),
         replace(ask, experiments=(replace(EASY, limit=1),)),
+        replace(ask, experiments=(replace(EASY, crop=48),)),
         replace(ask, experiments=(EASY, EASY)),
         replace(ask, device="cpu"),
         replace(ask, precision="bf16"),
         replace(ask, method_file=Path("mine.py")),
     ]
     names = [each.sweep_name() for each in (ask, *others)]
-    assert len(set(names)) == len(names) == 15
+    assert len(set(names)) == len(names) == 16
     assert ask.sweep_name() == Ask((Experiment("wiener", "sample"),)).sweep_name()
 
 
@@ -404,6 +410,7 @@ def test_a_method_file(computer, tmp_path):
         ({"noise": "gaussian:5"}, "gaussian:0.05"),
         ({"noise": "gaussian:-1"}, "must lie in"),
         ({"limit": 0}, "at least 1 image"),
+        ({"crop": 0}, "crop 0"),
         ({"seeds": "x"}, "--seeds"),
         ({"declared": "x0"}, "declared noise level"),
     ],
