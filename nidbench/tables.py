@@ -9,27 +9,20 @@
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from . import metrics
-from .errors import InputError, ResultsError
+from .errors import ResultsError
 from .metrics import DEFAULT
 from .records import STATUSES, Planned, Record, Store, Sweep
-
-#: What `render` can make.
-FORMATS = ("md", "csv", "latex", "html")
-
-#: The names of a measurement, in the order of `contract.CaseKey`.
-CASE = ["dataset", "image", "kernel", "noise", "noise_seed"]
-
-#: What is compared within: the methods of one group saw the same measurements.
-GROUP = ["dataset", "kernel_set", "noise"]
+from .scoring import MEASURES
+from .statistics import CASE as CASE
+from .statistics import FEWEST, GROUP, Scores, group_starts, named
+from .typeset import UNKNOWN, Sheet, check_format, number, write
 
 #: The row of the blurred input in `summary_frame`.
 INPUT = "input"
@@ -40,6 +33,7 @@ _TYPES: dict[str, Any] = {
     "status": "str",
     **dict.fromkeys(("psnr", "ssim", "input_psnr", "input_ssim"), "float64"),
     **dict.fromkeys(("oracle_psnr", "oracle_iteration", "end_psnr", "stop_psnr"), "float64"),
+    **dict.fromkeys(MEASURES, "float64"),
     **dict.fromkeys(("seconds", "iterations"), "float64"),
     "stopped": "str",
     **dict.fromkeys(("batch", "peak_memory_mb"), "float64"),
@@ -56,7 +50,7 @@ _SUMMARY_TYPES: dict[str, Any] = {
     **dict.fromkeys(("psnr", "ssim", "seed_std", "image_std", "stop_psnr", "oracle_psnr", "end_psnr"), "float64"),
     **dict.fromkeys(("seconds", "iterations", "peak_memory_mb"), "float64"),
     **dict.fromkeys(("device", "precision"), "str"),
-    "best": "bool",
+    **dict.fromkeys(("best", "leading"), "bool"),
     "notes": "str",
 }
 
@@ -71,8 +65,11 @@ def cells_frame(
 
     `status` is one of `records.STATUSES`, `missing` (no record) or `corrupt` (an unreadable one). `psnr` and `ssim` are
     those of done cells under `protocol`; `oracle_psnr`, `end_psnr` and `stop_psnr` (the best point of the curve, its
-    last one, the method's own stop) always under half-kernel, as curves are. `seconds` are divided by `batch`,
-    `peak_memory_mb` is in 10^6 bytes. Numbers not known are NaN, text not known is empty.
+    last one, the method's own stop) always under half-kernel, as curves are. `null_mse` and `seen_mse` are the parts of
+    the mean squared error at frequencies that the kernel nearly erases (`null_share` of all) and at the others, see
+    `nullband`; `variance_correlation`, `mean_variance` and `coverage_*` say how far the method's own variance tells its
+    error, see `posterior`. `seconds` are divided by `batch`, `peak_memory_mb` is in 10^6 bytes. Numbers not known are
+    NaN, text not known is empty.
 
     Args:
         store: the results folder.
@@ -119,6 +116,7 @@ def _record_columns(record: Record, protocol: str) -> dict[str, Any]:
         "oracle_iteration": math.nan if oracle is None else oracle.iteration,
         "end_psnr": math.nan if end is None else end.psnr,
         "stop_psnr": math.nan if own_stop is None else own_stop.psnr,
+        **{name: record.measures.get(name, math.nan) for name in MEASURES},
         "seconds": record.seconds,
         "iterations": record.iterations,
         "stopped": record.stopped,
@@ -147,28 +145,41 @@ def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
 
     Each group begins with the row `input`: the blurred images, each measurement once. Then come the methods, a row for
     each label, preset and declared noise level. A cell without a score counts in `cells` (as `5/6`), in `failed` or
-    `missing`, and in `notes`; never in a mean. `best` marks the highest mean PSNR of a group among the methods that
-    have a score for every measurement of it. `seed_std` is the spread over method seeds (pooled within measurements,
+    `missing`, and in `notes`; never in a mean. `seed_std` is the spread over method seeds (pooled within measurements,
     NaN for one seed), `image_std` the spread over images of their mean PSNR. `seconds` and `iterations` are means over
     done cells, `peak_memory_mb` the largest. Text not known is missing (NaN), so that the frame survives a CSV file
     unchanged.
+
+    `leading` marks the highest mean PSNR, and what is not told apart from it by the 95 % interval of the difference
+    paired by image (see `statistics`); `best` marks it where it leads alone. The methods of a group compete that were
+    told the same of the noise and have a score for every measurement. Below `statistics.FEWEST` images none is marked.
 
     Args:
         cells: from `cells_frame`.
     """
     rows: list[dict[str, Any]] = []
-    for names, group in cells.groupby(GROUP, sort=False):
+    for names, group in named(cells).groupby(GROUP, sort=False):
         measurements = len(group.drop_duplicates(CASE))
         parts = [part for _, part in group.groupby(["label", "preset", "declared"], sort=False)]
         methods = [_method_row(part, measurements) for part in parts]
-        rivals = [row["psnr"] for row, part in zip(methods, parts, strict=True) if _comparable(part, measurements)]
-        best = max(rivals, default=math.nan)
-        for row, part in zip(methods, parts, strict=True):
-            row["best"] = _comparable(part, measurements) and row["psnr"] == best
+        rivals = [(row, part) for row, part in zip(methods, parts, strict=True) if _comparable(part, measurements)]
+        for declared in group["declared"].unique():
+            _mark([(row, part) for row, part in rivals if part["declared"].iloc[0] == declared])
         rows += [dict(zip(GROUP, names, strict=True)) | row for row in (_input_row(group), *methods)]
     frame = pd.DataFrame(rows, columns=list(_SUMMARY_TYPES)).astype(_SUMMARY_TYPES)
     texts = [name for name, kind in _SUMMARY_TYPES.items() if kind == "str"]
     return frame.assign(**{name: frame[name].mask(frame[name] == "") for name in texts})
+
+
+def _mark(rivals: Sequence[tuple[dict[str, Any], pd.DataFrame]]) -> None:
+    """Mark the rows, given with their cells, of the methods that lead."""
+    if len(rivals) < 2:
+        return
+    scores = Scores(pd.concat([part for _, part in rivals]))
+    methods = [part["method"].iloc[0] for _, part in rivals]
+    leaders = scores.leaders(methods)
+    for method, (row, _) in zip(methods, rivals, strict=True):
+        row |= {"leading": method in leaders, "best": leaders == [method]}
 
 
 def _comparable(part: pd.DataFrame, measurements: int) -> bool:
@@ -194,6 +205,7 @@ def _input_row(group: pd.DataFrame) -> dict[str, Any]:
         "device": "",
         "precision": "",
         "best": False,
+        "leading": False,
         "notes": note,
     }
 
@@ -215,6 +227,8 @@ def _method_row(part: pd.DataFrame, measurements: int) -> dict[str, Any]:
         "peak_memory_mb": done["peak_memory_mb"].max(),
         "device": _distinct(done["device"]),
         "precision": _distinct(done["precision"]),
+        "best": False,
+        "leading": False,
         "notes": "; ".join(_notes(part, measurements)),
     }
     means = ("psnr", "ssim", "stop_psnr", "oracle_psnr", "end_psnr", "seconds", "iterations")
@@ -291,7 +305,7 @@ def render(
     Args:
         store: the results folder.
         sweep: which of its sweeps.
-        format: one of `FORMATS`.
+        format: one of `typeset.FORMATS`.
         protocol: the metric protocol's name; captions name it.
         fingerprints: registered method name -> fingerprint of its source now, to tell which cells are stale.
 
@@ -304,42 +318,16 @@ def render(
 
 def render_cells(cells: pd.DataFrame, format: str, protocol: str = DEFAULT.name) -> str:  # noqa: A002 - as `render`
     """Return the summary of `cells_frame`'s rows as text; arguments and errors as of `render`."""
-    if format not in FORMATS:
-        raise InputError(f"unknown table format {format!r}: use one of {', '.join(FORMATS)}")
+    check_format(format)
     summary = summary_frame(cells)
-    if format == "csv":
-        return summary.to_csv(index=False)
-    writers: dict[str, Callable[[_Sheet], str]] = {"md": _markdown, "latex": _latex, "html": _html}
-    return writers[format](_sheet(cells, summary, protocol))
-
-
-@dataclass(frozen=True)
-class _Sheet:
-    """A table ready to be written: text only, nothing escaped.
-
-    Attributes:
-        caption: one paragraph.
-        header: column titles, the first `labels` of which are over text, the others over numbers.
-        labels: how many columns hold text.
-        rows: one list of texts a row.
-        bold: (row, column) of what is best.
-        rules: rows that begin a group.
-        notes: what is told below the table.
-    """
-
-    caption: str
-    header: list[str]
-    labels: int
-    rows: list[list[str]]
-    bold: set[tuple[int, int]]
-    rules: set[int]
-    notes: list[str]
+    return summary.to_csv(index=False) if format == "csv" else write(_sheet(cells, summary, protocol), format)
 
 
 #: Column of `summary_frame` -> title, format; in the order of display.
 _NUMBERS = {
     "psnr": ("PSNR", ".2f"),
     "ssim": ("SSIM", ".3f"),
+    "image_std": ("± images", ".2f"),
     "seed_std": ("± seeds", ".2f"),
     "oracle_psnr": ("oracle", ".2f"),
     "end_psnr": ("end", ".2f"),
@@ -349,41 +337,40 @@ _NUMBERS = {
 }
 _LABELS = {"dataset": "dataset", "kernel_set": "kernels", "noise": "noise", "method": "method", "preset": "preset"}
 _LABELS |= {"device": "device", "precision": "precision", "cells": "cells"}
-_UNKNOWN = "–"  # noqa: RUF001 - an en dash, as is usual in tables
 
 
-def _sheet(cells: pd.DataFrame, summary: pd.DataFrame, protocol: str) -> _Sheet:
+def _sheet(cells: pd.DataFrame, summary: pd.DataFrame, protocol: str) -> Sheet:
     methods = summary[summary["method"] != INPUT]
     # What is the same for all methods is said once, in the caption.
     labels = [name for name in _LABELS if name not in ("preset", "device", "precision") or methods[name].nunique() > 1]
     numbers = [name for name in _NUMBERS if _worth_showing(summary, name, protocol)]
-    starts = [index for index, key in enumerate(summary[GROUP].ne(summary[GROUP].shift()).any(axis=1)) if key]
+    begins = group_starts(summary, GROUP)
     rows = []
     for index, row in enumerate(summary.to_dict("records")):
-        texts = [_label(row[name], name in GROUP and index not in starts) for name in labels]
-        rows.append(texts + [_number(row[name], _NUMBERS[name][1]) for name in numbers])
-    bold = {(index, len(labels) + numbers.index("psnr")) for index, best in enumerate(summary["best"]) if best}
+        texts = [_label(row[name], name in GROUP and index not in begins) for name in labels]
+        rows.append(texts + [number(row[name], _NUMBERS[name][1]) for name in numbers])
+    psnr = len(labels) + numbers.index("psnr")
+    bold, italic = (
+        {(index, psnr) for index, marked in enumerate(summary[name]) if marked} for name in ("best", "leading")
+    )
     header = [_LABELS[name] for name in labels] + [_NUMBERS[name][0] for name in numbers]
     notes = [*_row_notes(summary), *failure_lines(cells)]
-    return _Sheet(_caption(cells, numbers, protocol), header, len(labels), rows, bold, set(starts), notes)
+    caption = _caption(cells, summary, numbers, protocol)
+    return Sheet(caption, header, len(labels), rows, set(begins), notes, bold, italic)
 
 
 def _worth_showing(summary: pd.DataFrame, name: str, protocol: str) -> bool:
     """Return whether a column has content; curves are left out beside the scores of another protocol than theirs."""
     if name in ("psnr", "ssim"):
         return True
+    if name == "image_std":
+        return bool(summary["seed_std"].notna().any())  # shown to tell the two spreads apart
     curve = name in ("oracle_psnr", "end_psnr")
     return bool(summary[name].notna().any()) and not (curve and protocol != DEFAULT.name)
 
 
 def _label(value: Any, repeated: bool) -> str:
-    return "" if repeated else _UNKNOWN if pd.isna(value) else str(value)
-
-
-def _number(value: float, form: str) -> str:
-    if math.isnan(value):
-        return _UNKNOWN
-    return f"{value:{form}}" if form != "seconds" else f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    return "" if repeated else UNKNOWN if pd.isna(value) else str(value)
 
 
 def _row_notes(summary: pd.DataFrame) -> Iterator[str]:
@@ -395,7 +382,7 @@ def _row_notes(summary: pd.DataFrame) -> Iterator[str]:
         yield f"{_distinct(rows['method'])} ({'everywhere' if everywhere else ', '.join(groups)}): {text}"
 
 
-def _caption(cells: pd.DataFrame, numbers: Sequence[str], protocol: str) -> str:
+def _caption(cells: pd.DataFrame, summary: pd.DataFrame, numbers: Sequence[str], protocol: str) -> str:
     parts = [f"Mean PSNR (dB) and SSIM under the protocol {protocol}: {metrics.protocol(protocol).title}."]
     known = [status for status in (*STATUSES, "corrupt", "missing") if (cells["status"] == status).any()]
     counts = ", ".join(f"{(cells['status'] == status).sum()} {status}" for status in known)
@@ -404,79 +391,22 @@ def _caption(cells: pd.DataFrame, numbers: Sequence[str], protocol: str) -> str:
     how = {"Preset": _distinct(cells["preset"]), "device": _distinct(cells["device"])}
     how |= {"precision": _distinct(cells["precision"]), "threads": threads}
     parts.append(", ".join(f"{name} {value}" for name, value in how.items() if value) + ".")
-    parts.append("Bold: the highest mean PSNR among methods that have every cell of their group.")
+    parts += _mark_lines(cells, summary)
     if "seed_std" in numbers:
-        parts.append("± seeds: standard deviation over method seeds.")
+        parts.append("± images, ± seeds: standard deviation over images of their mean, and over method seeds.")
     if "oracle_psnr" in numbers:
         parts.append("oracle, end: PSNR at the best and at the last observed iteration.")
     return " ".join(parts)
 
 
-def _markdown(sheet: _Sheet) -> str:
-    rows = [sheet.header, *sheet.rows]
-    bold = {(row + 1, column) for row, column in sheet.bold}
-    texts = [
-        [f"**{text}**" if (i, j) in bold else text.replace("|", "\\|") for j, text in enumerate(row)]
-        for i, row in enumerate(rows)
-    ]
-    widths = [max(3, *(len(row[j]) for row in texts)) for j in range(len(sheet.header))]
-    lines = [" | ".join(_justify(row[j], j, widths, sheet.labels) for j in range(len(row))) for row in texts]
-    rule = " | ".join("-" * width if j < sheet.labels else "-" * (width - 1) + ":" for j, width in enumerate(widths))
-    table = "\n".join(f"| {line} |" for line in (lines[0], rule, *lines[1:]))
-    notes = "\n".join(f"- {note}" for note in sheet.notes)
-    return "\n\n".join(filter(None, (sheet.caption, table, notes))) + "\n"
-
-
-def _justify(text: str, column: int, widths: Sequence[int], labels: int) -> str:
-    return text.ljust(widths[column]) if column < labels else text.rjust(widths[column])
-
-
-_LATEX = {character: f"\\{character}" for character in "_%&#${}"} | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "[": "{[}",  # at the start of a row it would be read as an argument of the \\ before
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "±": r"$\pm$",
-    _UNKNOWN: "--",
-}
-
-
-def _escape_latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
-
-
-def _latex(sheet: _Sheet) -> str:
-    lines = ["% needs \\usepackage{booktabs}", r"\begin{table}", r"\centering", r"\small"]
-    lines.append(rf"\caption{{{_escape_latex(sheet.caption)}}}")
-    lines.append(rf"\begin{{tabular}}{{{'l' * sheet.labels}{'r' * (len(sheet.header) - sheet.labels)}}}")
-    lines += [r"\toprule", " & ".join(map(_escape_latex, sheet.header)) + r" \\"]
-    for index, row in enumerate(sheet.rows):
-        if index in sheet.rules:
-            lines.append(r"\midrule")
-        texts = [_escape_latex(text) for text in row]
-        bold = [rf"\textbf{{{text}}}" if (index, j) in sheet.bold else text for j, text in enumerate(texts)]
-        lines.append(" & ".join(bold) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\par\footnotesize {_escape_latex(note)}" for note in sheet.notes]
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
-
-
-def _html(sheet: _Sheet) -> str:
-    def row(texts: Sequence[str], tag: str, index: int) -> str:
-        parts = []
-        for j, text in enumerate(texts):
-            content = f"<b>{html.escape(text)}</b>" if (index, j) in sheet.bold else html.escape(text)
-            style = "" if j < sheet.labels else ' style="text-align: right"'
-            parts.append(f"<{tag}{style}>{content}</{tag}>")
-        return f"<tr>{''.join(parts)}</tr>"
-
-    lines = ["<table>", f"<caption>{html.escape(sheet.caption)}</caption>"]
-    lines += ["<thead>", row(sheet.header, "th", -1), "</thead>", "<tbody>"]
-    lines += [row(texts, "td", index) for index, texts in enumerate(sheet.rows)]
-    lines += ["</tbody>", "</table>"]
-    if sheet.notes:
-        lines += ["<ul>", *(f"<li>{html.escape(note)}</li>" for note in sheet.notes), "</ul>"]
-    return "\n".join(lines) + "\n"
+def _mark_lines(cells: pd.DataFrame, summary: pd.DataFrame) -> Iterator[str]:
+    """Yield what the marks of the summary mean, those that it has."""
+    if summary["best"].any():
+        yield (
+            "Bold: ahead of every other method that has all its cells, beyond the 95 % interval of the mean difference "
+            "paired by image."
+        )
+    if (summary["leading"] & ~summary["best"]).any():
+        yield "Italics: the highest mean, and what is not told apart from it by the 95 % interval paired by image."
+    if cells["label"].nunique() > 1 and cells.groupby(GROUP)["image"].nunique().min() < FEWEST:
+        yield f"Nothing is marked on fewer than {FEWEST} images, which give no interval."

@@ -1,21 +1,45 @@
-"""Records and results folders made by hand, so that what rests on them is tested without running a method."""
+"""Records and results folders made by hand, so that what rests on them is tested without running a method; weights."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from nidbench.contract import CaseKey
+from nidbench import fetch
+from nidbench.contract import CaseKey, NeedsFiles
 from nidbench.metrics import Score
 from nidbench.records import Cell, Planned, Point, Record, Store, Sweep
 
 MakeRecord = Callable[..., Record]
 MakeStore = Callable[..., tuple[Store, Sweep]]
+SHARED = Path(__file__).parents[2] / "shared" / "mirror"
+
+
+@pytest.fixture
+def with_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Give a method its files from the cache or a mirror, never from the sites themselves, or skip."""
+
+    def provide(method: Any) -> None:
+        if not isinstance(method, NeedsFiles):
+            return
+        if not os.environ.get("NIDBENCH_DATA_MIRROR") and SHARED.is_dir():
+            monkeypatch.setenv("NIDBENCH_DATA_MIRROR", SHARED.as_uri())
+        missing = [file for file in method.files() if fetch.local(file) is None]
+        if missing and os.environ.get("NIDBENCH_DATA_MIRROR"):
+            monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path_factory.getbasetemp() / "data"))
+            sources = [unquote(fetch.source(file)) for file in method.files()]
+            missing = [each for each in sources if each[:7] == "file://" and not Path(each[7:]).is_file()]
+        if missing:
+            pytest.skip(f"the files of {method.files()[0].dataset} are neither in the cache nor in a mirror")
+
+    return provide
 
 
 @pytest.fixture
@@ -36,9 +60,10 @@ def make_record() -> MakeRecord:
         curve: tuple[tuple[int, float], ...] = (),
         settings: Mapping[str, Any] | None = None,
         declared: str = "known",
+        dataset: str = "sample",
         **fields: Any,
     ) -> Record:
-        case = CaseKey("sample", image, kernel, noise, noise_seed)
+        case = CaseKey(dataset, image, kernel, noise, noise_seed)
         cell = Cell(method, 1, settings or {"lr": 0.002}, case, "i", "k", declared, "identity", seed, "float32", "cpu")
         status = fields.setdefault("status", "done")
         fields.setdefault("input_scores", {"half-kernel": Score(input_psnr, 0.5), "cut-30": Score(input_psnr + 1, 0.6)})

@@ -51,17 +51,76 @@ def test_summary_by_hand(sample_store):
     assert dip["notes"] == "mean over 1 of 2 cells, so not comparable: 1 timeout"
 
 
-def test_best_needs_every_cell(sample_store, make_record, make_store):
-    assert list(summary_frame(cells_frame(*sample_store))["best"]) == [False, True, False]
-    whole = make_store(make_record("ours", "cat", 26.0), make_record("dip", "cat", 30.0), name="whole")
-    assert list(summary_frame(cells_frame(*whole))["best"]) == [False, False, True]
+def marks(summary):
+    return {r["method"]: (r["best"], r["leading"]) for _, r in summary.iterrows() if r["method"] != "input"}
+
+
+def scored(make_record, **methods):
+    return [make_record(m, i, p) for m, values in methods.items() for i, p in zip("abcd", values, strict=False)]
+
+
+NOTHING, LEADING, ALONE = (False, False), (False, True), (True, True)
+
+
+def test_best_is_ahead_beyond_the_choice_of_images(make_record, make_store):
+    clear = make_store(*scored(make_record, dip=(26, 27, 28), ours=(27, 28, 29.1), fid=(20, 21, 22)), name="clear")
+    assert marks(summary_frame(cells_frame(*clear))) == {"dip": NOTHING, "ours": ALONE, "fid": NOTHING}
+    text = render(*clear)
+    assert "**28.03**" in text
+    assert "Bold: ahead of every other method" in text
+    assert "Italics" not in text
+
+
+def test_what_is_not_told_apart_leads_together(make_record, make_store):
+    close = make_store(*scored(make_record, dip=(26, 29, 28), ours=(27, 28, 29.1), fid=(20, 21, 22)))
+    assert marks(summary_frame(cells_frame(*close))) == {"dip": LEADING, "ours": LEADING, "fid": NOTHING}
+    text = render(*close)
+    assert "*28.03*" in text
+    assert "*27.67*" in text
+    assert "**" not in text
+    assert "Italics: the highest mean, and what is not told apart from it" in text
+
+
+def test_nothing_is_marked_on_two_images(make_record, make_store):
+    store, sweep = make_store(*scored(make_record, ours=(30, 31), dip=(20, 21)))
+    assert marks(summary_frame(cells_frame(store, sweep))) == {"ours": NOTHING, "dip": NOTHING}
+    assert "Nothing is marked on fewer than 3 images" in render(store, sweep)
+
+
+def test_best_needs_every_cell(make_record, make_store):
+    records = scored(make_record, ours=(27, 28, 29.1), dip=(26, 27, 28), fid=(40, 41))
+    cells = cells_frame(*make_store(*records, make_record("fid", "c", status="failed")))
+    assert marks(summary_frame(cells)) == {"ours": ALONE, "dip": NOTHING, "fid": NOTHING}
+
+
+def test_a_method_alone_is_not_best(make_record, make_store):
+    store, sweep = make_store(*scored(make_record, ours=(27, 28, 29)))
+    assert marks(summary_frame(cells_frame(store, sweep))) == {"ours": NOTHING}
+    assert "mark" not in render(store, sweep)
 
 
 def test_a_method_planned_for_fewer_measurements_is_not_best(make_record, make_store):
-    records = [make_record("ours", "cat"), make_record("ours", "dog"), make_record("dip", "cat", 40.0)]
+    records = scored(make_record, ours=(27, 28, 29.1), fid=(26, 27, 28), dip=(40, 41))
     summary = summary_frame(cells_frame(*make_store(*records)))
-    assert row(summary, "ours")["best"]
-    assert row(summary, "dip")["notes"] == "planned for 1 of 2 measurements, so not comparable"
+    assert marks(summary) == {"ours": ALONE, "fid": NOTHING, "dip": NOTHING}
+    assert row(summary, "dip")["notes"] == "planned for 2 of 3 measurements, so not comparable"
+
+
+def test_methods_told_differently_of_the_noise_do_not_compete(make_record, make_store):
+    told = {"known": (27, 26), "x1.2": (24, 25)}
+    records = [
+        make_record(m, i, p + n / 10 * (m == "ours"), declared=declared)
+        for declared, values in told.items()
+        for m, p in zip(("ours", "dip"), values, strict=True)
+        for n, i in enumerate("abc")
+    ]
+    summary = summary_frame(cells_frame(*make_store(*records)))
+    assert list(zip(summary["method"], summary["psnr"].round(2), summary["best"], strict=True))[1:] == [
+        ("ours", 27.1, True),
+        ("dip", 26.0, False),
+        ("ours", 24.1, False),
+        ("dip", 25.0, True),
+    ]
 
 
 def test_declared_levels_have_rows_of_their_own(make_record, make_store):
@@ -93,7 +152,8 @@ def test_spread_over_seeds_apart_from_images(make_record, make_store):
     assert ours["seed_std"] == pytest.approx(math.sqrt((2 + 18) / 2))  # variances 2 and 18 within the images
     assert ours["image_std"] == pytest.approx((33 - 21) / math.sqrt(2))
     assert row(summary_frame(cells_frame(store, sweep)), "input")["cells"] == "2/2"
-    assert "± seeds" in render(store, sweep)
+    assert "± images | ± seeds" in render(store, sweep)
+    assert "±" not in render(*make_store(make_record(), make_record(image="dog"), name="one seed"))
 
 
 def test_missing_corrupt_and_stale_are_shown(make_record, make_store):
@@ -149,7 +209,7 @@ def test_done_without_truth_is_not_a_score(make_record, make_store):
 def test_a_perfect_restoration_is_infinite(make_record, make_store):
     store, sweep = make_store(make_record(scores={"half-kernel": Score(math.inf, 1.0)}))
     assert row(summary_frame(cells_frame(store, sweep)), "ours")["psnr"] == math.inf
-    assert "**inf**" in render(store, sweep)
+    assert " inf |" in render(store, sweep)
 
 
 def test_markdown(sample_store):
@@ -159,7 +219,7 @@ def test_markdown(sample_store):
     assert "Preset fast, device cpu, precision float32, threads 1." in text
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len({len(line) for line in table}) == 1
-    assert [cell.strip() for cell in table[3].split("|")[4:8]] == ["ours", "2/2", "**27.00**", "0.750"]
+    assert [cell.strip() for cell in table[3].split("|")[4:8]] == ["ours", "2/2", "27.00", "0.750"]
     assert "- dip on sample/dog levin/1 gaussian:0.05 #0: timeout: TimeoutError: over 60_000 s" in text
 
 
@@ -185,7 +245,6 @@ def test_latex_is_escaped_and_even(make_record, make_store):
     text = render(store, sweep, "latex")
     assert r"my\_method{[}a=5\%\&b]" in text
     assert r"E: \{x\_1\} \textasciitilde{} 50\% of \$2 \textbackslash{} \#3 \textasciicircum{}" in text
-    assert r"\textbf{26.00}" in text
     assert [text.count(rf"\{rule}") for rule in ("toprule", "midrule", "bottomrule")] == [1, 1, 1]
     columns = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)[1]
     rows = [line for line in text.splitlines() if line.endswith(r" \\")]
@@ -202,7 +261,7 @@ def test_latex_is_escaped_and_even(make_record, make_store):
 class Tags(HTMLParser):
     def __init__(self):
         super().__init__()
-        self.open, self.cells, self.bold = [], [], []
+        self.open, self.cells = [], []
 
     def handle_starttag(self, tag, attrs):  # noqa: ARG002 - as it is called
         self.open.append(tag)
@@ -212,7 +271,7 @@ class Tags(HTMLParser):
 
     def handle_data(self, data):
         if "td" in self.open:
-            (self.bold if "b" in self.open else self.cells).append(data)
+            self.cells.append(data)
 
 
 def test_html_parses_and_is_escaped(make_record, make_store):
@@ -222,7 +281,6 @@ def test_html_parses_and_is_escaped(make_record, make_store):
     tags.close()
     assert not tags.open
     assert "<ours>&" in tags.cells
-    assert tags.bold == ["26.00"]
 
 
 def test_unknown_format(sample_store):
@@ -252,3 +310,11 @@ def test_failures_are_counted_beyond_the_limit(make_record, make_store):
 )
 def test_error_line(error, line):
     assert error_line(error) == line
+
+
+def test_measures_are_columns_of_cells(make_record, make_store):
+    known = {"null_mse": 1e-4, "seen_mse": 2e-3, "coverage_95": 0.5}
+    cells = cells_frame(*make_store(make_record(measures=known), make_record("dip")))
+    assert cells.loc[0, list(known)].to_dict() == known
+    assert math.isnan(cells.loc[0, "variance_correlation"])
+    assert cells.loc[1, list(known)].isna().all()

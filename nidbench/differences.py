@@ -1,0 +1,113 @@
+"""How far methods are from one of them, as text; the numbers are those of `statistics`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from . import metrics
+from .errors import InputError
+from .metrics import DEFAULT
+from .statistics import FEWEST, GROUP, PAIRED, TIE, differences_frame, group_starts, named, reference
+from .tables import failure_lines
+from .typeset import Sheet, check_format, number, write
+
+#: Column, made from one or several of `differences_frame` -> title; in the order of display, texts first.
+_COLUMNS = {
+    "dataset": "dataset",
+    "kernel_set": "kernels",
+    "noise": "noise",
+    "declared": "declared",
+    "method": "method",
+    "verdict": "verdict",
+    "difference": "difference",
+    "interval": "95 % interval",
+    "image_std": "± images",
+    "seed_std": "± seeds",
+    "ahead": "won/tied/lost",
+    "pairs": "pairs",
+    "images": "images",
+    "resolution": "resolution",
+}
+
+
+def render_differences(
+    cells: pd.DataFrame,
+    against: str = "",
+    format: str = "md",  # noqa: A002 - the name of the command line's option
+    protocol: str = DEFAULT.name,
+) -> str:
+    """Return how far each method is from one of them: as Markdown, LaTeX or HTML, or all of `differences_frame` as CSV.
+
+    Args:
+        cells: from `tables.cells_frame`.
+        against: the method that the others are compared with; by default `ours` where it is there, else the first.
+        format: one of `typeset.FORMATS`.
+        protocol: the name of the cells' metric protocol; the caption tells it.
+
+    Raises:
+        InputError: no such format, or fewer than two methods.
+        UnknownNameError: no such method or protocol.
+    """
+    check_format(format)
+    names = list(named(cells)["method"].unique())
+    second = reference(names, against)
+    if len(names) < 2:
+        raise InputError(f"the sweep has one method, {second}: differences need two, so run it with one more")
+    frame = differences_frame(cells, second)
+    return frame.to_csv(index=False) if format == "csv" else write(_sheet(cells, frame, protocol), format)
+
+
+def _sheet(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str) -> Sheet:
+    hidden = {"declared"} if frame["declared"].nunique() == 1 else set()
+    hidden |= set() if frame["seed_std"].notna().any() else {"image_std", "seed_std"}
+    shown = [name for name in _COLUMNS if name not in hidden]
+    begins = group_starts(frame, PAIRED)
+    rows = []
+    for index, row in enumerate(frame.to_dict("records")):
+        texts = _texts(row)
+        rows.append(["" if name in PAIRED and index not in begins else texts[name] for name in shown])
+    header = [_COLUMNS[name] for name in shown]
+    notes = [*_notes(frame), *failure_lines(cells)]
+    return Sheet(_caption(frame, protocol), header, shown.index("verdict") + 1, rows, set(begins), notes)
+
+
+def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
+    """Return what stands in each column of a row of `differences_frame`."""
+    low, high = (number(row[name], "+.2f") for name in ("low", "high"))
+    return {
+        **{name: str(row[name]) for name in (*PAIRED, "method", "verdict", "images")},
+        "difference": number(row["difference"], "+.2f"),
+        "interval": low if pd.isna(row["low"]) else f"[{low}, {high}]",
+        **{name: number(row[name], ".2f") for name in ("image_std", "seed_std", "resolution")},
+        "ahead": "/".join(str(row[name]) for name in ("wins", "ties", "losses")),
+        "pairs": f"{row['pairs']}/{row['planned']}",
+    }
+
+
+def _caption(frame: pd.DataFrame, protocol: str) -> str:
+    parts = [
+        f"Mean difference in PSNR (dB) to {frame['against'].iloc[0]}, paired by measurement, under the protocol",
+        f"{protocol}: {metrics.protocol(protocol).title}.",
+        "Method seeds are averaged within a measurement, measurements within an image; 95 % interval: Student's t over",
+        "images. verdict: better or worse where it leaves out 0, else open.",
+        f"won/tied/lost: measurements, a tie below {TIE} dB. pairs: measurements with a score of both, of those asked.",
+        "resolution: the true difference that 8 of 10 such experiments would tell from 0.",
+    ]
+    if frame["seed_std"].notna().any():
+        parts.append("± images, ± seeds: standard deviation of the difference over images, and over method seeds.")
+    if (frame["images"] < FEWEST).any():
+        parts.append(f"Fewer than {FEWEST} images give no interval.")
+    return " ".join(parts)
+
+
+def _notes(frame: pd.DataFrame) -> Iterator[str]:
+    """Yield what each row lacks."""
+    for row in frame.to_dict("records"):
+        lacking = f"{row['pairs']} of {row['planned']} pairs" if row["pairs"] < row["planned"] else ""
+        unscored = f"{row['unscored']} cells of the two without a score" if row["unscored"] else ""
+        if lacking or unscored:
+            where = " ".join(str(row[name]) for name in GROUP)
+            yield f"{row['method']} ({where}): {', '.join(filter(None, (lacking, unscored)))}"

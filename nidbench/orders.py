@@ -1,0 +1,110 @@
+"""Which of the paper's orders of methods a sweep bears out, as text; the numbers are those of `statistics`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from . import metrics
+from .errors import InputError
+from .metrics import DEFAULT
+from .published import published
+from .statistics import GROUP, PAIRED, group_starts, ordering
+from .typeset import Sheet, check_format, number, write
+
+#: Column, made from one or several of `statistics.ordering` -> title.
+_COLUMNS = {
+    "dataset": "dataset",
+    "kernel_set": "kernels",
+    "noise": "noise",
+    "declared": "declared",
+    "pair": "published order",
+    "verdict": "verdict",
+    "published": "published",
+    "difference": "measured",
+    "interval": "95 % interval",
+    "pairs": "pairs",
+    "images": "images",
+    "resolution": "resolution",
+}
+
+
+def orders_frame(cells: pd.DataFrame, table: str) -> pd.DataFrame:
+    """Return `statistics.ordering` of every group of a sweep that a table of the paper has.
+
+    Args:
+        cells: from `tables.cells_frame`.
+        table: `table2` to `table9`.
+
+    Raises:
+        UnknownNameError: for another table.
+        InputError: where the table has none of the groups, or no two of their methods.
+    """
+    frames, lacking = [], []
+    for names, group in cells.groupby(GROUP, sort=False):
+        dataset, kernels, noise = map(str, names)
+        try:
+            frames.append(ordering(group, published(table, dataset, kernels, noise)))
+        except InputError as error:
+            lacking.append(str(error))
+    found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    if found.empty:
+        raise InputError("; ".join(lacking) or f"{table} has fewer than two methods of the sweep: run more of them")
+    return found
+
+
+def render_orders(
+    cells: pd.DataFrame,
+    table: str,
+    format: str = "md",  # noqa: A002 - the name of the command line's option
+    protocol: str = DEFAULT.name,
+) -> str:
+    """Return the verdict on every pair of methods of a table: as Markdown, LaTeX or HTML, or `orders_frame` as CSV.
+
+    Raises:
+        InputError: no such format, or what `orders_frame` refuses.
+        UnknownNameError: no such table or protocol.
+    """
+    check_format(format)
+    frame = orders_frame(cells, table)
+    return frame.to_csv(index=False) if format == "csv" else write(_sheet(frame, table, protocol), format)
+
+
+def _sheet(frame: pd.DataFrame, table: str, protocol: str) -> Sheet:
+    hidden = {"declared"} if frame["declared"].nunique() == 1 else set()
+    shown = [name for name in _COLUMNS if name not in hidden]
+    begins = group_starts(frame, PAIRED)
+    rows = []
+    for index, row in enumerate(frame.to_dict("records")):
+        texts = _texts(row)
+        rows.append(["" if name in PAIRED and index not in begins else texts[name] for name in shown])
+    header = [_COLUMNS[name] for name in shown]
+    return Sheet(_caption(frame, table, protocol), header, shown.index("verdict") + 1, rows, set(begins), [])
+
+
+def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
+    low, high = (number(row[name], "+.2f") for name in ("low", "high"))
+    return {
+        **{name: str(row[name]) for name in (*PAIRED, "verdict", "images")},
+        "pair": f"{row['first']} > {row['second']}",
+        "published": number(row["published"], "+.2f"),
+        "difference": number(row["difference"], "+.2f"),
+        "interval": low if pd.isna(row["low"]) else f"[{low}, {high}]",
+        "resolution": number(row["resolution"], ".2f"),
+        "pairs": f"{row['pairs']}/{row['planned']}",
+    }
+
+
+def _caption(frame: pd.DataFrame, table: str, protocol: str) -> str:
+    counts = frame["verdict"].value_counts()
+    told = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in ("confirms", "contradicts", "open"))
+    return (
+        f"The order of methods in {table} of Chen et al., IJCV 2022, and here: differences in PSNR (dB) of each pair, "
+        f"the one published as better first, paired by image, under the protocol {protocol}: "
+        f"{metrics.protocol(protocol).title}. {told}: whether the 95 % interval (Student's t over images) lies on the "
+        f"published side of 0, on the other, or holds it. Of {len(frame)} pairs that are truly equal, 1 in 40 would "
+        "contradict by chance. Images, kernels, presets and crops may differ from the paper's: the sweep's table tells "
+        "them."
+    )

@@ -1,0 +1,138 @@
+"""Tables as text: Markdown, LaTeX (booktabs) and HTML, of cells that are text already."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from .errors import InputError
+
+#: What tables can be written as; CSV without caption and marks, by pandas.
+FORMATS = ("md", "csv", "latex", "html")
+
+#: What stands for a value that is not known.
+UNKNOWN = "–"  # noqa: RUF001 - an en dash, as is usual in tables
+
+#: What stands before a number below 0.
+MINUS = "−"  # noqa: RUF001 - the sign, which is as wide as a plus
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table ready to be written: text only, nothing escaped.
+
+    Attributes:
+        caption: one paragraph.
+        header: column titles, the first `labels` of which are over text, the others over numbers.
+        labels: how many columns hold text.
+        rows: one list of texts a row.
+        rules: rows that begin a group.
+        notes: what is told below the table.
+        bold, italic: (row, column) of what is marked.
+    """
+
+    caption: str
+    header: list[str]
+    labels: int
+    rows: list[list[str]]
+    rules: set[int]
+    notes: list[str]
+    bold: set[tuple[int, int]] = field(default_factory=set)
+    italic: set[tuple[int, int]] = field(default_factory=set)
+
+    def marked(self, row: int, escape: Callable[[str], str], bold: str, italic: str) -> list[str]:
+        """Return a row's texts escaped, those marked put in the place of `{}` in `bold` or `italic`."""
+        places = [(row, column) for column in range(len(self.header))]
+        marks = [bold if at in self.bold else italic if at in self.italic else "{}" for at in places]
+        return [mark.replace("{}", escape(text)) for mark, text in zip(marks, self.rows[row], strict=True)]
+
+
+def check_format(format: str) -> None:  # noqa: A002 - the name of the command line's option
+    """Refuse a format that there is not.
+
+    Raises:
+        InputError: it is none of `FORMATS`.
+    """
+    if format not in FORMATS:
+        raise InputError(f"unknown table format {format!r}: use one of {', '.join(FORMATS)}")
+
+
+def number(value: float, form: str) -> str:
+    """Return a number as text: by a format such as `.2f` or `+.2f`, or as `seconds`, to three digits."""
+    if math.isnan(value):
+        return UNKNOWN
+    text = f"{value:{form}}" if form != "seconds" else f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    return text.replace("-", MINUS) if form.startswith("+") else text
+
+
+def write(sheet: Sheet, format: str) -> str:  # noqa: A002 - the name of the command line's option
+    """Return a table as `md`, `latex` or `html`."""
+    writers: dict[str, Callable[[Sheet], str]] = {"md": _markdown, "latex": _latex, "html": _html}
+    return writers[format](sheet)
+
+
+def _markdown(sheet: Sheet) -> str:
+    rows = [sheet.marked(index, _escape_markdown, "**{}**", "*{}*") for index in range(len(sheet.rows))]
+    texts = [list(map(_escape_markdown, sheet.header)), *rows]
+    widths = [max(3, *(len(row[j]) for row in texts)) for j in range(len(sheet.header))]
+    lines = [" | ".join(_justify(row[j], j, widths, sheet.labels) for j in range(len(row))) for row in texts]
+    rule = " | ".join("-" * width if j < sheet.labels else "-" * (width - 1) + ":" for j, width in enumerate(widths))
+    table = "\n".join(f"| {line} |" for line in (lines[0], rule, *lines[1:]))
+    notes = "\n".join(f"- {note}" for note in sheet.notes)
+    return "\n\n".join(filter(None, (sheet.caption, table, notes))) + "\n"
+
+
+def _escape_markdown(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _justify(text: str, column: int, widths: Sequence[int], labels: int) -> str:
+    return text.ljust(widths[column]) if column < labels else text.rjust(widths[column])
+
+
+_LATEX = {character: f"\\{character}" for character in "_%&#${}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "[": "{[}",  # at the start of a row it would be read as an argument of the \\ before
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    UNKNOWN: "--",
+    MINUS: "$-$",
+}
+
+
+def _escape_latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _latex(sheet: Sheet) -> str:
+    lines = ["% needs \\usepackage{booktabs}", r"\begin{table}", r"\centering", r"\small"]
+    lines.append(rf"\caption{{{_escape_latex(sheet.caption)}}}")
+    lines.append(rf"\begin{{tabular}}{{{'l' * sheet.labels}{'r' * (len(sheet.header) - sheet.labels)}}}")
+    lines += [r"\toprule", " & ".join(map(_escape_latex, sheet.header)) + r" \\"]
+    for index in range(len(sheet.rows)):
+        if index in sheet.rules:
+            lines.append(r"\midrule")
+        lines.append(" & ".join(sheet.marked(index, _escape_latex, r"\textbf{{}}", r"\textit{{}}")) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\footnotesize {_escape_latex(note)}" for note in sheet.notes]
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _html(sheet: Sheet) -> str:
+    def row(texts: Sequence[str], tag: str) -> str:
+        styles = ["" if column < sheet.labels else ' style="text-align: right"' for column in range(len(texts))]
+        return f"<tr>{''.join(f'<{tag}{style}>{text}</{tag}>' for style, text in zip(styles, texts, strict=True))}</tr>"
+
+    lines = ["<table>", f"<caption>{html.escape(sheet.caption)}</caption>"]
+    lines += ["<thead>", row(list(map(html.escape, sheet.header)), "th"), "</thead>", "<tbody>"]
+    lines += [row(sheet.marked(i, html.escape, "<b>{}</b>", "<i>{}</i>"), "td") for i in range(len(sheet.rows))]
+    lines += ["</tbody>", "</table>"]
+    if sheet.notes:
+        lines += ["<ul>", *(f"<li>{html.escape(note)}</li>" for note in sheet.notes), "</ul>"]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,50 @@
+"""The paper's orders against made-up sweeps whose verdicts are known."""
+
+import io
+
+import pandas as pd
+import pytest
+
+from nidbench.errors import InputError
+from nidbench.orders import orders_frame, render_orders
+from nidbench.tables import cells_frame
+
+#: `ours` above `dip` as published, `ddec` above both against it, `dikp` anywhere.
+PSNR = {"ours": (27.0, 28.5, 30.1), "dip": (26.0, 27.4, 29.0), "ddec": (28.0, 29.4, 31.2), "dikp": (22.0, 33.0, 29.0)}
+
+
+@pytest.fixture
+def cells(make_record, make_store):
+    records = [
+        make_record(m, i, p, dataset="set12", noise=noise)
+        for noise in ("gaussian:0.05", "gaussian:0.02")
+        for m in PSNR
+        for i, p in zip("abc", PSNR[m], strict=True)
+    ]
+    return cells_frame(*make_store(*records))
+
+
+def test_each_pair_has_the_verdict_of_its_interval(cells):
+    frame = orders_frame(cells, "table2").set_index(["first", "second"])
+    assert set(frame["noise"]) == {"gaussian:0.05"}  # the table has no other of these
+    assert len(frame) == 6
+    assert frame.loc[("ours", "dip"), "verdict"] == "confirms"
+    assert frame.loc[("ours", "dip"), "published"] == pytest.approx(26.56 - 24.06)
+    assert frame.loc[("ours", "dip"), "difference"] == pytest.approx(3.2 / 3)
+    assert frame.loc[("ours", "ddec"), "verdict"] == "contradicts"
+    assert frame.loc[("dip", "dikp"), "verdict"] == "open"
+
+
+def test_the_text_counts_the_verdicts(cells):
+    text = render_orders(cells, "table2")
+    assert "2 confirms, 1 contradicts, 3 open" in text
+    assert "| ours > dip" in text
+    frame = pd.read_csv(io.StringIO(render_orders(cells, "table2", "csv")))
+    assert frame["verdict"].value_counts().to_dict() == {"open": 3, "confirms": 2, "contradicts": 1}
+
+
+def test_a_sweep_that_the_table_knows_nothing_of_is_refused(cells):
+    with pytest.raises(InputError, match=r"table4 has no set12 levin gaussian:0\.05"):
+        orders_frame(cells, "table4")
+    with pytest.raises(InputError, match="fewer than two methods"):
+        orders_frame(cells[(cells["label"] == "ours") & (cells["noise"] == "gaussian:0.05")], "table2")
