@@ -75,6 +75,7 @@ def _protocol(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--noise", default="", help="gaussian:SIGMA, poisson:PEAK or bsnr:DB, separated by commas.")
 @click.option("--images", default="", help="Names of images.")
 @click.option("--limit", type=int, help="At most so many images of each dataset.")
+@click.option("--crop", type=click.IntRange(1), help="Side of a square from the middle of each image, in pixels.")
 @click.option("--seeds", default="0", show_default=True, help="Method seeds: 0, 0,3 or 0-4.")
 @click.option("--noise-seeds", default="0", show_default=True, help="Noise draws: 0, 0,3 or 0-4.")
 @click.option("--preset", help="For methods that name none: paper, released, fast, smoke.")
@@ -92,6 +93,7 @@ def _protocol(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--observe", type=click.IntRange(0), default=25, show_default=True, help="Iterations between observations."
 )
+@click.option("--keep", default="", help="What figures need besides: draws, layers or both, separated by a comma.")
 @click.option("--checkpoint-every", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds.")
 @click.option("--dry-run", is_flag=True, help="Show what would be computed, and stop.")
 @click.option("--yes", is_flag=True, help="Do not ask, however long it will take.")
@@ -139,7 +141,7 @@ def _ask(options: dict[str, Any]) -> Ask:
 
     from .plan import Ask, Experiment, read_ask
 
-    keys = ("kernels", "noise", "images", "limit", "seeds", "noise_seeds", "preset", "declared")
+    keys = ("kernels", "noise", "images", "limit", "crop", "seeds", "noise_seeds", "preset", "declared")
     own = {"method_file": options["method_file"] and options["method_file"].resolve(), "name": options["name"]}
     own |= {key: options[key] for key in ("device", "precision")}
     if options["config"] is not None:
@@ -157,11 +159,13 @@ def _ask(options: dict[str, Any]) -> Ask:
 
 def _run_options(options: dict[str, Any]) -> RunOptions:
     from .contract import Clock
+    from .plan import words
     from .runner import RunOptions
 
     threads = options["threads"] or _cores()
     clock = Clock(options["observe"])
-    return RunOptions(options["cell_timeout"], options["retry"], threads, clock, options["checkpoint_every"])
+    keep = words(options["keep"])
+    return RunOptions(options["cell_timeout"], options["retry"], threads, clock, options["checkpoint_every"], keep)
 
 
 def _cores() -> int:
@@ -302,6 +306,36 @@ def table(sweep: str | None, form: str, protocol: str, output: Path) -> None:
 
 @main.command()
 @click.argument("sweep", required=False)
+@click.option("--against", default="", metavar="LABEL", help="The method compared with; ours, else the first.")
+@click.option("--format", "form", type=click.Choice(["md", "csv", "latex", "html"]), default="md", show_default=True)
+@_protocol
+@_output
+def differences(sweep: str | None, against: str, form: str, protocol: str, output: Path) -> None:
+    """Print how far the methods of a SWEEP, by default the latest, are from one of them, with 95 % intervals."""
+    from .differences import render_differences
+    from .tables import cells_frame
+
+    store, found = _open(output, sweep)
+    click.echo(render_differences(cells_frame(store, found, protocol=protocol), against, form, protocol))
+
+
+@main.command()
+@click.argument("sweep", required=False)
+@click.option("--paper", "published", default="table2", show_default=True, help="Which table of the paper: table9.")
+@click.option("--format", "form", type=click.Choice(["md", "csv", "latex", "html"]), default="md", show_default=True)
+@_protocol
+@_output
+def orders(sweep: str | None, published: str, form: str, protocol: str, output: Path) -> None:
+    """Print which orders of methods in the paper's tables a SWEEP, by default the latest, confirms or contradicts."""
+    from .orders import render_orders
+    from .tables import cells_frame
+
+    store, found = _open(output, sweep)
+    click.echo(render_orders(cells_frame(store, found, protocol=protocol), published, form, protocol))
+
+
+@main.command()
+@click.argument("sweep", required=False)
 @click.option("--most", type=click.IntRange(1), default=SHEETS, show_default=True, help="At most so many cases.")
 @_output
 def report(sweep: str | None, most: int, output: Path) -> None:
@@ -311,6 +345,34 @@ def report(sweep: str | None, most: int, output: Path) -> None:
     store, found = _open(output, sweep)
     sheets, cases = write_sheets(store, found, most)
     click.echo(f"{len(sheets)} of {cases} cases in {store.root / 'sheets' / found.name}")
+
+
+@main.command()
+@click.argument("name", type=click.Choice(["fig1", "fig3", "fig5", "fig11", "fig12", "curves"]))
+@click.argument("sweep", required=False)
+@click.option("--method", "methods", multiple=True, metavar="LABEL", help="As in tables; may be given several times.")
+@click.option("--image", default="", help="Name of the image.")
+@click.option("--kernel", default="", help="Kernel, or set of kernels.")
+@click.option("--noise", default="", help="Noise, such as gaussian:0.05.")
+@click.option("--case", type=click.IntRange(1), default=1, show_default=True, help="Which of the cases left.")
+@click.option("--layer", type=click.IntRange(1), help="fig5: layer whose channels are shown  [default: 17 or the last]")
+@click.option("--threshold", type=float, default=0.05, show_default=True, help="fig1: of the band, a part of max |K|.")
+@click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="Where to  [default: in the results]")
+@_output
+def figure(name: str, sweep: str | None, output: Path, file: Path | None, **choice: Any) -> None:
+    """Draw a figure, most of them the paper's, from a SWEEP, by default the latest, and print its numbers.
+
+    fig1: error inside and outside the near-null band of the kernel. fig3: posterior draws in their PCA plane, beside
+    the truth (run --keep draws). fig5: variance of the network's layers (run --keep layers). fig11: deviation of the
+    output beside its error. fig12: PSNR against the number of averaged passes. Not the paper's: curves, PSNR against
+    iterations and seconds, with the factor that each preset gains over paper or released at equal PSNR.
+    """
+    from .figures import Choice
+    from .publish import write_figure
+
+    store, found = _open(output, sweep)
+    path, lines = write_figure(store, found, name, Choice(**choice), file)
+    click.echo("\n".join([*lines, str(path)]))
 
 
 @main.command()
@@ -369,7 +431,7 @@ def info(method: str) -> None:
     kind: Any = load_method(registry, name)
     facts = kind.info
     click.echo(f"{name}: {facts.title} ({facts.year or 'no year'}), version {facts.version}")
-    for text in filter(None, (facts.paper, facts.licence and f"licence: {facts.licence}")):
+    for text in filter(None, (facts.paper, facts.licence and f"licence: {facts.licence}", facts.notice)):
         click.echo(f"  {text}")
     for title, sets in (("presets", facts.presets), ("variants", facts.variants)):
         for key, settings in sets.items():
@@ -391,6 +453,8 @@ def check(context: click.Context, method: str, device: str) -> None:
 
     registry, name = _method_registry(method)
     found = resolve(MethodSpec(name), load_method(registry, name), "smoke")
+    if found.note:
+        click.echo(f"note {found.note}")
     findings = conformance.check(found.method, device=device)
     for finding in findings:
         mark = "ok  " if finding.passed else "FAIL"
@@ -408,23 +472,36 @@ def _method_registry(method: str) -> tuple[Any, str]:
 
 @main.group()
 def data() -> None:
-    """Fetch, verify and find the files of datasets and kernel sets."""
+    """Fetch, verify and find the files of datasets, kernel sets and methods."""
 
 
 def _files(name: str) -> Sequence[Any]:
-    """Return the files of a dataset with those of its default kernels, or of a kernel set."""
-    from .registry import Registry, load_dataset, load_kernels
+    """Return the files of a dataset with those of its default kernels, of a kernel set, or of a method.
 
-    if name in Registry.installed("kernel set").targets and name not in Registry.installed("dataset").targets:
+    Raises:
+        UnknownNameError: where nothing has the name.
+    """
+    from .contract import NeedsFiles
+    from .errors import UnknownNameError
+    from .registry import Registry, load_dataset, load_kernels, load_method, unknown
+
+    datasets, kernels, methods = map(Registry.installed, ("dataset", "kernel set", "method"))
+    if name in datasets.targets:
+        dataset = load_dataset(name)
+        return [*dataset.files(), *load_kernels(dataset.info.kernels.partition("/")[0]).files()]
+    if name in kernels.targets:
         return load_kernels(name).files()
-    dataset = load_dataset(name)
-    return [*dataset.files(), *load_kernels(dataset.info.kernels.partition("/")[0]).files()]
+    if name in methods.targets:
+        method: Any = load_method(methods, name)
+        return method.files() if isinstance(method, NeedsFiles) else []
+    known = {*datasets.targets, *kernels.targets, *methods.targets}
+    raise UnknownNameError(unknown("dataset, kernel set or method", name, known))
 
 
 @data.command()
 @click.argument("name")
 def fetch(name: str) -> None:
-    """Download what is missing of NAME, with the kernels it uses."""
+    """Download what is missing of NAME: a dataset with its kernels, a kernel set, or a method's weights."""
     from rich.progress import Progress
 
     from .fetch import fetch as fetch_files

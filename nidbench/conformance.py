@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from .contract import BatchMethod, Clock, Image, Method, Problem, Restored, Run, check_restored
 from .degrade import measure
+from .run import KEEPS
 
 FRAME = (64, 48)  #: (H, W) of every image
 LOW, HIGH = -1.0, 2.0  #: a restoration of an image in [0, 1] stays between these
@@ -228,7 +229,10 @@ def no_state_between_images(probe: Probe) -> str:
 
 
 def observing_changes_nothing(probe: Probe) -> str:
-    """With an observer at every third iteration and without: the same bytes; what it is shown has the shape of x."""
+    """With an observer at every third iteration, keeping all there is, and without: the same bytes.
+
+    What the observer is shown has the shape of x.
+    """
     seen: list[Image] = []
     samples: list[Image] = []
     run = Run(
@@ -237,6 +241,8 @@ def observing_changes_nothing(probe: Probe) -> str:
         clock=Clock(3, 10**9),
         on_observe=lambda _iteration, _seconds, image: seen.append(image),
         on_sample=samples.append,
+        keep=KEEPS,
+        on_keep=lambda _name, _array: None,
     )
     restored = probe.restore(probe.first, run)
     shape = probe.alone.image.shape

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from .contract import NEVER, Clock, Image, Problem, Setting
 from .specs import MethodSpec
 
@@ -62,6 +64,7 @@ class Task:
         clock: when to observe.
         checkpoint: file for its state.
         checkpoint_seconds: time between checkpoints.
+        keep: which arrays it hands over besides, see `Run.keeps`.
         pilot_seconds: where not None, stop after this long and say how far it came.
     """
 
@@ -76,6 +79,7 @@ class Task:
     clock: Clock = NEVER
     checkpoint: Path | None = None
     checkpoint_seconds: float = 30.0
+    keep: Sequence[str] = ()
     pilot_seconds: float | None = None
 
 
@@ -101,6 +105,14 @@ class Draw:
     """A posterior draw, Shape (C, H, W)."""
 
     image: Image
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """An array that a method hands over to be stored under a name."""
+
+    name: str
+    array: NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)

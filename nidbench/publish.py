@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .cases import cases
 from .contract import Case, CaseKey, Problem, Truth
-from .errors import NidbenchError
+from .errors import InputError, NidbenchError
 from .fingerprint import fingerprint
 from .plan import Experiment
 from .records import Store, Sweep, results_errors, write_whole
 from .registry import methods
+
+if TYPE_CHECKING:
+    from .figures import Choice
 
 #: Table formats and the endings of their files.
 ENDINGS = {"md": "md", "csv": "csv", "latex": "tex", "html": "html"}
@@ -65,6 +70,38 @@ def write_sheets(store: Store, sweep: Sweep, most: int) -> tuple[list[Path], int
         folder.mkdir(parents=True, exist_ok=True)
         written = sheets(store, few, measurements(few), folder)
     return written, len(keys)
+
+
+def write_figure(
+    store: Store, sweep: Sweep, name: str, choice: Choice, file: Path | None = None
+) -> tuple[Path, Sequence[str]]:
+    """Draw one of `figures.FIGURES` and return its file and the lines of its numbers.
+
+    Args:
+        store: the results folder.
+        sweep: which of its sweeps.
+        name: such as `fig3`.
+        choice: which part of the sweep.
+        file: where to, in the form of its ending; None for a PNG in the results folder.
+
+    Raises:
+        NidbenchError: what `figures.draw` raises, and for an ending of no known form.
+    """
+    from .figures import draw
+    from .report import sheet_name
+
+    drawn = draw(name, store, sweep, choice, measurements(sweep))
+    own = name + ("" if drawn.key is None else f"-{sheet_name(drawn.key).removesuffix('.png')}")
+    path = file or store.root / "figures" / sweep.name / f"{own}.png"
+    form, known = path.suffix.removeprefix("."), drawn.figure.canvas.get_supported_filetypes()
+    if form not in known:
+        raise InputError(f"cannot draw {path}: let its name end in one of {', '.join(f'.{each}' for each in known)}")
+    content = BytesIO()
+    drawn.figure.savefig(content, format=form, dpi=200)
+    with results_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content.getvalue())
+    return path, drawn.lines
 
 
 def measurements(sweep: Sweep) -> Callable[[CaseKey], tuple[Problem, Truth] | None]:

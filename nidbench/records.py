@@ -3,6 +3,7 @@
     <output>/nidbench.json            the folder's format
     <output>/cells/<id>/record.json   how the cell ended; there only when everything else of the cell is
     <output>/cells/<id>/arrays.npz    the restoration and its variance, float32
+    <output>/cells/<id>/kept.npz      what else was asked for: posterior draws, maps of layers
     <output>/work/<id>/               checkpoint and curve of a cell in flight
     <output>/sweeps/<name>.json       a list of cell ids and how they were asked for
 
@@ -20,7 +21,7 @@ import math
 import os
 import shutil
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -119,6 +120,9 @@ class Record:
         error: message or traceback where it failed.
         environment: versions and machine.
         finished: UTC time, ISO 8601.
+        measures: what else is known of the restoration, by the names of `scoring.MEASURES`; without what has
+            no truth, no variance or no defined value.
+        kept: what the method was asked to hand over besides, see `run.KEEPS`; `kept.npz` holds what it had of that.
     """
 
     id: str
@@ -141,6 +145,8 @@ class Record:
     error: str = ""
     environment: Mapping[str, str] = field(default_factory=dict)
     finished: str = ""
+    measures: Mapping[str, float] = field(default_factory=dict)
+    kept: Sequence[str] = ()
 
     @property
     def oracle(self) -> Point | None:
@@ -172,6 +178,7 @@ class Record:
             content[name] = {protocol: Score(**score) for protocol, score in content[name].items()}
         content["curve"] = tuple(Point(**point) for point in content["curve"])
         content["passes"] = tuple((int(n), float(value)) for n, value in content["passes"])
+        content["kept"] = tuple(content.get("kept", ()))  # not in the first records
         return cls(**content)
 
 
@@ -288,8 +295,15 @@ class Store:
         with results_errors(self.root):
             return path.rename(path.with_suffix(".damaged"))
 
-    def write(self, record: Record, arrays: Mapping[str, NDArray[Any]]) -> None:
+    def write(
+        self, record: Record, arrays: Mapping[str, NDArray[Any]], kept: Mapping[str, NDArray[Any]] | None = None
+    ) -> None:
         """Keep a record and its arrays, replacing those of an earlier attempt, and forget the cell's work folder.
+
+        Args:
+            record: how the cell ended.
+            arrays: what `arrays` returns, stored as float32.
+            kept: what `kept` returns, stored as it is; None where nothing was asked for.
 
         Raises:
             ResultsError: where the folder cannot be written, as on a full disk; the work folder is kept then.
@@ -299,10 +313,11 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "record.json").unlink(missing_ok=True)
             if arrays:
-                content = io.BytesIO()
-                single: dict[str, Any] = {name: array.astype(np.float32) for name, array in arrays.items()}
-                np.savez(content, **single)
-                write_whole(folder / "arrays.npz", content.getvalue())
+                single = {name: array.astype(np.float32) for name, array in arrays.items()}
+                write_whole(folder / "arrays.npz", _packed(single))
+            (folder / "kept.npz").unlink(missing_ok=True)
+            if kept is not None:
+                write_whole(folder / "kept.npz", _packed(kept))
             write_whole(folder / "record.json", record.to_json().encode())
         shutil.rmtree(self.work(record.id), ignore_errors=True)
 
@@ -312,13 +327,26 @@ class Store:
         Raises:
             ResultsError: where they are missing or damaged.
         """
-        path = self.root / "cells" / cell_id / "arrays.npz"
-        try:
-            # not np.load(path): it leaves damaged files open
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-                return {name: content[name] for name in content.files}
-        except (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
-            raise ResultsError(f"{path} cannot be read ({error}): delete its folder and rerun the sweep") from error
+        return _unpacked(self.root / "cells" / cell_id / "arrays.npz")
+
+    def kept(self, cell_id: str) -> dict[str, NDArray[Any]]:
+        """Return what a cell was asked to keep besides.
+
+        `draws` are the posterior draws, Shape (n, C, H, W), float16; other names are the method's own, such as
+        `layer 01`. Names that do not occur had nothing to be kept.
+
+        Raises:
+            ResultsError: where it is missing or damaged.
+        """
+        return _unpacked(self._kept_file(cell_id))
+
+    def holds(self, record: Record, wanted: Iterable[str]) -> bool:
+        """Return whether a cell was asked to keep all that is wanted, and what it kept is still there."""
+        asked = set(wanted)
+        return not asked or (asked <= set(record.kept) and self._kept_file(record.id).exists())
+
+    def _kept_file(self, cell_id: str) -> Path:
+        return self.root / "cells" / cell_id / "kept.npz"
 
     def work(self, cell_id: str) -> Path:
         """Return the folder for a cell's unfinished work."""
@@ -376,6 +404,22 @@ class Store:
             handle.write(str(os.getpid()))
             handle.flush()
             yield
+
+
+def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    content = io.BytesIO()
+    named: dict[str, Any] = dict(arrays)
+    np.savez(content, **named)
+    return content.getvalue()
+
+
+def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        # not np.load(path): it leaves damaged files open
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
+            return {name: content[name] for name in content.files}
+    except (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+        raise ResultsError(f"{path} cannot be read ({error}): delete its folder and rerun the sweep") from error
 
 
 @contextmanager

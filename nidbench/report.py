@@ -83,18 +83,18 @@ def draw(
         heading: what stands above all.
     """
     columns = {"input": blurred, **restorations, "truth": truth}
-    titles = {label: [*_wrapped(label, 26), scores.get(label, "")] for label in columns}
+    titles = {label: [*wrapped(label, 26), scores.get(label, "")] for label in columns}
     sheet = _Sheet(truth.shape, len(columns), 4 if variances else 3, max(map(len, titles.values())), heading)
     rows, cols = detail_window(truth)
     for column, (label, image) in enumerate(columns.items()):
-        axes = sheet.panel(0, column, _picture(image))
+        axes = sheet.panel(0, column, picture(image))
         axes.set_title("\n".join(titles[label]).strip(), fontsize=8, pad=3, parse_math=False)
         corner = (cols.start - 0.5, rows.start - 0.5)
         size = (cols.stop - cols.start, rows.stop - rows.start)
         box = Rectangle(corner, *size, fill=False, edgecolor=_ACCENT, linewidth=1)
         box.set_path_effects([withStroke(linewidth=2, foreground="black")])
         axes.add_patch(box)
-        detail = sheet.panel(2, column, _picture(image[:, rows, cols]), interpolation="nearest")
+        detail = sheet.panel(2, column, picture(image[:, rows, cols]), interpolation="nearest")
         detail.spines[:].set(color=_ACCENT, linewidth=1)
     _errors(sheet, list(columns.values())[:-1], truth)
     _deviations(sheet, {label: variances.get(label) for label in columns})
@@ -122,7 +122,7 @@ def _deviations(sheet: _Sheet, variances: Mapping[str, Image | None]) -> None:
         sheet.bar(3, max(deviations), extend="max")
 
 
-def _wrapped(label: str, width: int) -> list[str]:
+def wrapped(label: str, width: int) -> list[str]:
     """Return a label in lines, broken after the brackets and commas of its settings where it is too long."""
     lines = [""]
     for part in re.findall(r"[^,\[]*[,\[]?", label):
@@ -132,7 +132,7 @@ def _wrapped(label: str, width: int) -> list[str]:
     return lines
 
 
-def _picture(image: Image) -> NDArray[np.uint8]:
+def picture(image: Image) -> NDArray[np.uint8]:
     """Return an image of Shape (C, h, w) as 8-bit RGB, Shape (h, w, 3)."""
     levels = np.rint(image.clip(0, 1) * 255).astype(np.uint8)
     return np.broadcast_to(levels, (3, *image.shape[1:])).transpose(1, 2, 0)
@@ -271,7 +271,7 @@ def _sheet_of_case(
     problems_and_truths: Callable[[CaseKey], tuple[Problem, Truth] | None],
     folder: Path,
 ) -> Path | None:
-    chosen, lacking = _choose(store, cells)
+    chosen, lacking = choose(store, cells)
     path = folder / sheet_name(key)
     if not chosen:
         return None
@@ -296,7 +296,7 @@ def _sheet_of_case(
     return contact_sheet(path, reference, blurred, shown, variances, scores, problem.kernel, heading, metadata)
 
 
-def _choose(store: Store, cells: Sequence[Planned]) -> tuple[dict[str, Record], list[str]]:
+def choose(store: Store, cells: Sequence[Planned]) -> tuple[dict[str, Record], list[str]]:
     """Return the first done record of each method label, and the labels that have none with the reason."""
     chosen: dict[str, Record] = {}
     reasons: dict[str, str] = {}

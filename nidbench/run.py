@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,15 @@ class Clock:
         return iteration % (self.step << octave) == 0
 
 
+#: The name under which the harness itself keeps what `Run.sample` is shown.
+DRAWS = "draws"
+
+#: Names that no array of a method's can have: that one, and those of the parameters of `numpy.savez`.
+RESERVED = (DRAWS, "file", "allow_pickle")
+
+#: What `--keep` can ask for: posterior draws, and the variance of a network's neurons.
+KEEPS = (DRAWS, "layers")
+
 #: The clock of a run that nobody watches.
 NEVER = Clock(0)
 
@@ -55,6 +64,8 @@ class Run:
         on_observe: receives (iteration, seconds, x of Shape (C, H, W)).
         on_sample: receives each posterior draw of x.
         on_progress: receives (iterations done, iterations planned), some times a second.
+        keep: what a method is asked to hand over for pictures, see `keeps`.
+        on_keep: receives (name, array) of what it hands over.
     """
 
     def __init__(
@@ -69,6 +80,8 @@ class Run:
         on_observe: Callable[[int, float, Image], None] | None = None,
         on_sample: Callable[[Image], None] | None = None,
         on_progress: Callable[[int, int], None] | None = None,
+        keep: Collection[str] = (),
+        on_keep: Callable[[str, NDArray[Any]], None] | None = None,
     ) -> None:
         self.device = device
         self.precision = precision
@@ -79,6 +92,8 @@ class Run:
         self._on_observe = on_observe
         self._on_sample = on_sample
         self._on_progress = on_progress
+        self._keep = frozenset(keep)
+        self._on_keep = on_keep
         self._started = self._saved = time.perf_counter()
         self._reported = 0.0
         self._asked: Callable[[], None] | None = None
@@ -130,10 +145,41 @@ class Run:
                 self._on_observe(iteration, seconds, np.asarray(estimate(), dtype=np.float32))
 
     def sample(self, image: Image) -> None:
-        """Show one draw from the method's posterior, Shape (C, H, W)."""
+        """Show one draw from the method's posterior, Shape (C, H, W).
+
+        A run that goes on from a checkpoint shows the draws before it again: those of the interrupted attempt are lost.
+        """
         if self._on_sample is not None:
             with self.untimed():
                 self._on_sample(np.asarray(image, dtype=np.float32))
+
+    def keeps(self, what: str) -> bool:
+        """Return whether a kind of array is wanted: `layers` for maps of the network's layers.
+
+        What is made only to be kept must draw from a stream of its own, so that keeping changes no result.
+        """
+        return self._on_keep is not None and what in self._keep
+
+    def keep(self, name: str, array: NDArray[Any]) -> None:
+        """Hand over an array to be stored under a name beside the restoration; call it where `keeps` says so.
+
+        For `layers` the names are `layer 01`, `layer 02`, ... from input to output and the arrays, Shape (C, H, W), the
+        variance of each neuron over stochastic passes. Arrays are stored as they are given, but float64 as float32;
+        float16 would do for images, not for variances, which its smallest step of 6e-8 makes zero.
+
+        Raises:
+            TypeError: not a NumPy array of numbers.
+            ValueError: a name that is empty or taken by the harness.
+        """
+        if self._on_keep is None:
+            return
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+            kind = getattr(array, "dtype", type(array).__name__)
+            raise TypeError(f"{name} is {kind}: keep NumPy arrays of numbers (a tensor: .cpu().numpy())")
+        if not name or name in RESERVED:
+            raise ValueError(f"cannot keep an array as {name!r}: use another name, such as 'layer 01'")
+        with self.untimed():
+            self._on_keep(name, array.astype(np.float32) if array.dtype == np.float64 else array.copy())
 
     def checkpoint_due(self) -> bool:
         """Return whether enough time has passed to be worth a `save`."""

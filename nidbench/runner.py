@@ -7,13 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from .contract import CaseKey, Clock, Problem
-from .errors import DamagedError, ResultsError
-from .messages import Draw, Hello, Observation, Outcome, Progress, Refusal, Task
+from .errors import DamagedError, InputError, ResultsError
+from .messages import Draw, Hello, Kept, Observation, Outcome, Progress, Refusal, Task
 from .plan import Job, Plan
 from .records import Point, Record, Store, array_hash, results_errors
+from .run import DRAWS, KEEPS
 from .scoring import Averages, Scorer
 from .supervise import Computer, DeadlineError, WorkerDiedError
 
@@ -34,6 +38,10 @@ class RunOptions:
         threads: CPU threads of the computing process.
         clock: when estimates are observed.
         checkpoint_seconds: time between checkpoints.
+        keep: which arrays to keep besides the restoration: words of `run.KEEPS`.
+
+    Raises:
+        InputError: where there is no such word.
     """
 
     cell_timeout: float | None = None
@@ -41,6 +49,12 @@ class RunOptions:
     threads: int = 1
     clock: Clock = EVERY
     checkpoint_seconds: float = 30.0
+    keep: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for word in self.keep:
+            if word not in KEEPS:
+                raise InputError(f"cannot keep {word!r}: use {' or '.join(KEEPS)}, or both separated by a comma")
 
 
 class Events(Protocol):
@@ -92,8 +106,13 @@ class Summary:
 
 
 def pending_jobs(plan: Plan, store: Store, options: RunOptions, events: Events) -> list[Job]:
-    """Return the jobs to compute, each cell once: those without a record and, with `retry`, those that failed."""
+    """Return the jobs to compute, each cell once.
+
+    Those without a record; those that are done but did not keep what `options.keep` asks for; and, with `retry`, those
+    that failed.
+    """
     pending: dict[str, Job] = {}
+    lacking = 0
     for job in plan.jobs:
         if job.planned.id in pending:
             continue
@@ -103,8 +122,15 @@ def pending_jobs(plan: Plan, store: Store, options: RunOptions, events: Events) 
             kept = store.set_aside(job.planned.id)
             events.warned(f"{error}; kept as {kept.name}, computed again")
             record = None
-        if record is None or (options.retry and record.status != "done"):
+        bare = record is not None and record.status == "done" and not store.holds(record, options.keep)
+        lacking += bare
+        if record is None or bare or (options.retry and record.status != "done"):
             pending[job.planned.id] = job
+    if lacking:
+        told = (
+            "1 cell is done without {}: it is" if lacking == 1 else f"{lacking} cells are done without {{}}: they are"
+        )
+        events.warned(f"{told.format(' and '.join(options.keep))} computed again")
     return list(pending.values())
 
 
@@ -150,8 +176,10 @@ class Runner:
 
     def _compute(self, job: Job) -> Record:
         problem, scorer, measurement_hash = self._case(job)
-        watch = _Watch(scorer, self._events, self._store.work(job.cell.id))
-        outcome = self._ask(job, problem, watch)
+        before = self._done_before(job)
+        keep = sorted({*self._options.keep, *(before.kept if before else ())})
+        watch = _Watch(scorer, self._events, self._store.work(job.cell.id), keeps_draws=DRAWS in keep)
+        outcome = self._ask(job, problem, watch, keep)
         arrays = {} if outcome.image is None else {"image": outcome.image}
         if outcome.variance is not None:
             arrays["variance"] = outcome.variance
@@ -175,9 +203,19 @@ class Runner:
             error=outcome.error,
             environment=self._hello.environment,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
+            measures={} if outcome.image is None else scorer.measures(outcome.image, outcome.variance),
+            kept=keep if outcome.status == "done" else (),
         )
-        self._store.write(record, arrays)
+        if before is not None and outcome.status != "done":
+            self._events.warned("what was asked to be kept could not be computed: the cell stays as it was")
+        else:
+            self._store.write(record, arrays, watch.kept() if record.kept else None)
         return record
+
+    def _done_before(self, job: Job) -> Record | None:
+        """Return the record of a cell that is computed again only for what it did not keep."""
+        record = self._store.read(job.cell.id)
+        return record if record is not None and record.status == "done" else None
 
     def _case(self, job: Job) -> tuple[Problem, Scorer, str]:
         """Return the job's measurement and scorer; those of the last case are kept for the next method."""
@@ -187,7 +225,7 @@ class Runner:
             self._latest = key, problem, Scorer(problem, job.case.truths()), array_hash(problem.blurred)
         return self._latest[1:]
 
-    def _ask(self, job: Job, problem: Problem, watch: _Watch) -> Outcome:
+    def _ask(self, job: Job, problem: Problem, watch: _Watch, keep: Sequence[str]) -> Outcome:
         options = self._options
         task = Task(
             job.facts.spec,
@@ -201,6 +239,7 @@ class Runner:
             options.clock,
             self._store.work(job.cell.id) / "checkpoint",
             options.checkpoint_seconds,
+            keep,
         )
         try:
             answer = self._twice(task, watch)
@@ -214,6 +253,7 @@ class Runner:
     def _twice(self, task: Task, watch: _Watch) -> Outcome | Refusal:
         """Ask, and once more where the process was killed from outside: the cell resumes from its checkpoint."""
         for last in (False, True):
+            watch.begin()
             try:
                 answer: Outcome | Refusal = self._computer.ask(task, watch.heard, self._options.cell_timeout)
             except WorkerDiedError as error:
@@ -229,14 +269,21 @@ class Runner:
 class _Watch:
     """Scores what a method shows on the way, and keeps the curve of an unfinished cell."""
 
-    def __init__(self, scorer: Scorer, events: Events, work: Path) -> None:
+    def __init__(self, scorer: Scorer, events: Events, work: Path, *, keeps_draws: bool = False) -> None:
         self._scorer = scorer
+        self._keeps_draws = keeps_draws
         self._events = events
         self._file = work / "curve.jsonl"
         self._points = {point.iteration: point for point in _read_curve(self._file)}
-        self.averages = Averages(scorer)
         self.done = 0
         self.resumed = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the draws and arrays of an attempt that was cut off: the next one shows them all."""
+        self.averages = Averages(self._scorer)
+        self._arrays: dict[str, NDArray[Any]] = {}
+        self._draws: list[NDArray[np.float16]] = []
 
     def heard(self, message: object) -> None:
         """Take one message of the computing process."""
@@ -245,6 +292,11 @@ class _Watch:
             self._events.progress(message.done, message.planned)
         elif isinstance(message, Draw):
             self.averages.add(message.image)
+            if self._keeps_draws:
+                with np.errstate(over="ignore"):  # a draw that is so far off is infinite, and a record all the same
+                    self._draws.append(message.image.astype(np.float16))
+        elif isinstance(message, Kept):
+            self._arrays[message.name] = message.array
         elif isinstance(message, Observation):
             self.done = max(self.done, message.iteration)
             point = self._scorer.point(message)
@@ -252,6 +304,10 @@ class _Watch:
                 self._points[point.iteration] = point
                 self._keep(point)
                 self._events.observed(point)
+
+    def kept(self) -> dict[str, NDArray[Any]]:
+        """Return the method's arrays by name and, where they were asked for, its draws, Shape (n, C, H, W)."""
+        return self._arrays | ({DRAWS: np.stack(self._draws)} if self._draws else {})
 
     def curve(self) -> list[Point]:
         """Return the points by iteration; one that was computed again after an interruption counts once."""

@@ -27,6 +27,7 @@ import pandas as pd
 from .errors import NidbenchError, ResultsError
 from .metrics import DEFAULT
 from .records import Record, Store, Sweep
+from .scoring import MEASURES
 from .tables import CASE, cells_frame
 
 if TYPE_CHECKING:
@@ -361,7 +362,7 @@ def _counts(part: pd.DataFrame) -> dict[str, float]:
 
 def _metrics(part: pd.DataFrame) -> dict[str, float]:
     done = part[part["status"] == "done"]
-    means = ("psnr", "ssim", "oracle_psnr", "end_psnr", "seconds", "iterations")
+    means = ("psnr", "ssim", "oracle_psnr", "end_psnr", "seconds", "iterations", *MEASURES)
     inputs = part.groupby(CASE, sort=False)[["input_psnr", "input_ssim"]].first()
     values = {name: done[name].mean() for name in means} | {name: inputs[name].mean() for name in inputs.columns}
     values |= {"peak_memory_mb": done["peak_memory_mb"].max()} | _counts(part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -52,6 +53,26 @@ def test_the_table_command_repeats_the_latest_sweep_in_every_format(tmp_path):
         assert mark in call("table", "--format", form, "--output", tmp_path).output
     other = call("table", "--protocol", "uncropped", "--output", tmp_path)
     assert "uncropped" in other.output
+
+
+def test_differences_are_those_of_the_table(tmp_path):
+    call(*RUN, "--methods", "wiener,wiener[weight=0.1]", "--output", tmp_path)
+    (csv,) = (tmp_path / "tables").glob("*.csv")
+    psnr = pd.read_csv(csv).set_index("method")["psnr"]
+    again = pd.read_csv(io.StringIO(call("differences", "--format", "csv", "--output", tmp_path).output))
+    assert again["method"].tolist() == ["wiener[weight=0.1]"]
+    assert again["difference"][0] == pytest.approx(psnr["wiener[weight=0.1]"] - psnr["wiener"])
+    turned = ("differences", "--against", "wiener[weight=0.1]", "--protocol", "uncropped", "--output", tmp_path)
+    text = call(*turned).output
+    assert "to wiener[weight=0.1], paired by measurement, under the protocol uncropped" in text
+    assert "Fewer than 3 images give no interval" in text
+    for form, mark in (("latex", r"\toprule"), ("html", "<table")):
+        assert mark in call(*turned, "--format", form).output
+    assert "did you mean wiener" in refused("differences", "--against", "winer", "--output", tmp_path)
+    call(*RUN, "--methods", "wiener", "--output", tmp_path, "--name", "lone")
+    assert "differences need two" in refused("differences", "lone", "--output", tmp_path)
+    assert "table2 has no sample" in refused("orders", "--output", tmp_path)
+    assert "did you mean table2" in refused("orders", "--paper", "tabel2", "--output", tmp_path)
 
 
 def test_a_dry_run_computes_nothing(tmp_path):
@@ -178,3 +199,20 @@ def test_a_sweep_file_and_a_question_at_once_are_refused(tmp_path):
     config = tmp_path / "sweep.toml"
     config.write_text('dataset = "sample"\nmethods = "wiener"\n')
     assert "not both" in refused(*RUN, "--methods", "wiener", "--config", config, "--output", tmp_path / "out")
+
+
+def test_what_a_run_keeps_is_named_and_checked(tmp_path):
+    assert "use draws or layers" in refused(*RUN, "--methods", "wiener", "--keep", "pictures", "--output", tmp_path)
+    call(*RUN, "--methods", "wiener", "--output", tmp_path)
+    again = call(*RUN, "--methods", "wiener", "--keep", "draws,layers", "--dry-run", "--output", tmp_path).output
+    assert "2 cells are done without draws and layers: they are computed again" in again
+
+
+def test_a_figure_of_one_s_own_choice(tmp_path):
+    call(*RUN, "--methods", "wiener,tv", "--output", tmp_path)
+    choice = ("--method", "wiener", "--image", "camera", "--threshold", "0.1", "--file", tmp_path / "band.png")
+    result = call("figure", "fig1", *choice, "--output", tmp_path)
+    assert result.output.splitlines()[-1] == str(tmp_path / "band.png")
+    assert (tmp_path / "band.png").read_bytes().startswith(b"\x89PNG")
+    assert "wiener: mean squared error in the band" in result.output
+    assert "tv:" not in result.output

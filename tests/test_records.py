@@ -43,6 +43,8 @@ RECORD = Record(
     "",
     {"torch": "2.13.0"},
     "2026-01-02T03:04:05+00:00",
+    {"null_mse": 1e-3, "coverage_95": 0.5},
+    ("draws",),
 )
 FAILED = Record(CELL.id, CELL, "failed", error="Traceback ...\nValueError: no")
 
@@ -587,3 +589,29 @@ def test_the_hash_of_an_array_is_of_type_shape_and_values():
     assert array_hash(array) == array_hash(np.asfortranarray(array))
     others = [array.astype(np.float32), array.reshape(3, 2), array + 1e-12, array[None], -array]
     assert len({array_hash(each) for each in (array, *others)}) == 6
+
+
+def test_what_was_kept_is_read_as_it_was_and_goes_with_its_record(store):
+    record = dataclasses.replace(RECORD, kept=("draws", "layers"))
+    arrays = {"draws": np.ones((5, 1, 2, 3), np.float16), "layer 01": np.full((2, 2, 2), 1e-9, np.float32)}
+    store.write(record, {"image": np.zeros((1, 2, 3))}, arrays)
+    found = store.kept(CELL.id)
+    assert {name: (each.dtype, each.tobytes()) for name, each in found.items()} == {
+        name: (each.dtype, each.tobytes()) for name, each in arrays.items()
+    }
+    assert list(store.arrays(CELL.id)) == ["image"]
+    assert store.holds(record, ["draws"])
+    assert store.holds(record, [])
+    assert not store.holds(dataclasses.replace(record, kept=("draws",)), ["draws", "layers"])
+    store.write(RECORD, {})
+    assert not store.holds(record, ["draws"])
+    assert store.holds(RECORD, [])
+    with pytest.raises(ResultsError, match=r"kept\.npz cannot be read"):
+        store.kept(CELL.id)
+
+
+def test_a_record_from_before_there_were_measures_is_read():
+    content = json.loads(RECORD.to_json())
+    del content["measures"], content["kept"]
+    found = Record.from_json(json.dumps(content))
+    assert (found.measures, found.kept) == ({}, ())

@@ -16,9 +16,11 @@ import psutil
 import pytest
 
 from nidbench.contract import Clock
+from nidbench.errors import InputError
 from nidbench.plan import Ask, Experiment, Plan, make_plan
 from nidbench.records import Record, Store
 from nidbench.runner import Runner, RunOptions, Summary, estimate, pending_jobs
+from nidbench.scoring import MEASURES
 from nidbench.supervise import ChildProcess, Computer, SameProcess
 
 FAULTY = Path(__file__).parent / "resources" / "faulty.py"
@@ -278,3 +280,91 @@ def test_records_tell_how_they_came_to_be(tmp_path):
     assert json.loads((tmp_path / "cells" / record.id / "record.json").read_text())["status"] == "done"
     assert not (tmp_path / "work" / record.id).exists()
     assert os.path.commonpath([tmp_path, Store(tmp_path).root]) == str(tmp_path)
+
+
+SAMPLER = FAULTY.with_name("sampler.py")
+
+
+def sampling(methods: str = "sampler") -> Ask:
+    return Ask((Experiment(methods, "sample", images="camera"),), "cpu", "float32", method_file=SAMPLER)
+
+
+def kept(root: Path) -> dict[str, np.ndarray]:
+    (folder,) = (root / "cells").iterdir()
+    return Store(root).kept(folder.name)
+
+
+def test_keeping_changes_no_byte_and_keeps_what_was_asked(tmp_path):
+    for name, keep in {"none": (), "draws": ("draws",), "both": ("draws", "layers")}.items():
+        sweep(tmp_path / name, sampling(), RunOptions(keep=keep), same_process=name == "draws")
+    assert images(tmp_path / "none") == images(tmp_path / "draws") == images(tmp_path / "both")
+    arrays = kept(tmp_path / "both")
+    assert {name: (each.shape, each.dtype.name) for name, each in arrays.items()} == {
+        "draws": ((12, 1, 96, 96), "float16"),
+        "layer 01": ((3, 96, 96), "float32"),
+        "layer 02": ((4, 48, 48), "float32"),
+    }
+    assert list(kept(tmp_path / "draws")) == ["draws"]
+    assert not list(tmp_path.glob("none/cells/*/kept.npz"))
+    (cell,) = (tmp_path / "both" / "cells").iterdir()
+    stored = Store(tmp_path / "both").arrays(cell.name)
+    np.testing.assert_allclose(arrays["draws"].astype(float).mean(axis=0), stored["image"], atol=1e-3)
+
+
+def test_done_cells_without_what_is_asked_are_computed_again_and_say_so(tmp_path):
+    sweep(tmp_path, sampling())
+    _, summary, records, events = sweep(tmp_path, sampling(), RunOptions(keep=("draws",)))
+    assert summary.computed == 1
+    assert events.warnings == ["1 cell is done without draws: it is computed again"]
+    assert [record.kept for record in records.values()] == [("draws",)]
+    _, summary, _, events = sweep(tmp_path, sampling(), RunOptions(keep=("draws",)))
+    assert (summary.computed, events.warnings) == (0, [])
+    _, summary, records, _ = sweep(tmp_path, sampling(), RunOptions(keep=("layers",)))
+    assert summary.computed == 1
+    assert set(kept(tmp_path)) == {"draws", "layer 01", "layer 02"}  # what was kept before is kept again
+    next(tmp_path.glob("cells/*/kept.npz")).unlink()
+    assert sweep(tmp_path, sampling())[1].computed == 0
+    assert sweep(tmp_path, sampling(), RunOptions(keep=("layers",)))[1].computed == 1
+
+
+def test_a_method_with_nothing_to_keep_is_asked_once(tmp_path):
+    sweep(tmp_path, sampling("wiener"), RunOptions(keep=("draws", "layers")))
+    assert kept(tmp_path) == {}
+    assert sweep(tmp_path, sampling("wiener"), RunOptions(keep=("draws", "layers")))[1].computed == 0
+
+
+def test_a_cell_killed_amid_its_draws_keeps_each_of_them_once(tmp_path):
+    sweep(tmp_path / "plain", sampling(), RunOptions(keep=("draws", "layers"), checkpoint_seconds=0))
+    options = RunOptions(keep=("draws", "layers"), checkpoint_seconds=0)
+    _, _, records, _ = sweep(tmp_path / "killed", sampling("sampler[mode=kill child]"), options)
+    (record,) = records.values()
+    assert (record.status, record.resumed) == ("done", 2)
+    assert [n for n, _ in record.passes] == [1, 2, 3, 5, 10]
+    whole, resumed = kept(tmp_path / "plain"), kept(tmp_path / "killed")
+    assert list(whole) == list(resumed)
+    assert all(np.array_equal(whole[name], resumed[name]) for name in whole)
+
+
+def test_a_done_cell_is_not_lost_to_what_it_cannot_keep(tmp_path):
+    plan, _, before, _ = sweep(tmp_path, sampling())
+    store, events, computer = Store(tmp_path), Silent(), ChildProcess(tmp_path / "work" / "worker.log", 1)
+    options = RunOptions(keep=("draws",), cell_timeout=1e-9)
+    summary = Runner(store, computer, events, options).run(plan, pending_jobs(plan, store, options, events))
+    assert summary.counts == {"done": 1}
+    assert store.read(plan.sweep.cells[0].id) == next(iter(before.values()))
+    assert "could not be computed: the cell stays as it was" in events.warnings[-1]
+
+
+def test_words_that_cannot_be_kept_are_refused():
+    with pytest.raises(InputError, match="cannot keep 'drawings': use draws or layers"):
+        RunOptions(keep=("drawings",))
+
+
+def test_every_done_cell_has_its_measures(tmp_path):
+    _, _, records, _ = sweep(tmp_path, sampling("sampler,wiener"))
+    assert set(records["sampler camera"].measures) == set(MEASURES)
+    found = records["wiener camera"].measures
+    assert set(found) == {"null_mse", "seen_mse", "null_share"}
+    # the taper weighs the middle more, so that the sum is near the error of the score and not equal to it
+    scored = 10 ** (-records["wiener camera"].scores["half-kernel"].psnr / 10)
+    assert found["null_mse"] + found["seen_mse"] == pytest.approx(scored, rel=0.5)

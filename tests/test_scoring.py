@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from nidbench import nullband, posterior
 from nidbench.contract import Noise, Problem, Response, Truth
 from nidbench.degrade import measure
 from nidbench.messages import Observation
 from nidbench.metrics import PROTOCOLS, Score
 from nidbench.records import Point
-from nidbench.scoring import PASSES, Averages, Scorer, extended
+from nidbench.scoring import MEASURES, PASSES, Averages, Scorer, compare, extended
 
 KERNEL = np.full((5, 4), 1 / 20)  # rows 2 before and 2 after, columns 1 before and 2 after
 GAMMA = Response("gamma", 2.2)
@@ -167,3 +168,59 @@ def test_a_truth_of_the_size_of_y_lies_at_its_offset(sharp):
     noisy = sharp + np.random.default_rng(5).normal(0, 0.05, sharp.shape)
     assert Scorer(problem, [truth]).scores(noisy)["half-kernel"] == direct(noisy, sharp, rows, columns)
     assert Scorer(problem, [truth]).scores(noisy)["uncropped"] == direct(noisy, sharp, rows, columns)
+
+
+def spread_and_estimate(sharp, deviation=0.05):
+    noise = np.random.default_rng(6).normal(0, deviation, sharp.shape)
+    return (sharp + noise).astype(np.float32), np.full_like(sharp, deviation**2, dtype=np.float32)
+
+
+def test_measures_are_of_the_region_that_y_shows(problem):
+    sharp = 0.3 + 0.4 * image()
+    estimate, variance = spread_and_estimate(sharp)
+    inside = (slice(None), *CUTS["half-kernel"])
+    outside = np.ones(sharp.shape, bool)
+    outside[inside] = False
+    estimate[outside], variance[outside] = 0.0, 9.0
+    variance[inside] *= np.random.default_rng(7).uniform(0.9, 1.1, variance[inside].shape)
+    found = Scorer(problem, [Truth(sharp)]).measures(estimate, variance)
+    assert set(found) == set(MEASURES)
+    expected = posterior.calibration(estimate[inside], variance[inside].astype(float), sharp[inside])
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert found["coverage_95"] == pytest.approx(0.95, abs=0.02)
+    split = nullband.split_error(estimate[inside].astype(float) - sharp[inside], KERNEL)
+    assert {name: found[name] for name in nullband.MEASURES} == pytest.approx(split.measures())
+    assert found["null_mse"] + found["seen_mse"] == pytest.approx(0.05**2, rel=0.05)
+
+
+def test_measures_are_against_the_truth_that_matches_best(problem):
+    sharp = 0.3 + 0.4 * image()
+    estimate, variance = spread_and_estimate(sharp)
+    wanted = Scorer(problem, [Truth(sharp)]).measures(estimate, variance)
+    assert Scorer(problem, [Truth(image(1)), Truth(sharp), Truth(image(2))]).measures(estimate, variance) == wanted
+
+
+def test_without_variance_or_truth_there_are_fewer_measures(problem, sharp):
+    assert set(Scorer(problem, [Truth(sharp)]).measures(sharp, None)) == set(nullband.MEASURES)
+    assert Scorer(problem, []).measures(sharp, sharp) == {}
+
+
+def test_a_variance_goes_through_the_response_as_its_interval_does():
+    """Errors of a linear estimate are covered as often however the truth is encoded: g is monotone."""
+    sharp = 0.3 + 0.4 * image()
+    estimate, variance = spread_and_estimate(sharp, 0.01)
+    problem = measure(sharp, KERNEL, "gaussian:0.02", key="gamma", response=GAMMA)
+    linear = Scorer(problem, [Truth(sharp)]).measures(estimate, variance)
+    encoded = Scorer(problem, [Truth(sharp ** (1 / 2.2), encoded=True)]).measures(estimate, variance)
+    for level in (50, 68, 95):
+        assert encoded[f"coverage_{level}"] == pytest.approx(linear[f"coverage_{level}"], abs=0.005)
+    pair = compare(estimate, variance, problem, Truth(sharp ** (1 / 2.2), encoded=True))
+    slope = pair.truth**-1.2 / 2.2  # dg/dz at z = t^2.2
+    np.testing.assert_allclose(np.sqrt(pair.variance), 0.01 * slope, rtol=0.2)
+
+
+def test_a_variance_at_black_stays_finite():
+    dark = np.zeros((1, 90, 84))
+    problem = measure(dark, KERNEL, "gaussian:0.02", key="black", response=GAMMA)
+    pair = compare(dark, np.full_like(dark, 1e-4), problem, Truth(dark, encoded=True))
+    np.testing.assert_allclose(pair.variance, (0.01 ** (1 / 2.2) / 2) ** 2)
