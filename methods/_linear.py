@@ -8,6 +8,9 @@ import numpy as np
 
 from nidbench.contract import Noise, Problem, Response
 
+#: Noise levels below this count as it: rounding to 8 bit alone leaves 1.1e-3, and tapered edges leave something too.
+SMALLEST_SIGMA = 1e-3
+
 
 def linearised(problem: Problem) -> Problem:
     """Return the problem with its gamma response undone: y^gamma, and the noise level that has on average."""

@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 from nidbench.contract import Kernel, MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError, NidbenchError
 
-from ._linear import linearised
+from ._linear import SMALLEST_SIGMA, linearised
 
-#: Noise levels below this count as it: rounding to 8 bit alone leaves 1.1e-3.
-SMALLEST_SIGMA = 1e-3
 #: The package compares blocks of 8x8; on a frame of that size its compiled part dies and takes the process with it.
 SMALLEST_FRAME = 9
 

@@ -18,6 +18,8 @@ from nidbench.blur import transfer_function
 from nidbench.contract import MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
 
+from ._linear import SMALLEST_SIGMA, linearised
+
 #: First-order differences along rows and columns (paper section 3).
 DIFFERENCES = (((1.0, -1.0),), ((1.0,), (-1.0,)))
 
@@ -52,12 +54,13 @@ class FID:
             )
 
     def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return x after one pass over the splitting weights."""
+        """Return x after one pass over the splitting weights; a gamma response is undone first, saturation ignored."""
+        problem = linearised(problem)
         operator = problem.operator(run.device)
         y, blur = operator.tapered, operator.transfer
         differences = [transfer_function(y.new_tensor(each), operator.frame) for each in DIFFERENCES]
         smoothness = torch.stack([d.abs().square() for d in differences]).sum(0)
-        weight = self.fidelity * (0.01 / max(problem.sigma(), 1e-3)) ** 2
+        weight = self.fidelity * (0.01 / max(problem.sigma(), SMALLEST_SIGMA)) ** 2
         data, power = weight * blur.conj() * torch.fft.rfft2(y), weight * blur.abs().square()
         x, betas = y, list(self._betas())
         for beta in betas:

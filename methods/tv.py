@@ -18,10 +18,8 @@ from torch import Tensor
 from nidbench.contract import MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
 
-from ._linear import linearised
+from ._linear import SMALLEST_SIGMA, linearised
 
-#: Noise levels below this count as it: rounding to 8 bit alone leaves 1.1e-3.
-SMALLEST_SIGMA = 1e-3
 #: How the weight of the prior grows with the noise level.
 EXPONENT = 4 / 3
 

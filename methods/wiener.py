@@ -11,10 +11,7 @@ from torch import Tensor
 from nidbench.contract import MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
 
-from ._linear import linearised
-
-#: Noise levels below this count as it: rounding to 8 bit alone leaves 1.1e-3, and tapered edges leave something too.
-SMALLEST_SIGMA = 1e-3
+from ._linear import SMALLEST_SIGMA, linearised
 
 
 @dataclass(frozen=True)

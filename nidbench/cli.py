@@ -410,12 +410,12 @@ def list_(kind: str) -> None:
     if kind == "protocols":
         from .metrics import PROTOCOLS
 
-        lines = [f"{each.name:14s} {each.title}" for each in PROTOCOLS.values()]
+        lines = [f"{each.name:20s} {each.title}" for each in PROTOCOLS.values()]
     else:
         from .registry import Registry
 
         registry = Registry.installed({"methods": "method", "datasets": "dataset", "kernels": "kernel set"}[kind])
-        lines = [f"{name:14s} {registry.targets[name]}" for name in registry.names()]
+        lines = [f"{name:20s} {registry.targets[name]}" for name in registry.names()]
     click.echo("\n".join(lines))
 
 

@@ -1,10 +1,12 @@
 """FID: its shrinkage against a grid search, its x-step against a linear solver, its chain against published figures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from nidbench.contract import Run, Truth
+from nidbench.contract import Response, Run, Truth
 from nidbench.degrade import measure
 from nidbench.metrics import DEFAULT
 from nidbench.registry import load_method, methods
@@ -66,3 +68,17 @@ def sharp_sample():
     from nidbench.registry import load_dataset
 
     return load_dataset("sample").load("camera")
+
+
+def test_a_gamma_response_is_undone_first():
+    """Noise-free, the camera with g and the one without see the same y once g is undone."""
+    x = np.random.default_rng(3).random((1, 24, 24)) * 0.8 + 0.1
+    plain, curved = (
+        measure(x, np.ones((3, 3)), "gaussian:0.0001", key="gamma", response=response)
+        for response in (Response(), Response("gamma", 2.2))
+    )
+    method = FID()
+    found = [method.restore(problem, Run()).image for problem in (plain, curved)]
+    assert abs(found[0] - found[1]).mean() < 0.02
+    ignored = method.restore(replace(curved, response=Response()), Run()).image
+    assert abs(found[0] - ignored).mean() > 0.1

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from nidbench.methods.wiener import SMALLEST_SIGMA, Wiener, difference_power, linearised
+from nidbench.methods._linear import SMALLEST_SIGMA, linearised
+from nidbench.methods.wiener import Wiener, difference_power
 
 from nidbench.contract import Noise, Problem, Run, check_restored
 from nidbench.degrade import measure, parse_response
