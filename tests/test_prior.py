@@ -92,6 +92,7 @@ def test_impossible_settings_are_refused(method, settings):
     [
         (DIKP, {"alpha": -1.0}, "alpha=-1"),
         (BPDIP, {"epsilon": -1.0}, "epsilon=-1"),
+        (BPDIP, {"sigma_scale": 0.0}, "sigma_scale=0"),
         (DDec, {"channels": 0}, "channels=0"),
     ],
 )
@@ -136,7 +137,8 @@ def test_dikp_adds_total_variation_by_a_tenth_of_sigma(alpha, weight):
 # BP-DIP
 
 
-def test_back_projection_weights_every_frequency_by_the_inverse_blur():
+@pytest.mark.parametrize(("preset", "level"), [("paper", 0.05 * 255), ("released", 0.05)])
+def test_back_projection_weights_every_frequency_by_the_inverse_blur(preset, level):
     problem = problem_of(sigma=0.05, height=17, width=16)
     operator = problem.operator()
     x = x_for(problem)
@@ -145,8 +147,8 @@ def test_back_projection_weights_every_frequency_by_the_inverse_blur():
     padded[:3, :5] = problem.kernel
     transfer = np.fft.fft2(np.roll(padded, (-1, -2), (0, 1)))
     residual = np.fft.fft2(operator.tapered[0].numpy()) - transfer * np.fft.fft2(x[0].numpy())
-    weighted = np.abs(residual) ** 2 / (np.abs(transfer) ** 2 + 0.01 * 0.05**2 + 1e-3)
-    found = loss_of(BPDIP(), problem)(x).value.item()
+    weighted = np.abs(residual) ** 2 / (np.abs(transfer) ** 2 + 0.01 * level**2 + 1e-3)
+    found = loss_of(BPDIP(**BPDIP.info.presets[preset]), problem)(x).value.item()
     assert found == pytest.approx(weighted.sum() / (height * width) ** 2, rel=1e-4)
 
 
