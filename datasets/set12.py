@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from importlib.resources import files
 from typing import ClassVar
 
-from nidbench.contract import DatasetInfo, Image
-from nidbench.errors import UnknownNameError
-from nidbench.fetch import RemoteFile, get, read_manifest
-from nidbench.images import read_image
+from nidbench.contract import DatasetInfo
+
+from ._listed import Listed
 
 
-class Set12:
-    """Twelve gray images: 01 to 07 of 256x256, 08 to 12 of 512x512 pixels."""
+class Set12(Listed):
+    """Twelve gray images, `01` to `12`: 01 to 07 of 256x256, 08 to 12 of 512x512 pixels."""
 
+    listed: ClassVar[str] = "set12"
     info: ClassVar[DatasetInfo] = DatasetInfo(
         "Set12",
         kernels="levin",
@@ -22,22 +20,3 @@ class Set12:
         source="testsets/Images/GT/Set12 of github.com/scut-mingqinchen/Model_Uncertainty_NID",
         licence="not stated for the images",
     )
-
-    def files(self) -> Sequence[RemoteFile]:
-        """Return the twelve files."""
-        return read_manifest(files("nidbench.datasets") / "files.csv", "set12")
-
-    def names(self) -> Sequence[str]:
-        """Return `01` to `12`."""
-        return [f"{number:02}" for number in range(1, 13)]
-
-    def load(self, name: str) -> Image:
-        """Return an image, Shape (1, 256, 256) or (1, 512, 512), float64 in [0, 1]; fetched first if need be.
-
-        Raises:
-            UnknownNameError: for a name that is not among `names()`.
-            DataError: where it cannot be fetched.
-        """
-        if name not in self.names():
-            raise UnknownNameError(f"set12 has no image {name!r}: use one of {', '.join(self.names())}")
-        return read_image(get(next(file for file in self.files() if file.path == f"{name}.png")))

@@ -1,16 +1,31 @@
-"""From names to measurements: datasets x images x kernels x noises x noise seeds."""
+"""From names to measurements: datasets x images x kernels x noises x noise seeds, or what was measured already."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 
-from .contract import Case, CaseKey, Dataset, Image, Kernel, KernelSet, Problem, Truth, normalised
-from .degrade import NoiseSpec, check_image, check_sizes, declared_level, measure, parse_response
+from .contract import (
+    MEASURED,
+    Case,
+    CaseKey,
+    Dataset,
+    Image,
+    Kernel,
+    Labelled,
+    MeasuredDataset,
+    Noise,
+    Problem,
+    Truth,
+    normalised,
+)
+from .degrade import SMALLEST_VALID, NoiseSpec, check_image, check_sizes, declared_level, measure, parse_response
 from .errors import InputError, UnknownNameError
+from .kernels import ChosenKernel, choose_kernels
 from .records import array_hash
-from .registry import load_dataset, load_kernels, unknown
+from .registry import load_dataset, unknown
 
 
 @dataclass(frozen=True)
@@ -18,8 +33,8 @@ class CaseRequest:
     """Which measurements of one dataset are asked for.
 
     Attributes:
-        dataset: registered name.
-        kernels: kernel sets or single kernels, `levin` or `levin/4`; empty for the dataset's default.
+        dataset: registered name, with its argument where it takes one: `folder:PATH`.
+        kernels: as of `kernels.choose_kernels`; empty for the dataset's default.
         noises: noise specifications; empty for the dataset's default, or those bound to the kernels.
         images: names; empty for all.
         limit: at most so many images, in the dataset's order.
@@ -49,14 +64,23 @@ def cases(request: CaseRequest) -> Iterator[Case]:
     """
     declared_level(request.declared, 0.1)
     dataset = load_dataset(request.dataset)
+    request = replace(request, dataset=dataset_name(request.dataset, dataset))
+    if isinstance(dataset, MeasuredDataset):
+        yield from _measured_cases(request, dataset)
+        return
     loaded = _Loaded(dataset, request.crop)
-    kernels = _choose_kernels(request.kernels or (dataset.info.kernels,))
+    kernels = choose_kernels(request.kernels, dataset.info.kernels)
     for name in _choose_images(request, dataset):
-        for kernel, noises in kernels:
-            for noise in _noises(request, dataset, noises):
+        for kernel in kernels:
+            for noise in _noises(request, dataset, kernel.noise):
                 for seed in request.noise_seeds:
-                    key = CaseKey(request.dataset, loaded.name(name), kernel, noise, seed)
-                    yield loaded.case(name, key, request.declared)
+                    key = CaseKey(request.dataset, loaded.name(name), kernel.name, noise, seed)
+                    yield loaded.case(name, kernel, key, request.declared)
+
+
+def dataset_name(text: str, dataset: Dataset | MeasuredDataset) -> str:
+    """Return the name of a dataset in keys and tables: where a folder lies is no part of what it holds."""
+    return f"{text.partition(':')[0]}:{dataset.label}" if isinstance(dataset, Labelled) else text
 
 
 def _noises(request: CaseRequest, dataset: Dataset, bound: str | None) -> Sequence[str]:
@@ -64,7 +88,7 @@ def _noises(request: CaseRequest, dataset: Dataset, bound: str | None) -> Sequen
     return [str(NoiseSpec.parse(noise)) for noise in asked]
 
 
-def _choose_images(request: CaseRequest, dataset: Dataset) -> Sequence[str]:
+def _choose_images(request: CaseRequest, dataset: Dataset | MeasuredDataset) -> Sequence[str]:
     names = dataset.names()
     for name in request.images:
         if name not in names:
@@ -72,35 +96,6 @@ def _choose_images(request: CaseRequest, dataset: Dataset) -> Sequence[str]:
     if request.limit is not None and request.limit < 1:
         raise InputError(f"limit {request.limit}: give at least 1 image")
     return [name for name in names if not request.images or name in request.images][: request.limit]
-
-
-def _choose_kernels(texts: Sequence[str]) -> list[tuple[str, str | None]]:
-    """Return the chosen kernels, as `set/name`, with the noise bound to each."""
-    chosen: dict[str, str | None] = {}
-    for text in texts:
-        set_name, _, only = text.partition("/")
-        kernel_set = _kernel_set(set_name)
-        names = kernel_set.names()
-        if only and only not in names:
-            raise UnknownNameError(unknown(f"kernel of {set_name}", only, names))
-        chosen |= {f"{set_name}/{name}": kernel_set.info.noises.get(name) for name in names if not only or name == only}
-    return list(chosen.items())
-
-
-@lru_cache(maxsize=16)
-def _kernel_set(name: str) -> KernelSet:
-    return load_kernels(name)
-
-
-@lru_cache(maxsize=64)
-def _kernel(name: str) -> Kernel:
-    set_name, _, own = name.partition("/")
-    return normalised(_kernel_set(set_name).load(own))
-
-
-@lru_cache(maxsize=64)
-def _kernel_hash(name: str) -> str:
-    return array_hash(_kernel(name))
 
 
 class _Loaded:
@@ -118,18 +113,174 @@ class _Loaded:
         """Return the name under which an image, or its middle, is known: another image has other noise."""
         return image if self._crop is None else f"{image}@{self._crop}"
 
-    def case(self, image: str, key: CaseKey, declared: str) -> Case:
-        check_sizes(self.image(image), _kernel(key.kernel))
+    def case(self, image: str, kernel: ChosenKernel, key: CaseKey, declared: str) -> Case:
+        check_sizes(self.image(image), kernel.kernel())
+        own = replace(key, kernel=kernel.true)
+        sides = zip(self.image(image).shape[1:], kernel.told(image).shape, kernel.kernel().shape, strict=True)
+        height, width = (length + told - true for length, told, true in sides)
 
         def problem() -> Problem:
             x: Image = self.image(image)
-            return measure(x, _kernel(key.kernel), key.noise, key=key, response=self._response, declared=declared)
+            y = measure(x, kernel.kernel(), key.noise, key=own, response=self._response, declared=declared)
+            return replace(y, kernel=kernel.told(image))
 
         def truths() -> Sequence[Truth]:
-            return [Truth(self.image(image))]
+            return [Truth(self.image(image), told_offset(kernel.kernel(), kernel.told(image)))]
 
-        pixels = int(self.image(image).size)
-        return Case(key, self._hash(image), _kernel_hash(key.kernel), declared, self._response, problem, truths, pixels)
+        return Case(
+            key=key,
+            image_hash=self._hash(image),
+            kernel_hash=kernel.identity(image),
+            declared=declared,
+            response=self._response,
+            problem=problem,
+            truths=truths,
+            pixels=self.image(image).shape[0] * height * width,
+        )
+
+
+def told_offset(true: Kernel, told: Kernel) -> tuple[int, int]:
+    """Return where the first pixel of the blurred x is in the frame of a method that is told another kernel.
+
+    Both frames extend y, by (k-1)//2 before it; so y shows the same region of either, that of the true kernel.
+    """
+    rows, columns = ((own - 1) // 2 - (given - 1) // 2 for own, given in zip(told.shape, true.shape, strict=True))
+    return rows, columns
+
+
+def _measured_cases(request: CaseRequest, dataset: MeasuredDataset) -> Iterator[Case]:
+    """Yield the cases of blurred images that are given.
+
+    Raises:
+        UnknownNameError: for an image or kernel that the dataset has not.
+        InputError: where noise or noise draws are asked for, or a crop that leaves too little.
+    """
+    _check_given(request, set(dataset.info.noises))
+    given = _Given(dataset, request.crop, request.declared)
+    kernels = choose_kernels(request.kernels, dataset.info.kernels, partial(_own_kernels, request.dataset, dataset))
+    images = _choose_images(request, dataset)
+    chosen = [(name, kernel) for name in images for kernel in kernels if kernel.true in dataset.kernels(name)]
+    if not chosen:
+        raise InputError(
+            f"{request.dataset}: {', '.join(images)} was not blurred by {', '.join(request.kernels)}: choose other "
+            "--images or leave --kernels out"
+        )
+    for name, kernel in chosen:
+        yield given.case(request.dataset, name, kernel)
+
+
+def _check_given(request: CaseRequest, noises: set[str]) -> None:
+    remedy = "in a sweep with other datasets, give it an [[experiment]] of its own"
+    if not set(request.noises) <= noises:
+        raise InputError(
+            f"{request.dataset} has blurred images that are given, noise and all, so that noise "
+            f"{', '.join(request.noises)} cannot be made: leave --noise out; {remedy}"
+        )
+    if request.noise_seeds != (0,):
+        raise InputError(
+            f"{request.dataset} has one measurement of each image and kernel, so that there are no noise draws "
+            f"{', '.join(map(str, request.noise_seeds))}: leave --noise-seeds out; {remedy}"
+        )
+    if request.crop is not None and request.crop < 1:
+        raise InputError(f"crop {request.crop}: give the side of a square in pixels, such as 96")
+
+
+def _own_kernels(name: str, dataset: MeasuredDataset, text: str) -> list[str]:
+    """Return which of the kernels that a dataset's images were blurred by a text stands for: a set, or one of it."""
+    own = list(dict.fromkeys(kernel for image in dataset.names() for kernel in dataset.kernels(image)))
+    found = [kernel for kernel in own if text in (kernel, kernel.partition("/")[0])]
+    if not found:
+        raise UnknownNameError(
+            f"{unknown(f'kernel of {name}', text, own)}; its images are given as these kernels blurred them: leave "
+            "--kernels out, or choose among them"
+        )
+    return found
+
+
+class _Given:
+    """A dataset of blurred images that are given, or the middle of each, that remembers the one read last."""
+
+    def __init__(self, dataset: MeasuredDataset, crop: int | None, declared: str) -> None:
+        self._dataset = dataset
+        self._crop = crop
+        self._declared = declared
+        self._measured = lru_cache(maxsize=2)(self._read)
+
+    def case(self, dataset: str, image: str, kernel: ChosenKernel) -> Case:
+        """Return the case of an image and one of its kernels, which methods are told, or another in its place."""
+        seen, _ = self._measured(image, kernel.true)
+        known = f"{array_hash(seen.blurred)} {seen.noise.kind} {seen.noise.level!r}"
+        true, identity = seen.kernel, array_hash(seen.kernel)
+        told = true if kernel.error is None else normalised(kernel.error.told(true, image, kernel.true))
+        noise = told_noise(seen.noise, self._declared)
+
+        def problem() -> Problem:
+            return replace(self._measured(image, kernel.true)[0], kernel=told, noise=noise)
+
+        def truths() -> Sequence[Truth]:
+            top, left = self._measured(image, kernel.true)[1]
+            rows, columns = told_offset(true, told)
+            return [truth.moved(rows - top, columns - left) for truth in self._dataset.truths(image, kernel.true)]
+
+        height, width = replace(seen, kernel=told).frame
+        return Case(
+            key=CaseKey(dataset, image if self._crop is None else f"{image}@{self._crop}", kernel.name, MEASURED),
+            image_hash=hashlib.sha256(known.encode()).hexdigest(),
+            kernel_hash=identity if kernel.error is None else f"{identity}@{array_hash(told)}",
+            declared=self._declared,
+            response=seen.response,
+            problem=problem,
+            truths=truths,
+            pixels=seen.blurred.shape[0] * height * width,
+            notice=self._dataset.notice(),
+        )
+
+    def _read(self, image: str, kernel: str) -> tuple[Problem, tuple[int, int]]:
+        try:
+            return middle_of(self._dataset.measured(image, kernel), self._crop)
+        except InputError as error:
+            raise InputError(f"image {image!r} with kernel {kernel!r}: {error}") from error
+
+
+def middle_of(problem: Problem, side: int | None) -> tuple[Problem, tuple[int, int]]:
+    """Return the measurement of the square in the middle of x, and where that begins in the frame of x.
+
+    Args:
+        problem: the whole measurement.
+        side: of the square, in pixels of x: y shows less of it by the kernel. None for all; an axis that is not longer
+            stays whole.
+
+    Raises:
+        InputError: where y would show less than one SSIM window.
+    """
+    frame = problem.frame
+    wanted = [length if side is None else min(length, side) for length in frame]
+    shown = [length - taps + 1 for length, taps in zip(wanted, problem.kernel.shape, strict=True)]
+    if min(shown) < SMALLEST_VALID:
+        raise InputError(
+            f"{wanted[0]}x{wanted[1]} pixels of x and a kernel of {problem.kernel.shape[0]}x{problem.kernel.shape[1]} "
+            f"leave {max(shown[0], 0)}x{max(shown[1], 0)} of the blurred image, and a score takes "
+            f"{SMALLEST_VALID}x{SMALLEST_VALID}: use a larger --crop or a larger image"
+        )
+    top, left = (length - part for length, part in zip(frame, wanted, strict=True))
+    top, left = top // 2, left // 2
+    blurred = problem.blurred[:, top : top + shown[0], left : left + shown[1]]
+    return replace(problem, blurred=blurred), (top, left)
+
+
+def told_noise(noise: Noise, declared: str) -> Noise:
+    """Return what a method is told of the noise of a measurement that is given.
+
+    Raises:
+        InputError: for a factor on a level that nobody knows.
+    """
+    if noise.level is not None:
+        return replace(noise, level=declared_level(declared, noise.level))
+    if declared not in ("known", "estimated"):
+        raise InputError(
+            f"declared noise level {declared!r}: the level of what was measured is not known; leave it out"
+        )
+    return noise
 
 
 def middle(image: Image, side: int | None) -> Image:

@@ -37,7 +37,7 @@ True
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 import numpy as np
@@ -107,6 +107,9 @@ class Response:
             seen = z.clip(0.0, 1.0)
         return seen
 
+
+#: Stands for the noise specification of what was measured, not made.
+MEASURED = "measured"
 
 #: The response of a camera that only adds noise.
 IDENTITY = Response()
@@ -213,6 +216,34 @@ class Truth:
     offset: tuple[int, int] = (0, 0)
     encoded: bool = False
 
+    def moved(self, rows: int, columns: int) -> Truth:
+        """Return the truth with its offset changed by so many rows and columns."""
+        return replace(self, offset=(self.offset[0] + rows, self.offset[1] + columns))
+
+
+class StoredTruth(Truth):
+    """A truth that is read anew at every look: hundreds of frames for one measurement would fill the memory.
+
+    Args:
+        read: makes the image, Shape (C, H', W'), in [0, 1].
+        offset, encoded: as of `Truth`.
+    """
+
+    _read: Callable[[], Image]
+
+    def __init__(self, read: Callable[[], Image], offset: tuple[int, int] = (0, 0), encoded: bool = False) -> None:
+        for name, value in (("_read", read), ("offset", offset), ("encoded", encoded)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def image(self) -> Image:
+        """Read the image."""
+        return self._read()
+
+    def moved(self, rows: int, columns: int) -> Truth:
+        """Return the truth with its offset changed by so many rows and columns, still unread."""
+        return StoredTruth(self._read, (self.offset[0] + rows, self.offset[1] + columns), self.encoded)
+
 
 @dataclass(frozen=True)
 class CaseKey:
@@ -220,7 +251,7 @@ class CaseKey:
 
     Attributes:
         dataset, image, kernel: names; the kernel's with its set, as in `levin/4`.
-        noise: as on the command line, `gaussian:0.05`.
+        noise: as on the command line, `gaussian:0.05`; `measured` where the blurred image is given.
         noise_seed: which draw of the noise.
     """
 
@@ -240,12 +271,14 @@ class Case:
 
     Attributes:
         key: which measurement.
-        image_hash, kernel_hash: SHA-256 of the sharp image (of the measurement where none is known) and of the kernel.
+        image_hash, kernel_hash: SHA-256 of the sharp image (where the blurred image is given: of that and of what is
+            known of its noise) and of the kernel.
         declared: what the method is told of the noise level: `known`, `estimated` or a factor such as `x1.2`.
         response: g.
         problem: makes the measurement; the same bytes at every call, in every process.
         truths: none, one or many sharp images.
         pixels: values of x, for estimates of cost.
+        notice: what tables should say of the data, such as that there is no truth and how to get it.
     """
 
     key: CaseKey
@@ -256,6 +289,7 @@ class Case:
     problem: Callable[[], Problem]
     truths: Callable[[], Sequence[Truth]]
     pixels: int
+    notice: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -413,6 +447,47 @@ class Dataset(Protocol):
         ...
 
 
+@runtime_checkable
+class MeasuredDataset(Protocol):
+    """Blurred images that are given, not made, with their kernels and, where there are any, sharp images.
+
+    Its `info.kernels` is the name of its own kernels, its `info.noises` is `(MEASURED,)`.
+    """
+
+    info: ClassVar[DatasetInfo]
+
+    def files(self) -> Sequence[RemoteFile]:
+        """Return the files to fetch, none for data that is at hand."""
+        ...
+
+    def names(self) -> Sequence[str]:
+        """Return the images' names in the order of the literature, without loading one."""
+        ...
+
+    def kernels(self, name: str) -> Sequence[str]:
+        """Return the kernels that an image was blurred by, as `set/name`, without loading one."""
+        ...
+
+    def notice(self) -> str:
+        """Return what whoever uses the data has to know, such as that it has no truth and how to get it; or nothing."""
+        ...
+
+    def measured(self, name: str, kernel: str) -> Problem:
+        """Return an image as one of its kernels blurred it, with what is known of the noise; the same at every call.
+
+        The level of the noise is None where nobody knows it.
+        """
+        ...
+
+    def truths(self, name: str, kernel: str) -> Sequence[Truth]:
+        """Return the sharp images to compare with: none, one or many, of which the best match counts.
+
+        Offsets count from the first pixel of the frame of x: a truth that shows what y shows has those of
+        `Problem.valid`.
+        """
+        ...
+
+
 class KernelSet(Protocol):
     """Blur kernels by name."""
 
@@ -428,6 +503,37 @@ class KernelSet(Protocol):
 
     def load(self, name: str) -> Kernel:
         """Return a kernel in the orientation for true convolution, Shape (kh, kw), sum 1."""
+        ...
+
+
+@runtime_checkable
+class Labelled(Protocol):
+    """What is made from `name:ARGUMENT` on the command line adds this: its class is called with the argument.
+
+    Attributes:
+        argument: what the argument is, for messages: `PATH`.
+        label: stands for it in keys and tables, and so keys noise: without `/`, the same wherever the data lies.
+    """
+
+    argument: ClassVar[str]
+
+    @property
+    def label(self) -> str:
+        """Return the label."""
+        ...
+
+
+class KernelError(Labelled, Protocol):
+    """How the kernel that methods are told differs from the one that blurred."""
+
+    def told(self, kernel: Kernel, image: str, name: str) -> Kernel:
+        """Return the kernel told, of any size, for true convolution, with its origin at k//2; the same at every call.
+
+        Args:
+            kernel: the one that blurs, Shape (kh, kw), sum 1.
+            image: name of the image, without its crop.
+            name: of the kernel, with its set, as `levin/4`.
+        """
         ...
 
 

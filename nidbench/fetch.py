@@ -10,12 +10,14 @@ A file in the cache is hashed at every use: that costs less than decoding it, an
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import logging
 import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
@@ -27,6 +29,12 @@ from .errors import DataError
 
 State: TypeAlias = Literal["ok", "missing", "altered"]
 
+#: Files downloaded side by side: small files are bound by round trips, and sites refuse visitors with many connections.
+DOWNLOADS = 4
+
+#: What every address of a file would run into.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
 
 @dataclass(frozen=True)
 class RemoteFile:
@@ -35,7 +43,8 @@ class RemoteFile:
     Attributes:
         dataset: who it belongs to; the folder in the cache.
         path: where it lies in that folder, parts separated by `/`.
-        url: where it comes from, `https://...`.
+        url: where it comes from, `https://...`; several addresses of the same bytes, separated by blanks, are tried in
+            their order; empty for what only a person can get.
         sha256: of its content, hexadecimal.
         bytes: its size.
         licence: on what terms, where known.
@@ -56,7 +65,8 @@ def read_manifest(manifest: Traversable, dataset: str) -> list[RemoteFile]:
     """Return the files of one dataset, in the order of the manifest.
 
     Args:
-        manifest: CSV with the columns dataset, path, sha256, bytes and url, and licence if wanted; package data
+        manifest: CSV with the columns dataset, path, sha256, bytes and url (or several urls, separated by blanks), and
+            licence if wanted; package data
             (`importlib.resources.files(...) / "files.csv"`) or a `Path`.
         dataset: whose rows.
 
@@ -92,18 +102,18 @@ def destination(file: RemoteFile) -> Path:
     return cache_folder() / file.dataset / file.path
 
 
-def source(file: RemoteFile) -> str:
-    """Return the URL a file is fetched from, the mirror considered.
+def sources(file: RemoteFile) -> list[str]:
+    """Return the URLs a file is fetched from, in their order, the mirror considered.
 
     Raises:
         DataError: where `NIDBENCH_DATA_MIRROR` is not the base of a URL.
     """
     mirror = os.environ.get("NIDBENCH_DATA_MIRROR")
     if not mirror:
-        return file.url
+        return file.url.split()
     if not mirror.startswith(("http://", "https://", "file:///")):
         raise DataError(f"NIDBENCH_DATA_MIRROR is {mirror!r}: give http://host/, https://host/ or file:///folder/")
-    return f"{mirror.rstrip('/')}/{file.url.removeprefix('https://')}"
+    return [f"{mirror.rstrip('/')}/{url.removeprefix('https://')}" for url in file.url.split()]
 
 
 def state(file: RemoteFile) -> State:
@@ -135,24 +145,30 @@ def verify(files: Sequence[RemoteFile]) -> list[tuple[RemoteFile, State]]:
 
 
 def fetch(files: Sequence[RemoteFile], progress: Callable[[RemoteFile, int, int], None] | None = None) -> list[Path]:
-    """Return where the files lie, after downloading those that are missing or altered.
+    """Return where the files lie, after downloading those that are missing or altered, some side by side.
 
     Each is downloaded beside its place, checked against its SHA-256 and moved there in one step, so that neither a
-    failure nor another process that fetches the same leaves a broken file.
+    failure nor another process that fetches the same leaves a broken file. The first failure ends it; what was whole by
+    then stays, and another call goes on from there.
 
     Args:
         files: what to fetch.
-        progress: called after each file with (file, files in place, files in all).
+        progress: called in this thread after each file with (file, files in place, files in all).
 
     Raises:
-        DataError: naming dataset, file, URL, what went wrong, and where to put the file by hand.
+        DataError: naming dataset, file, URLs, what went wrong, and where to put the file by hand.
     """
-    paths = []
-    for number, file in enumerate(files, 1):
-        paths.append(get(file))
-        if progress is not None:
-            progress(file, number, len(files))
-    return paths
+    with ThreadPoolExecutor(DOWNLOADS) as pool:
+        asked = {pool.submit(get, file): file for file in files}
+        try:
+            for number, done in enumerate(as_completed(asked), 1):
+                done.result()
+                if progress is not None:
+                    progress(asked[done], number, len(files))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [destination(file) for file in files]
 
 
 def get(file: RemoteFile) -> Path:
@@ -161,18 +177,27 @@ def get(file: RemoteFile) -> Path:
 
 
 def _download(file: RemoteFile) -> Path:
+    failures: list[tuple[str, Exception]] = []
+    for url in sources(file):
+        try:
+            return _retrieve(file, url)
+        except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
+            if (response := getattr(error, "response", None)) is not None:
+                response.close()  # pooch leaves the connection of a refused request open
+            failures.append((url, error))
+            if isinstance(error, OSError) and error.errno in _NO_ROOM:
+                break
+    raise DataError(_explain(file, failures)) from (failures[-1][1] if failures else None)
+
+
+def _retrieve(file: RemoteFile, url: str) -> Path:
     import pooch
 
-    target, url = destination(file), source(file)
+    target = destination(file)
     downloader = _copy_local if url.startswith("file://") else pooch.HTTPDownloader()
-    try:
-        with _silent(pooch.get_logger()):
-            pooch.retrieve(url, f"sha256:{file.sha256}", target.name, target.parent, downloader=downloader)
-        target.chmod(0o644)  # pooch's files are their owner's alone, which a shared cache cannot use
-    except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
-        if (response := getattr(error, "response", None)) is not None:
-            response.close()  # pooch leaves the connection of a refused request open
-        raise DataError(_explain(file, url, target, error)) from error
+    with _silent(pooch.get_logger()):
+        pooch.retrieve(url, f"sha256:{file.sha256}", target.name, target.parent, downloader=downloader)
+    target.chmod(0o644)  # pooch's files are their owner's alone, which a shared cache cannot use
     return target
 
 
@@ -196,11 +221,20 @@ def _silent(logger: logging.Logger) -> Iterator[None]:
         logger.removeFilter(elsewhere)
 
 
-def _explain(file: RemoteFile, url: str, target: Path, error: Exception) -> str:
-    mirrored = "" if url == file.url else f" (in place of {file.url})"
-    return (
-        f"dataset {file.dataset}: could not fetch {file.path} from {url}{mirrored}\n"
-        f"  what went wrong: {type(error).__name__}: {error}\n"
-        f"  try again, or set NIDBENCH_DATA_MIRROR to a copy of the files, or provide it by hand: put the file of "
-        f"{file.bytes} bytes with SHA-256 {file.sha256} at {target}"
+def _explain(file: RemoteFile, failures: Sequence[tuple[str, Exception]]) -> str:
+    tried = " or ".join(url for url, _ in failures) or "anywhere: it has no address"
+    pinned = " or ".join(file.url.split()[: len(failures)])
+    mirrored = f" (in place of {pinned})" if pinned not in tried else ""
+    lines = [f"dataset {file.dataset}: could not fetch {file.path} from {tried}{mirrored}"]
+    lines += [f"  what went wrong: {type(error).__name__}: {error}" for _, error in failures]
+    return "\n".join([*lines, f"  {_way_out(file, [error for _, error in failures])}"])
+
+
+def _way_out(file: RemoteFile, errors: Sequence[Exception]) -> str:
+    by_hand = (
+        f"provide it by hand: put the file of {file.bytes} bytes with SHA-256 {file.sha256} at {destination(file)} "
+        "(nidbench data add does that)"
     )
+    if any(isinstance(error, OSError) and error.errno in _NO_ROOM for error in errors):
+        return f"free {file.bytes} bytes and more where {cache_folder()} is, or set NIDBENCH_DATA to another folder"
+    return f"try again, or set NIDBENCH_DATA_MIRROR to a copy of the files, or {by_hand}" if errors else by_hand

@@ -95,7 +95,9 @@ class Ask:
             return self.name
         content = json.dumps(asdict(replace(self, method_file=str(self.method_file or ""))), sort_keys=True)  # type: ignore[arg-type]
         first = self.experiments[0]
-        names = "-".join([*dict.fromkeys(spec.name for spec in parse_methods(first.methods)), *words(first.dataset)])
+        # the sweep is a file of this name, which the path of folder:PATH would put elsewhere
+        datasets = [re.sub(r"[^\w.-]+", "-", Path(each).name) for each in words(first.dataset)]
+        names = "-".join([*dict.fromkeys(spec.name for spec in parse_methods(first.methods)), *datasets])
         return f"{names[:60]}-{hashlib.sha256(content.encode()).hexdigest()[:6]}"
 
     def asked(self) -> dict[str, Any]:
@@ -137,6 +139,7 @@ def make_plan(ask: Ask, computer: Computer) -> Plan:
     device = choose_device(ask.device, hello)
     precision = choose_precision(ask.precision, device, hello)
     jobs: dict[tuple[str, str], Job] = {}
+    folders: dict[str, str] = {}
     for experiment in ask.experiments:
         asked = [
             _facts(computer, spec, experiment.preset, ask.method_file) for spec in parse_methods(experiment.methods)
@@ -144,6 +147,11 @@ def make_plan(ask: Ask, computer: Computer) -> Plan:
         seeds = read_seeds("seeds", experiment.seeds)
         for request in experiment.requests():
             for case in cases(request):
+                if folders.setdefault(case.key.dataset, request.dataset) != request.dataset:
+                    raise InputError(
+                        f"{folders[case.key.dataset]} and {request.dataset} have the same name in tables, "
+                        f"{case.key.dataset}: rename one of the folders"
+                    )
                 for facts in asked:
                     for seed in seeds:
                         job = _job(facts, case, seed, device, precision)
@@ -175,7 +183,8 @@ def _job(facts: MethodFacts, case: Case, seed: int, device: str, precision: str)
         device.partition(":")[0],
     )
     label = str(facts.spec)
-    planned = Planned(cell.id, label, facts.preset, facts.note, case.key, case.declared, seed, facts.spec.name)
+    note = "; ".join(filter(None, (facts.note, case.notice)))
+    planned = Planned(cell.id, label, facts.preset, note, case.key, case.declared, seed, facts.spec.name)
     return Job(planned, cell, case, facts, device)
 
 
@@ -280,3 +289,35 @@ def _option(path: Path, name: str, value: Any) -> str | int:
     if not all(isinstance(part, str | int | float) for part in parts):
         raise InputError(f"{path}: {name} = {value!r}: give text, a number or a list of these")
     return ",".join(map(str, parts))
+
+
+def ask_text(ask: Ask, about: Sequence[str] = ()) -> str:
+    """Return a sweep as `read_ask` reads it; what all experiments share stands at the top.
+
+    Args:
+        ask: the sweep.
+        about: lines of comment before it.
+    """
+    own = {"name": ask.name, "device": ask.device, "precision": ask.precision}
+    own = {key: value for key, value in own.items() if value not in ("", "auto")}
+    if ask.method_file is not None:
+        own["method_file"] = str(ask.method_file.resolve())
+    blocks = [_told(experiment) for experiment in ask.experiments]
+    shared = {key: value for key, value in blocks[0].items() if all(block.get(key) == value for block in blocks)}
+    lines = [*(f"# {line}" for line in about), *_toml(own), *_toml(shared)]
+    for block in blocks if len(blocks) > 1 else ():
+        lines += ["[[experiment]]", *_toml({key: value for key, value in block.items() if key not in shared})]
+    return "\n".join(lines) + "\n"
+
+
+def _told(experiment: Experiment) -> dict[str, Any]:
+    """Return what of an experiment is not the default, lists as lists."""
+    known = {each.name: each.default for each in fields(Experiment)}
+    values = {name: value for name, value in asdict(experiment).items() if value != known[name]}
+    lists = {name: list(words(values[name])) for name in ("kernels", "noise", "images") if name in values}
+    return values | lists | {"methods": [str(spec) for spec in parse_methods(experiment.methods)]}
+
+
+def _toml(values: Mapping[str, Any]) -> list[str]:
+    # text, numbers and lists of text are written in JSON as in TOML
+    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]

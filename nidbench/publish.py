@@ -14,6 +14,7 @@ from .fingerprint import fingerprint
 from .plan import Experiment
 from .records import Store, Sweep, results_errors, write_whole
 from .registry import methods
+from .scoring import closest
 
 if TYPE_CHECKING:
     from .figures import Choice
@@ -48,6 +49,23 @@ def write_tables(store: Store, sweep: Sweep, protocol: str) -> dict[str, Path]:
     return written
 
 
+def write_comparison(store: Store, sweep: Sweep, name: str, protocol: str) -> dict[str, Path]:
+    """Write a table of the paper beside a sweep in every format and return the files by format.
+
+    Arguments and errors are those of `compare.render_compare`.
+    """
+    from .compare import render_compare
+
+    written = {}
+    for form, ending in ENDINGS.items():
+        path = store.root / "tables" / f"{sweep.name}-compared.{ending}"
+        with results_errors(store.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, render_compare(store, sweep, name, form, protocol).encode())
+        written[form] = path
+    return written
+
+
 def sheet_folder(store: Store, sweep: Sweep) -> Path:
     """Return where a sweep's contact sheets are."""
     return store.root / "sheets" / sweep.name
@@ -68,7 +86,7 @@ def write_sheets(store: Store, sweep: Sweep, most: int) -> tuple[list[Path], int
     few = Sweep(sweep.name, sweep.asked, [planned for planned in sweep.cells if planned.case in shown])
     with results_errors(store.root):
         folder.mkdir(parents=True, exist_ok=True)
-        written = sheets(store, few, measurements(few), folder)
+        written = sheets(store, few, _measurements(few), folder)
     return written, len(keys)
 
 
@@ -105,18 +123,33 @@ def write_figure(
 
 
 def measurements(sweep: Sweep) -> Callable[[CaseKey], tuple[Problem, Truth] | None]:
-    """Return a function that makes a sweep's measurements and truths again, as it asked for them."""
+    """Return a function that makes a sweep's measurements and truths again, as it asked for them; None without truth.
+
+    Of many truths it is the one that the blurred image matches best: the same for all methods.
+    """
+    made = _measurements(sweep)
+
+    def lookup(key: CaseKey) -> tuple[Problem, Truth] | None:
+        problem, truth = made(key) or (None, None)
+        return None if problem is None or truth is None else (problem, truth)
+
+    return lookup
+
+
+def _measurements(sweep: Sweep) -> Callable[[CaseKey], tuple[Problem, Truth | None] | None]:
     wanted = {planned.case for planned in sweep.cells}
     found: dict[CaseKey, Case] | None = None
 
-    def lookup(key: CaseKey) -> tuple[Problem, Truth] | None:
+    def lookup(key: CaseKey) -> tuple[Problem, Truth | None] | None:
         nonlocal found
         if found is None:
             experiments = [Experiment(**asked) for asked in sweep.asked["experiments"]]
             requests = [request for experiment in experiments for request in experiment.requests()]
             found = {case.key: case for request in requests for case in cases(request) if case.key in wanted}
         case = found.get(key)
-        truths = case.truths() if case is not None else ()
-        return (case.problem(), truths[0]) if case is not None and truths else None
+        if case is None:
+            return None
+        problem = case.problem()
+        return problem, closest(problem, case.truths())
 
     return lookup

@@ -14,8 +14,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
-from .contract import Dataset, KernelSet, Method, MethodInfo
+from .contract import Dataset, KernelError, KernelSet, MeasuredDataset, Method, MethodInfo
 from .errors import InputError, NidbenchError, UnknownNameError
+
+#: What there is to register, and the entry point group where it is.
+GROUPS = {
+    "method": "nidbench.methods",
+    "dataset": "nidbench.datasets",
+    "kernel set": "nidbench.kernels",
+    "kernel error": "nidbench.kernel_errors",
+}
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,7 @@ class Registry:
     """What is registered in one group.
 
     Attributes:
-        kind: what it holds, for messages: `method`, `dataset` or `kernel set`.
+        kind: what it holds, for messages: one of `GROUPS`.
         targets: name -> where it is, as `module:attribute` or a file.
     """
 
@@ -37,9 +45,8 @@ class Registry:
         Raises:
             NidbenchError: where two distributions register the same name.
         """
-        group = {"method": "nidbench.methods", "dataset": "nidbench.datasets", "kernel set": "nidbench.kernels"}[kind]
         registry = cls(kind, {})
-        for point in entry_points(group=group):
+        for point in entry_points(group=GROUPS[kind]):
             if registry.targets.get(point.name) != point.value:  # one distribution may be listed twice
                 registry = registry.with_target(point.name, point.value)
         return registry
@@ -132,16 +139,38 @@ def load_method(registry: Registry, name: str) -> type[Method]:
     return cast("type[Method]", found)
 
 
-def load_dataset(name: str) -> Dataset:
-    """Return a dataset, nothing of it read yet."""
-    factory: Callable[[], Dataset] = Registry.installed("dataset").load(name)
-    return factory()
+def load_dataset(text: str) -> Dataset | MeasuredDataset:
+    """Return a dataset, as `set12` or `folder:PATH`, nothing of it read yet.
+
+    Raises:
+        UnknownNameError: where nothing has the name.
+        InputError: where what stands after the colon is missing, or is more than the dataset takes.
+    """
+    dataset: Dataset | MeasuredDataset = _made("dataset", text)
+    return dataset
 
 
-def load_kernels(name: str) -> KernelSet:
-    """Return a kernel set, nothing of it read yet."""
-    factory: Callable[[], KernelSet] = Registry.installed("kernel set").load(name)
-    return factory()
+def load_kernels(text: str) -> KernelSet:
+    """Return a kernel set, nothing of it read yet. Raises as `load_dataset` does."""
+    kernels: KernelSet = _made("kernel set", text)
+    return kernels
+
+
+def load_kernel_error(text: str) -> KernelError:
+    """Return a kernel error, as `perturbed:noise=0.1` or `estimated:PATH`. Raises as `load_dataset` does."""
+    error: KernelError = _made("kernel error", text)
+    return error
+
+
+def _made(kind: str, text: str) -> Any:
+    name, colon, argument = text.partition(":")
+    factory: Callable[..., Any] = Registry.installed(kind).load(name)
+    wanted = getattr(factory, "argument", "")
+    if wanted and not argument:
+        raise InputError(f"{kind} {text!r} does not say which: write {name}:{wanted}")
+    if colon and not wanted:
+        raise InputError(f"{kind} {text!r}: {name} takes nothing after a colon, write {name}")
+    return factory(argument) if wanted else factory()
 
 
 def _load_file(path: Path) -> ModuleType:

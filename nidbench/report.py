@@ -36,7 +36,7 @@ _ROWS = ("image", "error", "detail", "std. dev.")
 
 def contact_sheet(
     path: Path,
-    truth: Image,
+    truth: Image | None,
     blurred: Image,
     restorations: Mapping[str, Image],
     variances: Mapping[str, Image],
@@ -54,12 +54,12 @@ def contact_sheet(
     with results_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Small images are enlarged anyway; large ones get the pixels that tell them apart.
-        figure.savefig(path, dpi=150 if max(truth.shape) <= 300 else 200, metadata=dict(metadata or {}))
+        figure.savefig(path, dpi=150 if max(blurred.shape) <= 300 else 200, metadata=dict(metadata or {}))
     return path
 
 
 def draw(
-    truth: Image,
+    truth: Image | None,
     blurred: Image,
     restorations: Mapping[str, Image],
     variances: Mapping[str, Image],
@@ -71,10 +71,11 @@ def draw(
 
     A column each for the blurred input, the methods and the truth; rows for the image, the signed error (restoration
     minus truth, mean over channels) on one scale, the region of the truth with most detail and, where a method has one,
-    the standard deviation of its estimate. The kernel stands where the truth's error would.
+    the standard deviation of its estimate. The kernel stands where the truth's error would. Without a truth there are
+    no errors, the detail is the input's, and the kernel stands where the truth would.
 
     Args:
-        truth: Shape (C, h, w), cropped to what is scored, in [0, 1].
+        truth: Shape (C, h, w), cropped to what is scored, in [0, 1]; None where it is not known.
         blurred: the input, of the same shape.
         restorations: method label -> image of the same shape.
         variances: method label -> pixel variance of the same shape, for the methods that have one.
@@ -82,23 +83,26 @@ def draw(
         kernel: Shape (kh, kw).
         heading: what stands above all.
     """
-    columns = {"input": blurred, **restorations, "truth": truth}
+    columns = {"input": blurred, **restorations} | ({} if truth is None else {"truth": truth})
+    rows = [name for name in _ROWS if (name != "error" or truth is not None) and (name != "std. dev." or variances)]
     titles = {label: [*wrapped(label, 26), scores.get(label, "")] for label in columns}
-    sheet = _Sheet(truth.shape, len(columns), 4 if variances else 3, max(map(len, titles.values())), heading)
-    rows, cols = detail_window(truth)
+    sheet = _Sheet(blurred.shape, len(columns) + (truth is None), rows, max(map(len, titles.values())), heading)
+    lines, cols = detail_window(blurred if truth is None else truth)
     for column, (label, image) in enumerate(columns.items()):
         axes = sheet.panel(0, column, picture(image))
         axes.set_title("\n".join(titles[label]).strip(), fontsize=8, pad=3, parse_math=False)
-        corner = (cols.start - 0.5, rows.start - 0.5)
-        size = (cols.stop - cols.start, rows.stop - rows.start)
+        corner = (cols.start - 0.5, lines.start - 0.5)
+        size = (cols.stop - cols.start, lines.stop - lines.start)
         box = Rectangle(corner, *size, fill=False, edgecolor=_ACCENT, linewidth=1)
         box.set_path_effects([withStroke(linewidth=2, foreground="black")])
         axes.add_patch(box)
-        detail = sheet.panel(2, column, picture(image[:, rows, cols]), interpolation="nearest")
+        part = picture(image[:, lines, cols])
+        detail = sheet.panel(rows.index("detail"), column, part, interpolation="nearest")
         detail.spines[:].set(color=_ACCENT, linewidth=1)
-    _errors(sheet, list(columns.values())[:-1], truth)
-    _deviations(sheet, {label: variances.get(label) for label in columns})
-    sheet.kernel(kernel)
+    if truth is not None:
+        _errors(sheet, list(columns.values())[:-1], truth)
+    _deviations(sheet, len(rows) - 1, {label: variances.get(label) for label in columns})
+    sheet.kernel(kernel, 0 if truth is None else 1)
     sheet.name_rows()
     return sheet.figure
 
@@ -112,14 +116,14 @@ def _errors(sheet: _Sheet, images: Sequence[Image], truth: Image) -> None:
     sheet.bar(1, len(errors) - 1, extend="both")
 
 
-def _deviations(sheet: _Sheet, variances: Mapping[str, Image | None]) -> None:
+def _deviations(sheet: _Sheet, row: int, variances: Mapping[str, Image | None]) -> None:
     maps = {column: v for column, v in enumerate(variances.values()) if v is not None}
     deviations = {column: 255 * np.sqrt(v.mean(axis=0).clip(0, None)) for column, v in maps.items()}
     limit = max((float(np.percentile(values, 99.5)) for values in deviations.values()), default=0.0)
     for column, values in deviations.items():
-        sheet.panel(3, column, values, cmap="magma", vmin=0, vmax=max(limit, 1e-6), interpolation="nearest")
+        sheet.panel(row, column, values, cmap="magma", vmin=0, vmax=max(limit, 1e-6), interpolation="nearest")
     if deviations:
-        sheet.bar(3, max(deviations), extend="max")
+        sheet.bar(row, max(deviations), extend="max")
 
 
 def wrapped(label: str, width: int) -> list[str]:
@@ -156,7 +160,8 @@ class _Sheet:
 
     Args:
         shape: of the images, (C, h, w).
-        columns, rows: of panels.
+        columns: of panels.
+        rows: names of the rows of panels.
         lines: of text above the first row.
         heading: what stands above all.
 
@@ -165,12 +170,13 @@ class _Sheet:
         panels: (row, column) -> axes.
     """
 
-    def __init__(self, shape: Sequence[int], columns: int, rows: int, lines: int, heading: str) -> None:
+    def __init__(self, shape: Sequence[int], columns: int, rows: Sequence[str], lines: int, heading: str) -> None:
         aspect = float(np.clip(shape[1] / shape[2], 0.4, 2.5))
         self._width, self._height = _PANEL / max(1.0, aspect), _PANEL * min(1.0, aspect)
         self._rows, self._last = rows, columns - 1
+        count = len(rows)
         width = _LEFT + columns * (self._width + _GAP) + _RIGHT
-        height = _BOTTOM + rows * (self._height + _GAP) + lines * _LINE + 0.05
+        height = _BOTTOM + count * (self._height + _GAP) + lines * _LINE + 0.05
         above = textwrap.wrap(heading, int(width * 12))
         height += len(above) * _HEADING + (0.1 if above else 0)
         self.figure = Figure(figsize=(width, height))
@@ -192,16 +198,16 @@ class _Sheet:
         bar.set_label("levels of 255", fontsize=7, labelpad=2)
         bar.ax.tick_params(labelsize=6, length=2, pad=1)
 
-    def kernel(self, kernel: Kernel) -> None:
-        """Show the kernel in the last column of the errors, beside their colour bar."""
+    def kernel(self, kernel: Kernel, row: int) -> None:
+        """Show the kernel in the last column of a row, beside the colour bar of the errors."""
         room = self._width - 0.55
         left = self._left(self._last) + self._width - room
-        axes = self._show(left, 1, room, kernel, {"cmap": "gray", "interpolation": "nearest"}, headroom=0.15)
+        axes = self._show(left, row, room, kernel, {"cmap": "gray", "interpolation": "nearest"}, headroom=0.15)
         axes.set_title(f"kernel {kernel.shape[0]}x{kernel.shape[1]}", fontsize=7, pad=2)
 
     def name_rows(self) -> None:
         """Write each row's name left of its first panel."""
-        for row, name in enumerate(_ROWS[: self._rows]):
+        for row, name in enumerate(self._rows):
             column = min((column for at, column in self.panels if at == row), default=None)
             if column is not None:
                 self.panels[row, column].set_ylabel(name, fontsize=8, labelpad=3)
@@ -211,7 +217,7 @@ class _Sheet:
 
     def _axes(self, left: float, row: int, width: float, headroom: float = 0) -> Axes:
         """Return new axes `left` inches from the left, in a row, `width` inches wide."""
-        bottom = _BOTTOM + (self._rows - 1 - row) * (self._height + _GAP)
+        bottom = _BOTTOM + (len(self._rows) - 1 - row) * (self._height + _GAP)
         x, y = self.figure.get_size_inches()
         return self.figure.add_axes((left / x, bottom / y, width / x, (self._height - headroom) / y))
 
@@ -234,7 +240,7 @@ class _Sheet:
 def sheets(
     store: Store,
     sweep: Sweep,
-    problems_and_truths: Callable[[CaseKey], tuple[Problem, Truth] | None],
+    problems_and_truths: Callable[[CaseKey], tuple[Problem, Truth | None] | None],
     folder: Path,
 ) -> list[Path]:
     """Write a contact sheet for each measurement of a sweep that has done cells, and return their paths.
@@ -245,7 +251,8 @@ def sheets(
     Args:
         store: the results folder.
         sweep: which of its sweeps.
-        problems_and_truths: makes a measurement and its sharp image; None where no sharp image is known.
+        problems_and_truths: makes a measurement and its sharp image, None where that is not known; None for one that is
+            no longer to be had.
         folder: where the pictures go.
 
     Raises:
@@ -268,7 +275,7 @@ def _sheet_of_case(
     store: Store,
     key: CaseKey,
     cells: Sequence[Planned],
-    problems_and_truths: Callable[[CaseKey], tuple[Problem, Truth] | None],
+    problems_and_truths: Callable[[CaseKey], tuple[Problem, Truth | None] | None],
     folder: Path,
 ) -> Path | None:
     chosen, lacking = choose(store, cells)
@@ -283,15 +290,18 @@ def _sheet_of_case(
     if found is None:
         return None
     problem, truth = found
+    # without a truth, what y shows is looked at, encoded as y is
+    place = truth or Truth(extended(problem), encoded=problem.response.kind == "gamma")
     arrays = _arrays(store, chosen, lacking)
 
     def scored(image: Image) -> Image:
-        return DEFAULT.crop(image, problem, truth)
+        return DEFAULT.crop(image, problem, place)
 
-    shown = {label: scored(encoded(each["image"], problem, truth)).clip(0, 1) for label, each in arrays.items()}
+    shown = {label: scored(encoded(each["image"], problem, place)).clip(0, 1) for label, each in arrays.items()}
     variances = {label: scored(each["variance"]) for label, each in arrays.items() if "variance" in each}
     heading = f"{key}   ({DEFAULT.name})" + (f", without a result: {', '.join(lacking)}" if lacking else "")
-    reference, blurred = DEFAULT.reference(problem, truth).clip(0, 1), scored(extended(problem)).clip(0, 1)
+    reference = None if truth is None else DEFAULT.reference(problem, truth).clip(0, 1)
+    blurred = scored(extended(problem)).clip(0, 1)
     scores, metadata = _scores(chosen), {"nidbench": made_from}
     return contact_sheet(path, reference, blurred, shown, variances, scores, problem.kernel, heading, metadata)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
 
@@ -34,10 +37,52 @@ def with_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
         missing = [file for file in method.files() if fetch.local(file) is None]
         if missing and os.environ.get("NIDBENCH_DATA_MIRROR"):
             monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path_factory.getbasetemp() / "data"))
-            sources = [unquote(fetch.source(file)) for file in method.files()]
-            missing = [each for each in sources if each[:7] == "file://" and not Path(each[7:]).is_file()]
+            sources = [[unquote(each) for each in fetch.sources(file)] for file in method.files()]
+            missing = [
+                each for each in sources if not any(url[:7] != "file://" or Path(url[7:]).is_file() for url in each)
+            ]
         if missing:
             pytest.skip(f"the files of {method.files()[0].dataset} are neither in the cache nor in a mirror")
+
+    return provide
+
+
+@pytest.fixture(scope="session")
+def pictures() -> ModuleType:
+    """`resources/pictures.py`: tests of several datasets make images and kernels with it."""
+    spec = spec_from_file_location("pictures", Path(__file__).parent / "resources" / "pictures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def shared_mirror(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fetch from a mirror, never from the sites themselves, into a cache that the tests share, or skip."""
+    if not os.environ.get("NIDBENCH_DATA_MIRROR"):
+        if not SHARED.is_dir():
+            pytest.skip("needs a mirror of the data: set NIDBENCH_DATA_MIRROR")
+        monkeypatch.setenv("NIDBENCH_DATA_MIRROR", SHARED.as_uri())
+    monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path_factory.getbasetemp() / "data"))
+
+
+@pytest.fixture
+def fake_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Mapping[str, bytes]], None]:
+    """Put files in the place of those that a dataset's module fetches."""
+
+    def provide(module: str, contents: Mapping[str, bytes]) -> None:
+        files = []
+        for path, content in contents.items():
+            source = tmp_path / "mirror" / "data.test" / path
+            source.parent.mkdir(parents=True, exist_ok=True)
+            source.write_bytes(content)
+            digest = hashlib.sha256(content).hexdigest()
+            files.append(fetch.RemoteFile("fake", path, f"https://data.test/{path}", digest, len(content)))
+        monkeypatch.setenv("NIDBENCH_DATA_MIRROR", (tmp_path / "mirror").as_uri())
+        monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path / "cache"))
+        monkeypatch.setattr(f"nidbench.datasets.{module}.read_manifest", lambda *_: files)
 
     return provide
 

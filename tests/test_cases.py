@@ -12,6 +12,7 @@ from nidbench.cases import CaseRequest, cases, middle
 from nidbench.contract import CaseKey, Noise, Problem
 from nidbench.degrade import measure
 from nidbench.errors import InputError, UnknownNameError
+from nidbench.metrics import DEFAULT
 from nidbench.records import array_hash
 from nidbench.registry import load_dataset, load_kernels
 
@@ -20,7 +21,7 @@ SAMPLE = CaseRequest("sample")
 #: A dataset of three images, one of them small, a kernel set with noise bound to it, and a gamma camera.
 PLUGIN = """
 import numpy as np
-from nidbench.contract import DatasetInfo, KernelSetInfo
+from nidbench.contract import DatasetInfo, KernelSetInfo, Noise, Problem, Response, StoredTruth, Truth
 
 class Toys:
     info = DatasetInfo("Toys", kernels="toykernels", noises=("gaussian:0.02", "poisson:50"), response="gamma:2.2")
@@ -39,6 +40,25 @@ class Kernels:
     def load(self, name):
         return {"wide": np.full((3, 5), 2.0), "free": np.full((3, 3), 1 / 9), "bound": np.full((2, 2), 0.25)}[name]
 
+class Given:
+    info = DatasetInfo("Given", kernels="given", noises=("measured",))
+    level = 0.01
+    read = []
+    def files(self): return []
+    def names(self): return ["zebra", "ant"]
+    def kernels(self, name): return ["given/wide", "given/odd"] if name == "zebra" else ["given/odd"]
+    def notice(self): return "beware"
+    def measured(self, name, kernel):
+        self.read.append((name, kernel))
+        k = np.arange(1.0, 16).reshape(3, 5) / 120 if kernel == "given/wide" else np.full((1, 3), 1 / 3)
+        y = np.random.default_rng(len(name)).random((3, 30, 41), np.float32)
+        return Problem(y, k, Noise("gaussian", self.level), Response("gamma", 2.2))
+    def truths(self, name, kernel):
+        if name == "ant":
+            return []
+        image = np.random.default_rng(0).random((3, 30, 41))
+        return [Truth(image, (1, 2), True), StoredTruth(lambda: image, (1, 2), True)]
+
 class Integers(Toys):
     info = DatasetInfo("Integers", kernels="toykernels", noises=("gaussian:0.02",))
     def load(self, name):
@@ -54,7 +74,7 @@ def toys(tmp_path_factory):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nidbench-toys\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[nidbench.datasets]\ntoys = casetoys:Toys\nintegers = casetoys:Integers\n"
+        "[nidbench.datasets]\ntoys = casetoys:Toys\nintegers = casetoys:Integers\ngiven = casetoys:Given\n"
         "[nidbench.kernels]\ntoykernels = casetoys:Kernels\n"
     )
     (site / "casetoys.py").write_text(PLUGIN)
@@ -295,3 +315,100 @@ def test_problems_agree_with_measure():
     kernel = np.full((2, 2), 0.25)
     own = measure(case.truths()[0].image, kernel, "bsnr:40", key=case.key, response=case.response)
     assert np.array_equal(case.problem().blurred, own.blurred)
+
+
+GIVEN = CaseRequest("given")
+
+
+def test_what_was_measured_comes_with_its_own_kernels_and_noise(toys):
+    made = list(cases(GIVEN))
+    assert [str(case.key) for case in made] == [
+        "given/zebra given/wide measured #0",
+        "given/zebra given/odd measured #0",
+        "given/ant given/odd measured #0",
+    ]
+    assert [len(case.truths()) for case in made] == [2, 2, 0]
+    whole = toys.Given().measured("zebra", "given/wide")
+    assert np.array_equal(made[0].problem().blurred, whole.blurred)
+    assert np.array_equal(made[0].problem().kernel, whole.kernel)
+    assert made[0].problem().noise == Noise("gaussian", 0.01)
+    assert made[0].response == whole.response
+    assert made[0].pixels == 3 * 32 * 45
+    assert made[0].notice == "beware"
+    assert made[0].kernel_hash == array_hash(whole.kernel)
+    assert len({case.image_hash for case in made}) == 2
+    assert next(cases(replace(GIVEN, noises=("measured",)))).image_hash == made[0].image_hash
+
+
+def test_the_identity_of_what_was_measured_has_its_noise_in_it(toys, monkeypatch):
+    before = next(cases(GIVEN)).image_hash
+    monkeypatch.setattr(toys.Given, "level", 0.02)
+    assert next(cases(GIVEN)).image_hash != before
+
+
+def test_what_was_measured_is_chosen_by_image_and_kernel():
+    assert [case.key.kernel for case in cases(replace(GIVEN, kernels=("given/odd",)))] == ["given/odd"] * 2
+    assert len(list(cases(replace(GIVEN, kernels=("given",))))) == 3
+    assert len(list(cases(replace(GIVEN, limit=1)))) == 2
+    assert [case.key.image for case in cases(replace(GIVEN, images=("ant",)))] == ["ant"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "reason"),
+    [
+        ({"noises": ("gaussian:0.1",)}, InputError, "given, noise and all.*leave --noise out"),
+        ({"noise_seeds": (0, 1)}, InputError, "no noise draws 0, 1: leave --noise-seeds out"),
+        ({"kernels": ("sample/motion",)}, UnknownNameError, "unknown kernel of given 'sample/motion'.*leave --kernels"),
+        ({"kernels": ("given/wide",), "images": ("ant",)}, InputError, "ant was not blurred by given/wide"),
+        ({"images": ("emu",)}, UnknownNameError, "unknown image of given 'emu'"),
+        ({"crop": 0}, InputError, "crop 0: give the side"),
+        ({"crop": 12}, InputError, "12x12 pixels of x and a kernel of 3x5 leave 10x8 of the blurred image"),
+    ],
+)
+def test_what_was_measured_cannot_be_asked_to_be_otherwise(wrong, error, reason):
+    with pytest.raises(error, match=reason):
+        list(cases(replace(GIVEN, **wrong)))
+
+
+def test_a_crop_of_what_was_measured_is_the_measurement_of_the_middle():
+    whole, part = next(cases(GIVEN)), next(cases(replace(GIVEN, crop=20)))
+    assert part.key.image == "zebra@20"
+    problem = part.problem()
+    assert problem.frame == (20, 20)
+    assert np.array_equal(problem.blurred, whole.problem().blurred[:, 6:24, 12:28])  # frame of 32x45, kernel of 3x5
+    assert part.pixels == 3 * 20 * 20
+    assert [truth.offset for truth in part.truths()] == [(-5, -10)] * 2
+    assert part.image_hash != whole.image_hash
+    shown = [DEFAULT.reference(case.problem(), case.truths()[1]) for case in (whole, part)]
+    assert np.array_equal(shown[1], shown[0][:, 6:24, 12:28])
+
+
+def test_the_level_told_of_what_was_measured(toys, monkeypatch):
+    def told(declared):
+        return next(cases(replace(GIVEN, declared=declared))).problem().noise.level
+
+    assert [told("known"), told("estimated"), told("x2")] == [0.01, None, 0.02]
+    monkeypatch.setattr(toys.Given, "level", None)
+    assert [told("known"), told("estimated")] == [None, None]
+    with pytest.raises(InputError, match="'x2': the level of what was measured is not known"):
+        told("x2")
+
+
+def test_methods_may_be_told_another_kernel_than_that_of_a_measurement():
+    own, other = (next(cases(replace(GIVEN, kernels=(each,)))) for each in ("given/wide", "@perturbed:noise=0.2"))
+    assert other.key.kernel == "given@perturbed:noise=0.2/wide"
+    assert other.image_hash == own.image_hash
+    assert other.kernel_hash.startswith(f"{own.kernel_hash}@")
+    assert np.array_equal(other.problem().blurred, own.problem().blurred)
+    assert not np.allclose(other.problem().kernel, own.problem().kernel)
+    rows, columns = other.problem().valid
+    assert [truth.offset for truth in other.truths()] == [(rows.start, columns.start)] * 2
+
+
+def test_what_was_measured_is_read_once_a_case_and_not_held(toys):
+    toys.Given.read.clear()
+    made = list(cases(GIVEN))
+    assert len(toys.Given.read) == 3
+    for case in made:
+        for held in [*case.problem.__closure__, *case.truths.__closure__]:
+            assert getattr(held.cell_contents, "size", 0) < 100

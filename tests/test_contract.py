@@ -19,6 +19,8 @@ from nidbench.contract import (
     Response,
     Restored,
     Run,
+    StoredTruth,
+    Truth,
     check_kernel,
     check_restored,
     normalised,
@@ -456,3 +458,16 @@ def test_a_run_that_keeps_nothing_takes_everything():
 def test_what_cannot_be_kept_is_refused(name, array, error, reason):
     with pytest.raises(error, match=reason):
         Run(keep=("layers",), on_keep=lambda *_: None).keep(name, array)
+
+
+def test_a_stored_truth_is_read_at_every_look_and_moved_unread():
+    reads = []
+    stored = StoredTruth(lambda: reads.append(1) or np.full((1, 2, 3), 0.5), (1, -2), encoded=True)
+    moved = stored.moved(3, 4)
+    assert reads == []
+    assert isinstance(moved, StoredTruth)
+    assert (stored.offset, moved.offset, moved.encoded) == ((1, -2), (4, 2), True)
+    assert moved.image.shape == stored.image.shape == (1, 2, 3)
+    assert len(reads) == 2
+    known = Truth(np.zeros((1, 2, 3)), (1, -2), encoded=True).moved(3, 4)
+    assert (known.offset, known.encoded, known.image.shape) == ((4, 2), True, (1, 2, 3))

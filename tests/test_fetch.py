@@ -197,12 +197,12 @@ def test_folder_as_mirror(cache, mirror, monkeypatch):
 def test_mirror_that_is_no_base(monkeypatch, mirror):
     monkeypatch.setenv("NIDBENCH_DATA_MIRROR", mirror)
     with pytest.raises(DataError, match=r"NIDBENCH_DATA_MIRROR is .*give"):
-        fetch.source(remote("good.bin"))
+        fetch.sources(remote("good.bin"))
 
 
 @pytest.mark.usefixtures("cache")
-def test_source_without_mirror_is_the_pinned_url():
-    assert fetch.source(remote("good.bin")) == "https://example.org/data/good.bin"
+def test_sources_without_mirror_are_the_pinned_urls():
+    assert fetch.sources(remote("good.bin")) == ["https://example.org/data/good.bin"]
 
 
 @pytest.mark.usefixtures("cache")
@@ -229,8 +229,9 @@ def test_full_disk(cache, mirror, monkeypatch):
 
     monkeypatch.setenv("NIDBENCH_DATA_MIRROR", mirror.parents[1].as_uri())
     monkeypatch.setattr(shutil, "copyfile", full)
-    with pytest.raises(DataError, match="No space left"):
-        fetch.get(remote("good.bin"))
+    with pytest.raises(DataError, match=r"(?s)No space left.*free 10240 bytes .*NIDBENCH_DATA") as caught:
+        fetch.get(several("good.bin", "other.bin"))
+    assert "other.bin" not in str(caught.value)  # nor is there room for it from elsewhere
     assert left_in(cache) == []
 
 
@@ -264,3 +265,62 @@ def test_broken_manifest(tmp_path, text):
         fetch.read_manifest(tmp_path / "files.csv", "a")
     with pytest.raises(DataError, match="cannot read"):
         fetch.read_manifest(tmp_path / "absent.csv", "a")
+
+
+@pytest.mark.usefixtures("server")
+def test_files_come_side_by_side_and_in_their_order(mirror, server):
+    contents = {f"{i}.bin": bytes([i]) * (50 - i) for i in range(40)}
+    for name, content in contents.items():
+        (mirror / name).write_bytes(content)
+    seen = []
+    files = [remote(name, content) for name, content in contents.items()]
+    paths = fetch.fetch(files, lambda file, done, count: seen.append((file, done, count, threading.get_ident())))
+    assert [path.read_bytes() for path in paths] == list(contents.values())
+    assert {file for file, *_ in seen} == set(files)
+    assert [(done, count) for _, done, count, _ in seen] == [(i, 40) for i in range(1, 41)]
+    assert {thread for *_, thread in seen} == {threading.get_ident()}
+    assert len(server.requests) == 40
+
+
+def test_a_failure_ends_it_and_keeps_what_is_whole(cache, mirror, server):
+    names = [f"{i}.bin" for i in range(30)]
+    for name in names:
+        (mirror / name).write_bytes(CONTENT)
+    with pytest.raises(DataError, match=r"could not fetch absent\.bin"):
+        fetch.fetch([remote("absent.bin"), *map(remote, names)])
+    assert len(server.requests) < 31
+    assert {state for _, state in fetch.verify(list(map(remote, names)))} <= {"ok", "missing"}
+    assert not [name for name in left_in(cache) if Path(name).name not in names]
+
+
+def several(*names):
+    urls = " ".join(f"https://example.org/data/{name}" for name in names)
+    return RemoteFile("toy", "good.bin", urls, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
+
+
+def test_sources_are_tried_in_their_order(server, cache):
+    assert fetch.get(several("absent.bin", "corrupt.bin", "good.bin", "short.bin")).read_bytes() == CONTENT
+    assert [Path(path).name for path in server.requests] == ["absent.bin", "corrupt.bin", "good.bin"]
+    assert left_in(cache) == ["toy/good.bin"]
+
+
+@pytest.mark.usefixtures("server")
+def test_all_sources_failing_are_all_explained(cache):
+    with pytest.raises(DataError) as caught:
+        fetch.get(several("absent.bin", "corrupt.bin"))
+    message = str(caught.value)
+    for part in (
+        "data/absent.bin or http",
+        "data/corrupt.bin",
+        "404",
+        "does not match",
+        str(cache / "toy" / "good.bin"),
+    ):
+        assert part in message
+    assert left_in(cache) == []
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_file_without_an_address_is_asked_of_the_person():
+    with pytest.raises(DataError, match=r"it has no address\n  provide it by hand: .*nidbench data add"):
+        fetch.get(RemoteFile("toy", "frames.zip", "", "00" * 32, 12))

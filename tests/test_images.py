@@ -2,13 +2,15 @@
 
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.io import savemat
 
 from nidbench.errors import InputError
-from nidbench.images import read_image
+from nidbench.images import read_image, read_kernel
 
 
 def chunk(kind, data):
@@ -103,3 +105,77 @@ def test_cut_off(tmp_path, kept):
 def test_too_small(tmp_path, shape):
     (tmp_path / "image.png").write_bytes(png(levels(*shape, 1), 8, 0))
     refused(tmp_path / "image.png", f"{shape[0]}x{shape[1]} pixels", "at least 11x11")
+
+
+WEIGHTS = np.array([[0, 10, 200], [30, 0, 15]], np.uint8)
+
+
+def saved(path: Path, weights=WEIGHTS) -> Path:
+    if path.suffix == ".npy":
+        np.save(path, weights)
+    elif path.suffix == ".mat":
+        savemat(path, {"ker": weights.astype(float)})
+    else:
+        Image.fromarray(weights).save(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp", ".npy", ".mat", ".MAT"])
+def test_kernels_are_read_as_they_are_stored_and_sum_to_1(tmp_path, suffix):
+    kernel = read_kernel(saved(tmp_path / f"k{suffix.lower()}").rename(tmp_path / f"k{suffix}"))
+    assert kernel.dtype == np.float64
+    assert np.allclose(kernel, WEIGHTS / 255, rtol=1e-15)  # the weights sum to 255
+
+
+def test_kernels_of_more_bits_and_of_equal_colours(tmp_path):
+    deep = saved(tmp_path / "deep.png", WEIGHTS.astype(np.uint16) * 257)
+    colour = saved(tmp_path / "colour.png", np.repeat(WEIGHTS[..., None], 3, 2))
+    alpha = saved(tmp_path / "alpha.png", np.dstack([WEIGHTS] * 3 + [np.full_like(WEIGHTS, 9)]))
+    for path in (deep, colour, alpha):
+        assert np.allclose(read_kernel(path), WEIGHTS / 255, rtol=1e-15)
+
+
+def test_the_matrix_of_a_matlab_file_that_is_named_a_kernel(tmp_path):
+    savemat(tmp_path / "a.mat", {"x": np.ones((9, 9)), "f": WEIGHTS.astype(float), "title": "text"})
+    assert read_kernel(tmp_path / "a.mat").shape == (2, 3)
+    savemat(tmp_path / "b.mat", {"x": np.ones((9, 9)), "y": np.ones((9, 9))})
+    with pytest.raises(InputError, match=r"b\.mat is not a kernel \(of its variables \(x, y\) one must be"):
+        read_kernel(tmp_path / "b.mat")
+
+
+NO_KERNELS = {
+    "zero": (np.zeros((3, 3)), "zero everywhere"),
+    "negative": (np.array([[2.0, -1.0]]), "negative in places"),
+    "colour": (np.arange(27, dtype=np.uint8).reshape(3, 3, 3), "its colours differ"),
+    "flat": (np.ones(5), "two dimensions"),
+    "endless": (np.array([[np.inf, 1.0]]), "not finite"),
+    "words": (np.array([["a", "b"]]), "not numbers"),
+}
+
+
+@pytest.mark.parametrize("name", NO_KERNELS)
+def test_what_is_not_a_kernel_is_refused(tmp_path, name):
+    array, reason = NO_KERNELS[name]
+    np.save(tmp_path / f"{name}.npy", array)
+    with pytest.raises(InputError, match=f"{name}.npy is not a kernel .*{reason}"):
+        read_kernel(tmp_path / f"{name}.npy")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npy", ".mat"])
+@pytest.mark.parametrize("content", [b"", b"no kernel at all, but some text that goes on for a while" * 9, None])
+def test_a_file_that_is_no_kernel_or_cut_off_is_refused(tmp_path, suffix, content):
+    path = saved(tmp_path / f"k{suffix}", levels(40, 40))
+    path.write_bytes(path.read_bytes()[:-400] if content is None else content)
+    with pytest.raises(InputError, match=rf"k\{suffix} is not a kernel .*give a gray picture"):
+        read_kernel(path)
+
+
+def test_a_palette_is_no_kernel(tmp_path):
+    Image.fromarray(levels(9, 9)).convert("P").save(tmp_path / "p.png")
+    with pytest.raises(InputError, match="palette"):
+        read_kernel(tmp_path / "p.png")
+
+
+def test_a_kernel_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        read_kernel(tmp_path / "none.png")

@@ -5,13 +5,16 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from nidbench.errors import InputError, NidbenchError
 from nidbench.messages import Hello
 from nidbench.plan import (
     Ask,
     Experiment,
+    ask_text,
     choose_device,
     choose_precision,
     make_plan,
@@ -173,6 +176,43 @@ def test_a_file_that_breaks_a_rule_is_named_with_the_rule(toml, text, reason):
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        Ask((EASY,)),
+        Ask(
+            (replace(EASY, methods="ours@fast[lr=0.1,passes=3],dip:x", limit=2, crop=96),),
+            "cpu",
+            "float32",
+            None,
+            "a.b",
+        ),
+        Ask(
+            (
+                Experiment(
+                    "wiener", "sample,set12", "levin/1,sample", "poisson:128,gaussian:0.05", "camera", seeds="0-3"
+                ),
+                Experiment("wiener", 'folder:/a "b"', declared="x1.2", noise_seeds="0,2", preset="fast"),
+            )
+        ),
+    ],
+    ids=["plain", "settings", "several"],
+)
+def test_a_written_sweep_is_read_as_it_was(toml, ask):
+    text = ask_text(ask, ["what it is"])
+    assert text.startswith("# what it is\n")
+    assert read_ask(toml(text)) == ask
+    assert read_ask(toml(text)).sweep_name() == ask.sweep_name()
+
+
+def test_a_written_sweep_says_once_what_all_share_and_where_the_method_is(toml, tmp_path):
+    parts = tuple(replace(EASY, preset="fast", noise=noise) for noise in ("gaussian:0.01", "gaussian:0.05"))
+    text = ask_text(Ask(parts, method_file=tmp_path / "mine.py"))
+    assert text.count("preset") == text.count("methods") == 1
+    assert text.count("[[experiment]]") == 2
+    assert read_ask(toml(text)).method_file == tmp_path / "mine.py"
+
+
 def test_a_file_that_cannot_be_read(tmp_path):
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     for name in ("missing.toml", "binary.toml", "."):
@@ -185,6 +225,11 @@ def test_the_sweep_name_says_what_it_is_and_fits_a_file_name():
     assert re.fullmatch(r"ours-dip-sample-set12-[0-9a-f]{6}", name)
     many = ",".join(f"method-{number}" for number in range(200))
     assert len(Ask((Experiment(many, "sample"),)).sweep_name()) < 100
+
+
+def test_the_sweep_name_has_no_path_in_it():
+    name = Ask((Experiment("dip", "folder:/home/me/my images,sample"),)).sweep_name()
+    assert re.fullmatch(r"dip-my-images-sample-[0-9a-f]{6}", name)
 
 
 def test_the_sweep_name_is_the_same_for_the_same_question_only():
@@ -423,3 +468,32 @@ def test_what_there_is_not_is_refused_before_any_computation(computer, experimen
 def test_no_dataset_is_refused(computer):
     with pytest.raises(InputError, match="dataset"):
         plan_of(computer, Experiment("wiener", " , "))
+
+
+def test_folders_are_named_by_their_own_names(computer, tmp_path):
+    for folder in ("a/mine", "b/mine", "c/other"):
+        (tmp_path / folder).mkdir(parents=True)
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8)).save(tmp_path / folder / "x.png")
+    own = replace(
+        EASY,
+        dataset=f"folder:{tmp_path}/a/mine,folder:{tmp_path}/c/other",
+        kernels="sample",
+        images="",
+        noise="gaussian:0.1",
+    )
+    plan = plan_of(computer, own)
+    assert [job.cell.case.dataset for job in plan.jobs] == ["folder:mine", "folder:other"]
+    assert re.fullmatch(r"wiener-mine-other-\w{6}", plan.sweep.name)
+    with pytest.raises(
+        InputError, match=r"a/mine and folder:.*b/mine have the same name in tables, folder:mine: rename"
+    ):
+        plan_of(computer, replace(own, dataset=f"folder:{tmp_path}/a/mine,folder:{tmp_path}/b/mine"))
+
+
+def test_a_kernel_error_makes_a_cell_of_its_own(computer):
+    kernels = "sample,sample@perturbed:noise=0.1,sample@perturbed:noise=0.1:seed=1"
+    told = replace(EASY, kernels=kernels, images="camera")
+    jobs = plan_of(computer, told).jobs
+    assert len({job.planned.id for job in jobs}) == len(jobs) == 3
+    assert jobs[0].planned.id == plan_of(computer, replace(EASY, images="camera")).jobs[0].planned.id
+    assert len({job.cell.kernel_hash for job in jobs}) == 3

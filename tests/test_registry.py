@@ -6,7 +6,7 @@ from textwrap import dedent
 import pytest
 
 from nidbench.errors import InputError, NidbenchError, UnknownNameError
-from nidbench.registry import Registry, load_dataset, load_kernels, load_method, methods
+from nidbench.registry import Registry, load_dataset, load_kernel_error, load_kernels, load_method, methods
 
 LANDWEBER = """
 from dataclasses import dataclass
@@ -251,3 +251,17 @@ def test_an_instance_or_function_is_no_method(plugin):
     for name in ("made", "function"):
         with pytest.raises(InputError, match="not a frozen dataclass"):
             load_method(methods(), name)
+
+
+def test_what_takes_an_argument_gets_it_and_nothing_else_does(plugin):
+    source = "class Shelf:\n    argument = 'NUMBER'\n    def __init__(self, text): self.text = text\n"
+    for group in ("datasets", "kernel_errors"):
+        plugin(f"thirdparty_{group}", source, **{group: [f"shelf = thirdparty_{group}:Shelf"]})
+    assert load_dataset("shelf:/a:b/c").text == load_kernel_error("shelf:/a:b/c").text == "/a:b/c"
+    for wrong in ("shelf", "shelf:"):
+        with pytest.raises(InputError, match=f"dataset '{wrong}' does not say which: write shelf:NUMBER"):
+            load_dataset(wrong)
+    with pytest.raises(InputError, match="dataset 'sample:x': sample takes nothing after a colon, write sample"):
+        load_dataset("sample:x")
+    with pytest.raises(UnknownNameError, match="unknown dataset 'shelv': did you mean shelf"):
+        load_dataset("shelv:x")

@@ -199,3 +199,32 @@ def test_truths_elsewhere_in_the_frame_and_encoded(make_record, make_store, draw
 def test_sheet_names_are_file_names():
     name = sheet_name(CaseKey("köhler set", "a/../b", "levin/4", "bsnr:40", 3))
     assert name == "köhler-set__a-..-b__levin-4__bsnr-40__3.png"
+
+
+def test_without_a_truth_there_are_no_errors_and_the_kernel_takes_its_place(make_sheet):
+    _, blurred, restorations, variances, scores, kernel = make_sheet()
+    figure = draw(None, blurred, restorations, variances, scores, kernel)
+    panels = images(figure)
+    assert set(panels) == {(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 1)}
+    names = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel() and axes.images]
+    assert names == ["image", "detail", "std. dev."]
+    titles = [axes.get_title() for axes in figure.axes]
+    assert "kernel 5x3" in titles
+    assert not any(title.startswith("truth") for title in titles)
+    rows, columns = detail_window(blurred)
+    expected = np.rint(restorations["dip"][:, rows, columns].transpose(1, 2, 0).clip(0, 1) * 255)
+    np.testing.assert_array_equal(panels[1, 2].get_array()[..., :1], expected)
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_sheet_of_a_measurement_without_truth_shows_what_y_shows(make_record, make_store, drawn, tmp_path, encoded):
+    record = make_record("ours", scores={}, input_scores={})
+    store, sweep = make_store(record, arrays={"image": np.full((1, 24, 26), 0.25)})
+    problem, _ = problem_and_truth(encoded=encoded)
+    (path,) = sheets(store, sweep, lambda _: (problem, None), tmp_path)
+    assert path.is_file()
+    ((reference, blurred, restorations, _, scores, *_),) = drawn
+    assert reference is None
+    np.testing.assert_array_equal(blurred, problem.blurred)
+    np.testing.assert_allclose(restorations["ours"], np.full((1, 20, 24), 0.5 if encoded else 0.25))
+    assert scores == {}

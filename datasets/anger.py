@@ -1,0 +1,80 @@
+"""The blurred photographs of Anger, Delbracio & Facciolo, Modeling Realistic Degradations (ICIP 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+from math import sqrt
+from pathlib import Path
+from typing import ClassVar
+
+from nidbench.contract import MEASURED, DatasetInfo, Problem, Response, Truth
+from nidbench.errors import UnknownNameError
+from nidbench.fetch import RemoteFile, get, read_manifest
+from nidbench.images import read_image, read_kernel
+
+from ._measured import given, truth_of
+
+#: Standard deviation of the noise, which has a variance of 5 on 0 to 255, after the camera's response.
+LEVEL = sqrt(5) / 255
+
+
+class Anger:
+    """Eight colour photographs of 256x256 pixels, the n-th blurred by the n-th kernel: paper Table 5.
+
+    y = (k * x)^(1/2.2) + n, clipped and rounded to 8 bit, by *true* convolution with the kernels as stored (which are
+    those of Levin et al. rotated by 180 degrees). The sharp images are display-encoded, too: restorations are linear,
+    and go through the response before they are compared.
+    """
+
+    info: ClassVar[DatasetInfo] = DatasetInfo(
+        "Anger et al. 2018",
+        kernels="anger",
+        noises=(MEASURED,),
+        source="images: gh-pages of github.com/kidanger/degradations-deconvolution; kernels: "
+        "testsets/Kernels/GT/Anger of github.com/scut-mingqinchen/Model_Uncertainty_NID",
+        licence="AGPL-3.0 for the repository, not stated for the images",
+        response="gamma:2.2",
+    )
+
+    def files(self) -> Sequence[RemoteFile]:
+        """Return the kernels, the blurred and the sharp images."""
+        return read_manifest(files("nidbench.datasets") / "files.csv", "anger")
+
+    def names(self) -> Sequence[str]:
+        """Return `1` to `8`."""
+        return [str(number) for number in range(1, 9)]
+
+    def kernels(self, name: str) -> Sequence[str]:
+        """Return the kernel of the image's number.
+
+        Raises:
+            UnknownNameError: for a name that is not among `names()`.
+        """
+        if name not in self.names():
+            raise UnknownNameError(f"anger has no image {name!r}: use one of {', '.join(self.names())}")
+        return [f"anger/{name}"]
+
+    def notice(self) -> str:
+        """Return nothing."""
+        return ""
+
+    def measured(self, name: str, kernel: str) -> Problem:
+        """Return a blurred image, Shape (3, 256, 256), display-encoded; fetched first if need be.
+
+        Raises:
+            UnknownNameError: for an image or kernel that there is not.
+            DataError: where it cannot be fetched.
+        """
+        if kernel not in self.kernels(name):
+            raise UnknownNameError(f"anger's image {name} was not blurred by {kernel!r}: use anger/{name}")
+        weights = read_kernel(self._file(f"kernels/{name}.tif"))
+        return given(read_image(self._file(f"blurry/input_{name}.png")), weights, LEVEL, Response("gamma", 2.2))
+
+    def truths(self, name: str, kernel: str) -> Sequence[Truth]:
+        """Return the sharp image, Shape (3, 256, 256), display-encoded, which shows what y shows."""
+        problem = self.measured(name, kernel)
+        return [truth_of(problem, read_image(self._file(f"gt/groundtruth_{name}.png")), encoded=True)]
+
+    def _file(self, path: str) -> Path:
+        return get(next(file for file in self.files() if file.path == path))

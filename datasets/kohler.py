@@ -1,0 +1,177 @@
+"""The photographs of Koehler, Hirsch, Mohler, Schoelkopf & Harmeling, Recording and Playback of Camera Shake (2012)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+from typing import ClassVar
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+from PIL import Image as Pillow
+
+from nidbench.contract import MEASURED, DatasetInfo, Image, Problem, StoredTruth, Truth
+from nidbench.errors import DataError, UnknownNameError
+from nidbench.fetch import RemoteFile, cache_folder, get, read_manifest
+from nidbench.images import read_image, read_kernel
+
+from ._measured import given, truth_of
+
+#: Where the sharp frames are, and the MD5 of each print-out's: nobody published a SHA-256.
+SITE = "http://people.kyb.tuebingen.mpg.de/rolfk/BenchmarkECCV2012/"
+MD5 = {
+    "1": "acb90b6d9bfdb4b2370e08a5fcb80e68",
+    "2": "da440d3bf43b32bec0b7170ccd828f29",
+    "3": "3a77c41c951367f35db52eb18496bbac",
+    "4": "72ce9690c3ed1296358653396cf9576d",
+}
+
+#: Frames (image, trajectory, frame) that the benchmark's own script leaves out.
+SKIPPED = {("1", "3", 30)}
+
+
+class Kohler:
+    """Four print-outs, each photographed along twelve camera trajectories: 48 images of 800x800, paper Table 6.
+
+    The blur varies over the image, so that no kernel is true: those here are the estimates that the paper's authors
+    distribute (made with Pan et al. 2016; 31x31 to 297x297), for true convolution. Trajectory 7 of image 2 is image
+    `2` with kernel `kohler/7`, and each image has its own estimate of it.
+
+    The sharp images are the frames along the trajectory, about 199 a photograph, of which the best match counts. They
+    are not fetched, see `notice`; without them there are no scores.
+    """
+
+    info: ClassVar[DatasetInfo] = DatasetInfo(
+        "Koehler et al. 2012",
+        kernels="kohler",
+        noises=(MEASURED,),
+        source="blurred: BlurryImages of github.com/FWen/deblur-pmp; kernels: testsets/Kernels/Inaccurate/Kohler of "
+        f"github.com/scut-mingqinchen/Model_Uncertainty_NID; sharp: {SITE}",
+        licence="not stated",
+    )
+
+    def files(self) -> Sequence[RemoteFile]:
+        """Return the 48 blurred images and kernels, but not the sharp frames."""
+        return read_manifest(files("nidbench.datasets") / "files.csv", "kohler")
+
+    def names(self) -> Sequence[str]:
+        """Return `1` to `4`."""
+        return list(MD5)
+
+    def kernels(self, name: str) -> Sequence[str]:
+        """Return the twelve trajectories, `kohler/1` to `kohler/12`.
+
+        Raises:
+            UnknownNameError: for a name that is not among `names()`.
+        """
+        if name not in MD5:
+            raise UnknownNameError(f"kohler has no image {name!r}: use one of {', '.join(MD5)}")
+        return [f"kohler/{number}" for number in range(1, 13)]
+
+    def notice(self) -> str:
+        """Return which sharp frames are lacking, and how to provide them."""
+        lacking = [_archive(name).name for name in MD5 if not _archive(name).exists()]
+        if not lacking:
+            return ""
+        return (
+            f"no scores, because no sharp frames are there: get {', '.join(lacking)} from {SITE} and put them, packed "
+            "as they are, into the folder kohler of the cache, which `nidbench data path` names"
+        )
+
+    def measured(self, name: str, kernel: str) -> Problem:
+        """Return a photograph, Shape (3, 800, 800), with its estimated kernel; fetched first if need be.
+
+        Raises:
+            UnknownNameError: for an image or kernel that there is not.
+            DataError: where it cannot be fetched.
+        """
+        number = self._number(name, kernel)
+        weights = read_kernel(self._file(f"kernels/Blurry{name}_{number}.png"))
+        return given(read_image(self._file(f"blurry/Blurry{name}_{number}.png")), weights, None)
+
+    def truths(self, name: str, kernel: str) -> Sequence[Truth]:
+        """Return the frames along the trajectory, each read when it is looked at; none where they are not there.
+
+        Raises:
+            DataError: where they are there and not what the benchmark's site has.
+        """
+        number, archive = self._number(name, kernel), _archive(name)
+        if not archive.exists():
+            return []
+        check(archive, MD5[name])
+        problem = self.measured(name, kernel)
+        members = [member for frame, member in _frames(archive, name, number) if (name, number, frame) not in SKIPPED]
+        offset = truth_of(problem, _frame(archive, members[0])).offset
+        return [StoredTruth(partial(_frame, archive, member), offset) for member in members]
+
+    def _number(self, name: str, kernel: str) -> str:
+        if kernel not in self.kernels(name):
+            raise UnknownNameError(f"kohler has no trajectory {kernel!r}: use one of {', '.join(self.kernels(name))}")
+        return kernel.partition("/")[2]
+
+    def _file(self, path: str) -> Path:
+        return get(next(file for file in self.files() if file.path == path))
+
+
+def _archive(name: str) -> Path:
+    """Return where the sharp frames of a print-out lie, or would lie."""
+    return cache_folder() / "kohler" / f"GroundTruth_pngs_Image{name}.zip"
+
+
+def check(archive: Path, md5: str) -> None:
+    """Refuse an archive that is not the benchmark's.
+
+    Raises:
+        DataError: naming both hashes and the way out.
+    """
+    stat = archive.stat()
+    found = _md5(archive, stat.st_size, stat.st_mtime_ns)
+    if found != md5:
+        raise DataError(
+            f"dataset kohler: {archive} has the MD5 {found}, and {SITE}{archive.name} has {md5}: download it again, or "
+            "remove it to go on without scores"
+        )
+
+
+@lru_cache(maxsize=8)
+def _md5(archive: Path, _size: int, _changed: int) -> str:
+    with archive.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _members(archive: Path) -> tuple[str, ...]:
+    try:
+        with ZipFile(archive) as content:
+            return tuple(content.namelist())
+    except (OSError, BadZipFile) as error:
+        raise DataError(f"dataset kohler: {archive} cannot be read ({error}): download it again") from error
+
+
+def _frames(archive: Path, name: str, number: str) -> list[tuple[int, str]]:
+    """Return the frames of a trajectory in order, each with its name in the archive.
+
+    Raises:
+        DataError: where there are none.
+    """
+    found = [
+        (int(match[1]), member)
+        for member in _members(archive)
+        if (match := re.search(rf"GroundTruth{name}_{number}_(\d+)\.png$", member))
+    ]
+    if not found:
+        raise DataError(
+            f"dataset kohler: {archive} holds no GroundTruth{name}_{number}_*.png: download it again from {SITE}"
+        )
+    return sorted(found)
+
+
+@lru_cache(maxsize=2)
+def _frame(archive: Path, member: str) -> Image:
+    with ZipFile(archive) as content, Pillow.open(BytesIO(content.read(member))) as file:
+        return np.asarray(file.convert("RGB"), np.float64).transpose(2, 0, 1) / 255

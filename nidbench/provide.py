@@ -1,0 +1,160 @@
+"""Files that a person downloaded by hand: recognised by their SHA-256, and copied to where they belong."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from .errors import DataError
+from .fetch import RemoteFile, destination, state
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Provided:
+    """What became of the files that a person gave.
+
+    Attributes:
+        taken: file -> where its bytes were found.
+        refused: what was given -> why it was not taken.
+    """
+
+    taken: dict[RemoteFile, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """Bytes that may be one of the files: a file, or a member of a zip archive."""
+
+    where: str
+    name: str
+    size: int
+    open: Callable[[], IO[bytes]]
+
+
+def provide(files: Sequence[RemoteFile], given: Sequence[Path]) -> Provided:
+    """Copy to their places what is recognised, whatever its name; each file is whole there or not there.
+
+    Args:
+        files: those that are wanted; what is in its place already is left alone.
+        given: files, folders that are searched, and zip archives that are looked into.
+
+    Raises:
+        DataError: where something given does not exist, or the cache cannot be written.
+    """
+    provided = Provided()
+    unknown: list[tuple[_Candidate, str]] = []
+    for path in given:
+        if not path.exists():
+            raise DataError(f"{path} does not exist: give files, folders or zip archives that you downloaded")
+        if path.is_file():
+            unknown += _take_file(path, files, provided, "is none of the files wanted, by its SHA-256")
+        else:
+            for inner in sorted(each for each in path.rglob("*") if each.is_file()):
+                unknown += _take_file(inner, files, provided, "")
+    for candidate, otherwise in unknown:
+        if reason := _mistaken(candidate, files) or otherwise:
+            provided.refused[candidate.where] = reason
+    return provided
+
+
+def _take_file(
+    path: Path, files: Sequence[RemoteFile], provided: Provided, otherwise: str
+) -> list[tuple[_Candidate, str]]:
+    """Return what was not recognised, each with what else to say of it."""
+    candidate = _Candidate(str(path), path.name, path.stat().st_size, lambda: path.open("rb"))
+    if _take(candidate, files, provided):
+        return []
+    if zipfile.is_zipfile(path):
+        return [(member, "") for member in _take_members(path, files, provided, explicit=bool(otherwise))]
+    if path.suffix.lower() == ".zip":
+        provided.refused[str(path)] = "is no whole zip archive: download it again"
+        return []
+    return [(candidate, otherwise)]
+
+
+def _take_members(path: Path, files: Sequence[RemoteFile], provided: Provided, *, explicit: bool) -> list[_Candidate]:
+    unknown = []
+    with zipfile.ZipFile(path) as archive:
+        members = list(_members(path, archive))
+        for member in members:
+            try:
+                if not _take(member, files, provided):
+                    unknown.append(member)
+            except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+                provided.refused[member.where] = f"cannot be unpacked ({error}): download the archive again"
+    if explicit and len(unknown) == len(members):
+        provided.refused[str(path)] = "holds none of the files wanted, by their SHA-256"
+    return unknown
+
+
+def _members(path: Path, archive: zipfile.ZipFile) -> Iterator[_Candidate]:
+    for entry in archive.infolist():
+        if not entry.is_dir():
+            name = PurePosixPath(entry.filename).name
+            yield _Candidate(f"{path}: {entry.filename}", name, entry.file_size, partial(archive.open, entry))
+
+
+def _take(candidate: _Candidate, files: Sequence[RemoteFile], provided: Provided) -> bool:
+    """Return whether a candidate is one or more of the files, after copying it to their places."""
+    possible = [file for file in files if file.bytes == candidate.size]
+    if not possible:
+        return False
+    with candidate.open() as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
+    recognised = [file for file in possible if file.sha256 == digest]
+    for file in recognised:
+        if state(file) != "ok":
+            _copy(candidate, file)
+            provided.taken[file] = candidate.where
+    return bool(recognised)
+
+
+def _mistaken(candidate: _Candidate, files: Sequence[RemoteFile]) -> str:
+    """Return what is wrong with something that has the name of a file, but not its bytes."""
+    named = [file for file in files if PurePosixPath(file.path).name == candidate.name]
+    if not named or all(state(file) == "ok" for file in named):
+        return ""
+    wanted = named[0]
+    if candidate.size != wanted.bytes:
+        found = "is cut off or another version" if candidate.size < wanted.bytes else "is another version"
+        return (
+            f"has the name of {wanted}, but {candidate.size} bytes, not {wanted.bytes}: it {found}; download it again"
+        )
+    return f"has the name and size of {wanted}, but another SHA-256 than {wanted.sha256}: it was altered; get it anew"
+
+
+def _copy(candidate: _Candidate, file: RemoteFile) -> None:
+    target = destination(file)
+    with _cache_errors(file, target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beside = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        try:
+            with candidate.open() as content, beside.open("wb") as copy:
+                while block := content.read(_BLOCK):
+                    copy.write(block)
+            beside.chmod(0o644)
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def _cache_errors(file: RemoteFile, target: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{file}: cannot write {target} ({error.strerror or error}); what was copied before stays: free some space "
+            "or mend permissions, or set NIDBENCH_DATA to another folder, then run the same command again"
+        ) from error

@@ -1,0 +1,44 @@
+"""Small images and kernels as files, and the forward model written out by SciPy."""
+
+from io import BytesIO
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import convolve, correlate
+
+
+def blobs(shape, seed=0):
+    """An image of 8-bit levels with edges, Shape (C, H, W), in [0, 1]."""
+    generator = np.random.default_rng(seed)
+    sides = [-(-side // 6) for side in shape[1:]]
+    image = np.kron(generator.random((shape[0], *sides)), np.ones((6, 6)))[:, : shape[1], : shape[2]]
+    return np.rint(255 * (0.1 + 0.8 * image)) / 255
+
+
+def levels(image):
+    """The image as 8-bit pixels, Shape (H, W) or (H, W, 3)."""
+    return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8).transpose(1, 2, 0).squeeze()
+
+
+def encoded(image, form="PNG", mode=None):
+    """The bytes of an image file."""
+    file = BytesIO()
+    picture = Image.fromarray(levels(image))
+    (picture.convert(mode) if mode else picture).save(file, form)
+    return file.getvalue()
+
+
+def lopsided(rows=5, columns=7):
+    """A kernel of 8-bit weights that a flip changes, its brightest 255, Shape (rows, columns)."""
+    kernel = np.zeros((rows, columns))
+    kernel[0, : columns - 2] = 255
+    kernel[1:, 0] = 130
+    kernel[rows // 2, columns // 2] = 80
+    return kernel
+
+
+def blurred(image, kernel, way="convolution"):
+    """y of the image's size, its edges repeated outside."""
+    weights = kernel / kernel.sum()
+    turn = convolve if way == "convolution" else correlate
+    return np.stack([turn(channel, weights, mode="nearest") for channel in image])

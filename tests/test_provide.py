@@ -1,0 +1,155 @@
+"""Files by hand, in every state that a person's downloads are in."""
+
+import errno
+import hashlib
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from nidbench import fetch, provide
+from nidbench.errors import DataError
+from nidbench.fetch import RemoteFile
+
+CONTENTS = {"a/1.png": bytes(range(256)) * 5, "a/2.png": b"second" * 99, "b/1.png": b"first of another folder" * 9}
+
+
+@pytest.fixture
+def wanted(tmp_path, monkeypatch):
+    monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path / "cache"))
+    return [
+        RemoteFile("toy", path, f"https://example.org/{path}", hashlib.sha256(content).hexdigest(), len(content))
+        for path, content in CONTENTS.items()
+    ]
+
+
+@pytest.fixture
+def downloads(tmp_path):
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    return folder
+
+
+def pack(path, contents):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(f"master/{name}", content)
+    return path
+
+
+def states(wanted):
+    return [state for _, state in fetch.verify(wanted)]
+
+
+def left_over(wanted):
+    cache = fetch.destination(wanted[0]).parents[1]
+    return [path.name for path in cache.rglob("*") if path.is_file() and path.name.startswith(".")]
+
+
+def test_a_file_is_known_by_its_bytes_whatever_its_name(wanted, downloads):
+    path = downloads / "image (1).dat"
+    path.write_bytes(CONTENTS["a/2.png"])
+    provided = provide.provide(wanted, [path])
+    assert provided.taken == {wanted[1]: str(path)}
+    assert provided.refused == {}
+    assert states(wanted) == ["missing", "ok", "missing"]
+    assert fetch.destination(wanted[1]).stat().st_mode & 0o777 == 0o644
+    assert path.exists()
+
+
+def test_a_folder_is_searched_and_an_archive_looked_into(wanted, downloads):
+    (downloads / "deep").mkdir()
+    (downloads / "deep" / "x").write_bytes(CONTENTS["a/1.png"])
+    (downloads / "notes.txt").write_text("not asked about")
+    pack(downloads / "repository.zip", {name: CONTENTS[name] for name in ("a/2.png", "b/1.png")} | {"README": b"hello"})
+    provided = provide.provide(wanted, [downloads])
+    assert set(provided.taken) == set(wanted)
+    assert provided.refused == {}  # neither notes, nor one 1.png for not being the other
+    assert states(wanted) == ["ok"] * 3
+    assert left_over(wanted) == []
+    assert provide.provide(wanted, [downloads]).taken == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (CONTENTS["a/2.png"][:-5], "589 bytes, not 594: it is cut off or another version"),
+        (CONTENTS["a/2.png"] + b"x", "595 bytes, not 594: it is another version"),
+        (CONTENTS["a/2.png"][:-1] + b"x", "the name and size of toy/a/2.png, but another SHA-256"),
+    ],
+    ids=["cut", "longer", "altered"],
+)
+def test_the_right_name_with_the_wrong_bytes_is_told(wanted, downloads, content, reason):
+    path = downloads / "2.png"
+    path.write_bytes(content)
+    provided = provide.provide(wanted, [path])
+    assert provided.taken == {}
+    assert reason in provided.refused[str(path)]
+    assert states(wanted) == ["missing"] * 3
+
+
+def test_what_is_not_asked_for_is_told_where_it_was_given_by_name(wanted, downloads):
+    (downloads / "holiday.jpg").write_bytes(b"sun")
+    other = pack(downloads / "other.zip", {"x": b"y"})
+    provided = provide.provide(wanted, [downloads / "holiday.jpg", other])
+    assert provided.refused == {
+        str(downloads / "holiday.jpg"): "is none of the files wanted, by its SHA-256",
+        str(other): "holds none of the files wanted, by their SHA-256",
+    }
+    assert provide.provide(wanted, [downloads]).refused == {}
+
+
+def test_a_cut_archive_gives_nothing(wanted, downloads):
+    path = pack(downloads / "whole.zip", CONTENTS)
+    cut = downloads / "cut.zip"
+    cut.write_bytes(path.read_bytes()[:-40])
+    assert provide.provide(wanted, [cut]).refused == {str(cut): "is no whole zip archive: download it again"}
+    assert states(wanted) == ["missing"] * 3
+
+
+def test_a_damaged_member_leaves_the_others(wanted, downloads):
+    path = pack(downloads / "damaged.zip", CONTENTS)
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo("master/a/1.png").header_offset
+    content = bytearray(path.read_bytes())
+    content[start + 60] ^= 0xFF  # in the member's compressed bytes
+    path.write_bytes(content)
+    provided = provide.provide(wanted, [path])
+    assert set(provided.taken) == set(wanted[1:])
+    assert "cannot be unpacked" in provided.refused[f"{path}: master/a/1.png"]
+    assert states(wanted) == ["missing", "ok", "ok"]
+
+
+def test_an_archive_that_is_wanted_itself_is_not_unpacked(wanted, downloads):
+    path = pack(downloads / "all.zip", CONTENTS)
+    whole = RemoteFile("toy", "all.zip", "", hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size)
+    assert set(provide.provide([*wanted, whole], [path]).taken) == {whole}
+
+
+def test_an_altered_file_in_place_is_replaced_and_a_whole_one_left(wanted, downloads):
+    for file, content in zip(wanted[:2], (b"altered", CONTENTS["a/2.png"]), strict=True):
+        fetch.destination(file).parent.mkdir(parents=True, exist_ok=True)
+        fetch.destination(file).write_bytes(content)
+    kept = fetch.destination(wanted[1]).stat().st_ino
+    provided = provide.provide(wanted, [pack(downloads / "all.zip", CONTENTS)])
+    assert set(provided.taken) == {wanted[0], wanted[2]}
+    assert states(wanted) == ["ok"] * 3
+    assert fetch.destination(wanted[1]).stat().st_ino == kept
+
+
+def test_a_full_disk_leaves_nothing_half_copied(wanted, downloads, monkeypatch):
+    def full(_self, target):
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(DataError, match=r"toy/a/1\.png: cannot write .*No space left.*NIDBENCH_DATA"):
+        provide.provide(wanted, [pack(downloads / "all.zip", CONTENTS)])
+    assert states(wanted) == ["missing"] * 3
+    assert left_over(wanted) == []
+
+
+def test_what_does_not_exist_is_refused(wanted, downloads):
+    shutil.rmtree(downloads)
+    with pytest.raises(DataError, match="downloads does not exist: give files"):
+        provide.provide(wanted, [downloads])

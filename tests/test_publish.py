@@ -1,0 +1,49 @@
+"""Measurements made again for tables, pictures and figures: with a truth, with many, with none."""
+
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+
+from nidbench.cases import cases
+from nidbench.plan import Experiment
+from nidbench.publish import measurements, write_sheets
+from nidbench.records import Planned, Store, Sweep
+
+
+@pytest.fixture
+def sweep(tmp_path, pictures):
+    """A sweep over two blurred images that are given, one of them with a truth."""
+    for name in ("with", "without"):
+        folder = tmp_path / "mine"
+        files = {"blurred": pictures.blobs((1, 40, 46)), "kernels": pictures.lopsided()[None] / 255}
+        if name == "with":
+            files["truth"] = pictures.blobs((1, 40, 46), seed=1)
+        for kind, image in files.items():
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            (folder / kind / f"{name}.png").write_bytes(pictures.encoded(image))
+    experiment = Experiment("dip", f"folder:{tmp_path / 'mine'}")
+    (request,) = experiment.requests()
+    keys = [case.key for case in cases(request)]
+    cells = [Planned(key.image, "dip", "fast", "", key, "known", 0, "dip") for key in keys]
+    return Sweep("given", {"experiments": [asdict(experiment)]}, cells)
+
+
+def test_measurements_are_those_with_a_truth(sweep, pictures):
+    lookup = measurements(sweep)
+    with_truth, without = (lookup(planned.case) for planned in sweep.cells)
+    assert without is None
+    assert np.array_equal(with_truth[1].image, pictures.blobs((1, 40, 46), seed=1))
+    assert with_truth[0].blurred.shape == (1, 40, 46)
+
+
+def test_sheets_are_drawn_without_a_truth_too(sweep, make_record, tmp_path):
+    store = Store(tmp_path / "results")
+    for planned in sweep.cells:
+        case = planned.case
+        record = make_record("dip", case.image, kernel=case.kernel, noise=case.noise, dataset=case.dataset)
+        fields = {name: getattr(record, name) for name in record.__dataclass_fields__} | {"id": planned.id}
+        store.write(type(record)(**fields), {"image": np.full((1, 44, 52), 0.5)})
+    sheets, count = write_sheets(store, sweep, 9)
+    assert count == len(sheets) == 2
+    assert all(sheet.is_file() for sheet in sheets)
