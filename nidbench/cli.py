@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -68,10 +69,55 @@ def _protocol(command: Callable[..., Any]) -> Callable[..., Any]:
     )
 
 
+#: How cells are computed: options of the commands that do so.
+_COMPUTING = (
+    click.option(
+        "--method-file", type=click.Path(path_type=Path), help="A file with your method; its stem is its name."
+    ),
+    click.option("--name", default="", help="Of the sweep; made from the question by default."),
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option("--precision", default="auto", show_default=True, help="auto (bf16 where native), float32 or bf16."),
+    click.option(
+        "--threads", type=click.IntRange(1), help="CPU threads of the computing process  [default: all cores]"
+    ),
+    click.option(
+        "--cell-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds after which a cell is killed."
+    ),
+    click.option("--retry", is_flag=True, help="Try cells again that failed before."),
+    click.option(
+        "--observe", type=click.IntRange(0), default=25, show_default=True, help="Iterations between observations."
+    ),
+    click.option("--keep", default="", help="What figures need besides: draws, layers or both, separated by a comma."),
+    click.option("--checkpoint-every", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds."),
+    click.option("--dry-run", is_flag=True, help="Show what would be computed, and stop."),
+    click.option("--yes", is_flag=True, help="Do not ask, however long it will take."),
+    click.option("--tracking", type=click.Choice(["mlflow", "none"]), default="mlflow", show_default=True),
+    click.option("--pictures/--no-pictures", default=True, show_default=True, help="Draw contact sheets."),
+    click.option("--in-process", is_flag=True, help="Compute in this process, for debuggers; no limit holds then."),
+)
+
+
+def _computing(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_COMPUTING):
+        command = option(command)
+    return command
+
+
+def _protocol_of_the_paper(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option("--protocol", default="", help="Metric protocol  [default: the one nearest to the paper's]")(
+        command
+    )
+
+
 @main.command()
 @click.option("--methods", help="Such as ours,dip@fast or 'ours:no-sa[iterations=500,lr=2e-3]'.")
-@click.option("--dataset", help="Names separated by commas; each brings its own kernels and noise.")
-@click.option("--kernels", default="", help="Kernel sets or kernels: levin or levin/1,levin/4.")
+@click.option("--dataset", help="Names separated by commas, or folder:PATH; each brings its own kernels and noise.")
+@click.option(
+    "--kernels",
+    default="",
+    help="Kernel sets or kernels: levin or levin/1,levin/4; with kernel errors: perturbed:noise=0.1 or "
+    "levin/4@estimated:PATH.",
+)
 @click.option("--noise", default="", help="gaussian:SIGMA, poisson:PEAK or bsnr:DB, separated by commas.")
 @click.option("--images", default="", help="Names of images.")
 @click.option("--limit", type=int, help="At most so many images of each dataset.")
@@ -81,28 +127,10 @@ def _protocol(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--preset", help="For methods that name none: paper, released, fast, smoke.")
 @click.option("--declared", default="known", show_default=True, help="Noise level told: known, estimated or x1.2.")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file in place of the above.")
-@click.option("--method-file", type=click.Path(path_type=Path), help="A file with your method; its stem is its name.")
-@click.option("--name", default="", help="Of the sweep; made from the question by default.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-@click.option("--precision", default="auto", show_default=True, help="auto (bf16 where native), float32 or bf16.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads of the computing process  [default: all cores]")
-@click.option(
-    "--cell-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds after which a cell is killed."
-)
-@click.option("--retry", is_flag=True, help="Try cells again that failed before.")
-@click.option(
-    "--observe", type=click.IntRange(0), default=25, show_default=True, help="Iterations between observations."
-)
-@click.option("--keep", default="", help="What figures need besides: draws, layers or both, separated by a comma.")
-@click.option("--checkpoint-every", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds.")
-@click.option("--dry-run", is_flag=True, help="Show what would be computed, and stop.")
-@click.option("--yes", is_flag=True, help="Do not ask, however long it will take.")
-@click.option("--tracking", type=click.Choice(["mlflow", "none"]), default="mlflow", show_default=True)
-@click.option("--pictures/--no-pictures", default=True, show_default=True, help="Draw contact sheets.")
-@click.option("--in-process", is_flag=True, help="Compute in this process, for debuggers; no limit holds then.")
+@_computing
 @_protocol
 @_output
-def run(output: Path, protocol: str, dry_run: bool, yes: bool, tracking: str, **options: Any) -> None:
+def run(output: Path, protocol: str, **options: Any) -> None:
     """Compute what is missing of a sweep, then show its table.
 
     Finished cells are never computed again: run the same command after an interruption, or with one more method,
@@ -113,20 +141,45 @@ def run(output: Path, protocol: str, dry_run: bool, yes: bool, tracking: str, **
     from .records import Store
 
     find_protocol(protocol)
-    console = _console()
     ask = _ask(options)
-    store = Store(output)
-    settings = _run_options(options)
+    done = _run(Store(output), lambda computer, _: (make_plan(ask, computer), None), protocol, options)
+    if done is not None:
+        _end(done[1])
+
+
+#: Makes the plan of a run, and what its pilots told where it needed them.
+_Planner: TypeAlias = "Callable[[Computer, RunOptions], tuple[Plan, Mapping[str, float | None] | None]]"
+
+
+def _run(store: Store, planner: _Planner, protocol: str, options: Mapping[str, Any]) -> tuple[Sweep, Summary] | None:
+    """Compute and publish a sweep; return it and how it went, or None for a dry run."""
+    console, settings = _console(), _run_options(options)
+    with _computing_in(store, settings, options) as computer:
+        plan, rates = planner(computer, settings)
+        summary = _compute(
+            console, store, computer, plan, settings, rates, dry_run=options["dry_run"], yes=options["yes"]
+        )
+        if summary is None:
+            return None
+        pictures = options["pictures"] and not summary.interrupted
+        _publish(console, store, plan.sweep, protocol, options["tracking"], pictures)
+    return plan.sweep, summary
+
+
+@contextmanager
+def _computing_in(store: Store, settings: RunOptions, options: Mapping[str, Any]) -> Iterator[Computer]:
+    """Keep other runs out of the results and lend who computes."""
     with store.lock():
         computer = _computer(store, settings.threads, options["in_process"])
         try:
-            plan = make_plan(ask, computer)
-            summary = _compute(console, store, computer, plan, settings, dry_run=dry_run, yes=yes)
+            yield computer
         finally:
             computer.close()
-        if summary is None:
-            return
-        _publish(console, store, plan.sweep, protocol, tracking, options["pictures"] and not summary.interrupted)
+
+
+def _end(summary: Summary) -> None:
+    """Leave with the exit code that tells how a sweep went."""
+    console = _console()
     if summary.interrupted:
         console.print("interrupted: run the same command again to go on")
         click.get_current_context().exit(130)
@@ -134,6 +187,117 @@ def run(output: Path, protocol: str, dry_run: bool, yes: bool, tracking: str, **
         failures = ", ".join(f"{count} {status}" for status, count in summary.counts.items() if status != "done")
         console.print(f"[bold red]not all cells are done[/]: {failures}; --retry tries failed cells again")
         click.get_current_context().exit(1)
+
+
+@main.command()
+@click.argument("table")
+@click.option("--methods", default="", help="In place of the table's methods that can be run here.")
+@click.option("--dataset", default="", help="Some of the table's datasets, separated by commas.")
+@click.option("--budget", default="", help="Time for a part with something of every condition: 90s, 30m or 1.5h.")
+@click.option("--limit", type=int, help="At most so many images of each dataset.")
+@click.option("--crop", type=click.IntRange(1), help="Side of a square from the middle of each image, in pixels.")
+@click.option("--seeds", default="0", show_default=True, help="Method seeds: 0, 0,3 or 0-4.")
+@click.option("--noise-seeds", default="0", show_default=True, help="Noise draws: 0, 0,3 or 0-4.")
+@click.option("--preset", default="paper", show_default=True, help="For methods that name none.")
+@click.option("--write", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write the sweep file and stop.")
+@_computing
+@_protocol_of_the_paper
+@_output
+def reproduce(table: str, output: Path, protocol: str, file: Path | None, **options: Any) -> None:
+    """Measure a TABLE of the paper, table2 to table9, and show its numbers beside those measured.
+
+    The sweep is written as a file that `nidbench run --config` reads: into the results, or with --write where you want
+    it, without computing anything. With --budget, conditions take turns, and images and kernels within them, until the
+    estimate is the time given; the same command goes on with the same measurements. Exit codes are those of `run`.
+    """
+    from .experiments import lacking
+    from .experiments import protocol as protocol_of
+    from .metrics import protocol as find_protocol
+    from .publish import write_comparison
+    from .records import Store
+
+    shown = find_protocol(protocol or protocol_of(table)).name
+    ask = _paper_ask(table, options)
+    for line in lacking(table, options["dataset"]):
+        click.echo(line)
+    store = Store(output)
+    target = file or store.root / "sweeps" / f"{ask.name}.toml"
+    planner = _planner(store, ask, table, target, {**options, "resume": file is None})
+    if file is not None:
+        settings = _run_options(options)
+        with _computing_in(store, settings, options) as computer:
+            planner(computer, settings)
+        click.echo(f"written: nidbench run --config {file}")
+        return
+    done = _run(store, planner, shown, {**options, "yes": options["yes"] or bool(options["budget"])})
+    if done is not None:
+        paths = write_comparison(store, done[0], table, protocol)
+        _say(_console(), paths["md"].read_text())
+        _say(
+            _console(),
+            f"compared  {paths['md'].with_suffix('')}.{{md,csv,tex,html}}, nidbench compare makes them again",
+        )
+        _say(_console(), f"sweep     {target}")
+        _end(done[1])
+
+
+def _paper_ask(table: str, options: Mapping[str, Any]) -> Ask:
+    """Return the whole of what a table asks for, under a name that tells it from other such questions."""
+    from dataclasses import replace
+
+    from .experiments import experiments
+    from .plan import Ask
+
+    keys = ("limit", "crop", "seeds", "noise_seeds", "preset")
+    grids = experiments(table, options["methods"], options["dataset"])
+    own = {"method_file": options["method_file"] and options["method_file"].resolve()}
+    own |= {key: options[key] for key in ("device", "precision")}
+    ask = Ask(tuple(replace(grid, **{key: options[key] for key in keys}) for grid in grids), **own)
+    return replace(ask, name=options["name"] or _question(table, ask, options["budget"]))
+
+
+def _question(table: str, ask: Ask, budget: str) -> str:
+    """Return a name for all that was asked, a budget's measurements apart."""
+    from dataclasses import replace
+
+    return "-".join(filter(None, (table, budget.strip(), replace(ask, name="").sweep_name()[-6:])))
+
+
+def _planner(store: Store, ask: Ask, table: str, file: Path, options: Mapping[str, Any]) -> _Planner:
+    """Return what makes the plan of a table, fits it to the budget and writes its file.
+
+    With `resume`, a file that is there says what was fitted before: pilots never take the same time twice.
+    """
+    from .budget import affordable, read_budget, restrict
+    from .display import Display
+    from .experiments import told
+    from .plan import ask_text, make_plan, read_ask
+    from .records import results_errors, write_whole
+    from .runner import pending_jobs, pilot_rates
+
+    seconds = read_budget(options["budget"]) if options["budget"] else None
+    question = f"asked as {_question(table, ask, options['budget'])}"
+
+    def plan_of(computer: Computer, settings: RunOptions) -> tuple[Plan, Mapping[str, float | None] | None]:
+        chosen, rates = ask, None
+        if seconds is not None and options["resume"] and file.exists() and question in file.read_text():
+            click.echo(f"goes on with the measurements of {file}: remove it to choose anew")
+            return make_plan(read_ask(file), computer), None
+        plan = make_plan(ask, computer)
+        if seconds is not None:
+            pending = pending_jobs(plan, store, settings, Display(_console()))
+            rates = pilot_rates(pending, computer, settings)
+            chosen = restrict(ask, affordable(pending, [job.case.key for job in plan.jobs], rates, seconds))
+            plan = make_plan(chosen, computer)
+        about = told(table, [job.case.key for job in plan.jobs], options["dataset"])
+        click.echo(about)
+        if not options["dry_run"]:
+            with results_errors(file.parent):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(file, ask_text(chosen, [about, question]).encode())
+        return plan, rates
+
+    return plan_of
 
 
 def _ask(options: dict[str, Any]) -> Ask:
@@ -157,7 +321,7 @@ def _ask(options: dict[str, Any]) -> Ask:
     return Ask((experiment,), **own)
 
 
-def _run_options(options: dict[str, Any]) -> RunOptions:
+def _run_options(options: Mapping[str, Any]) -> RunOptions:
     from .contract import Clock
     from .plan import words
     from .runner import RunOptions
@@ -188,26 +352,30 @@ def _compute(
     computer: Computer,
     plan: Plan,
     settings: RunOptions,
+    rates: Mapping[str, float | None] | None,
     *,
     dry_run: bool,
     yes: bool,
 ) -> Summary | None:
     from .display import Display
-    from .runner import Runner, estimate, pending_jobs
+    from .runner import Runner, cost, estimate, pending_jobs
 
     display = Display(console)
     pending = pending_jobs(plan, store, settings, display)
-    for note in dict.fromkeys(f"{job.planned.label}: {job.planned.note}" for job in plan.jobs if job.planned.note):
-        display.warned(note)
+    notes = [(job.planned.label, job.facts.note) for job in plan.jobs]
+    notes += [(job.case.key.dataset, job.case.notice) for job in plan.jobs]
+    for name, note in dict.fromkeys(notes):
+        if note:
+            display.warned(f"{name}: {note}")
     if pending:
-        cost = estimate(pending, computer, settings)
-        about = f"about {_duration(cost.seconds)}" + (" and more" if cost.unknown else "")
+        told = estimate(pending, computer, settings) if rates is None else cost(pending, rates)
+        about = f"about {_duration(told.seconds)}" + (" and more" if told.unknown else "")
         console.print(
             f"{plan.sweep.name}: {len(pending)} cells to compute on {plan.jobs[0].device}, {about}", highlight=False
         )
-        if cost.unknown:
-            display.warned(f"no pilot told how long these take: {', '.join(cost.unknown)}")
-        if not dry_run and not yes and cost.seconds > ASK_BEYOND:
+        if told.unknown:
+            display.warned(f"no pilot told how long these take: {', '.join(told.unknown)}")
+        if not dry_run and not yes and told.seconds > ASK_BEYOND:
             _confirm()
     if dry_run:
         _show_plan(console, plan, {job.planned.id for job in pending})
@@ -313,10 +481,12 @@ def table(sweep: str | None, form: str, protocol: str, output: Path) -> None:
 def differences(sweep: str | None, against: str, form: str, protocol: str, output: Path) -> None:
     """Print how far the methods of a SWEEP, by default the latest, are from one of them, with 95 % intervals."""
     from .differences import render_differences
-    from .tables import cells_frame
+    from .tables import cells_frame, lacking_lines
 
     store, found = _open(output, sweep)
-    click.echo(render_differences(cells_frame(store, found, protocol=protocol), against, form, protocol))
+    cells = cells_frame(store, found, protocol=protocol)
+    _tell(lacking_lines(cells, found, protocol))
+    click.echo(render_differences(cells, against, form, protocol))
 
 
 @main.command()
@@ -328,10 +498,120 @@ def differences(sweep: str | None, against: str, form: str, protocol: str, outpu
 def orders(sweep: str | None, published: str, form: str, protocol: str, output: Path) -> None:
     """Print which orders of methods in the paper's tables a SWEEP, by default the latest, confirms or contradicts."""
     from .orders import render_orders
-    from .tables import cells_frame
+    from .tables import cells_frame, lacking_lines
 
     store, found = _open(output, sweep)
-    click.echo(render_orders(cells_frame(store, found, protocol=protocol), published, form, protocol))
+    cells = cells_frame(store, found, protocol=protocol)
+    _tell(lacking_lines(cells, found, protocol))
+    click.echo(render_orders(cells, published, form, protocol))
+
+
+@main.command()
+@click.argument("sweep", required=False)
+@click.option("--format", "form", type=click.Choice(["md", "csv", "latex", "html"]), default="md", show_default=True)
+@_output
+def ranks(sweep: str | None, form: str, output: Path) -> None:
+    """Print how the ranks of a SWEEP's methods, by default the latest's, move between its metric protocols."""
+    from .ranks import render_ranks
+
+    click.echo(render_ranks(*_open(output, sweep), form))
+
+
+@main.command()
+@click.argument("sweep", required=False)
+@click.option("--protocol", required=True, help="nidbench list protocols tells which there are.")
+@click.option("--dry-run", is_flag=True, help="Show what would be scored, and stop.")
+@_output
+@click.pass_context
+def rescore(context: click.Context, sweep: str | None, protocol: str, dry_run: bool, output: Path) -> None:
+    """Score the restorations of a SWEEP, by default the latest, under another metric protocol; no method runs again.
+
+    Scores are added to the records; what is there stays. Exit code: 1 where cells cannot be scored.
+    """
+    from rich.progress import Progress
+
+    from .rescore import rescore as rescore_cells
+    from .rescore import review
+
+    store, found = _open(output, sweep)
+    if dry_run:
+        tally = review(store, found, protocol)
+    else:
+        with store.lock(), Progress(console=_console()) as progress:
+            task = progress.add_task(protocol)
+            tally = rescore_cells(
+                store, found, protocol, lambda done, planned: progress.update(task, completed=done, total=planned)
+            )
+    click.echo("\n".join(tally.lines(protocol)))
+    if tally.refused:
+        context.exit(1)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--dataset", required=True, help="Whose images these restore.")
+@click.option("--label", required=True, help="The method's name in tables.")
+@click.option("--kernels", default="", help="Kernel sets or kernels: levin or levin/1,levin/4.")
+@click.option("--noise", default="", help="gaussian:SIGMA, poisson:PEAK or bsnr:DB, separated by commas.")
+@click.option("--images", default="", help="Names of images.")
+@click.option("--limit", type=int, help="At most so many images of each dataset.")
+@click.option("--crop", type=click.IntRange(1), help="Side of a square from the middle of each image, in pixels.")
+@click.option("--noise-seeds", default="0", show_default=True, help="Noise draws: 0, 0,3 or 0-4.")
+@click.option("--pattern", default="{image}_{kernel}_{noise}.png", show_default=True, help="Of the files' names.")
+@click.option("--encoded/--linear", default=None, help="Whether files hold x after or before the camera's response.")
+@click.option("--name", default="", help="Of the sweep; made from the question by default.")
+@_protocol
+@_output
+def score(folder: Path, output: Path, protocol: str, **options: Any) -> None:
+    """Score the restored images in FOLDER, whoever computed them, as a method of their own.
+
+    The pattern makes each file's name: {image}, {kernel} and {set} (of levin/4: 4 and levin), {noise} (gaussian-0.05
+    for gaussian:0.05), {level} (0.05), {seed} of the noise and {dataset}. Files are 8-bit images of the size of x or
+    of the blurred image. They become a sweep of their own; nidbench table FIRST+SECOND shows it beside another. Exit
+    code: 1 where files are missing.
+    """
+    from .metrics import protocol as find_protocol
+    from .plan import Experiment
+    from .records import Store
+    from .restorations import Submission, take
+    from .tables import render
+
+    find_protocol(protocol)
+    keys = ("kernels", "noise", "images", "limit", "noise_seeds", "crop")
+    experiment = Experiment(options["label"], options["dataset"], **{key: options[key] for key in keys})
+    submission = Submission(folder, experiment, options["pattern"], options["encoded"], options["name"])
+    store = Store(output)
+    with store.lock():
+        taken = take(store, submission)
+    click.echo(render(store, taken.sweep, "md", protocol))
+    click.echo("\n".join(taken.lines()))
+    others = [name for name in store.sweep_names() if name != taken.sweep.name]
+    beside = f"{others[0] if others else 'ANOTHER'}+{taken.sweep.name}"
+    click.echo(f"sweep {taken.sweep.name}; nidbench table {beside} shows it beside another")
+    if taken.missing:
+        click.get_current_context().exit(1)
+
+
+def _tell(lines: Sequence[str]) -> None:
+    for line in lines:
+        click.echo(line, err=True)
+
+
+@main.command()
+@click.argument("sweep", required=False)
+@click.option("--paper", "published", default="", help="Such as table9  [default: the table with most of the sweep]")
+@click.option("--format", "form", type=click.Choice(["md", "csv", "latex", "html"]), default="md", show_default=True)
+@_protocol_of_the_paper
+@_output
+def compare(sweep: str | None, published: str, form: str, protocol: str, output: Path) -> None:
+    """Print a table of the paper beside a SWEEP, by default the latest, and which numbers that reproduces.
+
+    LaTeX is laid out as in the paper; Markdown, HTML and CSV have a row for each method.
+    """
+    from .compare import render_compare
+
+    store, found = _open(output, sweep)
+    click.echo(render_compare(store, found, published, form, protocol))
 
 
 @main.command()
@@ -404,7 +684,7 @@ def ui(arguments: Sequence[str], output: Path) -> None:
 
 
 @main.command(name="list")
-@click.argument("kind", type=click.Choice(["methods", "datasets", "kernels", "protocols"]))
+@click.argument("kind", type=click.Choice(["methods", "datasets", "kernels", "kernel-errors", "protocols"]))
 def list_(kind: str) -> None:
     """List what is registered."""
     if kind == "protocols":
@@ -414,7 +694,8 @@ def list_(kind: str) -> None:
     else:
         from .registry import Registry
 
-        registry = Registry.installed({"methods": "method", "datasets": "dataset", "kernels": "kernel set"}[kind])
+        kinds = {"methods": "method", "datasets": "dataset", "kernels": "kernel set", "kernel-errors": "kernel error"}
+        registry = Registry.installed(kinds[kind])
         lines = [f"{name:20s} {registry.targets[name]}" for name in registry.names()]
     click.echo("\n".join(lines))
 
@@ -476,18 +757,20 @@ def data() -> None:
 
 
 def _files(name: str) -> Sequence[Any]:
-    """Return the files of a dataset with those of its default kernels, of a kernel set, or of a method.
+    """Return the files of a dataset (with those of its default kernels, or its own), of a kernel set, or of a method.
 
     Raises:
         UnknownNameError: where nothing has the name.
     """
-    from .contract import NeedsFiles
+    from .contract import MeasuredDataset, NeedsFiles
     from .errors import UnknownNameError
     from .registry import Registry, load_dataset, load_kernels, load_method, unknown
 
     datasets, kernels, methods = map(Registry.installed, ("dataset", "kernel set", "method"))
-    if name in datasets.targets:
+    if name.partition(":")[0] in datasets.targets:
         dataset = load_dataset(name)
+        if isinstance(dataset, MeasuredDataset):
+            return dataset.files()
         return [*dataset.files(), *load_kernels(dataset.info.kernels.partition("/")[0]).files()]
     if name in kernels.targets:
         return load_kernels(name).files()
@@ -496,6 +779,25 @@ def _files(name: str) -> Sequence[Any]:
         return method.files() if isinstance(method, NeedsFiles) else []
     known = {*datasets.targets, *kernels.targets, *methods.targets}
     raise UnknownNameError(unknown("dataset, kernel set or method", name, known))
+
+
+def _terms(name: str) -> Iterator[str]:
+    """Yield on what terms the files of `_files` come, a line for each of what NAME stands for."""
+    from .registry import Registry, load_dataset, load_kernels, load_method
+
+    datasets, kernels, methods = map(Registry.installed, ("dataset", "kernel set", "method"))
+    infos: list[Any] = []
+    if name.partition(":")[0] in datasets.targets:
+        infos.append(load_dataset(name).info)
+        own = infos[0].kernels.partition("/")[0]
+        infos += [load_kernels(own).info] if own in kernels.targets else []
+    elif name in kernels.targets:
+        infos.append(load_kernels(name).info)
+    elif name in methods.targets:
+        infos.append(load_method(methods, name).info)
+    for info in infos:
+        source = getattr(info, "source", "") or getattr(info, "paper", "")
+        yield f"{info.title}: licence {info.licence or 'not known'}" + (f"; from {source}" if source else "")
 
 
 @data.command()
@@ -507,12 +809,14 @@ def fetch(name: str) -> None:
     from .fetch import fetch as fetch_files
 
     files = _files(name)
+    for terms in _terms(name):
+        click.echo(terms)
     if not files:
         click.echo(f"{name} needs no files")
         return
     with Progress(console=_console()) as progress:
-        task = progress.add_task(name, total=len(files))
-        fetch_files(files, lambda _file, done, _count: progress.update(task, completed=done))
+        task = progress.add_task(name, total=sum(file.bytes for file in files))
+        fetch_files(files, lambda file, _done, _count: progress.advance(task, file.bytes))
     click.echo(f"{name}: {len(files)} files are there and whole")
 
 
@@ -527,9 +831,45 @@ def verify(context: click.Context, name: str) -> None:
     for file, state in states:
         if state != "ok":
             click.echo(f"{state}: {file}")
-    whole = sum(state == "ok" for _, state in states)
+    if not _whole(name, [state for _, state in states]):
+        context.exit(1)
+
+
+def _whole(name: str, states: Sequence[str]) -> bool:
+    whole = sum(state == "ok" for state in states)
     click.echo(f"{name}: {whole} of {len(states)} files are there and whole")
-    if whole < len(states):
+    return whole == len(states)
+
+
+@data.command()
+@click.argument("name")
+@click.argument("given", nargs=-1, required=True, metavar="FILES...", type=click.Path(path_type=Path))
+@click.pass_context
+def add(context: click.Context, name: str, given: Sequence[Path]) -> None:
+    """Take FILES of NAME that were downloaded by hand: recognised by SHA-256, copied into place.
+
+    FILES are files of any name, folders that are searched, or zip archives that are looked into. Exit code 1 where
+    something is still missing or was refused.
+    """
+    from .fetch import destination
+    from .fetch import verify as verify_files
+    from .provide import provide
+
+    files = _files(name)
+    if not files:
+        click.echo(f"{name} needs no files")
+        return
+    provided = provide(files, given)
+    for file, where in provided.taken.items():
+        click.echo(f"taken: {file} from {where}")
+    for where, reason in provided.refused.items():
+        click.echo(f"refused: {where} {reason}")
+    states = verify_files(files)
+    for file, state in states:
+        if state != "ok":
+            address = f"; from {file.url.replace(' ', ' or ')}" if file.url else ""
+            click.echo(f"{state}: {file}, {file.bytes} bytes, SHA-256 {file.sha256}, at {destination(file)}{address}")
+    if not _whole(name, [state for _, state in states]) or provided.refused:
         context.exit(1)
 
 

@@ -359,13 +359,28 @@ class Estimate:
 
 def estimate(pending: Sequence[Job], computer: Computer, options: RunOptions, pilot_seconds: float = 2.0) -> Estimate:
     """Return the cost of the pending jobs, from a short pilot of each method on its first case, scaled by pixels."""
+    return cost(pending, pilot_rates(pending, computer, options, pilot_seconds))
+
+
+def pilot_rates(
+    pending: Sequence[Job], computer: Computer, options: RunOptions, pilot_seconds: float = 2.0
+) -> dict[str, float | None]:
+    """Return what a pilot of each method on its first case took, by label: seconds per pixel value of a whole cell.
+
+    None where the pilot told nothing.
+    """
     rates: dict[str, float | None] = {}
     for job in pending:
         if job.planned.label not in rates:
             rates[job.planned.label] = _pilot(job, computer, options, pilot_seconds)
+    return rates
+
+
+def cost(pending: Sequence[Job], rates: Mapping[str, float | None]) -> Estimate:
+    """Return the cost of the pending jobs, whose methods are all in `pilot_rates`."""
     known = [(job, rates[job.planned.label]) for job in pending]
     seconds = sum(rate * job.case.pixels for job, rate in known if rate is not None)
-    return Estimate(seconds, tuple(label for label, rate in rates.items() if rate is None))
+    return Estimate(seconds, tuple(dict.fromkeys(job.planned.label for job, rate in known if rate is None)))
 
 
 def _pilot(job: Job, computer: Computer, options: RunOptions, pilot_seconds: float) -> float | None:

@@ -106,21 +106,22 @@ _LATEX = {character: f"\\{character}" for character in "_%&#${}"} | {
 }
 
 
-def _escape_latex(text: str) -> str:
+def escape_latex(text: str) -> str:
+    """Return text as LaTeX prints it."""
     return "".join(_LATEX.get(character, character) for character in text)
 
 
 def _latex(sheet: Sheet) -> str:
     lines = ["% needs \\usepackage{booktabs}", r"\begin{table}", r"\centering", r"\small"]
-    lines.append(rf"\caption{{{_escape_latex(sheet.caption)}}}")
+    lines.append(rf"\caption{{{escape_latex(sheet.caption)}}}")
     lines.append(rf"\begin{{tabular}}{{{'l' * sheet.labels}{'r' * (len(sheet.header) - sheet.labels)}}}")
-    lines += [r"\toprule", " & ".join(map(_escape_latex, sheet.header)) + r" \\"]
+    lines += [r"\toprule", " & ".join(map(escape_latex, sheet.header)) + r" \\"]
     for index in range(len(sheet.rows)):
         if index in sheet.rules:
             lines.append(r"\midrule")
-        lines.append(" & ".join(sheet.marked(index, _escape_latex, r"\textbf{{}}", r"\textit{{}}")) + r" \\")
+        lines.append(" & ".join(sheet.marked(index, escape_latex, r"\textbf{{}}", r"\textit{{}}")) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\par\footnotesize {_escape_latex(note)}" for note in sheet.notes]
+    lines += [rf"\par\footnotesize {escape_latex(note)}" for note in sheet.notes]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
 
 

@@ -19,7 +19,7 @@ from nidbench.contract import Clock
 from nidbench.errors import InputError
 from nidbench.plan import Ask, Experiment, Plan, make_plan
 from nidbench.records import Record, Store
-from nidbench.runner import Runner, RunOptions, Summary, estimate, pending_jobs
+from nidbench.runner import Runner, RunOptions, Summary, cost, estimate, pending_jobs, pilot_rates
 from nidbench.scoring import MEASURES
 from nidbench.supervise import ChildProcess, Computer, SameProcess
 
@@ -238,10 +238,22 @@ def test_the_pilot_tells_the_cost_of_what_is_pending(tmp_path):
     store, computer = Store(tmp_path), SameProcess()
     plan = make_plan(question("faulty,wiener"), computer)
     jobs = pending_jobs(plan, store, FAST, Silent())
-    cost = estimate(jobs, computer, FAST)
-    assert 0 < cost.seconds < 60
-    assert cost.unknown == ()
+    told = estimate(jobs, computer, FAST)
+    assert 0 < told.seconds < 60
+    assert told.unknown == ()
     assert estimate(jobs, computer, FAST, pilot_seconds=0.0).seconds > 0
+
+
+def test_rates_told_once_serve_any_part_of_a_sweep(tmp_path):
+    store, computer = Store(tmp_path), SameProcess()
+    jobs = pending_jobs(make_plan(question("faulty,wiener"), computer), store, FAST, Silent())
+    rates = pilot_rates(jobs, computer, FAST)
+    assert set(rates) == {"faulty", "wiener"}
+    parts = [cost([job], rates).seconds for job in jobs]
+    assert cost(jobs, rates).seconds == pytest.approx(sum(parts))
+    assert parts[0] == rates[jobs[0].planned.label] * jobs[0].case.pixels
+    assert cost(jobs, {"faulty": None, "wiener": 1.0}).unknown == ("faulty",)
+    assert cost([], rates).seconds == 0
 
 
 def full_disk(folder: Path, kilobytes: int) -> list[str]:

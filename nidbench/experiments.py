@@ -1,0 +1,306 @@
+"""The paper's experiments by name: what each row of its Tables 2 to 9 was measured on, and how to ask for that here.
+
+The paper is Chen, Quan, Pang, Ji, IJCV 2022; the counts of images and measurements are those of its sections 4.2 to
+4.4, the numbers themselves are those of `published`.
+
+>>> [experiment] = experiments("table8", dataset="set12", methods="ours")[:1]
+>>> experiment.kernels, experiment.noise, experiment.preset
+('levin', 'gaussian:0.01,gaussian:0.03,gaussian:0.05', 'paper')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from .contract import MEASURED, CaseKey
+from .errors import InputError, UnknownNameError
+from .metrics import DEFAULT
+from .plan import Experiment, words
+from .published import tables as numbers
+from .registry import unknown
+from .specs import MethodSpec, parse_methods
+
+#: Comes before the kernel error in the name of a kernel set, as in `levin@estimated:mine`.
+ERROR = "@"
+
+#: What `published` calls the kernels that the paper estimated.
+INACCURATE = "inaccurate"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A row of a table: one dataset under one set of kernels and one noise, with the names that those have here.
+
+    Attributes:
+        dataset, kernels: names here.
+        noise: as on the command line; empty for what the kernels bring along, `measured` where the images are given.
+        images: how many the paper has.
+        cases: measurements, images x kernels or what the dataset has of them.
+        declared: what methods were told of the noise level.
+        protocol: the metric protocol nearest to what the paper says.
+        published_dataset, published_kernels: where `published` calls them otherwise.
+        settings: label of a method -> its settings in this experiment where they are not the preset's, as in brackets.
+        lacking: why the row cannot be measured here, and what can; empty where it can.
+    """
+
+    dataset: str
+    kernels: str
+    noise: str
+    images: int
+    cases: int
+    declared: str = "known"
+    protocol: str = DEFAULT.name
+    published_dataset: str = ""
+    published_kernels: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    lacking: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Dataset, kernels and noise as `published` has them."""
+        noise = "" if self.noise == MEASURED else self.noise
+        return self.published_dataset or self.dataset, self.published_kernels or self.kernels, noise
+
+    def measures(self, kernel_set: str, noise: str) -> bool:
+        """Return whether a group of a sweep on the row's dataset, or on one in its place, is of this row."""
+        same = ERROR in kernel_set if self.kernels == INACCURATE else kernel_set == self.kernels
+        return same and self.noise in ("", noise)
+
+    def labels(self, table: str) -> list[str]:
+        """Return the methods of the row that can be run here, in the order of the paper, with their settings."""
+        frame = numbers()
+        dataset, kernels, noise = self.key
+        rows = frame[(frame["table"] == table) & (frame["dataset"] == dataset) & (frame["kernels"] == kernels)]
+        rows = rows[(rows["noise"] == noise) & (rows["label"] != "")]
+        return [label + self.settings.get(label, "") for label in rows["label"]]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper.
+
+    Attributes:
+        name: such as `table2`.
+        conditions: its rows, or groups of rows, in the order of the paper.
+        note: what whoever compares with it has to know; may be empty.
+    """
+
+    name: str
+    conditions: tuple[Condition, ...]
+    note: str = ""
+
+    @property
+    def stands_for_any(self) -> bool:
+        """Whether it has one dataset only, so that what it says of methods is a claim beyond that."""
+        return len({condition.dataset for condition in self.conditions}) == 1
+
+    def row_of(self, dataset: str, kernel_set: str, noise: str) -> Condition | None:
+        """Return the condition that a group of a sweep is of, if there is one."""
+        fitting = [each for each in self.conditions if each.measures(kernel_set, noise)]
+        own = [each for each in fitting if each.dataset == dataset or self.stands_for_any]
+        return own[0] if own else None
+
+
+def _noises(condition: Condition, *noises: str) -> Iterator[Condition]:
+    for noise in noises:
+        yield replace(condition, noise=noise)
+
+
+_SET12 = Condition("set12", "levin", "", 12, 96)
+_LEVIN = Condition("levin", "levin", "", 4, 32)
+_SUN = Condition("sun", "levin", "", 80, 640)
+_GAUSSIAN = ("gaussian:0.01", "gaussian:0.03", "gaussian:0.05")
+_POISSON = ("poisson:128", "poisson:256", "poisson:512", "poisson:1024")
+
+_UNTOLD = "the paper's kernels, estimated by {}, are not public"
+_INSTEAD = "; `nidbench run --dataset {} --kernels estimated:PATH` takes estimates of your own"
+_SET12_INACCURATE = replace(
+    _SET12,
+    kernels=INACCURATE,
+    noise="gaussian:0.01",
+    protocol="shift-aligned",
+    lacking=_UNTOLD.format("Yang & Ji 2019 for Set12") + _INSTEAD.format("set12"),
+)
+# Section 4.3.2: "the iteration number of the proposed method is fixed to 2.5 x 10^4".
+_FIXED = {"ours": "[stop=iterations,iterations=25000]"}
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        Table("table2", tuple(each for base in (_SET12, _LEVIN, _SUN) for each in _noises(base, *_GAUSSIAN))),
+        Table(
+            "table3",
+            (replace(_SET12, kernels="danielyan", cases=72), replace(_SUN, kernels="danielyan", cases=480)),
+            "Of FCNN the paper takes the best of its models for 1, 3 and 5 % noise (section 4.2.2); here it is the one "
+            "whose noise is nearest.",
+        ),
+        Table(
+            "table4",
+            # section 4.2.3: "the noise level is estimated [...] if the method requires it"
+            tuple(each for base in (_SET12, _SUN) for each in _noises(replace(base, declared="estimated"), *_POISSON)),
+        ),
+        Table(
+            "table5",
+            (
+                Condition("lai-saturated", "lai", MEASURED, 5, 20, published_dataset="lai"),
+                Condition("anger", "anger", MEASURED, 8, 8, protocol="anger"),
+            ),
+        ),
+        Table(
+            "table6",
+            (
+                replace(_SET12_INACCURATE, noise="", settings=_FIXED),
+                Condition(
+                    "lai",
+                    INACCURATE,
+                    "",
+                    25,
+                    100,
+                    protocol="shift-aligned",
+                    published_dataset="lai-synthetic",
+                    settings=_FIXED,
+                    lacking=_UNTOLD.format("SelfDeblur for the images of Lai et al.") + _INSTEAD.format("lai"),
+                ),
+                Condition(
+                    "kohler",
+                    "kohler",
+                    MEASURED,
+                    4,
+                    48,
+                    protocol="kohler",
+                    published_kernels=INACCURATE,
+                    settings=_FIXED,
+                ),
+            ),
+            "On the images of Kohler et al., SSIM is the benchmark's multi-scale SSIM (section 4.3.2).",
+        ),
+        Table("table7", (replace(_SET12, noise="gaussian:0.01"), _SET12_INACCURATE)),
+        Table(
+            "table8",
+            (
+                *_noises(_SET12, *_GAUSSIAN),
+                *_noises(replace(_SET12, declared="estimated"), *_POISSON),
+            ),
+            "The caption of Table 8 names the dataset of Sun et al. and 5 % noise; its numbers are those that Tables 2 "
+            "and 4 give for Set12 under all seven noises, and are compared as such.",
+        ),
+        Table("table9", (replace(_SUN, noise="gaussian:0.05"),)),
+    )
+}
+
+
+def table(name: str) -> Table:
+    """Return a table of the paper.
+
+    Raises:
+        UnknownNameError: it is none of `table2` to `table9`.
+    """
+    if name not in TABLES:
+        raise UnknownNameError(unknown("table of the paper", name, TABLES))
+    return TABLES[name]
+
+
+def experiments(name: str, methods: str = "", dataset: str = "") -> list[Experiment]:
+    """Return what to ask for to measure a table, one experiment for all noises of a dataset.
+
+    Args:
+        name: `table2` to `table9`.
+        methods: in place of those of the table that can be run here.
+        dataset: names, separated by commas; empty for all that the table has.
+
+    Raises:
+        UnknownNameError: for a table, or a dataset that it has not.
+        InputError: where none of it can be measured here.
+    """
+    chosen = _chosen(table(name), words(dataset))
+    ready = [each for each in chosen if not each.lacking]
+    if not ready:
+        raise InputError(f"{name} cannot be measured: {'; '.join(dict.fromkeys(each.lacking for each in chosen))}")
+    grids: list[Experiment] = []
+    for _, rows in groupby(ready, lambda each: replace(each, noise="")):
+        conditions = list(rows)
+        first, given = conditions[0], conditions[0].noise == MEASURED
+        grids.append(
+            Experiment(
+                ",".join(map(str, parse_methods(methods))) if methods else ",".join(first.labels(name)),
+                first.dataset,
+                "" if given else first.kernels,
+                "" if given else ",".join(each.noise for each in conditions),
+                preset="paper",
+                declared=first.declared,
+            )
+        )
+    return grids
+
+
+def _chosen(found: Table, datasets: Sequence[str]) -> list[Condition]:
+    known = {condition.dataset for condition in found.conditions}
+    for dataset in datasets:
+        if dataset not in known:
+            raise UnknownNameError(unknown(f"dataset of {found.name}", dataset, known))
+    return [each for each in found.conditions if not datasets or each.dataset in datasets]
+
+
+def lacking(name: str, dataset: str = "") -> list[str]:
+    """Return what of a table, or of some of its datasets, cannot be measured here, and what can in its place."""
+    rows = [each for each in _chosen(table(name), words(dataset)) if each.lacking]
+    return list(dict.fromkeys(f"{name} without {each.dataset} {each.kernels}: {each.lacking}" for each in rows))
+
+
+def told(name: str, keys: Sequence[CaseKey], dataset: str = "") -> str:
+    """Return a line that says how much of a table, or of some of its datasets, measurements are."""
+    cells = {(key.dataset, key.kernel, key.noise, key.image) for key in keys}
+    conditions = {(key.dataset, key.kernel.partition("/")[0], key.noise) for key in keys}
+    rows = [each for each in _chosen(table(name), words(dataset)) if not each.lacking]
+    return (
+        f"{name} of Chen et al., IJCV 2022: {len(cells)} of {sum(each.cases for each in rows)} measurements, under "
+        f"{len(conditions)} conditions of dataset, kernels and noise"
+    )
+
+
+def protocol(name: str) -> str:
+    """Return the metric protocol of what can be measured of a table, of the first part where they differ."""
+    return next((each.protocol for each in table(name).conditions if not each.lacking), DEFAULT.name)
+
+
+def base_label(label: str) -> str:
+    """Return a method as `published.LABELS` has it, without preset and settings: `ours:no-sa` of `ours@fast:no-sa`."""
+    return str(MethodSpec(read_label(label).name, None, read_label(label).variants))
+
+
+def read_label(label: str) -> MethodSpec:
+    """Return what a label of a table stands for; images that others restored may have any."""
+    try:
+        return MethodSpec.parse(label)
+    except InputError:
+        return MethodSpec(label)
+
+
+def find_table(groups: Iterable[tuple[str, str, str, str]]) -> str:
+    """Return the table that most of a sweep is in: the first of those with most of its methods under most conditions.
+
+    Args:
+        groups: dataset, kernel set, noise and label of what was measured.
+
+    Raises:
+        InputError: where no table has any of it.
+    """
+    asked = list(groups)
+    counts = {name: len(set(_shared(found, asked))) for name, found in TABLES.items()}
+    best = max(counts, key=counts.__getitem__)
+    if not counts[best]:
+        there = ", ".join(dict.fromkeys(" ".join(group[:3]) for group in asked)) or "nothing"
+        raise InputError(
+            f"no table of the paper has {there} with a method that the sweep has: `nidbench reproduce` runs what they "
+            "have, `--paper` chooses one"
+        )
+    return best
+
+
+def _shared(found: Table, asked: Iterable[tuple[str, str, str, str]]) -> Iterator[tuple[tuple[str, str, str], str]]:
+    for dataset, kernel_set, noise, label in asked:
+        row, base = found.row_of(dataset, kernel_set, noise), base_label(label)
+        if row is not None and row.dataset == dataset and base in map(base_label, row.labels(found.name)):
+            yield row.key, base

@@ -1,0 +1,247 @@
+"""The paper's tables beside made-up sweeps that differ from them by a known offset, or in what they measured."""
+
+import io
+
+import pandas as pd
+import pytest
+
+from nidbench.compare import WITHIN, compare_frame, default_table, render_compare, render_scored, scored_cells
+from nidbench.errors import InputError, UnknownNameError
+from nidbench.experiments import TABLES
+from nidbench.metrics import PROTOCOLS, Score
+from nidbench.published import published, tables
+from nidbench.statistics import interval
+
+SET12 = [f"{n:02}" for n in range(1, 13)]
+LEVIN = [f"levin/{n}" for n in range(1, 9)]
+PSNR = published("table2", "set12", "levin", "gaussian:0.05")
+
+
+def grid(images=SET12, kernels=LEVIN, *, label="ours", psnr=0.0, noise="gaussian:0.05", **columns):
+    """Rows of `cells_frame` with this mean, images 0.1 dB apart, kernels 0.01."""
+    rows = [
+        {
+            "image": image,
+            "kernel": kernel,
+            "psnr": psnr + 0.1 * (i - (len(images) - 1) / 2) + 0.01 * (k - (len(kernels) - 1) / 2),
+        }
+        for i, image in enumerate(images)
+        for k, kernel in enumerate(kernels)
+    ]
+    own = {"label": label, "preset": "paper", "dataset": "set12", "kernel_set": kernels[0].partition("/")[0]}
+    own |= {"noise": noise, "noise_seed": 0, "seed": 0, "status": "done", "ssim": 0.75, "declared": "known"}
+    own |= {"protocol": "half-kernel"}
+    return pd.DataFrame(rows).assign(**(own | columns))
+
+
+def row(cells, method="ours", table="table2"):
+    (found,) = [each for each in compare_frame(cells, table).to_dict("records") if each["method"] == method]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("offset", "verdict"),
+    [
+        *((0.0, "reproduced"), (WITHIN, "reproduced"), (-WITHIN, "reproduced")),
+        *((WITHIN + 0.01, "differs"), (-1.0, "differs")),
+    ],
+)
+def test_a_known_offset_has_its_verdict(offset, verdict):
+    found = row(grid(psnr=PSNR["ours"] + offset))
+    assert found["published"] == PSNR["ours"] == 26.56
+    assert found["measured"] == pytest.approx(PSNR["ours"] + offset)
+    assert found["difference"] == pytest.approx(offset)
+    assert (found["verdict"], found["why"]) == (verdict, "")
+    assert (found["images"], found["measurements"], found["paper_measurements"]) == (12, 96, 96)
+    assert (found["published_ssim"], found["measured_ssim"]) == (0.770, 0.75)
+
+
+def test_the_interval_is_that_of_the_images_means():
+    found = row(grid(psnr=26.0))
+    means = pd.Series([26.0 + 0.1 * (i - 5.5) for i in range(12)]).to_numpy()
+    assert (found["low"], found["high"]) == pytest.approx(interval(means))
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"images": SET12[:1]}, "8 of 96 measurements, 1 of 12 images"),
+        ({"kernels": LEVIN[:2]}, "24 of 96 measurements, 12 of 12 images"),
+        ({"images": [f"{name}@96" for name in SET12]}, "images cropped to 96 pixels"),
+        ({"preset": "fast"}, "preset fast, not paper or released"),
+        ({"label": "ours[lr=0.1]"}, "settings lr=0.1, in the paper of the preset"),
+        ({"declared": "x1.2"}, "noise level declared as x1.2, in the paper known"),
+        ({"psnr": float("nan")}, "96 of 96 cells have no score"),
+    ],
+)
+def test_what_was_measured_otherwise_is_not_comparable_and_says_why(changes, why):
+    cells = grid(**{"psnr": PSNR["ours"], **changes})
+    found = row(cells, cells["label"][0])
+    assert (found["verdict"], found["why"]) == ("not comparable", why)
+    assert f"(set12 levin gaussian:0.05): {why}" in render_scored(cells, "table2")
+
+
+def test_another_protocol_is_not_comparable():
+    found = row(grid(psnr=PSNR["ours"], protocol="cut-30"))
+    assert found["why"] == "protocol cut-30, for the paper's it would be half-kernel"
+    assert found["verdict"] == "not comparable"
+
+
+def test_one_cell_without_a_score_is_told():
+    cells = grid(psnr=PSNR["ours"])
+    cells.loc[5, "psnr"] = float("nan")
+    found = row(cells)
+    assert (found["why"], found["measurements"]) == ("1 of 96 cells have no score", 95)
+
+
+def test_released_and_methods_without_presets_are_comparable():
+    for preset in ("released", "default"):
+        assert row(grid(psnr=PSNR["ours"], preset=preset))["verdict"] == "reproduced"
+
+
+def test_kernels_that_are_not_public():
+    kernels = [f"levin@estimated:mine/{n}" for n in range(1, 9)]
+    found = row(grid(kernels=kernels, psnr=28.79, noise="gaussian:0.01", protocol="shift-aligned"), table="table7")
+    assert found["published"] == 28.79
+    assert found["why"] == "the paper's kernels, estimated by Yang & Ji 2019 for Set12, are not public"
+
+
+def test_settings_that_the_paper_has_for_one_table_only():
+    names = {"dataset": "kohler", "declared": "known", "images": ["1", "2", "3", "4"], "noise": "measured"}
+    names |= {"protocol": "kohler"}
+    kernels = [f"kohler/{n}" for n in range(1, 13)]
+    cells = grid(kernels=kernels, psnr=29.52, label="ours[iterations=25000,stop=iterations]", **names)
+    assert row(cells, cells["label"][0], "table6")["verdict"] == "reproduced"
+    plain = row(grid(kernels=kernels, psnr=29.52, **names), "ours", "table6")
+    assert plain["why"] == "settings of the preset, in the paper stop=iterations, iterations=25000"
+
+
+def test_what_cannot_be_run_is_quoted_and_what_was_not_run_says_so():
+    frame = compare_frame(pd.concat([grid(), grid(label="wiener", preset="default")]), "table2")
+    assert len(frame) == 17 + 1
+    verdicts = frame.set_index(frame["method"].where(frame["method"] != "", frame["paper_method"]))["verdict"]
+    assert (verdicts["EPLL"], verdicts["dip"], verdicts["wiener"]) == ("quoted", "not run", "not in the paper")
+    assert frame["verdict"].value_counts()["quoted"] == 9
+    assert frame.loc[frame["method"] == "wiener", "published"].isna().all()
+    assert set(frame["category"]) == {"non-learning", "dataset-free", "supervised", ""}
+
+
+def test_several_noises_of_one_row_are_one_mean():
+    """The six scenarios of Table 3, each with its own noise."""
+    parts = [
+        grid(kernels=[f"danielyan/{n}"], psnr=31.1, noise=noise, kernel_set="danielyan")
+        for n, noise in enumerate(("gaussian:0.0055", "gaussian:0.011", "bsnr:40", "gaussian:0.027"), 1)
+    ]
+    found = row(pd.concat(parts), table="table3")
+    assert (found["measurements"], found["published"]) == (48, 31.1)
+    assert found["why"] == "48 of 72 measurements, 12 of 12 images"
+
+
+def test_an_ablation_on_another_dataset_is_shown_and_not_comparable():
+    found = row(grid(label="ours:no-sa", noise="gaussian:0.03"), "ours:no-sa", "table8")
+    assert found["why"] == ""
+    sample = row(grid(dataset="kodak24"), table="table9")
+    assert (sample["dataset"], sample["published"]) == ("kodak24", 27.75)
+    assert sample["why"] == "measured on kodak24, in the paper on sun"
+
+
+def test_table_8_says_that_its_caption_is_wrong():
+    text = render_scored(grid(noise="gaussian:0.03"), "table8")
+    assert "The caption of Table 8 names the dataset of Sun et al." in text
+    assert "its numbers are those that Tables 2 and 4 give for Set12" in text
+
+
+def test_presets_side_by_side():
+    text = render_scored(pd.concat([grid(psnr=26.6), grid(psnr=26.6, preset="fast")]), "table2")
+    header = next(line for line in text.splitlines() if line.startswith("| dataset"))
+    assert [cell.strip() for cell in header.split("|")][4:7] == ["method", "preset", "verdict"]
+    assert "1 reproduced" in text
+    assert "1 not comparable" in text
+
+
+def test_markdown_and_its_caption():
+    text = render_scored(grid(psnr=26.60), "table2")
+    assert "Table 2 of Chen et al., IJCV 2022" in text
+    assert f"protocol half-kernel: {PROTOCOLS['half-kernel'].title}" in text
+    (line,) = [line for line in text.splitlines() if "| ours " in line]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[3:8] == ["ours", "reproduced", "26.56", "26.60", "+0.04"]
+    assert cells[8].startswith("[26.")
+    assert cells[-3:] == ["0.770", "0.750", "96/96"]
+
+
+def test_csv_and_html():
+    cells = grid(psnr=26.6)
+    again = pd.read_csv(io.StringIO(render_scored(cells, "table2", "csv")), keep_default_na=False)
+    assert again["method"].tolist() == compare_frame(cells, "table2")["method"].tolist()
+    assert "<td>reproduced</td>" in render_scored(cells, "table2", "html")
+
+
+def test_latex_has_published_and_measured():
+    text = render_scored(grid(psnr=26.6), "table2", "latex")
+    assert r"\underline{26.56}" in text
+    assert "& 26.60 &" in text
+    assert text.isascii()
+
+
+def test_the_table_is_found_from_the_sweep(make_record, make_store):
+    records = [make_record("ours", image, dataset="set12", noise="poisson:128") for image in SET12]
+    store, sweep = make_store(*records)
+    assert default_table(sweep) == "table4"
+    assert "Table 4 of Chen et al." in render_compare(store, sweep)
+    with pytest.raises(InputError, match="no table of the paper has sample levin"):
+        default_table(make_store(make_record(), name="other")[1])
+
+
+def test_wrong_calls():
+    with pytest.raises(InputError, match=r"nothing of table4, which has .*set12 levin poisson:128.*reproduce table4"):
+        compare_frame(grid(), "table4")
+    with pytest.raises(UnknownNameError, match="did you mean"):
+        compare_frame(grid(), "table22")
+    with pytest.raises(InputError, match="'xls'"):
+        render_scored(grid(), "table2", "xls")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_compares_with_itself(name):
+    """The paper's own numbers, as if measured on the paper's grid, reproduce every method that runs here."""
+    parts = []
+    for condition in TABLES[name].conditions:
+        if condition.lacking:
+            continue
+        dataset, kernels, noise = condition.key
+        frame = tables()
+        there = (frame["table"] == name) & (frame["dataset"] == dataset) & (frame["kernels"] == kernels)
+        scores = frame[there & (frame["noise"] == noise) & (frame["label"] != "")].set_index("label")["psnr"]
+        images = [str(n) for n in range(condition.images)]
+        per = condition.cases // condition.images
+        for label in condition.labels(name):
+            names = [f"{condition.kernels}/{n}" for n in range(per)]
+            told = {"noise": condition.noise or "bsnr:40", "declared": condition.declared, "dataset": condition.dataset}
+            told |= {"protocol": condition.protocol}
+            parts.append(grid(images, names, label=label, psnr=scores[label.partition("[")[0]], **told))
+    frame = compare_frame(pd.concat(parts), name)
+    assert set(frame["verdict"]) <= {"reproduced", "quoted"}
+    assert frame["difference"].abs().max() < 1e-9
+
+
+def test_records_are_read_under_the_protocol_of_their_condition(make_record, make_store):
+    records = [make_record("ours", image, 26.5, dataset="set12") for image in SET12]
+    scores = {"half-kernel": Score(20.0, 0.5), "anger": Score(28.0, 0.9)}
+    anger = {"dataset": "anger", "kernel": "anger/1", "noise": "measured", "scores": scores}
+    store, sweep = make_store(*records, make_record("ours", "1", 20.0, **anger), preset="paper")
+    found = row(scored_cells(store, sweep, "table2"))
+    assert (found["measured"], found["images"], found["protocol"]) == (26.5, 12, "half-kernel")
+    assert found["why"] == "12 of 96 measurements, 12 of 12 images"
+    assert row(scored_cells(store, sweep, "table5"), table="table5")["measured"] == 28.0
+    assert row(scored_cells(store, sweep, "table2", "cut-30"))["measured"] == 27.5
+    assert render_compare(store, sweep) == render_compare(store, sweep, "table2", "md")
+    assert "under the protocol anger: cut 2 floor(k/2)" in render_compare(store, sweep, "table5")
+    with pytest.raises(UnknownNameError, match="half-kernel"):
+        render_compare(store, sweep, "table2", protocol="half")
+
+
+def test_what_is_not_scored_yet_says_how(make_record, make_store):
+    kohler = {"dataset": "kohler", "kernel": "kohler/1", "noise": "measured"}
+    store, sweep = make_store(make_record("ours", "1", 28.0, **kohler), preset="paper")
+    assert "nidbench rescore demo --protocol kohler" in render_compare(store, sweep, "table6")
