@@ -1,15 +1,21 @@
-"""PSNR and SSIM, and the named protocols that say what is compared: a number never appears without one."""
+"""PSNR and SSIM, and the named protocols that say what is compared: a number never appears without one.
+
+Protocols that only crop (`CROPS`) cost little, and every cell has them. The others (`ON_DEMAND`) search a shift, for
+kernels that are estimates, or many truths; `nidbench rescore` computes them from the stored restorations.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from math import ceil
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 
+from . import alignment, msssim
 from .contract import Image, Problem, Truth
 from .errors import InputError, UnknownNameError
 
@@ -84,17 +90,19 @@ class Score:
 
 @dataclass(frozen=True)
 class Protocol:
-    """A named rule of what is compared.
+    """A named rule of what is compared: a part of the frame of x.
 
     Attributes:
         name: as on the command line.
         cut: pixels cut off each side of x's frame; None for the region that y shows (half the true kernel).
         title: one line for tables.
+        halves: how often half the kernel is cut off, where `cut` is None.
     """
 
     name: str
     cut: int | None
     title: str
+    halves: int = 1
 
     def score(self, restored: Image, problem: Problem, truth: Truth) -> Score:
         """Return the score of x, Shape (C, H, W) in the frame of the problem.
@@ -124,7 +132,7 @@ class Protocol:
         Raises:
             InputError: where fewer than 11 pixels are left on an axis.
         """
-        wanted = problem.valid if self.cut is None else tuple(slice(self.cut, n - self.cut) for n in problem.frame)
+        wanted = [self._wanted(problem, axis) for axis in (0, 1)]
         region = []
         for axis, part in enumerate(wanted):
             first = truth.offset[axis]
@@ -137,6 +145,164 @@ class Protocol:
                 )
             region.append(slice(start, stop))
         return region[0], region[1]
+
+    def _wanted(self, problem: Problem, axis: int) -> slice:
+        length, taps = problem.frame[axis], problem.kernel.shape[axis]
+        if self.cut is not None:
+            return slice(self.cut, length - self.cut)
+        return slice(self.halves * ((taps - 1) // 2), length - self.halves * (taps // 2))
+
+    def reach(self, problem: Problem, truth: Truth) -> tuple[slice, slice]:
+        """Return the rows and columns of x that the score depends on; errors as of `region`."""
+        return self.region(problem, truth)
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A named rule of what is compared after the shift that suits the restoration best.
+
+    An estimated kernel may be off its centre, and the restoration is moved as much. x, rounded to 8 bit, is compared at
+    each shift of a grid with the truth without its border; the shift of least squared error, in gray, counts.
+
+    Attributes:
+        name: as on the command line.
+        cut: pixels cut off each side of the truth, or of the part of it in x's frame.
+        maximum: of the shift along an axis, in pixels, at most `cut`.
+        step: of the grid of shifts, in pixels; between pixels x is interpolated bilinearly.
+        gray: whether the score, too, is that of the gray image, by `GRAY`.
+        title: one line for tables.
+    """
+
+    name: str
+    cut: int
+    maximum: float
+    step: float
+    gray: bool
+    title: str
+
+    def score(self, restored: Image, problem: Problem, truth: Truth) -> Score:
+        """Return the score of x, Shape (C, H, W) in the frame of the problem, at its best shift.
+
+        Raises:
+            InputError: where nothing is left to compare.
+        """
+        rows, columns = self.reach(problem, truth)
+        image = to_8_bit(encoded(restored, problem, truth)[:, rows, columns])
+        inside = self._region(problem, truth)
+        reference = truth.image[:, _shift(inside[0], -truth.offset[0]), _shift(inside[1], -truth.offset[1])]
+        if self.gray:
+            image, reference = luminance(image)[None], luminance(reference)[None]
+        shift = alignment.best_shift(luminance(image), luminance(reference), self.maximum, self.step)
+        shape = int(reference.shape[1]), int(reference.shape[2])
+        there = alignment.shifted(image, shape, shift)
+        return Score(psnr(there, reference), ssim(there, reference))
+
+    def reach(self, problem: Problem, truth: Truth) -> tuple[slice, slice]:
+        """Return the rows and columns of x that the score depends on: what is scored, and as far as it may move.
+
+        Raises:
+            InputError: where fewer than 11 pixels are left on an axis.
+        """
+        margin = ceil(self.maximum)
+        rows, columns = (slice(part.start - margin, part.stop + margin) for part in self._region(problem, truth))
+        return rows, columns
+
+    def _region(self, problem: Problem, truth: Truth) -> tuple[slice, slice]:
+        rows, columns = (slice(part.start + self.cut, part.stop - self.cut) for part in _common(problem, truth))
+        _enough(self.name, rows, columns, 11)
+        return rows, columns
+
+    def best(self, first: Score, second: Score) -> Score:
+        """Return which of the scores against two truths counts."""
+        return second if second.psnr > first.psnr else first
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The rule of the benchmark of Koehler et al., ECCV 2012, on the region that y shows.
+
+    x, rounded to 8 bit, is scaled by <truth, x> / <x, x>, moved by the whole pixels of the largest circular
+    cross-correlation with the truth (means over channels), and both are set to 0 where nothing of x comes to lie. PSNR
+    and multi-scale SSIM (in the place of SSIM) are those of the luminance, by `LUMA`; of many truths, the largest of
+    each.
+
+    Attributes:
+        name: as on the command line.
+        title: one line for tables.
+    """
+
+    name: str
+    title: str
+
+    def score(self, restored: Image, problem: Problem, truth: Truth) -> Score:
+        """Return the score of x, Shape (C, H, W) in the frame of the problem.
+
+        Raises:
+            InputError: where too little is left for five scales.
+        """
+        rows, columns = self.reach(problem, truth)
+        image = to_8_bit(encoded(restored, problem, truth)[:, rows, columns])
+        reference = truth.image[:, _shift(rows, -truth.offset[0]), _shift(columns, -truth.offset[1])]
+        image = image * scale_to(image, reference)
+        shift = alignment.registered(image.mean(axis=0), reference.mean(axis=0))
+        image, seen = alignment.moved(image, shift), alignment.moved(np.ones(image.shape[1:]), shift)
+        one, other = luminance(image, LUMA), luminance(reference * seen, LUMA)
+        return Score(psnr(one, other), msssim.ms_ssim(one, other))
+
+    def reach(self, problem: Problem, truth: Truth) -> tuple[slice, slice]:
+        """Return the rows and columns of x that the score depends on: what y and the truth show.
+
+        Raises:
+            InputError: where too little is left for five scales.
+        """
+        rows, columns = (_overlap(*parts) for parts in zip(_common(problem, truth), problem.valid, strict=True))
+        _enough(self.name, rows, columns, msssim.SMALLEST)
+        return rows, columns
+
+    def best(self, first: Score, second: Score) -> Score:
+        """Return the larger PSNR and the larger SSIM, as the benchmark's script does."""
+        return Score(max(first.psnr, second.psnr), max(first.ssim, second.ssim))
+
+
+#: What is asked for by a protocol's name.
+AnyProtocol: TypeAlias = Protocol | Aligned | Registered
+
+#: Weights of red, green and blue in gray: MATLAB's `rgb2gray`.
+GRAY = (0.298936021293775, 0.587043074451121, 0.114020904255103)
+
+#: Weights of red, green and blue in the luminance of the benchmark of Koehler et al.
+LUMA = (0.299, 0.587, 0.114)
+
+
+def luminance(image: NDArray[Any], weights: Sequence[float] = GRAY) -> NDArray[np.float64]:
+    """Return the gray of an image, Shape (C, H, W), as Shape (H, W): its one channel, or the weighted sum of three."""
+    gray: NDArray[np.float64] = image[0] if len(image) == 1 else np.tensordot(np.array(weights), image, axes=1)
+    return gray
+
+
+def scale_to(image: NDArray[Any], truth: NDArray[Any]) -> float:
+    """Return the factor that brings an image closest to a truth; 1 for a black one."""
+    energy = float(np.vdot(image, image))
+    return float(np.vdot(truth, image)) / energy if energy else 1.0
+
+
+def _common(problem: Problem, truth: Truth) -> list[slice]:
+    """Return the rows and columns of x's frame that a truth shows."""
+    shown = [slice(first, first + size) for first, size in zip(truth.offset, truth.image.shape[1:], strict=True)]
+    return [_overlap(part, slice(0, length)) for part, length in zip(shown, problem.frame, strict=True)]
+
+
+def _overlap(one: slice, other: slice) -> slice:
+    return slice(max(one.start, other.start), min(one.stop, other.stop))
+
+
+def _enough(name: str, rows: slice, columns: slice, least: int) -> None:
+    sides = [max(0, part.stop - part.start) for part in (rows, columns)]
+    if min(sides) < least:
+        raise InputError(
+            f"protocol {name} leaves {sides[0]}x{sides[1]} pixels: {least} a side are needed; use another --protocol "
+            "or larger images"
+        )
 
 
 def _shift(part: slice, by: int) -> slice:
@@ -178,25 +344,68 @@ def to_8_bit(image: Image) -> NDArray[np.float64]:
     return np.rint(image.clip(0, 1).astype(np.float64) * 255) / 255
 
 
-PROTOCOLS = {
+#: Protocols that only crop, which every cell is scored by.
+CROPS = {
     protocol.name: protocol
     for protocol in (
         Protocol("half-kernel", None, "cut floor(k/2) a side, 8 bit (the paper's released script)"),
         Protocol("cut-30", 30, "cut 30 px a side, 8 bit (Nan et al. 2020)"),
         Protocol("uncropped", 0, "nothing cut, 8 bit"),
+        Protocol("anger", None, "cut 2 floor(k/2) a side, 8 bit (the paper's released script for Anger's images)", 2),
     )
 }
 
+#: Pixels cut by `shift-aligned`, and so the largest shift it can search.
+_LEVIN_CUT = 15
+
+
+def _shift_aligned(maximum: float) -> Aligned:
+    name = "shift-aligned" if maximum == 5 else f"shift-aligned:{maximum:g}"
+    title = f"best of shifts to {maximum:g} px in steps of 0.25, bilinear; cut {_LEVIN_CUT} px a side, 8 bit"
+    return Aligned(name, _LEVIN_CUT, maximum, 0.25, False, f"{title} (Levin et al. 2009)")
+
+
+#: Protocols that are computed when asked for, by `nidbench rescore`.
+ON_DEMAND: dict[str, Aligned | Registered] = {
+    protocol.name: protocol
+    for protocol in (
+        _shift_aligned(5),
+        Aligned(
+            "sun-official", 50, 10, 1, True, "best of whole shifts to 10 px; cut 50 px a side, gray, 8 bit (Sun 2013)"
+        ),
+        Registered("kohler", "scaled, registered to whole px, luminance, SSIM of five scales (Koehler et al. 2012)"),
+    )
+}
+
+PROTOCOLS: dict[str, AnyProtocol] = {**CROPS, **ON_DEMAND}
+
 #: The one that is meant where none is named, and that of curves: other protocols need the stored estimate.
-DEFAULT = PROTOCOLS["half-kernel"]
+DEFAULT = CROPS["half-kernel"]
 
 
-def protocol(name: str) -> Protocol:
-    """Return a protocol by name.
+def protocol(name: str) -> AnyProtocol:
+    """Return a protocol by name; `shift-aligned:10` is the one with another largest shift than 5 pixels.
 
     Raises:
         UnknownNameError: listing those there are.
+        InputError: for a largest shift that breaks the rule.
     """
+    if name.startswith("shift-aligned:"):
+        return _shift_aligned(_largest_shift(name))
     if name not in PROTOCOLS:
         raise UnknownNameError(f"unknown protocol {name!r}: use one of {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
+
+
+def _largest_shift(name: str) -> float:
+    text = name.partition(":")[2]
+    try:
+        maximum = float(text)
+    except ValueError:
+        maximum = -1
+    if not 0 < maximum <= _LEVIN_CUT or maximum % 0.25:
+        raise InputError(
+            f"protocol {name!r}: give the largest shift as a multiple of 0.25 px up to {_LEVIN_CUT}, such as "
+            "shift-aligned:10"
+        )
+    return maximum

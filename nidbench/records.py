@@ -235,6 +235,19 @@ class Sweep:
         return cls(content["name"], content["asked"], cells)
 
 
+def joined(sweeps: Sequence[Sweep]) -> Sweep:
+    """Return the cells of several sweeps of one folder as one sweep, each once; `asked` is that of the first.
+
+    Its experiments are those of all, so that all measurements can be made again.
+    """
+    first = sweeps[0]
+    experiments = [asked for sweep in sweeps for asked in sweep.asked["experiments"]]
+    files = [file for sweep in sweeps if (file := sweep.asked.get("method_file"))]
+    asked = {**first.asked, "experiments": experiments, "method_file": files[0] if files else ""}
+    cells = {(cell.id, cell.label): cell for sweep in sweeps for cell in sweep.cells}
+    return Sweep("+".join(sweep.name for sweep in sweeps), asked, list(cells.values()))
+
+
 class Store:
     """A results folder.
 
@@ -321,6 +334,19 @@ class Store:
             write_whole(folder / "record.json", record.to_json().encode())
         shutil.rmtree(self.work(record.id), ignore_errors=True)
 
+    def update(self, record: Record) -> None:
+        """Replace a record by one that says more of the same restoration; its arrays stay.
+
+        Raises:
+            ResultsError: where the folder cannot be written; the record is as before then.
+        """
+        with results_errors(self.root):
+            write_whole(self.root / "cells" / record.id / "record.json", record.to_json().encode())
+
+    def has_arrays(self, cell_id: str) -> bool:
+        """Return whether a restoration of the cell is stored, whole or not."""
+        return (self.root / "cells" / cell_id / "arrays.npz").exists()
+
     def arrays(self, cell_id: str) -> dict[str, NDArray[np.float32]]:
         """Return what a cell's method restored: `image` and, where it has one, `variance`, Shape (C, H, W).
 
@@ -366,11 +392,13 @@ class Store:
         return [path.stem for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)]
 
     def sweep(self, name: str) -> Sweep:
-        """Return a sweep by name.
+        """Return a sweep by name, or several as one: `first+second`.
 
         Raises:
             ResultsError: where there is none of that name, or it is damaged.
         """
+        if "+" in name:
+            return joined([self.sweep(part) for part in name.split("+")])
         path = self.root / "sweeps" / f"{name}.json"
         try:
             return Sweep.from_json(path.read_text())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from . import nullband, posterior
 from .contract import Image, Problem, Truth
 from .errors import InputError
 from .messages import Observation
-from .metrics import DEFAULT, PROTOCOLS, Protocol, Score, encoded, psnr, scores, to_8_bit
+from .metrics import CROPS, DEFAULT, AnyProtocol, Protocol, Score, encoded, psnr, scores, to_8_bit
+from .metrics import protocol as find_protocol
 from .records import Point
 
 #: The names of what `Scorer.measures` returns.
@@ -22,36 +24,71 @@ MEASURES = (*nullband.MEASURES, *posterior.MEASURES)
 PASSES = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 500, 1000)
 
 
+#: Rows and columns of x.
+Part: TypeAlias = tuple[slice, slice]
+
+
 class Scorer:
     """Compares images with the truths of one case, which stay in this process.
 
     Args:
         problem: the measurement.
         truths: none, one or many; with many the best match counts.
+        protocols: names of those to score by, by default those that every cell is scored by.
+
+    Raises:
+        UnknownNameError: for a protocol that there is not.
     """
 
-    def __init__(self, problem: Problem, truths: Sequence[Truth]) -> None:
+    def __init__(self, problem: Problem, truths: Sequence[Truth], protocols: Iterable[str] = tuple(CROPS)) -> None:
         self._problem = problem
         self._seen = Problem(problem.blurred, problem.kernel, problem.noise)  # the response was applied already
-        self._truths = [(truth, applicable(problem, truth)) for truth in truths]
-        self.input_scores = self._best(extended(problem), self._seen, PROTOCOLS)
+        self._asked = [find_protocol(name) for name in protocols]
+        wanted = dict.fromkeys((*self._asked, DEFAULT))
+        self._truths = [(truth, applicable(problem, truth, wanted)) for truth in truths]
+        self.input_scores = self._best(extended(problem), self._seen, self._asked)
 
-    def scores(self, image: Image) -> Mapping[str, Score]:
-        """Return the scores of x, Shape (C, H, W), under every protocol that applies."""
-        return self._best(image, self._problem, PROTOCOLS)
+    def scores(self, image: Image, shows: Part | None = None) -> dict[str, Score]:
+        """Return the scores of x, Shape (C, H, W), under every protocol asked for that applies.
+
+        Args:
+            image: x.
+            shows: rows and columns of x that are known; protocols that look beyond do not apply. None for all.
+        """
+        return self._best(image, self._problem, self._asked, shows)
 
     def score(self, image: Image) -> Score | None:
         """Return the score of x under the default protocol, or None where there is nothing to compare with."""
-        return self._best(image, self._problem, (DEFAULT.name,)).get(DEFAULT.name)
+        return self._best(image, self._problem, (DEFAULT,)).get(DEFAULT.name)
 
-    def _best(self, image: Image, problem: Problem, names: Iterable[str]) -> dict[str, Score]:
+    def _best(
+        self, image: Image, problem: Problem, asked: Collection[AnyProtocol], shows: Part | None = None
+    ) -> dict[str, Score]:
         best: dict[str, Score] = {}
-        for truth, protocols in self._truths:
-            asked = [protocol for protocol in protocols if protocol.name in names]
-            for name, score in (scores(asked, image, problem, truth) if asked else {}).items():
-                if name not in best or score.psnr > best[name].psnr:
-                    best[name] = score
+        nearest: dict[Protocol, tuple[float, Truth]] = {}
+        for truth, known in self._truths:
+            wanted = [each for each in known if each in asked]
+            if shows is not None:
+                wanted = [each for each in wanted if holds(shows, each.reach(problem, truth))]
+            for each in wanted:
+                if isinstance(each, Protocol):
+                    near = self._nearness(each, image, problem, truth), truth
+                    nearest[each] = max(nearest.get(each, near), near, key=lambda pair: pair[0])
+                else:
+                    score = each.score(image, problem, truth)
+                    best[each.name] = each.best(best[each.name], score) if each.name in best else score
+        # those that crop share one map of the similarity
+        for truth in dict.fromkeys(truth for _, truth in nearest.values()):
+            crops = [each for each, (_, found) in nearest.items() if found is truth]
+            best |= scores(crops, image, problem, truth)
         return best
+
+    def _nearness(self, crop: Protocol, image: Image, problem: Problem, truth: Truth) -> float:
+        """Return the PSNR, which says what of many truths counts: their SSIM would take ten times as long."""
+        if len(self._truths) == 1:
+            return 0.0
+        shown = encoded(crop.crop(image, problem, truth), problem, truth)
+        return psnr(to_8_bit(shown), crop.reference(problem, truth))
 
     def measures(self, image: Image, variance: Image | None) -> dict[str, float]:
         """Return what else is known of x, Shape (C, H, W), and of its pixel variance, by the names of `MEASURES`.
@@ -115,14 +152,38 @@ def compare(image: Image, variance: Image | None, problem: Problem, truth: Truth
     return Compared(clipped, DEFAULT.reference(problem, truth), spread)
 
 
-def applicable(problem: Problem, truth: Truth) -> list[Protocol]:
-    """Return the protocols that leave enough of an image to compare."""
+def holds(shows: Part, wanted: Part) -> bool:
+    """Return whether a part of x has all that is wanted."""
+    return all(own.start <= part.start and part.stop <= own.stop for own, part in zip(shows, wanted, strict=True))
+
+
+def applicable(
+    problem: Problem, truth: Truth, protocols: Iterable[AnyProtocol] = tuple(CROPS.values())
+) -> list[AnyProtocol]:
+    """Return the protocols, of those asked for, that leave enough of an image to compare."""
     found = []
-    for protocol in PROTOCOLS.values():
+    for protocol in protocols:
         with suppress(InputError):
-            protocol.region(problem, truth)
+            protocol.reach(problem, truth)
             found.append(protocol)
     return found
+
+
+def closest(problem: Problem, truths: Sequence[Truth]) -> Truth | None:
+    """Return the truth that y matches best under the default protocol: for pictures, where all methods share one.
+
+    The first where there is just one or y can be compared with none; None where there is none.
+    """
+    if len(truths) < 2:
+        return truths[0] if truths else None
+    seen = to_8_bit(extended(problem))
+
+    def match(truth: Truth) -> float:
+        if DEFAULT not in applicable(problem, truth):
+            return -np.inf
+        return psnr(DEFAULT.crop(seen, problem, truth), DEFAULT.reference(problem, truth))
+
+    return max(truths, key=match)
 
 
 class Averages:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -80,7 +81,7 @@ def cells_frame(
     Raises:
         UnknownNameError: no such protocol.
     """
-    metrics.protocol(protocol)
+    protocol = metrics.protocol(protocol).name
     rows = [_cell_row(store, planned, fingerprints or {}, protocol) for planned in sweep.cells]
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
@@ -313,14 +314,33 @@ def render(
         InputError: no such format.
         UnknownNameError: no such protocol.
     """
-    return render_cells(cells_frame(store, sweep, fingerprints, protocol), format, protocol)
+    protocol = metrics.protocol(protocol).name
+    cells = cells_frame(store, sweep, fingerprints, protocol)
+    return render_cells(cells, format, protocol, lacking_lines(cells, sweep, protocol))
 
 
-def render_cells(cells: pd.DataFrame, format: str, protocol: str = DEFAULT.name) -> str:  # noqa: A002 - as `render`
-    """Return the summary of `cells_frame`'s rows as text; arguments and errors as of `render`."""
+def render_cells(
+    cells: pd.DataFrame,
+    format: str,  # noqa: A002 - as `render`
+    protocol: str = DEFAULT.name,
+    notes: Sequence[str] = (),
+) -> str:
+    """Return the summary of `cells_frame`'s rows as text, `notes` first below it; the rest as of `render`."""
     check_format(format)
     summary = summary_frame(cells)
-    return summary.to_csv(index=False) if format == "csv" else write(_sheet(cells, summary, protocol), format)
+    if format == "csv":
+        return summary.to_csv(index=False)
+    sheet = _sheet(cells, summary, protocol)
+    return write(replace(sheet, notes=[*notes, *sheet.notes]), format)
+
+
+def lacking_lines(cells: pd.DataFrame, sweep: Sweep, protocol: str) -> list[str]:
+    """Return how to score the cells that are done and have a score, but none under the protocol; nothing without."""
+    lacking = int((cells["stop_psnr"].notna() & cells["psnr"].isna()).sum())
+    if not lacking:
+        return []
+    command = f"nidbench rescore {sweep.name} --protocol {protocol}"
+    return [f"{lacking} cells have no score under {protocol}: {command} adds it, or says why not"]
 
 
 #: Column of `summary_frame` -> title, format; in the order of display.
@@ -390,7 +410,8 @@ def _caption(cells: pd.DataFrame, summary: pd.DataFrame, numbers: Sequence[str],
     threads = ", ".join(f"{count:.0f}" for count in sorted(cells["threads"].dropna().unique()))
     how = {"Preset": _distinct(cells["preset"]), "device": _distinct(cells["device"])}
     how |= {"precision": _distinct(cells["precision"]), "threads": threads}
-    parts.append(", ".join(f"{name} {value}" for name, value in how.items() if value) + ".")
+    if any(how.values()):
+        parts.append(", ".join(f"{name} {value}" for name, value in how.items() if value) + ".")
     parts += _mark_lines(cells, summary)
     if "seed_std" in numbers:
         parts.append("± images, ± seeds: standard deviation over images of their mean, and over method seeds.")

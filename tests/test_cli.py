@@ -6,17 +6,23 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from nidbench.datasets.sample import Sample
+from PIL import Image
 
 from nidbench.cli import main
+from nidbench.experiments import TABLES, Condition, Table
+from nidbench.registry import Registry
 
 FAULTY = Path(__file__).parent / "resources" / "faulty.py"
-RUN = ["run", "--dataset", "sample", "--tracking", "none", "--no-pictures", "--in-process", "--precision", "float32"]
-RUN += ["--device", "cpu"]
+HOW = ["--tracking", "none", "--no-pictures", "--in-process", "--precision", "float32", "--device", "cpu"]
+RUN = ["run", "--dataset", "sample", *HOW]
 
 
 def call(*arguments: str | Path) -> Result:
@@ -192,7 +198,38 @@ def test_data_says_what_is_there(tmp_path, monkeypatch):
     assert states.exit_code == 1
     assert "0 of 20 files" in states.output
     assert str(tmp_path) in call("data", "path", "set12").output
+    assert len(call("data", "path", "anger").output.splitlines()) == 24  # its kernels are its own
     assert "set12" in refused("data", "fetch", "set12")
+
+
+def test_data_is_fetched_under_its_terms_or_taken_by_hand(tmp_path, monkeypatch):
+    monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("NIDBENCH_DATA_MIRROR", f"file://{tmp_path}/nothing/")
+    assert "licence camera: CC0" in call("data", "fetch", "sample").output
+    (tmp_path / "1.mat").write_bytes(b"cut off")
+    result = call("data", "add", "levin", tmp_path / "1.mat")
+    assert result.exit_code == 1
+    text = " ".join(result.output.split())
+    assert "has the name of levin/1.mat, but 7 bytes, not 1120: it is cut off" in text
+    assert "missing: levin/2.mat, 1166 bytes, SHA-256 cb2dae58" in text
+    assert "from https://raw.githubusercontent.com/" in text
+    assert "levin: 0 of 12 files are there and whole" in text
+    assert "needs no files" in call("data", "add", "danielyan", tmp_path / "1.mat").output
+    assert "does not exist: give files" in refused("data", "add", "levin", tmp_path / "none")
+    assert str(tmp_path / "cache") in call("data", "path", "sun").output
+    assert "0 of 88 files" in call("data", "verify", "sun").output
+
+
+def test_kernel_errors_from_the_command_line(tmp_path):
+    assert call("list", "kernel-errors").output.split()[::2] == ["estimated", "perturbed"]
+    own = ("--kernels", "sample,perturbed:noise=0.3", "--images", "camera", "--output", tmp_path)
+    result = call(*RUN, "--methods", "wiener", *own)
+    assert result.exit_code == 0, result.output
+    (csv,) = (tmp_path / "tables").glob("*.csv")
+    frame = pd.read_csv(csv).query("method == 'wiener'").set_index("kernel_set")["psnr"]
+    assert frame["sample"] > frame["sample@perturbed:noise=0.3"] + 0.1
+    wrong = ("--kernels", "perturbed:noise=x", "--output", tmp_path)
+    assert "has no number" in refused(*RUN, "--methods", "wiener", *wrong)
 
 
 def test_a_sweep_file_and_a_question_at_once_are_refused(tmp_path):
@@ -216,3 +253,126 @@ def test_a_figure_of_one_s_own_choice(tmp_path):
     assert (tmp_path / "band.png").read_bytes().startswith(b"\x89PNG")
     assert "wiener: mean squared error in the band" in result.output
     assert "tv:" not in result.output
+
+
+def test_another_protocol_is_told_of_and_added_by_rescore(tmp_path):
+    own = ("--protocol", "shift-aligned:1", "--output", tmp_path)
+    call(*RUN, "--methods", "wiener,wiener[weight=0.1]", "--name", "mine", "--output", tmp_path)
+    lacking = "4 cells have no score under shift-aligned:1: nidbench rescore mine --protocol shift-aligned:1 adds it"
+    for command in (["table"], ["differences"], ["table", "--format", "html"]):
+        assert lacking in call(*command, *own).output
+    assert "4 cells to score, 0 have it already" in call("rescore", *own, "--dry-run").output
+    assert "4 cells scored, 0 had it already" in call("rescore", *own).output
+    assert "0 cells scored, 4 had it already" in call("rescore", *own).output
+    table = call("table", *own)
+    assert lacking not in table.output
+    assert "without a score" not in table.output
+    small = call("rescore", "mine", "--protocol", "kohler", "--output", tmp_path)
+    assert small.exit_code == 1
+    assert "4 cannot be scored: protocol kohler leaves 84x84 pixels" in small.output
+    assert "use one of half-kernel" in refused("rescore", "--protocol", "shift", "--output", tmp_path)
+    assert "multiple of 0.25" in refused("table", "--protocol", "shift-aligned:40", "--output", tmp_path)
+    ranks = call("ranks", "--output", tmp_path)
+    assert ranks.exit_code == 0
+    assert "shift-aligned:1 |" in ranks.output
+    assert "1 (" in ranks.output
+
+
+def test_files_of_others_have_a_row_beside_those_of_a_run(tmp_path):
+    call(*RUN, "--methods", "wiener", "--name", "mine", "--output", tmp_path)
+    truth = Sample().load("camera")[0]
+    (tmp_path / "files").mkdir()
+    Image.fromarray(np.rint(255 * truth).astype(np.uint8)).save(tmp_path / "files" / "camera.png")
+    files = ("score", tmp_path / "files", "--dataset", "sample", "--label", "oracle", "--output", tmp_path)
+    assert "none of the 2 files expected, such as camera_motion_gaussian-0.05.png" in refused(*files)
+    partly = call(*files, "--pattern", "{image}.png", "--name", "theirs")
+    assert partly.exit_code == 1
+    assert "1 files are missing: astronaut.png" in partly.output
+    assert "nidbench table mine+theirs shows it beside another" in partly.output
+    assert call(*files, "--pattern", "{image}.png", "--images", "camera", "--name", "theirs").exit_code == 0
+    table = call("table", "mine+theirs", "--output", tmp_path).output
+    for word in ("| wiener", "| oracle", "restored elsewhere, scored from files"):
+        assert word in table
+    assert call("report", "mine+theirs", "--output", tmp_path).exit_code == 0
+    assert "name of a method here" in refused(*files[:5], "wiener", *files[6:])
+
+
+@pytest.fixture
+def small_table(monkeypatch):
+    """Table 2 as if it had been measured on the sample images: every condition under two noises."""
+    small = Condition("sample", "sample", "gaussian:0.01", 2, 2, published_dataset="set12", published_kernels="levin")
+    conditions = (small, replace(small, noise="gaussian:0.05"))
+    monkeypatch.setitem(TABLES, "table2", Table("table2", conditions, "Made up."))
+    return ("reproduce", "table2", *HOW, "--methods", "wiener,fid")
+
+
+def test_a_table_of_the_paper_is_measured_and_compared(small_table, tmp_path):
+    result = call(*small_table, "--output", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "table2 of Chen et al., IJCV 2022: 4 of 4 measurements, under 2 conditions" in result.output
+    assert "| fid " in result.output
+    assert "- Made up." in result.output
+    (file,) = (tmp_path / "sweeps").glob("table2-*.toml")
+    assert 'methods = ["wiener", "fid"]' in file.read_text()
+    (csv,) = (tmp_path / "tables").glob("*-compared.csv")
+    frame = pd.read_csv(csv).set_index(["method", "noise"])
+    assert frame.loc[("fid", "gaussian:0.05"), "published"] == 23.18
+    assert frame.loc[("fid", "gaussian:0.05"), "verdict"] in ("reproduced", "differs")
+    again = call("run", *HOW, "--config", file, "--output", tmp_path).output
+    assert "8 cells are there already, 0 to compute" in again
+    printed = call("compare", "--paper", "table2", "--format", "csv", "--output", tmp_path).output
+    assert printed.strip() == csv.read_text().strip()
+    assert r"\underline" in call("compare", file.stem, "--format", "latex", "--output", tmp_path).output
+    other = call("compare", "--protocol", "uncropped", "--output", tmp_path).output
+    assert "protocol uncropped, for the paper's it would be half-kernel" in other
+
+
+def test_a_part_of_a_table_fits_its_budget_and_is_gone_on_with(small_table, tmp_path):
+    message = refused(*small_table, "--budget", "0.0001s", "--output", tmp_path)
+    assert "not enough for one measurement under each of the 2 conditions" in message
+    options = (*small_table, "--budget", "1h", "--limit", "1", "--output", tmp_path)
+    assert "2 of 4 measurements" in call(*options).output
+    (file,) = (tmp_path / "sweeps").glob("table2-1h-*.toml")
+    assert file.read_text().count("[[experiment]]") == 2
+    again = call(*options).output
+    assert f"goes on with the measurements of {file}" in " ".join(again.split())
+    assert "4 cells are there already, 0 to compute" in again
+    assert "1 of 2 measurements, 1 of 2 images" in again
+    other = call(*options, "--crop", "64", "--name", file.stem).output  # another question under the name of the first
+    assert "goes on" not in other
+    assert "crop = 64" in file.read_text()
+
+
+def test_the_sweep_of_a_table_can_be_written_without_running_it(small_table, tmp_path):
+    file = tmp_path / "own" / "sweep.toml"
+    options = ("--preset", "fast", "--crop", "64", "--output", tmp_path)
+    result = call(*small_table, *options, "--write", file)
+    assert f"nidbench run --config {file}" in " ".join(result.output.split())
+    assert "crop = 64" in file.read_text()
+    assert not (tmp_path / "cells").exists()
+    assert call("run", *HOW, "--config", file, "--output", tmp_path).exit_code == 0
+    assert "images cropped to 64 pixels" in call("compare", "--paper", "table2", "--output", tmp_path).output
+
+
+def test_the_paper_s_own_data(with_files, tmp_path):
+    """Table 2 on one image of Set12, where its files can be had."""
+    with_files(Registry.installed("dataset").load("set12")())
+    with_files(Registry.installed("kernel set").load("levin")())
+    options = ("--methods", "fid", "--dataset", "set12", "--limit", "1", "--crop", "96", "--output", tmp_path)
+    result = call("reproduce", "table2", *HOW, *options)
+    assert result.exit_code == 0, result.output
+    assert "24 of 288 measurements, under 3 conditions" in result.output
+    assert "fid (everywhere): images cropped to 96 pixels" in result.output
+
+
+def test_wrong_questions_for_a_table(tmp_path):
+    options = (*HOW, "--output", tmp_path)
+    assert "did you mean table2" in refused("reproduce", "tabel2", *options)
+    assert "unknown dataset of table2 'sample'" in refused("reproduce", "table2", "--dataset", "sample", *options)
+    assert "give a time such as" in refused("reproduce", "table2", "--budget", "soon", *options)
+    assert "unknown method" in refused("reproduce", "table7", "--methods", "our", *options)
+    told = refused("reproduce", "table6", "--dataset", "lai", *options)
+    assert "not public; `nidbench run --dataset lai --kernels estimated:PATH` takes estimates of your own" in told
+    call(*RUN, "--methods", "wiener", "--output", tmp_path)
+    assert "no table of the paper has sample sample gaussian:0.05" in refused("compare", "--output", tmp_path)
+    assert "nothing of table2, which has" in refused("compare", "--paper", "table2", "--output", tmp_path)

@@ -1,12 +1,18 @@
-"""Scores against closed forms and an SSIM written out, and the protocols' crops against slices typed by hand."""
+"""Scores against closed forms and an SSIM written out, and what protocols compare against slices typed by hand."""
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
+from scipy.ndimage import shift as scipy_shift
 from scipy.signal import convolve2d
+from skimage.color import rgb2gray
+from skimage.registration import phase_cross_correlation
 
 from nidbench.contract import IDENTITY, Noise, Problem, Response, Truth
+from nidbench.degrade import measure
 from nidbench.errors import InputError, UnknownNameError
-from nidbench.metrics import PROTOCOLS, protocol, psnr, ssim, to_8_bit
+from nidbench.metrics import ON_DEMAND, PROTOCOLS, Score, luminance, protocol, psnr, ssim, to_8_bit
+from nidbench.msssim import ms_ssim
 
 
 def random_image(*shape, seed=0):
@@ -188,6 +194,164 @@ def test_score_of_the_truth_is_perfect():
     score = protocol("half-kernel").score(truth.astype(np.float32), problem, Truth(truth))
     assert score.psnr == float("inf")
     assert score.ssim == pytest.approx(1)
+
+
+@pytest.mark.parametrize("shape", HALVES, ids=lambda shape: f"{shape[0]}x{shape[1]}")
+def test_anger_cuts_half_the_kernel_twice(shape):
+    """The released script: h off the sharp image, which has the size of y, and 2 h off x."""
+    problem = problem_of(shape, channels=3)
+    top, bottom, left, right = HALVES[shape]
+    height, width = problem.frame
+    restored, truth = random_image(3, height, width), random_image(*problem.blurred.shape, seed=1)
+    score = protocol("anger").score(restored, problem, Truth(truth, offset=(top, left)))
+    inside = restored[:, 2 * top : height - 2 * bottom, 2 * left : width - 2 * right]
+    check_score(score, stored(inside), truth[:, top : 40 - bottom, left : 50 - right])
+
+
+def smooth(*shape, seed=0):
+    return to_8_bit(gaussian_filter(random_image(*shape, seed=seed), (0, 1.5, 1.5)) * 2 - 0.5)
+
+
+def aligned(restored, truth, maximum, step):
+    """Return what is left of x at the shift of least squared error in gray, by trying all with SciPy."""
+    margin = (restored.shape[1] - truth.shape[1]) // 2
+    found = []
+    for down in np.arange(-maximum, maximum + step / 2, step):
+        for across in np.arange(-maximum, maximum + step / 2, step):
+            there = scipy_shift(restored, (0, -down, -across), order=1)[:, margin:-margin, margin:-margin]
+            found.append((((rgb2gray(there.T) - rgb2gray(truth.T)) ** 2).sum(), there))
+    return min(found, key=lambda pair: pair[0])[1]
+
+
+def test_shift_aligned_against_all_shifts():
+    problem = problem_of((5, 4), size=(62, 67), channels=3)  # frame 66x70
+    truth = smooth(3, 66, 70)
+    restored = scipy_shift(truth, (0, 0.7, -1.1), order=3) + 0.05 * smooth(3, 66, 70, seed=1)
+    found = protocol("shift-aligned:1.25").score(restored, problem, Truth(truth))
+    inside = truth[:, 15:-15, 15:-15]
+    check_score(found, aligned(stored(restored)[:, 13:-13, 13:-13], inside, 1.25, 0.25), inside)
+
+
+def test_sun_official_against_all_shifts():
+    problem = problem_of((4, 5), size=(123, 126), channels=3)  # frame 126x130
+    truth = smooth(3, 126, 130)
+    restored = np.roll(truth, (3, -10), (1, 2)) + 0.0503 * smooth(3, 126, 130, seed=1) + 1e-6
+    score = protocol("sun-official").score(restored, problem, Truth(truth))
+    inside = truth[:, 50:-50, 50:-50]
+    there = stored(restored)[:, 53:-47, 40:-60]
+    weights = np.array([0.298936021293775, 0.587043074451121, 0.114020904255103])[:, None, None]
+    check_score(score, (weights * there).sum(axis=0)[None], (weights * inside).sum(axis=0)[None])
+
+
+@pytest.mark.parametrize(
+    ("name", "near", "far"),
+    [("shift-aligned", (-5, 4), (6, 0)), ("shift-aligned:7", (7, -7), (0, 8)), ("sun-official", (10, -7), (0, 11))],
+)
+@pytest.mark.parametrize("channels", [1, 3], ids=["gray", "colour"])
+def test_a_shifted_copy_is_perfect_within_the_largest_shift(name, near, far, channels):
+    problem = problem_of((5, 5), size=(126, 126), channels=channels)
+    truth = smooth(channels, 130, 130)
+    for own, perfect in (((0, 0), True), (near, True), (far, False)):
+        moved = np.roll(truth, own, (1, 2))
+        score = protocol(name).score(moved, problem, Truth(truth))
+        assert (score.psnr == float("inf")) is perfect
+        if own != (0, 0):
+            assert protocol("half-kernel").score(moved, problem, Truth(truth)).psnr < 40
+
+
+@pytest.mark.parametrize("name", ["shift-aligned", "sun-official"])
+def test_the_cut_is_from_the_part_of_the_truth_that_is_there(name):
+    """A truth of the size of y, as measured data has it, counts like y with as much cut off."""
+    problem = problem_of((9, 6), size=(120, 124))  # frame 128x129
+    restored, truth = smooth(1, 128, 129), smooth(1, 120, 124, seed=1)
+    score = protocol(name).score(restored, problem, Truth(truth, offset=(4, 2)))
+    bare = problem_of((1, 1), size=(120, 124))
+    assert score == protocol(name).score(restored[:, 4:124, 2:126], bare, Truth(truth))
+    rows, columns = protocol(name).reach(problem, Truth(truth, offset=(4, 2)))
+    unseen = restored.copy()
+    unseen[:, rows, columns] = 0
+    assert protocol(name).score(restored - unseen, problem, Truth(truth, offset=(4, 2))) == score
+
+
+def test_kohler_by_hand():
+    problem = problem_of((5, 4), size=(166, 177), channels=3)  # frame 170x180
+    truth = smooth(3, 166, 177)
+    restored = np.pad(0.613 * np.roll(truth, (3, -2), (1, 2)), ((0, 0), (2, 2), (1, 2)))
+    restored = restored + 0.1007 * smooth(3, 170, 180, seed=1) + 1e-6
+    x = stored(restored)[:, 2:168, 1:178]
+    x = x * (x * truth).sum() / (x * x).sum()
+    down, across = map(int, phase_cross_correlation(truth.mean(axis=0), x.mean(axis=0), normalization=None)[0])
+    assert (down, across) == (-3, 2)
+    x, seen = np.roll(x, (down, across), (1, 2)), np.ones(x.shape[1:])
+    seen[-3:], seen[:, :2] = 0, 0
+    one, other = (np.einsum("c,chw->hw", [0.299, 0.587, 0.114], each * seen) for each in (x, truth))
+    score = protocol("kohler").score(restored, problem, Truth(truth, offset=(2, 1)))
+    assert score.psnr == pytest.approx(numpy_psnr(one, other))
+    assert score.ssim == pytest.approx(ms_ssim(one, other))
+
+
+def test_kohler_forgives_scale_and_a_shift_but_for_the_scale_that_goes_before_it():
+    problem = problem_of((1, 1), size=(170, 170))
+    truth = np.rint(smooth(1, 170, 170) * 100) * 2 / 255  # even levels up to 200, so that halves are levels too
+    assert protocol("kohler").score(truth, problem, Truth(truth)).psnr == float("inf")
+    half = protocol("kohler").score(truth / 2, problem, Truth(truth))
+    assert half.psnr > 200
+    assert half.ssim == pytest.approx(1)
+    for own in ((4, -3), (-9, 0)):
+        restored = np.roll(truth, own, (1, 2))
+        scale = (restored * truth).sum() / (truth**2).sum()
+        left = truth[:, max(0, -own[0]) : 170 - max(0, own[0]), max(0, -own[1]) : 170 - max(0, own[1])]
+        error = (1 - scale) ** 2 * (left**2).sum() / truth.size
+        assert protocol("kohler").score(restored, problem, Truth(truth)).psnr == pytest.approx(-10 * np.log10(error))
+    assert protocol("kohler").score(0 * truth, problem, Truth(truth)).psnr == pytest.approx(psnr(0 * truth, truth))
+
+
+def test_of_two_truths_kohler_takes_the_larger_of_each_number():
+    one, other = Score(30.0, 0.8), Score(28.0, 0.9)
+    assert protocol("kohler").best(one, other) == protocol("kohler").best(other, one) == Score(30.0, 0.9)
+    for name in ("shift-aligned", "sun-official"):
+        assert protocol(name).best(one, other) == protocol(name).best(other, one) == one
+
+
+@pytest.mark.parametrize("name", ON_DEMAND)
+def test_what_is_on_demand_applies_the_response_where_the_truth_is_encoded(name):
+    sharp = smooth(1, 180, 180)
+    gamma = Response("gamma", 2.2)
+    problem = measure(sharp**2.2, np.full((3, 3), 1 / 9), "gaussian:0.01", key="encoded", response=gamma)
+    assert protocol(name).score(sharp**2.2, problem, Truth(sharp, encoded=True)).psnr > 200
+    assert protocol(name).score(sharp**2.2, problem, Truth(sharp)).psnr < 40
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [
+        ("shift-aligned", (36, 60), "leaves 10x34 pixels: 11 a side"),
+        ("sun-official", (150, 100), "leaves 54x4 pixels: 11 a side"),
+        ("kohler", (160, 200), "leaves 160x200 pixels: 161 a side"),
+    ],
+)
+def test_too_little_for_what_is_on_demand(name, size, words):
+    problem = problem_of((5, 5), size=size)
+    restored = random_image(1, *problem.frame)
+    with pytest.raises(InputError, match=f"{name} {words}"):
+        protocol(name).score(restored, problem, Truth(restored))
+
+
+def test_the_largest_shift_is_part_of_the_name():
+    assert protocol("shift-aligned:10").maximum == 10
+    assert protocol("shift-aligned:10").name == "shift-aligned:10"
+    assert "shifts to 0.5 px" in protocol("shift-aligned:0.50").title
+    assert protocol("shift-aligned:5.0") == PROTOCOLS["shift-aligned"]  # one rule, one name
+    for text in ("", "ten", "0", "-1", "0.1", "15.25", "nan", "inf"):
+        with pytest.raises(InputError, match=r"multiple of 0\.25 px up to 15"):
+            protocol(f"shift-aligned:{text}")
+
+
+def test_luminance():
+    image = random_image(3, 5, 6)
+    assert luminance(image) == pytest.approx(rgb2gray(image.transpose(1, 2, 0)), abs=0.1)  # Rec. 709 there
+    assert luminance(np.ones((3, 2, 2))) == pytest.approx(np.ones((2, 2)))
+    assert np.array_equal(luminance(image[:1]), image[0])
 
 
 def test_unknown_protocol_lists_those_there_are():

@@ -109,7 +109,7 @@ def test_no_module_has_the_name_of_a_mapped_folder():
 def test_every_entry_point_leads_to_a_file_and_a_class_in_it():
     files = {module_name(path): path for path in ALL_FILES}
     points = SETTINGS["project"]["entry-points"]
-    assert set(points) == {"nidbench.methods", "nidbench.datasets", "nidbench.kernels"}
+    assert set(points) == {f"nidbench.{name}" for name in ("methods", "datasets", "kernels", "kernel_errors")}
     for group in points.values():
         for target in group.values():
             module, _, attribute = target.partition(":")
@@ -161,7 +161,7 @@ def test_methods_and_datasets_import_siblings_relatively_and_ours_absolutely(pat
 
 
 #: Modules that work on tables of cells.
-ON_FRAMES = ("tables", "statistics", "differences", "orders", "published", "curves", "tracking")
+ON_FRAMES = ("tables", "ranks", "statistics", "differences", "orders", "published", "compare", "curves", "tracking")
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,34 @@ def test_a_sweep_survives_json():
     assert Sweep.from_json(sweep.to_json()) == sweep
 
 
+def test_sweeps_joined_have_each_cell_once_and_all_experiments(store):
+    def planned(own, label="ours"):
+        return Planned(own, label, "fast", "", CASE, "known", 5, "ours")
+
+    one = Sweep("one", {"experiments": [{"methods": "ours"}], "device": "cpu"}, [planned("a"), planned("b")])
+    two = Sweep("two", {"experiments": [{"methods": "dip"}], "method_file": "m.py"}, [planned("b"), planned("b", "x")])
+    for sweep in (one, two):
+        store.write_sweep(sweep)
+    both = store.sweep("one+two")
+    assert both.name == "one+two"
+    assert both.cells == [planned("a"), planned("b"), planned("b", "x")]
+    experiments = [{"methods": "ours"}, {"methods": "dip"}]
+    assert both.asked == {"experiments": experiments, "device": "cpu", "method_file": "m.py"}
+    with pytest.raises(ResultsError, match="no sweep 'three'"):
+        store.sweep("one+three")
+
+
+def test_an_updated_record_keeps_its_arrays(store):
+    store.write(RECORD, {"image": np.ones((1, 2, 3))}, {"draws": np.zeros(3)})
+    more = dataclasses.replace(RECORD, scores={**RECORD.scores, "kohler": Score(30.0, 0.9)})
+    store.update(more)
+    assert same(store.read(CELL.id), more)
+    assert store.has_arrays(CELL.id)
+    assert np.array_equal(store.arrays(CELL.id)["image"], np.ones((1, 2, 3)))
+    assert np.array_equal(store.kept(CELL.id)["draws"], np.zeros(3))
+    assert not store.has_arrays("another")
+
+
 def test_the_id_of_a_cell_is_golden():
     """Typed in: a change here has every cell of every results folder computed again."""
     assert CELL.id == "2542f4399fe48d796a9a"

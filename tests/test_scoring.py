@@ -8,9 +8,9 @@ from nidbench import nullband, posterior
 from nidbench.contract import Noise, Problem, Response, Truth
 from nidbench.degrade import measure
 from nidbench.messages import Observation
-from nidbench.metrics import PROTOCOLS, Score
+from nidbench.metrics import CROPS, Score
 from nidbench.records import Point
-from nidbench.scoring import MEASURES, PASSES, Averages, Scorer, compare, extended
+from nidbench.scoring import MEASURES, PASSES, Averages, Scorer, closest, compare, extended
 
 KERNEL = np.full((5, 4), 1 / 20)  # rows 2 before and 2 after, columns 1 before and 2 after
 GAMMA = Response("gamma", 2.2)
@@ -52,13 +52,14 @@ CUTS = {
     "half-kernel": (slice(2, 88), slice(1, 82)),
     "cut-30": (slice(30, 60), slice(30, 54)),
     "uncropped": (slice(0, 90), slice(0, 84)),
+    "anger": (slice(4, 86), slice(2, 80)),
 }
 
 
 def test_scores_are_those_of_scikit_image_under_each_protocol(problem, sharp):
     restored = sharp + np.random.default_rng(1).normal(0, 0.1, sharp.shape)
     found = Scorer(problem, [Truth(sharp)]).scores(restored)
-    assert set(found) == set(PROTOCOLS) == set(CUTS)
+    assert set(found) == set(CROPS) == set(CUTS)
     for name, cut in CUTS.items():
         assert found[name] == direct(restored, sharp, *cut)
 
@@ -84,7 +85,7 @@ def test_a_protocol_that_leaves_nothing_is_left_out():
     sharp = image(shape=(3, 60, 60))
     problem = measure(sharp, KERNEL, "gaussian:0.02", key="small")
     scorer = Scorer(problem, [Truth(sharp)])
-    assert set(scorer.scores(sharp)) == set(scorer.input_scores) == {"half-kernel", "uncropped"}
+    assert set(scorer.scores(sharp)) == set(scorer.input_scores) == {"half-kernel", "uncropped", "anger"}
 
 
 def test_of_many_truths_the_best_match_counts(problem, sharp):
@@ -94,6 +95,29 @@ def test_of_many_truths_the_best_match_counts(problem, sharp):
     for truths in ([others[0], sharp, others[1]], [sharp, *others], [*others, sharp]):
         assert Scorer(problem, [Truth(each) for each in truths]).scores(restored) == wanted
     assert Scorer(problem, [Truth(each) for each in others]).scores(restored) != wanted
+
+
+def test_of_many_truths_each_protocol_has_its_own_best_match(problem, sharp):
+    """One truth is right in the middle, the other at the border."""
+    middle, border = np.zeros_like(sharp), sharp.copy()
+    middle[:, 25:65, 25:60], border[:, 25:65, 25:60] = sharp[:, 25:65, 25:60], 0.5
+    restored = sharp + np.random.default_rng(1).normal(0, 0.1, sharp.shape)
+    for truths in ((middle, border), (border, middle)):
+        found = Scorer(problem, [Truth(each) for each in truths]).scores(restored)
+        assert found["cut-30"] == direct(restored, middle, *CUTS["cut-30"])
+        assert found["uncropped"] == direct(restored, border, *CUTS["uncropped"])
+
+
+def test_kohler_takes_the_largest_of_each_number_over_the_truths():
+    sharp = np.kron(np.random.default_rng(0).random((1, 34, 34)), np.ones((5, 5)))
+    problem = measure(sharp, np.ones((1, 1)), "gaussian:0.02", key="kohler")
+    noisy = sharp + np.random.default_rng(1).normal(0, 0.03, sharp.shape)
+    shaded = sharp + np.linspace(-0.05, 0.05, 170)
+    truths = [Truth(noisy), Truth(shaded), Truth(sharp[:, ::-1])]
+    single = [Scorer(problem, [truth], ["kohler"]).scores(sharp)["kohler"] for truth in truths]
+    wanted = Score(single[1].psnr, single[0].ssim)
+    assert wanted == Score(max(each.psnr for each in single), max(each.ssim for each in single))
+    assert Scorer(problem, truths, ["kohler"]).scores(sharp) == {"kohler": wanted}
 
 
 def test_the_input_is_scored_against_its_own_best_truth(problem, sharp):
@@ -224,3 +248,12 @@ def test_a_variance_at_black_stays_finite():
     problem = measure(dark, KERNEL, "gaussian:0.02", key="black", response=GAMMA)
     pair = compare(dark, np.full_like(dark, 1e-4), problem, Truth(dark, encoded=True))
     np.testing.assert_allclose(pair.variance, (0.01 ** (1 / 2.2) / 2) ** 2)
+
+
+def test_the_truth_for_pictures_is_the_one_that_y_matches_best(problem, sharp):
+    truths = [Truth(image(1)), Truth(sharp), Truth(image(2))]
+    assert closest(problem, truths) is truths[1]
+    assert closest(problem, truths[::-1]) is truths[1]
+    assert closest(problem, [Truth(sharp[:, :9, :9]), *truths[:2]]) is truths[1]  # too small to be compared
+    assert closest(problem, truths[:1]) is truths[0]
+    assert closest(problem, []) is None

@@ -1,0 +1,311 @@
+"""Restorations that were computed elsewhere: files scored as a method of their own, so that any system can have a row.
+
+Each measurement of a dataset has one file, whose name a pattern makes of the measurement's names. Nothing is known of
+what it cost, and the blurred image it was made from need not be this one's bytes: tables say that it comes from files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+import numpy as np
+
+from .cases import cases
+from .contract import Case, CaseKey, Image, Problem, Response
+from .errors import DamagedError, InputError
+from .images import read_image
+from .plan import Experiment
+from .records import Cell, Planned, Record, Store, Sweep, array_hash
+from .registry import Registry
+from .rescore import SHOWS_Y
+from .scoring import Scorer
+
+#: What a file is called where nothing else is said.
+PATTERN = "{image}_{kernel}_{noise}.png"
+
+#: What tables say of such a method.
+NOTE = "restored elsewhere, scored from files"
+
+#: Names of files told in a message.
+_TOLD = 3
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A folder of restorations and what they restore.
+
+    Attributes:
+        folder: where the files are.
+        experiment: the measurements; its `methods` is the label under which tables have them.
+        pattern: of the files' names in the folder, see `file_name`.
+        encoded: whether the files hold x after the camera's response; None where that is the identity.
+        name: of the sweep; empty for one made from the rest.
+    """
+
+    folder: Path
+    experiment: Experiment
+    pattern: str = PATTERN
+    encoded: bool | None = None
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """The method's name."""
+        return self.experiment.methods
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What became of a submission.
+
+    Attributes:
+        sweep: its cells.
+        scored: files scored by this call.
+        there: files that were scored before and are the same.
+        missing: names of files that measurements have no match in.
+        unused: files of the folder that no measurement asks for.
+    """
+
+    sweep: Sweep
+    scored: int
+    there: int
+    missing: Sequence[str]
+    unused: Sequence[str]
+
+    def lines(self) -> list[str]:
+        """Return what to tell a person."""
+        lines = [f"{self.scored} files scored, {self.there} were so before"]
+        if self.missing:
+            lines.append(f"{len(self.missing)} files are missing: {_few(self.missing)}")
+        if self.unused:
+            lines.append(f"{len(self.unused)} files of the folder are of no measurement: {_few(self.unused)}")
+        return lines
+
+
+def file_name(pattern: str, key: CaseKey) -> str:
+    """Return the name of a measurement's file.
+
+    `{image}`, `{dataset}`, `{kernel}` and `{set}` (of `levin/4`: 4 and levin), `{noise}` (of gaussian:0.05:
+    `gaussian-0.05`), `{level}` (`0.05`) and `{seed}`, of the noise, may occur. `:` and `/` in them become `-`.
+
+    >>> file_name("{image}_{kernel}_{noise}.png", CaseKey("set12", "02", "levin/4", "gaussian:0.05"))
+    '02_4_gaussian-0.05.png'
+
+    Raises:
+        InputError: where another name occurs in the pattern, or its braces do not match.
+    """
+    own, _, kernel = key.kernel.partition("/")
+    names = {"image": key.image, "dataset": key.dataset, "kernel": kernel or own, "set": own, "noise": key.noise}
+    names |= {"level": key.noise.partition(":")[2], "seed": str(key.noise_seed)}
+    safe = {name: re.sub("[:/]", "-", value) for name, value in names.items()}
+    try:
+        asked = {name for _, name, _, _ in Formatter().parse(pattern) if name is not None}
+    except ValueError as error:
+        raise InputError(f"pattern {pattern!r}: {error}; write such as {PATTERN}") from error
+    if unknown := sorted(asked - set(safe)):
+        known = ", ".join(f"{{{name}}}" for name in safe)
+        raise InputError(f"pattern {pattern!r}: there is no {{{unknown[0]}}}; use {known}")
+    try:
+        return pattern.format(**safe)
+    except (ValueError, KeyError, IndexError) as error:
+        raise InputError(f"pattern {pattern!r}: {error}; write names alone in braces, such as {PATTERN}") from error
+
+
+def take(store: Store, submission: Submission) -> Taken:
+    """Score a folder's files, keep them as records and their measurements as a sweep.
+
+    Measurements without a file are missing cells of the sweep. A file that was scored before is not read as an image
+    again; one that changed replaces what was there.
+
+    Raises:
+        InputError: for a label, pattern or file that breaks a rule, or where not one file matches. The sweep is not
+            written then.
+        NidbenchError: for names or data that there are not.
+    """
+    _check_label(submission.label)
+    _check_name(store, submission.name)
+    chosen = [case for request in submission.experiment.requests() for case in cases(request)]
+    files = _files(submission, chosen)
+    missing = [name for name in files.values() if not (submission.folder / name).is_file()]
+    if len(missing) == len(files):
+        raise InputError(_no_match(submission, missing))
+    planned, scored, there = [], 0, 0
+    for case in chosen:
+        cell = _cell(submission, case)
+        planned.append(_planned(submission, cell))
+        path = submission.folder / files[case.key]
+        if not path.is_file():
+            continue
+        fresh = _keep(store, submission, case, cell, path)
+        scored, there = scored + fresh, there + (not fresh)
+    sweep = Sweep(submission.name or _sweep_name(submission), _asked(submission), planned)
+    store.write_sweep(sweep)
+    return Taken(sweep, scored, there, missing, _unused(submission, set(files.values())))
+
+
+def _check_name(store: Store, name: str) -> None:
+    if name and not re.fullmatch(r"[\w.-]+", name):
+        raise InputError(f"sweep name {name!r}: use letters, digits, '.', '-' and '_'")
+    if name in store.sweep_names() and "files" not in store.sweep(name).asked:
+        raise InputError(f"sweep name {name!r} is that of a run, which it would replace: use another --name")
+
+
+def _check_label(label: str) -> None:
+    if not re.fullmatch(r"[\w.-]+", label):
+        raise InputError(f"label {label!r}: use letters, digits, '.', '-' and '_'")
+    if label in Registry.installed("method").targets or label == "input":
+        raise InputError(f"label {label!r} is the name of a method here: use another, such as {label}-files")
+
+
+def _files(submission: Submission, chosen: Sequence[Case]) -> dict[CaseKey, str]:
+    """Return the name of each measurement's file.
+
+    Raises:
+        InputError: where two measurements would have one file.
+    """
+    owners: dict[str, CaseKey] = {}
+    for case in chosen:
+        name = file_name(submission.pattern, case.key)
+        if name in owners:
+            raise InputError(
+                f"pattern {submission.pattern!r} gives {owners[name]} and {case.key} the same file {name}: add what "
+                "tells them apart, such as {kernel} or {noise}, or choose fewer measurements"
+            )
+        owners[name] = case.key
+    return {key: name for name, key in owners.items()}
+
+
+def _no_match(submission: Submission, missing: Sequence[str]) -> str:
+    if not submission.folder.is_dir():
+        return f"{submission.folder} is no folder: give the one with the restored images"
+    held = sorted(path.relative_to(submission.folder).as_posix() for path in _held(submission.folder))
+    return (
+        f"{submission.folder} has none of the {len(missing)} files expected, such as {_few(missing)}; it has "
+        f"{_few(held) or 'none'}: say with --pattern how they are called, such as '{PATTERN}'"
+    )
+
+
+def _held(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def _unused(submission: Submission, used: set[str]) -> list[str]:
+    names = sorted(path.relative_to(submission.folder).as_posix() for path in _held(submission.folder))
+    return [name for name in names if name not in used]
+
+
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _TOLD} more" if len(names) > _TOLD else ""
+    return ", ".join(names[:_TOLD]) + more
+
+
+def _cell(submission: Submission, case: Case) -> Cell:
+    return Cell(
+        method=submission.label,
+        version=1,
+        settings={"scored": "from files"},
+        case=case.key,
+        image_hash=case.image_hash,
+        kernel_hash=case.kernel_hash,
+        declared=case.declared,
+        response=str(case.response),
+        seed=0,
+        precision="",
+        device="",
+    )
+
+
+def _planned(submission: Submission, cell: Cell) -> Planned:
+    return Planned(cell.id, submission.label, "", NOTE, cell.case, cell.declared, 0, submission.label)
+
+
+def _keep(store: Store, submission: Submission, case: Case, cell: Cell, path: Path) -> bool:
+    """Score and keep one file, unless that was done before; return whether it was done now."""
+    details: dict[str, Any] = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    details["encoded"] = bool(submission.encoded)
+    try:
+        before = store.read(cell.id)
+    except DamagedError:
+        before = None
+    if before is not None and details.items() <= before.details.items():
+        return False
+    problem = case.problem()
+    linear = _linear(read_image(path), case.response, submission.encoded)
+    try:
+        image, whole = placed(linear, problem)
+    except InputError as error:
+        raise InputError(f"{path}, of {case.key}, {error}") from error
+    scorer = Scorer(problem, case.truths())
+    record = Record(
+        id=cell.id,
+        cell=cell,
+        status="done",
+        scores=scorer.scores(image, None if whole else problem.valid),
+        input_scores=scorer.input_scores,
+        measurement_hash=array_hash(problem.blurred),
+        details=details | ({} if whole else SHOWS_Y),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        measures=scorer.measures(image, None),
+    )
+    store.write(record, {"image": image})
+    return True
+
+
+def _linear(image: Image, response: Response, encoded: bool | None) -> Image:
+    """Return x before the camera's response.
+
+    Raises:
+        InputError: where there is a response and nobody said whether the files are before or after it.
+    """
+    if response.kind != "gamma":
+        return image
+    if encoded is None:
+        raise InputError(
+            f"the camera has the response {response}: say with --encoded that the files are as it shows them, or with "
+            "--linear that they are as before it"
+        )
+    return np.asarray(image**response.gamma) if encoded else image
+
+
+def placed(image: Image, problem: Problem) -> tuple[Image, bool]:
+    """Return an image at its place in the frame of x, and whether it fills that; where not, its edges are repeated.
+
+    Args:
+        image: Shape (C, H, W) of x, or (C, h, w) of y.
+        problem: the measurement.
+
+    Raises:
+        InputError: of another shape, naming both.
+    """
+    channels, *size = problem.blurred.shape
+    frame = problem.frame
+    kinds = {1: "gray", 3: "in colour"}
+    if image.shape[0] != channels or list(image.shape[1:]) not in (size, list(frame)):
+        raise InputError(
+            f"is {image.shape[1]}x{image.shape[2]} and {kinds[image.shape[0]]}: expected {frame[0]}x{frame[1]} (of x) "
+            f"or {size[0]}x{size[1]} (of the blurred image, which is x without what the kernel's border hides), "
+            f"{kinds[channels]}"
+        )
+    if list(image.shape[1:]) == list(frame):
+        return image, True
+    rows, columns = problem.valid
+    pad = ((0, 0), (rows.start, frame[0] - rows.stop), (columns.start, frame[1] - columns.stop))
+    return np.pad(image, pad, mode="edge"), False
+
+
+def _asked(submission: Submission) -> dict[str, Any]:
+    folder = str(submission.folder)
+    return {"experiments": [asdict(submission.experiment)], "files": folder, "pattern": submission.pattern}
+
+
+def _sweep_name(submission: Submission) -> str:
+    digest = hashlib.sha256(repr(submission.experiment).encode()).hexdigest()[:6]
+    dataset = re.sub(r"[^\w.-]+", "-", submission.experiment.dataset)
+    return f"{submission.label}-{dataset}-{digest}"
