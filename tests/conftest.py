@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from nidbench import fetch
@@ -23,6 +24,12 @@ from nidbench.records import Cell, Planned, Point, Record, Store, Sweep
 MakeRecord = Callable[..., Record]
 MakeStore = Callable[..., tuple[Store, Sweep]]
 SHARED = Path(__file__).parents[2] / "shared" / "mirror"
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """On a machine that is busy with something else, threads that wait for each other made tests 30 times slower."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

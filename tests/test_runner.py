@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -178,7 +180,9 @@ def test_ctrl_c_saves_a_checkpoint_and_the_same_command_goes_on(tmp_path):
     log, out = tmp_path / "log", tmp_path / "out"
     call = command("--output", out, "--images", "camera", methods=f"faulty[mode=interrupt parent,log={log}]")
     call[call.index("--checkpoint-every") + 1] = "0"
-    stopped = subprocess.run(call, capture_output=True, text=True, check=False)
+    # a shell that starts the tests in the background has its children ignore Ctrl-C, and they theirs
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    stopped = subprocess.run(call, capture_output=True, text=True, check=False, preexec_fn=heed)
     assert stopped.returncode == 130, stopped.stdout + stopped.stderr
     assert "run the same command again" in stopped.stdout
     assert "Traceback" not in stopped.stdout + stopped.stderr
