@@ -281,6 +281,8 @@ def read_label(label: str) -> MethodSpec:
 def find_table(groups: Iterable[tuple[str, str, str, str]]) -> str:
     """Return the table that most of a sweep is in: the first of those with most of its methods under most conditions.
 
+    Where no table has any of its methods, its conditions alone decide.
+
     Args:
         groups: dataset, kernel set, noise and label of what was measured.
 
@@ -288,19 +290,23 @@ def find_table(groups: Iterable[tuple[str, str, str, str]]) -> str:
         InputError: where no table has any of it.
     """
     asked = list(groups)
-    counts = {name: len(set(_shared(found, asked))) for name, found in TABLES.items()}
+    counts = {name: _shared(found, asked) for name, found in TABLES.items()}
     best = max(counts, key=counts.__getitem__)
-    if not counts[best]:
+    if counts[best] == (0, 0):
         there = ", ".join(dict.fromkeys(" ".join(group[:3]) for group in asked)) or "nothing"
         raise InputError(
-            f"no table of the paper has {there} with a method that the sweep has: `nidbench reproduce` runs what they "
-            "have, `--paper` chooses one"
+            f"no table of the paper has {there}: `nidbench reproduce` runs what they have, `--paper` chooses one"
         )
     return best
 
 
-def _shared(found: Table, asked: Iterable[tuple[str, str, str, str]]) -> Iterator[tuple[tuple[str, str, str], str]]:
+def _shared(found: Table, asked: Iterable[tuple[str, str, str, str]]) -> tuple[int, int]:
+    """Return how many methods, each under how many conditions, a table shares with a sweep; and how many conditions."""
+    methods, conditions = set(), set()
     for dataset, kernel_set, noise, label in asked:
         row, base = found.row_of(dataset, kernel_set, noise), base_label(label)
-        if row is not None and row.dataset == dataset and base in map(base_label, row.labels(found.name)):
-            yield row.key, base
+        if row is not None and row.dataset == dataset:
+            conditions.add(row.key)
+            if base in map(base_label, row.labels(found.name)):
+                methods.add((row.key, base))
+    return len(methods), len(conditions)
