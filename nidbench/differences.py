@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -64,14 +64,22 @@ def _sheet(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str) -> Sheet:
     hidden = {"declared"} if frame["declared"].nunique() == 1 else set()
     hidden |= set() if frame["seed_std"].notna().any() else {"image_std", "seed_std"}
     shown = [name for name in _COLUMNS if name not in hidden]
-    begins = group_starts(frame, PAIRED)
-    rows = []
-    for index, row in enumerate(frame.to_dict("records")):
-        texts = _texts(row)
-        rows.append(["" if name in PAIRED and index not in begins else texts[name] for name in shown])
+    rows, begins = paired_rows(frame, shown, _texts)
     header = [_COLUMNS[name] for name in shown]
     notes = [*_notes(frame), *failure_lines(cells)]
-    return Sheet(_caption(frame, protocol), header, shown.index("verdict") + 1, rows, set(begins), notes)
+    return Sheet(_caption(frame, protocol), header, shown.index("verdict") + 1, rows, begins, notes)
+
+
+def paired_rows(
+    frame: pd.DataFrame, shown: Sequence[str], texts: Callable[[Mapping[Any, Any]], Mapping[str, str]]
+) -> tuple[list[list[str]], set[int]]:
+    """Return the texts of a frame's rows, a group's name in the first of its rows only, and which rows those are."""
+    begins = set(group_starts(frame, PAIRED))
+    rows = []
+    for index, row in enumerate(frame.to_dict("records")):
+        told = texts(row)
+        rows.append(["" if name in PAIRED and index not in begins else told[name] for name in shown])
+    return rows, begins
 
 
 def _texts(row: Mapping[Any, Any]) -> dict[str, str]:

@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 
 from . import metrics
+from .differences import paired_rows
 from .errors import InputError
 from .metrics import DEFAULT
 from .published import published
-from .statistics import GROUP, PAIRED, group_starts, ordering
+from .statistics import GROUP, PAIRED, ordering
 from .typeset import Sheet, check_format, number, write
 
 #: Column, made from one or several of `statistics.ordering` -> title.
@@ -75,13 +76,9 @@ def render_orders(
 def _sheet(frame: pd.DataFrame, table: str, protocol: str) -> Sheet:
     hidden = {"declared"} if frame["declared"].nunique() == 1 else set()
     shown = [name for name in _COLUMNS if name not in hidden]
-    begins = group_starts(frame, PAIRED)
-    rows = []
-    for index, row in enumerate(frame.to_dict("records")):
-        texts = _texts(row)
-        rows.append(["" if name in PAIRED and index not in begins else texts[name] for name in shown])
+    rows, begins = paired_rows(frame, shown, _texts)
     header = [_COLUMNS[name] for name in shown]
-    return Sheet(_caption(frame, table, protocol), header, shown.index("verdict") + 1, rows, set(begins), [])
+    return Sheet(_caption(frame, table, protocol), header, shown.index("verdict") + 1, rows, begins, [])
 
 
 def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
