@@ -70,9 +70,14 @@ class DeepPrior(ABC):
     def networks(self, generators: Sequence[torch.Generator], problem: Problem) -> nn.Module:
         """Return folded networks from z to x, Shape (N, C, H, W), see `nidbench.fit.Recipe`."""
 
-    @abstractmethod
-    def loss(self, operator: Operator, problem: Problem) -> LossOf:
-        """Return the loss for one problem."""
+    def loss(self, operator: Operator, problem: Problem) -> LossOf:  # noqa: ARG002 - some descendants go by the noise
+        """Return the loss for one problem: the mean squared residual, where a descendant has no other."""
+
+        def loss(x: Tensor) -> Loss:
+            residual = squared_residual(operator, x)
+            return Loss(residual, residual)
+
+        return loss
 
     #: Whether the restoration is f(z) without the noise that training adds to z.
     plain_estimate = False

@@ -21,13 +21,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nidbench.blur import Operator
 from nidbench.contract import MethodInfo, Problem
 from nidbench.errors import InputError
-from nidbench.fit import Loss
 
 from ._layers import BatchNorm, Conv, fold, unfold
-from ._prior import DeepPrior, LossOf, squared_residual
+from ._prior import DeepPrior
 
 ITERATIONS = 5000  #: of the authors' `fit`
 SCALES = 5  #: doublings from z to x
@@ -74,15 +72,6 @@ class DDec(DeepPrior):
     def networks(self, generators: Sequence[torch.Generator], problem: Problem) -> nn.Module:
         """Return the authors' decoders."""
         return Decoders(generators, self.channels, problem.blurred.shape[0], problem.frame)
-
-    def loss(self, operator: Operator, problem: Problem) -> LossOf:  # noqa: ARG002 - the same for all problems
-        """Return the mean squared residual."""
-
-        def loss(x: Tensor) -> Loss:
-            residual = squared_residual(operator, x)
-            return Loss(residual, residual)
-
-        return loss
 
 
 class Decoders(nn.Module):

@@ -14,13 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
+from nidbench.contract import MethodInfo
 
-from nidbench.blur import Operator
-from nidbench.contract import MethodInfo, Problem
-from nidbench.fit import Loss
-
-from ._prior import LossOf, SkipPrior, squared_residual
+from ._prior import SkipPrior
 
 
 @dataclass(frozen=True)
@@ -43,12 +39,3 @@ class DIP(SkipPrior):
             "smoke": {"iterations": 4, "lr": 1e-7},
         },
     )
-
-    def loss(self, operator: Operator, problem: Problem) -> LossOf:  # noqa: ARG002 - the same for all problems
-        """Return the mean squared residual (paper eq. 2)."""
-
-        def loss(x: Tensor) -> Loss:
-            residual = squared_residual(operator, x)
-            return Loss(residual, residual)
-
-        return loss

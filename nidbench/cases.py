@@ -63,6 +63,8 @@ def cases(request: CaseRequest) -> Iterator[Case]:
         DataError: for files that are missing and cannot be fetched.
     """
     declared_level(request.declared, 0.1)
+    if request.crop is not None and request.crop < 1:
+        raise InputError(f"crop {request.crop}: give the side of a square in pixels, such as 96")
     dataset = load_dataset(request.dataset)
     request = replace(request, dataset=dataset_name(request.dataset, dataset))
     if isinstance(dataset, MeasuredDataset):
@@ -102,8 +104,6 @@ class _Loaded:
     """A dataset, or the middle of its images, that remembers those read last."""
 
     def __init__(self, dataset: Dataset, crop: int | None) -> None:
-        if crop is not None and crop < 1:
-            raise InputError(f"crop {crop}: give the side of a square in pixels, such as 96")
         self._crop = crop
         self._response = parse_response(dataset.info.response)
         self.image = lru_cache(maxsize=2)(lambda image: middle(check_image(dataset.load(image)), crop))
@@ -181,8 +181,6 @@ def _check_given(request: CaseRequest, noises: set[str]) -> None:
             f"{request.dataset} has one measurement of each image and kernel, so that there are no noise draws "
             f"{', '.join(map(str, request.noise_seeds))}: leave --noise-seeds out; {remedy}"
         )
-    if request.crop is not None and request.crop < 1:
-        raise InputError(f"crop {request.crop}: give the side of a square in pixels, such as 96")
 
 
 def _own_kernels(name: str, dataset: MeasuredDataset, text: str) -> list[str]:

@@ -491,19 +491,20 @@ def differences(sweep: str | None, against: str, form: str, protocol: str, outpu
 
 @main.command()
 @click.argument("sweep", required=False)
-@click.option("--paper", "published", default="table2", show_default=True, help="Which table of the paper: table9.")
+@click.option("--paper", "published", default="", help="Such as table9  [default: the table with most of the sweep]")
 @click.option("--format", "form", type=click.Choice(["md", "csv", "latex", "html"]), default="md", show_default=True)
 @_protocol
 @_output
 def orders(sweep: str | None, published: str, form: str, protocol: str, output: Path) -> None:
     """Print which orders of methods in the paper's tables a SWEEP, by default the latest, confirms or contradicts."""
+    from .compare import default_table
     from .orders import render_orders
     from .tables import cells_frame, lacking_lines
 
     store, found = _open(output, sweep)
     cells = cells_frame(store, found, protocol=protocol)
     _tell(lacking_lines(cells, found, protocol))
-    click.echo(render_orders(cells, published, form, protocol))
+    click.echo(render_orders(cells, published or default_table(found), form, protocol))
 
 
 @main.command()

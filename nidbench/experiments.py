@@ -18,7 +18,7 @@ from .contract import MEASURED, CaseKey
 from .errors import InputError, UnknownNameError
 from .metrics import DEFAULT
 from .plan import Experiment, words
-from .published import tables as numbers
+from .published import published
 from .registry import unknown
 from .specs import MethodSpec, parse_methods
 
@@ -70,11 +70,7 @@ class Condition:
 
     def labels(self, table: str) -> list[str]:
         """Return the methods of the row that can be run here, in the order of the paper, with their settings."""
-        frame = numbers()
-        dataset, kernels, noise = self.key
-        rows = frame[(frame["table"] == table) & (frame["dataset"] == dataset) & (frame["kernels"] == kernels)]
-        rows = rows[(rows["noise"] == noise) & (rows["label"] != "")]
-        return [label + self.settings.get(label, "") for label in rows["label"]]
+        return [label + self.settings.get(label, "") for label in published(table, *self.key)]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pandas as pd
 from . import metrics
 from .differences import paired_rows
 from .errors import InputError
+from .experiments import table as paper_table
 from .metrics import DEFAULT
 from .published import published
 from .statistics import GROUP, PAIRED, ordering
@@ -39,20 +40,24 @@ def orders_frame(cells: pd.DataFrame, table: str) -> pd.DataFrame:
         cells: from `tables.cells_frame`.
         table: `table2` to `table9`.
 
+    Where the table has one dataset only, that stands for any: an order of ablations, say, is a claim beyond it.
+
     Raises:
         UnknownNameError: for another table.
         InputError: where the table has none of the groups, or no two of their methods.
     """
-    frames, lacking = [], []
+    known, frames = paper_table(table), []
     for names, group in cells.groupby(GROUP, sort=False):
         dataset, kernels, noise = map(str, names)
-        try:
-            frames.append(ordering(group, published(table, dataset, kernels, noise)))
-        except InputError as error:
-            lacking.append(str(error))
+        row = known.row_of(dataset, kernels, noise)
+        if row is not None:
+            frames.append(ordering(group, published(table, *row.key)))
     found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     if found.empty:
-        raise InputError("; ".join(lacking) or f"{table} has fewer than two methods of the sweep: run more of them")
+        there = ", ".join(" ".join(group) for group in cells[GROUP].drop_duplicates().to_numpy().tolist())
+        raise InputError(
+            f"{table} has no two methods of the sweep under {there}: choose another table, or run more methods"
+        )
     return found
 
 

@@ -7,9 +7,6 @@ from importlib.resources import files
 
 import pandas as pd
 
-from .errors import InputError, UnknownNameError
-from .registry import unknown
-
 #: The paper's names of methods -> labels here. Others cannot be run, or not as the paper ran them.
 LABELS = {
     "Ours": "ours",
@@ -39,29 +36,15 @@ def tables() -> pd.DataFrame:
 
 
 def published(table: str, dataset: str, kernels: str, noise: str) -> dict[str, float]:
-    """Return the PSNR, in dB, of each method of a table that can be run here, by label.
-
-    Where the table has one dataset only, that one stands for any: an order of ablations, say, is a claim beyond it.
+    """Return the PSNR, in dB, of each method of a row of a table that can be run here, by label; none for no such row.
 
     Args:
         table: `table2` to `table9`.
-        dataset: name as here, such as `set12`.
-        kernels: name of the set, such as `levin`.
-        noise: as on the command line, such as `gaussian:0.05`.
-
-    Raises:
-        UnknownNameError: for another table.
-        InputError: for a dataset, kernels or noise that the table has not.
+        dataset: as the paper's row has it, see `experiments.Condition.key`.
+        kernels: likewise.
+        noise: likewise.
     """
     frame = tables()
-    if table not in set(frame["table"]):
-        raise UnknownNameError(unknown("table of the paper", table, frame["table"].unique()))
-    rows = frame[frame["table"] == table]
-    if rows["dataset"].nunique() > 1:
-        rows = rows[rows["dataset"] == dataset]
-    found = rows[(rows["kernels"] == kernels) & (rows["noise"] == noise)]
-    if found.empty:
-        there = sorted({" ".join(filter(None, each)) for each in rows[["dataset", "kernels", "noise"]].to_numpy()})
-        raise InputError(f"{table} has no {dataset} {kernels} {noise}: it has {'; '.join(there) or 'another dataset'}")
-    runnable = found[found["label"] != ""]
+    rows = frame[(frame["table"] == table) & (frame["dataset"] == dataset) & (frame["kernels"] == kernels)]
+    runnable = rows[(rows["noise"] == noise) & (rows["label"] != "")]
     return dict(zip(runnable["label"].tolist(), runnable["psnr"].tolist(), strict=True))

@@ -77,7 +77,8 @@ def test_differences_are_those_of_the_table(tmp_path):
     assert "did you mean wiener" in refused("differences", "--against", "winer", "--output", tmp_path)
     call(*RUN, "--methods", "wiener", "--output", tmp_path, "--name", "lone")
     assert "differences need two" in refused("differences", "lone", "--output", tmp_path)
-    assert "table2 has no sample" in refused("orders", "--output", tmp_path)
+    assert "no table of the paper has sample" in refused("orders", "--output", tmp_path)
+    assert "table2 has no two methods" in refused("orders", "--paper", "table2", "--output", tmp_path)
     assert "did you mean table2" in refused("orders", "--paper", "tabel2", "--output", tmp_path)
 
 

@@ -252,11 +252,6 @@ def test_takes_any_stopping_rule(rule):
     assert restored.iterations < 200
 
 
-def test_every_preset_makes_an_instance():
-    for settings in DIP.info.presets.values():
-        DIP(**settings)
-
-
 @pytest.mark.parametrize(
     "settings",
     [

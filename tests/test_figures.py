@@ -259,4 +259,6 @@ def test_a_label_with_dollars_is_text(make_record, make_store):
     records = [make_record("ours", passes=((1, 20.0), (2, 21.0)))]
     store, sweep = make_store(*records)
     odd = replace(sweep, cells=[replace(each, label="a$_$") for each in sweep.cells])
-    draw("fig12", store, odd, Choice(), lambda _: None).figure.canvas.draw()
+    figure = draw("fig12", store, odd, Choice(), lambda _: None).figure
+    figure.canvas.draw()  # raises where the label is taken for a formula
+    assert any("a" in text.get_text() for axes in figure.axes for text in axes.get_legend().get_texts())

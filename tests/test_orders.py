@@ -5,7 +5,7 @@ import io
 import pandas as pd
 import pytest
 
-from nidbench.errors import InputError
+from nidbench.errors import InputError, UnknownNameError
 from nidbench.orders import orders_frame, render_orders
 from nidbench.tables import cells_frame
 
@@ -43,8 +43,18 @@ def test_the_text_counts_the_verdicts(cells):
     assert frame["verdict"].value_counts().to_dict() == {"open": 3, "confirms": 2, "contradicts": 1}
 
 
+def test_one_dataset_of_a_table_stands_for_any(make_record, make_store):
+    psnr = {"ours": (27.0, 28.5, 30.1), "ours:no-masking": (26.0, 27.4, 29.0)}
+    records = [make_record(m, i, p) for m in psnr for i, p in zip("abc", psnr[m], strict=True)]
+    frame = orders_frame(cells_frame(*make_store(*records)), "table9")
+    assert frame["dataset"].tolist() == ["sample"]
+    assert frame["verdict"].tolist() == ["confirms"]
+
+
 def test_a_sweep_that_the_table_knows_nothing_of_is_refused(cells):
-    with pytest.raises(InputError, match=r"table4 has no set12 levin gaussian:0\.05"):
+    with pytest.raises(UnknownNameError, match="did you mean table2"):
+        orders_frame(cells, "tabel2")
+    with pytest.raises(InputError, match=r"table4 has no two methods of the sweep under set12 levin gaussian:0\.05"):
         orders_frame(cells, "table4")
-    with pytest.raises(InputError, match="fewer than two methods"):
+    with pytest.raises(InputError, match="table2 has no two methods"):
         orders_frame(cells[(cells["label"] == "ours") & (cells["noise"] == "gaussian:0.05")], "table2")

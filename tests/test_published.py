@@ -1,8 +1,5 @@
 """The paper's numbers, against what its text says of them."""
 
-import pytest
-
-from nidbench.errors import InputError, UnknownNameError
 from nidbench.published import LABELS, published, tables
 from nidbench.registry import Registry, load_method, methods
 from nidbench.specs import MethodSpec, parse_methods, resolve
@@ -14,9 +11,8 @@ def test_a_cell_of_table_2():
     assert "IBM3D" not in found
 
 
-def test_table_9_stands_for_any_dataset():
-    ablations = published("table9", "set12", "levin", "gaussian:0.05")
-    assert ablations == published("table9", "sun", "levin", "gaussian:0.05")
+def test_the_ablations_of_table_9_in_their_order():
+    ablations = published("table9", "sun", "levin", "gaussian:0.05")
     assert min(ablations, key=ablations.__getitem__) == "ours:no-dropout"
     assert max(ablations, key=ablations.__getitem__) == "ours"
 
@@ -43,14 +39,6 @@ def test_every_label_is_a_method_of_nidbench():
         assert resolve(MethodSpec(spec.name, None, spec.variants), load_method(methods(), spec.name), None)
 
 
-@pytest.mark.parametrize(
-    ("where", "error", "message"),
-    [
-        (("table12", "set12", "levin", "gaussian:0.05"), UnknownNameError, "did you mean table2"),
-        (("table2", "sample", "levin", "gaussian:0.05"), InputError, "table2 has no sample levin"),
-        (("table2", "set12", "levin", "gaussian:0.02"), InputError, "it has set12 levin gaussian:0.01; "),
-    ],
-)
-def test_what_the_paper_has_not_is_refused(where, error, message):
-    with pytest.raises(error, match=message):
-        published(*where)
+def test_what_the_paper_has_not_is_nothing():
+    assert published("table2", "sample", "levin", "gaussian:0.05") == {}
+    assert published("table2", "set12", "levin", "gaussian:0.02") == {}
