@@ -210,11 +210,13 @@ def reproduce(table: str, output: Path, protocol: str, file: Path | None, **opti
     it, without computing anything. With --budget, conditions take turns, and images and kernels within them, until the
     estimate is the time given; the same command goes on with the same measurements. Exit codes are those of `run`.
     """
+    from .display import Display
     from .experiments import lacking
     from .experiments import protocol as protocol_of
     from .metrics import protocol as find_protocol
     from .publish import write_comparison
     from .records import Store
+    from .reproduction import Reproduction
 
     shown = find_protocol(protocol or protocol_of(table)).name
     ask = _paper_ask(table, options)
@@ -222,7 +224,12 @@ def reproduce(table: str, output: Path, protocol: str, file: Path | None, **opti
         click.echo(line)
     store = Store(output)
     target = file or store.root / "sweeps" / f"{ask.name}.toml"
-    planner = _planner(store, ask, table, target, {**options, "resume": file is None})
+    wanted = Reproduction(table, options["dataset"], ask, options["budget"], target, resume=file is None)
+
+    def planner(computer: Computer, settings: RunOptions) -> tuple[Plan, Mapping[str, float | None] | None]:
+        events = Display(_console())
+        return wanted.plan(store, computer, settings, events, click.echo, write=not options["dry_run"])
+
     if file is not None:
         settings = _run_options(options)
         with _computing_in(store, settings, options) as computer:
@@ -242,62 +249,18 @@ def reproduce(table: str, output: Path, protocol: str, file: Path | None, **opti
 
 
 def _paper_ask(table: str, options: Mapping[str, Any]) -> Ask:
-    """Return the whole of what a table asks for, under a name that tells it from other such questions."""
     from dataclasses import replace
 
     from .experiments import experiments
     from .plan import Ask
+    from .reproduction import whole
 
     keys = ("limit", "crop", "seeds", "noise_seeds", "preset")
     grids = experiments(table, options["methods"], options["dataset"])
+    grids = [replace(grid, **{key: options[key] for key in keys}) for grid in grids]
     own = {"method_file": options["method_file"] and options["method_file"].resolve()}
-    own |= {key: options[key] for key in ("device", "precision")}
-    ask = Ask(tuple(replace(grid, **{key: options[key] for key in keys}) for grid in grids), **own)
-    return replace(ask, name=options["name"] or _question(table, ask, options["budget"]))
-
-
-def _question(table: str, ask: Ask, budget: str) -> str:
-    """Return a name for all that was asked, a budget's measurements apart."""
-    from dataclasses import replace
-
-    return "-".join(filter(None, (table, budget.strip(), replace(ask, name="").sweep_name()[-6:])))
-
-
-def _planner(store: Store, ask: Ask, table: str, file: Path, options: Mapping[str, Any]) -> _Planner:
-    """Return what makes the plan of a table, fits it to the budget and writes its file.
-
-    With `resume`, a file that is there says what was fitted before: pilots never take the same time twice.
-    """
-    from .budget import affordable, read_budget, restrict
-    from .display import Display
-    from .experiments import told
-    from .plan import ask_text, make_plan, read_ask
-    from .records import results_errors, write_whole
-    from .runner import pending_jobs, pilot_rates
-
-    seconds = read_budget(options["budget"]) if options["budget"] else None
-    question = f"asked as {_question(table, ask, options['budget'])}"
-
-    def plan_of(computer: Computer, settings: RunOptions) -> tuple[Plan, Mapping[str, float | None] | None]:
-        chosen, rates = ask, None
-        if seconds is not None and options["resume"] and file.exists() and question in file.read_text():
-            click.echo(f"goes on with the measurements of {file}: remove it to choose anew")
-            return make_plan(read_ask(file), computer), None
-        plan = make_plan(ask, computer)
-        if seconds is not None:
-            pending = pending_jobs(plan, store, settings, Display(_console()))
-            rates = pilot_rates(pending, computer, settings)
-            chosen = restrict(ask, affordable(pending, [job.case.key for job in plan.jobs], rates, seconds))
-            plan = make_plan(chosen, computer)
-        about = told(table, [job.case.key for job in plan.jobs], options["dataset"])
-        click.echo(about)
-        if not options["dry_run"]:
-            with results_errors(file.parent):
-                file.parent.mkdir(parents=True, exist_ok=True)
-                write_whole(file, ask_text(chosen, [about, question]).encode())
-        return plan, rates
-
-    return plan_of
+    own |= {key: options[key] for key in ("device", "precision", "name")}
+    return whole(table, grids, Ask((), **own), options["budget"])
 
 
 def _ask(options: dict[str, Any]) -> Ask:

@@ -1,4 +1,4 @@
-"""How much a method's own uncertainty says about its error: correlation and coverage, NumPy only.
+"""How much a method's own uncertainty says about its error: correlation and coverage.
 
 A method that samples (dropout passes, paper section 3.3; Langevin draws) knows a variance of every pixel. It is worth
 having where it is large for the pixels that are wrong (`error_variance_correlation`) and as large as they are wrong
@@ -54,7 +54,9 @@ def error_variance_correlation(image: NDArray[Any], variance: NDArray[Any], trut
         InputError: where the shapes differ or a variance is negative.
     """
     _check(image, variance, truth)
-    ranks = [_ranks(values) for values in (np.abs(_error(image, truth)), variance)]
+    from scipy.stats import rankdata  # slow to import, and needed only where a method has a variance
+
+    ranks = [rankdata(values.ravel()) for values in (np.abs(_error(image, truth)), variance)]
     first, second = (values - values.mean() for values in ranks)
     norm = float(np.sqrt((first**2).sum() * (second**2).sum()))
     return float((first * second).sum() / norm) if norm > 0 else float("nan")
@@ -148,11 +150,3 @@ def _check(image: NDArray[Any], variance: NDArray[Any], truth: NDArray[Any]) -> 
 
 def _error(image: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.float64]:
     return image.astype(np.float64) - truth.astype(np.float64)
-
-
-def _ranks(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the rank of each value, from 0, ties sharing their mean: Shape (n,)."""
-    _, place, counts = np.unique(values.ravel(), return_inverse=True, return_counts=True)
-    last = np.cumsum(counts) - 1
-    ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[place]
-    return ranks

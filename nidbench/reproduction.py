@@ -1,0 +1,92 @@
+"""A table of the paper as a sweep: what to ask for, cut to a budget, written as a file that `run --config` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from .budget import affordable, read_budget, restrict
+from .experiments import told
+from .plan import Ask, Experiment, Plan, ask_text, make_plan, read_ask
+from .records import Store, results_errors, write_whole
+from .runner import Events, RunOptions, pending_jobs, pilot_rates
+from .supervise import Computer
+
+Rates = Mapping[str, float | None]
+"""Label -> seconds per pixel value of a whole cell, None where its pilot told nothing."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A table to be measured.
+
+    Attributes:
+        table: `table2` to `table9`.
+        dataset: some of its datasets, separated by commas; empty for all.
+        ask: the whole of what it asks for.
+        budget: such as `30m`; empty for the whole.
+        file: where the sweep is written.
+        resume: whether a file that is there says what was chosen before: pilots never take the same time twice.
+    """
+
+    table: str
+    dataset: str
+    ask: Ask
+    budget: str
+    file: Path
+    resume: bool = True
+
+    def plan(
+        self,
+        store: Store,
+        computer: Computer,
+        settings: RunOptions,
+        events: Events,
+        say: Callable[[str], None],
+        *,
+        write: bool = True,
+    ) -> tuple[Plan, Rates | None]:
+        """Return the plan that fits the budget and, where they were needed, what pilots told; write its file.
+
+        Args:
+            store: whose cells are there already, and cost nothing.
+            computer: who resolves methods and computes pilots.
+            settings: how cells are run.
+            events: whom to tell of records that cannot be read.
+            say: takes a line on what was chosen.
+            write: whether the file is written.
+
+        Raises:
+            InputError: for a budget that is no time, or too short for one measurement of every condition.
+            ResultsError: where the file cannot be written.
+        """
+        asked = f"asked as {question(self.table, self.ask, self.budget)}"
+        if self.budget and self.resume and self.file.exists() and asked in self.file.read_text():
+            say(f"goes on with the measurements of {self.file}: remove it to choose anew")
+            return make_plan(read_ask(self.file), computer), None
+        seconds = read_budget(self.budget) if self.budget else None
+        chosen, rates, plan = self.ask, None, make_plan(self.ask, computer)
+        if seconds is not None:
+            pending = pending_jobs(plan, store, settings, events)
+            rates = pilot_rates(pending, computer, settings)
+            chosen = restrict(self.ask, affordable(pending, [job.case.key for job in plan.jobs], rates, seconds))
+            plan = make_plan(chosen, computer)
+        about = told(self.table, [job.case.key for job in plan.jobs], self.dataset)
+        say(about)
+        if write:
+            with results_errors(self.file.parent):
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self.file, ask_text(chosen, [about, asked]).encode())
+        return plan, rates
+
+
+def whole(table: str, grids: Sequence[Experiment], base: Ask, budget: str) -> Ask:
+    """Return the question that grids make, under the name of `base` or one that tells it from other such questions."""
+    ask = replace(base, experiments=tuple(grids))
+    return ask if base.name else replace(ask, name=question(table, ask, budget))
+
+
+def question(table: str, ask: Ask, budget: str) -> str:
+    """Return a name for all that was asked, a budget's measurements apart."""
+    return "-".join(filter(None, (table, budget.strip(), replace(ask, name="").sweep_name()[-6:])))
