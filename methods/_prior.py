@@ -36,7 +36,7 @@ class DeepPrior(ABC):
         lr: of Adam, its highest value.
         warmup: iterations of linear rise to it.
         decay: `constant`, `cosine` or `halving`, see `nidbench.fit.Schedule`.
-        stop: `iterations`, `noise-level`, `smoothed-noise-level` or `windowed-variance`, see `nidbench.stopping`.
+        stop: a rule of `nidbench.stopping`: `iterations`, `noise-level`, `windowed-variance` ...
         window, patience: of `windowed-variance`, in iterations.
         reg_noise: standard deviation of the noise that every iteration adds to z, which itself spans [0, 0.1].
     """

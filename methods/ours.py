@@ -54,7 +54,7 @@ class Ours:
         lr: of Adam, its highest value.
         warmup: iterations of linear rise to it.
         decay: `constant` or `cosine`.
-        stop: `noise-level`, `smoothed-noise-level`, `windowed-variance` or `iterations`, see `nidbench.stopping`.
+        stop: a rule of `nidbench.stopping`: `noise-level`, `iterations`, `windowed-variance` ...
         window, patience: of `windowed-variance`, in iterations.
         sigma: the noise level that the stop goes by: `estimated` from y (paper) or `declared` (released code).
         clamp: whether the loss is clamped at the stopping threshold (released code).

@@ -5,6 +5,8 @@
     smoothed-noise-level  the same of the residuals' exponential average
     windowed-variance     ES-WMV: the minimum of the variance of the last `window` iterates, once `patience` iterations
                           brought no lower one (Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023)
+    lowest-residual       never, but what is returned is the iterate of the lowest residual, a new one being lower by
+                          0.5 % at least (the `fit` of Heckel and Hand's Deep Decoder)
 
 There is no oracle here: what the best moment would have been, only the harness can tell.
 """
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Added to the noise level before squaring, so that a loss can fall below it (Chen et al., section 4.1).
 STABILISER = 5e-4
+#: Factor by which a residual must be lower than the lowest to take its place (Heckel and Hand's `fit`).
+LOWER = 1.005
 
 
 def noise_threshold(sigma: float) -> float:
@@ -150,9 +154,26 @@ class _WindowedVariance(_Never):
         self._iterates = state["iterates"]
 
 
+class _LowestResidual(_Never):
+    best: bool | None = False
+    _lowest = math.inf
+
+    def update(self, residual: float, x: Tensor) -> str | None:  # noqa: ARG002 - likewise
+        self.best = residual * LOWER < self._lowest
+        self._lowest = residual if self.best else self._lowest
+        return None
+
+    def state(self) -> dict[str, Any]:
+        return {"lowest": self._lowest}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._lowest = state["lowest"]
+
+
 RULES: dict[str, type[_Never]] = {
     "iterations": _Never,
     "noise-level": _NoiseLevel,
     "smoothed-noise-level": _SmoothedNoiseLevel,
     "windowed-variance": _WindowedVariance,
+    "lowest-residual": _LowestResidual,
 }

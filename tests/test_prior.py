@@ -63,7 +63,7 @@ def test_any_frame_is_padded_and_cropped(method):
 @pytest.mark.parametrize("method", PRIORS)
 def test_fitting_lowers_its_loss(method):
     problem = problem_of(sigma=0.01, height=32, width=32)
-    first, last = (method(iterations=count).restore(problem, Run()).image for count in (1, 25))
+    first, last = (method(iterations=n, stop="iterations").restore(problem, Run()).image for n in (1, 25))
     loss = loss_of(method(), problem)
     assert loss(torch.from_numpy(last)).value < 0.95 * loss(torch.from_numpy(first)).value
 
@@ -235,3 +235,12 @@ def test_selfdeblur_asks_for_similarity():
     operator = problem.operator()
     expected = 1 - selfdeblur_nonblind.similarities(operator.predict(x), operator.blurred).mean()
     assert loss_of(SelfDeblurNonblind(), problem)(x).value.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_ddec_returns_the_network_of_the_lowest_residual():
+    problem = problem_of()
+    found = DDec(iterations=12, lr=0.3).restore(problem, Run())  # so fast that the residual rises between
+    (returned,) = found.details["returned"]
+    assert returned < found.iterations == 12
+    shorter = DDec(iterations=returned, lr=0.3, stop="iterations").restore(problem, Run())
+    np.testing.assert_array_equal(found.image, shorter.image)

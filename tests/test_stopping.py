@@ -12,10 +12,12 @@ from nidbench.stopping import RULES, Stop, noise_threshold
 FLAT = torch.zeros(1, 2, 2)
 
 
-def feed(stopper, residuals, images=None):
-    """Return (iteration, reason) of the stop, or None."""
+def feed(stopper, residuals, images=None, best=None):
+    """Return (iteration, reason) of the stop, or None; append to `best` what the stopper says of each iterate."""
     for count, residual in enumerate(residuals, 1):
         reason = stopper.update(residual, FLAT if images is None else images[count - 1])
+        if best is not None:
+            best.append(stopper.best)
         if reason is not None:
             return count, reason
     return None
@@ -78,18 +80,34 @@ def test_the_windowed_variance_waits_for_a_full_window():
     assert feed(stopper, [1.0] * 10, still) == (6, "windowed variance")
 
 
+def test_the_lowest_residual_counts_where_it_is_lower_by_half_a_percent():
+    residuals = [1.0, 0.996, 0.99, 2.0, 0.5, 0.499, 0.4]
+    lowest, expected = math.inf, []
+    for residual in residuals:
+        expected.append(residual < lowest / 1.005)
+        lowest = residual if expected[-1] else lowest
+    assert expected == [True, False, True, False, True, False, True]
+    stopper, found = Stop("lowest-residual").start(), []
+    for residual in residuals:
+        assert stopper.update(residual, FLAT) is None
+        found.append(stopper.best)
+    assert found == expected
+
+
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("cut", [1, 7, 12])
 def test_a_state_goes_on_where_it_was(rule, cut):
     stop = Stop(rule, memory=6, window=5, patience=4)
-    residuals = np.linspace(1, 0, 40)
+    residuals = np.linspace(1, 0, 40) + 0.1 * (np.arange(40) % 3)
     images = iterates(40, np.linspace(0.001, 0.2, 40))
     whole, first, second = (stop.start(0.4) for _ in range(3))
-    expected = feed(whole, residuals, images)
-    if feed(first, residuals[:cut], images[:cut]) is None:
+    best: tuple[list, list] = [], []
+    expected = feed(whole, residuals, images, best[0])
+    if feed(first, residuals[:cut], images[:cut], best[1]) is None:
         second.load(first.state())
-        found = feed(second, residuals[cut:], images[cut:])
+        found = feed(second, residuals[cut:], images[cut:], best[1])
         assert found == (None if expected is None else (expected[0] - cut, expected[1]))
+        assert best[0] == best[1]
 
 
 @pytest.mark.parametrize(
