@@ -236,7 +236,9 @@ def test_kernel_errors_from_the_command_line(tmp_path):
 def test_a_sweep_file_and_a_question_at_once_are_refused(tmp_path):
     config = tmp_path / "sweep.toml"
     config.write_text('dataset = "sample"\nmethods = "wiener"\n')
-    assert "not both" in refused(*RUN, "--methods", "wiener", "--config", config, "--output", tmp_path / "out")
+    typed = ("--methods", "wiener", "--limit", "1", "--seeds", "0")
+    message = refused(*RUN, *typed, "--config", config, "--output", tmp_path / "out")
+    assert "--methods, --dataset, --limit, --seeds beside --config" in message
 
 
 def test_what_a_run_keeps_is_named_and_checked(tmp_path):

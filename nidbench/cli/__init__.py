@@ -1,0 +1,61 @@
+"""The `nidbench` command: parse, call, print. One file for each group of commands, and the only importers of click.
+
+What is heavy is imported inside the commands that use it: `nidbench --help` imports none of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from nidbench.errors import NidbenchError
+
+from . import compute, data, draw, registered, score, show, track
+
+ROOMS = {
+    "Compute": compute,
+    "Tables": show,
+    "Scores without computing": score,
+    "Pictures": draw,
+    "MLflow": track,
+    "What is registered": registered,
+    "Files": data,
+}
+
+
+class _WrongCall(click.ClickException):
+    exit_code = 2
+
+
+class _Group(click.Group):
+    """Shows nidbench's own errors as one message, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except NidbenchError as error:
+            raise _WrongCall(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("interrupted: nothing was lost, run the same command again", err=True)
+            ctx.exit(130)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the list of commands by what they are for."""
+        for title, room in ROOMS.items():
+            with formatter.section(title):
+                formatter.write_dl([(command.name or "", command.get_short_help_str(150)) for command in room.COMMANDS])
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="nidbench")
+def main() -> None:
+    """Benchmark of dataset-free methods for non-blind image deconvolution.
+
+    Try it: nidbench run --methods ours,dip --dataset sample --preset fast
+    """
+
+
+for _room in ROOMS.values():
+    for _command in _room.COMMANDS:
+        main.add_command(_command)

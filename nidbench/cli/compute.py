@@ -1,0 +1,307 @@
+"""Commands that compute cells: `run` and `reproduce`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import click
+from click.core import ParameterSource
+
+from . import options
+from .draw import SHEETS
+from .shared import make_console, say
+from .track import to_mlflow
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nidbench.plan import Ask, Plan
+    from nidbench.records import Store, Sweep
+    from nidbench.runner import RunOptions, Summary
+    from nidbench.supervise import Computer
+
+#: Estimated seconds beyond which `run` asks before it starts.
+ASK_BEYOND = 3600.0
+
+
+@click.command()
+@click.option("--methods", help="Such as ours,dip@fast or 'ours:no-sa[iterations=500,lr=2e-3]'.")
+@click.option("--dataset", help="Names separated by commas, or folder:PATH; each brings its own kernels and noise.")
+@options.kernels
+@options.noise
+@options.images
+@options.limit
+@options.crop
+@options.seeds
+@options.noise_seeds
+@click.option("--preset", help="For methods that name none: paper, released, fast, smoke.")
+@click.option("--declared", default="known", show_default=True, help="Noise level told: known, estimated or x1.2.")
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file in place of the above.")
+@options.computing
+@options.protocol
+@options.output
+def run(output: Path, protocol: str, **given: Any) -> None:
+    """Compute what is missing of a sweep, then show its table.
+
+    Finished cells are never computed again: run the same command after an interruption, or with one more method,
+    image or seed. Exit code: 0 all cells are done, 1 some are not, 2 a wrong call, 130 interrupted.
+    """
+    from nidbench.metrics import protocol as find_protocol
+    from nidbench.plan import make_plan
+    from nidbench.records import Store
+
+    find_protocol(protocol)
+    ask = _ask(given)
+    done = _run(Store(output), lambda computer, _: (make_plan(ask, computer), None), protocol, given)
+    if done is not None:
+        _end(done[1])
+
+
+#: Makes the plan of a run, and what its pilots told where it needed them.
+_Planner: TypeAlias = "Callable[[Computer, RunOptions], tuple[Plan, Mapping[str, float | None] | None]]"
+
+
+def _run(store: Store, planner: _Planner, protocol: str, given: Mapping[str, Any]) -> tuple[Sweep, Summary] | None:
+    """Compute and publish a sweep; return it and how it went, or None for a dry run."""
+    console, settings = make_console(), _run_options(given)
+    with _computing_in(store, settings, given) as computer:
+        plan, rates = planner(computer, settings)
+        summary = _compute(console, store, computer, plan, settings, rates, dry_run=given["dry_run"], yes=given["yes"])
+        if summary is None:
+            return None
+        pictures = given["pictures"] and not summary.interrupted
+        _publish(console, store, plan.sweep, protocol, given["tracking"], pictures)
+    return plan.sweep, summary
+
+
+@contextmanager
+def _computing_in(store: Store, settings: RunOptions, given: Mapping[str, Any]) -> Iterator[Computer]:
+    """Keep other runs out of the results and lend who computes."""
+    with store.lock():
+        computer = _computer(store, settings.threads, given["in_process"])
+        try:
+            yield computer
+        finally:
+            computer.close()
+
+
+def _end(summary: Summary) -> None:
+    """Leave with the exit code that tells how a sweep went."""
+    console = make_console()
+    if summary.interrupted:
+        console.print("interrupted: run the same command again to go on")
+        click.get_current_context().exit(130)
+    if not summary.complete:
+        failures = ", ".join(f"{count} {status}" for status, count in summary.counts.items() if status != "done")
+        console.print(f"[bold red]not all cells are done[/]: {failures}; --retry tries failed cells again")
+        click.get_current_context().exit(1)
+
+
+@click.command()
+@click.argument("table")
+@click.option("--methods", default="", help="In place of the table's methods that can be run here.")
+@click.option("--dataset", default="", help="Some of the table's datasets, separated by commas.")
+@click.option("--budget", default="", help="Time for a part with something of every condition: 90s, 30m or 1.5h.")
+@options.limit
+@options.crop
+@options.seeds
+@options.noise_seeds
+@click.option("--preset", default="paper", show_default=True, help="For methods that name none.")
+@click.option("--write", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write the sweep file and stop.")
+@options.computing
+@options.protocol_of_the_paper
+@options.output
+def reproduce(table: str, output: Path, protocol: str, file: Path | None, **given: Any) -> None:
+    """Measure a TABLE of the paper, table2 to table9, and show its numbers beside those measured.
+
+    The sweep is written as a file that `nidbench run --config` reads: into the results, or with --write where you want
+    it, without computing anything. With --budget, conditions take turns, and images and kernels within them, until the
+    estimate is the time given; the same command goes on with the same measurements. Exit codes are those of `run`.
+    """
+    from nidbench.display import Display
+    from nidbench.experiments import lacking
+    from nidbench.experiments import protocol as protocol_of
+    from nidbench.metrics import protocol as find_protocol
+    from nidbench.publish import write_comparison
+    from nidbench.records import Store
+    from nidbench.reproduction import Reproduction
+
+    shown = find_protocol(protocol or protocol_of(table)).name
+    ask = _paper_ask(table, given)
+    for line in lacking(table, given["dataset"]):
+        click.echo(line)
+    store = Store(output)
+    target = file or store.root / "sweeps" / f"{ask.name}.toml"
+    wanted = Reproduction(table, given["dataset"], ask, given["budget"], target, resume=file is None)
+
+    def planner(computer: Computer, settings: RunOptions) -> tuple[Plan, Mapping[str, float | None] | None]:
+        events = Display(make_console())
+        return wanted.plan(store, computer, settings, events, click.echo, write=not given["dry_run"])
+
+    if file is not None:
+        settings = _run_options(given)
+        with _computing_in(store, settings, given) as computer:
+            planner(computer, settings)
+        click.echo(f"written: nidbench run --config {file}")
+        return
+    done = _run(store, planner, shown, {**given, "yes": given["yes"] or bool(given["budget"])})
+    if done is not None:
+        paths = write_comparison(store, done[0], table, protocol)
+        say(make_console(), paths["md"].read_text())
+        say(
+            make_console(),
+            f"compared  {paths['md'].with_suffix('')}.{{md,csv,tex,html}}, nidbench compare makes them again",
+        )
+        say(make_console(), f"sweep     {target}")
+        _end(done[1])
+
+
+def _paper_ask(table: str, given: Mapping[str, Any]) -> Ask:
+    from dataclasses import replace
+
+    from nidbench.experiments import experiments
+    from nidbench.plan import Ask
+    from nidbench.reproduction import whole
+
+    keys = ("limit", "crop", "seeds", "noise_seeds", "preset")
+    grids = experiments(table, given["methods"], given["dataset"])
+    grids = [replace(grid, **{key: given[key] for key in keys}) for grid in grids]
+    own = {"method_file": given["method_file"] and given["method_file"].resolve()}
+    own |= {key: given[key] for key in ("device", "precision", "name")}
+    return whole(table, grids, Ask((), **own), given["budget"])
+
+
+def _ask(given: dict[str, Any]) -> Ask:
+    from dataclasses import replace
+
+    from nidbench.plan import Ask, Experiment, read_ask
+
+    keys = ("kernels", "noise", "images", "limit", "crop", "seeds", "noise_seeds", "preset", "declared")
+    own = {"method_file": given["method_file"] and given["method_file"].resolve(), "name": given["name"]}
+    own |= {key: given[key] for key in ("device", "precision")}
+    if given["config"] is not None:
+        _refuse_beside_config(("methods", "dataset", *keys))
+        return replace(
+            read_ask(given["config"]), **{key: own[key] for key in own if own[key] not in (None, "", "auto")}
+        )
+    if not given["methods"] or not given["dataset"]:
+        raise click.UsageError(
+            "give --methods and --dataset, such as --methods ours,dip --dataset sample, or --config FILE"
+        )
+    experiment = Experiment(given["methods"], given["dataset"], **{key: given[key] for key in keys})
+    return Ask((experiment,), **own)
+
+
+def _refuse_beside_config(keys: Sequence[str]) -> None:
+    source = click.get_current_context().get_parameter_source
+    typed = [f"--{key.replace('_', '-')}" for key in keys if source(key) is ParameterSource.COMMANDLINE]
+    if typed:
+        raise click.UsageError(f"{', '.join(typed)} beside --config: the file alone says what is asked, write it there")
+
+
+def _run_options(given: Mapping[str, Any]) -> RunOptions:
+    from nidbench.contract import Clock
+    from nidbench.plan import words
+    from nidbench.runner import RunOptions
+
+    threads = given["threads"] or _cores()
+    clock = Clock(given["observe"])
+    keep = words(given["keep"])
+    return RunOptions(given["cell_timeout"], given["retry"], threads, clock, given["checkpoint_every"], keep)
+
+
+def _cores() -> int:
+    """Return the cores this process may use, where the system tells them from those there are."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def _computer(store: Store, threads: int, in_process: bool) -> Computer:
+    from nidbench.supervise import ChildProcess, SameProcess
+
+    return SameProcess() if in_process else ChildProcess(store.root / "work" / "worker.log", threads)
+
+
+def _compute(
+    console: Console,
+    store: Store,
+    computer: Computer,
+    plan: Plan,
+    settings: RunOptions,
+    rates: Mapping[str, float | None] | None,
+    *,
+    dry_run: bool,
+    yes: bool,
+) -> Summary | None:
+    from nidbench.display import Display
+    from nidbench.runner import Runner, cost, estimate, pending_jobs
+
+    display = Display(console)
+    pending = pending_jobs(plan, store, settings, display)
+    notes = [(job.planned.label, job.facts.note) for job in plan.jobs]
+    notes += [(job.case.key.dataset, job.case.notice) for job in plan.jobs]
+    for name, note in dict.fromkeys(notes):
+        if note:
+            display.warned(f"{name}: {note}")
+    if pending:
+        told = estimate(pending, computer, settings) if rates is None else cost(pending, rates)
+        about = f"about {_duration(told.seconds)}" + (" and more" if told.unknown else "")
+        console.print(
+            f"{plan.sweep.name}: {len(pending)} cells to compute on {plan.jobs[0].device}, {about}", highlight=False
+        )
+        if told.unknown:
+            display.warned(f"no pilot told how long these take: {', '.join(told.unknown)}")
+        if not dry_run and not yes and told.seconds > ASK_BEYOND:
+            _confirm()
+    if dry_run:
+        _show_plan(console, plan, {job.planned.id for job in pending})
+        return None
+    with display:
+        return Runner(store, computer, display, settings).run(plan, pending)
+
+
+def _confirm() -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("that is more than an hour: add --yes to start it, or --limit or --preset fast for less")
+    click.confirm("That is more than an hour. Start?", abort=True)
+
+
+def _show_plan(console: Console, plan: Plan, pending: set[str]) -> None:
+    for planned in plan.sweep.cells:
+        state = "to compute" if planned.id in pending else "there"
+        console.print(
+            f"{planned.id}  {planned.label} ({planned.preset})  {planned.case}  seed {planned.seed}  {state}",
+            highlight=False,
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _publish(console: Console, store: Store, sweep: Sweep, protocol: str, tracking: str, pictures: bool) -> None:
+    from nidbench.publish import write_sheets, write_tables
+
+    tables = write_tables(store, sweep, protocol)
+    say(console, tables["md"].read_text())
+    say(console, f"results   {store.root / 'cells'}")
+    say(console, f"tables    {tables['md'].with_suffix('')}.{{md,csv,tex,html}}")
+    sheets: Sequence[Path] = ()
+    if pictures:
+        sheets, cases = write_sheets(store, sweep, SHEETS)
+        more = f" (the first {len(sheets)} of {cases} cases; nidbench report draws more)" if len(sheets) < cases else ""
+        say(console, f"pictures  {store.root / 'sheets' / sweep.name}{more}")
+    if tracking == "mlflow":
+        to_mlflow(console, store, sweep, sheets, tables)
+
+
+COMMANDS = (run, reproduce)

@@ -1,0 +1,58 @@
+"""Commands that draw: `report` and `figure`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import options
+from .shared import open_sweep
+
+#: Contact sheets drawn at the end of a run; `report --most` draws more.
+SHEETS = 24
+
+
+@click.command()
+@options.sweep
+@click.option("--most", type=click.IntRange(1), default=SHEETS, show_default=True, help="At most so many cases.")
+@options.output
+def report(sweep: str | None, most: int, output: Path) -> None:
+    """Draw the contact sheets of a SWEEP again, by default of the latest."""
+    from nidbench.publish import write_sheets
+
+    store, found = open_sweep(output, sweep)
+    sheets, cases = write_sheets(store, found, most)
+    click.echo(f"{len(sheets)} of {cases} cases in {store.root / 'sheets' / found.name}")
+
+
+@click.command()
+@click.argument("name", type=click.Choice(["fig1", "fig3", "fig5", "fig11", "fig12", "curves"]))
+@options.sweep
+@click.option("--method", "methods", multiple=True, metavar="LABEL", help="As in tables; may be given several times.")
+@click.option("--image", default="", help="Name of the image.")
+@click.option("--kernel", default="", help="Kernel, or set of kernels.")
+@options.noise
+@click.option("--case", type=click.IntRange(1), default=1, show_default=True, help="Which of the cases left.")
+@click.option("--layer", type=click.IntRange(1), help="fig5: layer whose channels are shown  [default: 17 or the last]")
+@click.option("--threshold", type=float, default=0.05, show_default=True, help="fig1: of the band, a part of max |K|.")
+@click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="Where to  [default: in the results]")
+@options.output
+def figure(name: str, sweep: str | None, output: Path, file: Path | None, **choice: Any) -> None:
+    """Draw a figure, most of them the paper's, from a SWEEP, by default the latest, and print its numbers.
+
+    fig1: error inside and outside the near-null band of the kernel. fig3: posterior draws in their PCA plane, beside
+    the truth (run --keep draws). fig5: variance of the network's layers (run --keep layers). fig11: deviation of the
+    output beside its error. fig12: PSNR against the number of averaged passes. Not the paper's: curves, PSNR against
+    iterations and seconds, with the factor that each preset gains over paper or released at equal PSNR.
+    """
+    from nidbench.figures import Choice
+    from nidbench.publish import write_figure
+
+    store, found = open_sweep(output, sweep)
+    path, lines = write_figure(store, found, name, Choice(**choice), file)
+    click.echo("\n".join([*lines, str(path)]))
+
+
+COMMANDS = (report, figure)

@@ -1,0 +1,84 @@
+"""What several commands take: options and arguments as decorators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import click
+
+Decorator: TypeAlias = "Callable[[Callable[..., Any]], Callable[..., Any]]"
+
+
+def together(*decorators: Decorator) -> Decorator:
+    """Return one decorator for several, which `--help` lists in this order."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+sweep = click.argument("sweep", required=False)
+output = click.option(
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    help="Folder of results.",
+)
+form = click.option(
+    "--format", "form", type=click.Choice(["md", "csv", "latex", "html"]), default="md", show_default=True
+)
+protocol = click.option("--protocol", default="half-kernel", show_default=True, help="Metric protocol of the table.")
+protocol_of_the_paper = click.option(
+    "--protocol", default="", help="Metric protocol  [default: the one nearest to the paper's]"
+)
+published = click.option(
+    "--paper", "published", default="", help="Such as table9  [default: the table with most of the sweep]"
+)
+name = click.option("--name", default="", help="Of the sweep; made from the question by default.")
+
+#: Which measurements.
+kernels = click.option(
+    "--kernels",
+    default="",
+    help="Kernel sets or kernels: levin or levin/1,levin/4; with kernel errors: perturbed:noise=0.1 or "
+    "levin/4@estimated:PATH.",
+)
+noise = click.option("--noise", default="", help="gaussian:SIGMA, poisson:PEAK or bsnr:DB, separated by commas.")
+images = click.option("--images", default="", help="Names of images.")
+limit = click.option("--limit", type=int, help="At most so many images of each dataset.")
+crop = click.option("--crop", type=click.IntRange(1), help="Side of a square from the middle of each image, in pixels.")
+seeds = click.option("--seeds", default="0", show_default=True, help="Method seeds: 0, 0,3 or 0-4.")
+noise_seeds = click.option("--noise-seeds", default="0", show_default=True, help="Noise draws: 0, 0,3 or 0-4.")
+
+#: How cells are computed.
+computing = together(
+    click.option(
+        "--method-file", type=click.Path(path_type=Path), help="A file with your method; its stem is its name."
+    ),
+    name,
+    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
+    click.option("--precision", default="auto", show_default=True, help="auto (bf16 where native), float32 or bf16."),
+    click.option(
+        "--threads", type=click.IntRange(1), help="CPU threads of the computing process  [default: all cores]"
+    ),
+    click.option(
+        "--cell-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds after which a cell is killed."
+    ),
+    click.option("--retry", is_flag=True, help="Try cells again that failed before."),
+    click.option(
+        "--observe", type=click.IntRange(0), default=25, show_default=True, help="Iterations between observations."
+    ),
+    click.option("--keep", default="", help="What figures need besides: draws, layers or both, separated by a comma."),
+    click.option("--checkpoint-every", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds."),
+    click.option("--dry-run", is_flag=True, help="Show what would be computed, and stop."),
+    click.option("--yes", is_flag=True, help="Do not ask, however long it will take."),
+    click.option("--tracking", type=click.Choice(["mlflow", "none"]), default="mlflow", show_default=True),
+    click.option("--pictures/--no-pictures", default=True, show_default=True, help="Draw contact sheets."),
+    click.option("--in-process", is_flag=True, help="Compute in this process, for debuggers; no limit holds then."),
+)

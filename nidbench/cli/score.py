@@ -1,0 +1,89 @@
+"""Commands that score restorations without computing them: `rescore` and `score`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import options
+from .shared import make_console, open_sweep
+
+
+@click.command()
+@options.sweep
+@click.option("--protocol", required=True, help="nidbench list protocols tells which there are.")
+@click.option("--dry-run", is_flag=True, help="Show what would be scored, and stop.")
+@options.output
+@click.pass_context
+def rescore(context: click.Context, sweep: str | None, protocol: str, dry_run: bool, output: Path) -> None:
+    """Score the restorations of a SWEEP, by default the latest, under another metric protocol; no method runs again.
+
+    Scores are added to the records; what is there stays. Exit code: 1 where cells cannot be scored.
+    """
+    from rich.progress import Progress
+
+    from nidbench.rescore import rescore as rescore_cells
+    from nidbench.rescore import review
+
+    store, found = open_sweep(output, sweep)
+    if dry_run:
+        tally = review(store, found, protocol)
+    else:
+        with store.lock(), Progress(console=make_console()) as progress:
+            task = progress.add_task(protocol)
+            tally = rescore_cells(
+                store, found, protocol, lambda done, planned: progress.update(task, completed=done, total=planned)
+            )
+    click.echo("\n".join(tally.lines(protocol)))
+    if tally.refused:
+        context.exit(1)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--dataset", required=True, help="Whose images these restore.")
+@click.option("--label", required=True, help="The method's name in tables.")
+@options.kernels
+@options.noise
+@options.images
+@options.limit
+@options.crop
+@options.noise_seeds
+@click.option("--pattern", default="{image}_{kernel}_{noise}.png", show_default=True, help="Of the files' names.")
+@click.option("--encoded/--linear", default=None, help="Whether files hold x after or before the camera's response.")
+@options.name
+@options.protocol
+@options.output
+def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
+    """Score the restored images in FOLDER, whoever computed them, as a method of their own.
+
+    The pattern makes each file's name: {image}, {kernel} and {set} (of levin/4: 4 and levin), {noise} (gaussian-0.05
+    for gaussian:0.05), {level} (0.05), {seed} of the noise and {dataset}. Files are 8-bit images of the size of x or
+    of the blurred image. They become a sweep of their own; nidbench table FIRST+SECOND shows it beside another. Exit
+    code: 1 where files are missing.
+    """
+    from nidbench.metrics import protocol as find_protocol
+    from nidbench.plan import Experiment
+    from nidbench.records import Store
+    from nidbench.restorations import Submission, take
+    from nidbench.tables import render
+
+    find_protocol(protocol)
+    keys = ("kernels", "noise", "images", "limit", "noise_seeds", "crop")
+    experiment = Experiment(given["label"], given["dataset"], **{key: given[key] for key in keys})
+    submission = Submission(folder, experiment, given["pattern"], given["encoded"], given["name"])
+    store = Store(output)
+    with store.lock():
+        taken = take(store, submission)
+    click.echo(render(store, taken.sweep, "md", protocol))
+    click.echo("\n".join(taken.lines()))
+    others = [name for name in store.sweep_names() if name != taken.sweep.name]
+    beside = f"{others[0] if others else 'ANOTHER'}+{taken.sweep.name}"
+    click.echo(f"sweep {taken.sweep.name}; nidbench table {beside} shows it beside another")
+    if taken.missing:
+        click.get_current_context().exit(1)
+
+
+COMMANDS = (rescore, score)

@@ -1,0 +1,51 @@
+"""What commands have in common besides options: the sweep asked for, and ways to say things."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from nidbench.errors import NidbenchError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from nidbench.records import Store, Sweep
+
+
+def say(console: Console, text: str) -> None:
+    """Print a text as it is: no markup, no colours of numbers, no breaks."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def make_console() -> Console:
+    """Return a console, importing rich only now."""
+    from rich.console import Console
+
+    return Console()
+
+
+def open_sweep(output: Path, name: str | None) -> tuple[Store, Sweep]:
+    """Return the results in a folder and a sweep of them, by default the latest.
+
+    Raises:
+        NidbenchError: where there is none.
+    """
+    from nidbench.records import Store
+
+    store = Store(output, create=False)
+    if name is None:
+        names = store.sweep_names()
+        if not names:
+            raise NidbenchError(f"{output} holds no sweep yet: nidbench run makes one")
+        name = names[0]
+    return store, store.sweep(name)
+
+
+def tell(lines: Sequence[str]) -> None:
+    """Print lines beside what the command prints, on stderr."""
+    for line in lines:
+        click.echo(line, err=True)

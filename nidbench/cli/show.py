@@ -1,0 +1,90 @@
+"""Commands that print tables made from records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from . import options
+from .shared import open_sweep, tell
+
+
+@click.command()
+@options.sweep
+@options.form
+@options.protocol
+@options.output
+def table(sweep: str | None, form: str, protocol: str, output: Path) -> None:
+    """Print the table of a SWEEP, by default the latest."""
+    from nidbench.publish import fingerprints
+    from nidbench.tables import render
+
+    store, found = open_sweep(output, sweep)
+    click.echo(render(store, found, form, protocol, fingerprints(found)))
+
+
+@click.command()
+@options.sweep
+@click.option("--against", default="", metavar="LABEL", help="The method compared with; ours, else the first.")
+@options.form
+@options.protocol
+@options.output
+def differences(sweep: str | None, against: str, form: str, protocol: str, output: Path) -> None:
+    """Print how far the methods of a SWEEP, by default the latest, are from one of them, with 95 % intervals."""
+    from nidbench.differences import render_differences
+    from nidbench.tables import cells_frame, lacking_lines
+
+    store, found = open_sweep(output, sweep)
+    cells = cells_frame(store, found, protocol=protocol)
+    tell(lacking_lines(cells, found, protocol))
+    click.echo(render_differences(cells, against, form, protocol))
+
+
+@click.command()
+@options.sweep
+@options.published
+@options.form
+@options.protocol
+@options.output
+def orders(sweep: str | None, published: str, form: str, protocol: str, output: Path) -> None:
+    """Print which orders of methods in the paper's tables a SWEEP, by default the latest, confirms or contradicts."""
+    from nidbench.compare import default_table
+    from nidbench.orders import render_orders
+    from nidbench.tables import cells_frame, lacking_lines
+
+    store, found = open_sweep(output, sweep)
+    cells = cells_frame(store, found, protocol=protocol)
+    tell(lacking_lines(cells, found, protocol))
+    click.echo(render_orders(cells, published or default_table(found), form, protocol))
+
+
+@click.command()
+@options.sweep
+@options.form
+@options.output
+def ranks(sweep: str | None, form: str, output: Path) -> None:
+    """Print how the ranks of a SWEEP's methods, by default the latest's, move between its metric protocols."""
+    from nidbench.ranks import render_ranks
+
+    click.echo(render_ranks(*open_sweep(output, sweep), form))
+
+
+@click.command()
+@options.sweep
+@options.published
+@options.form
+@options.protocol_of_the_paper
+@options.output
+def compare(sweep: str | None, published: str, form: str, protocol: str, output: Path) -> None:
+    """Print a table of the paper beside a SWEEP, by default the latest, and which numbers that reproduces.
+
+    LaTeX is laid out as in the paper; Markdown, HTML and CSV have a row for each method.
+    """
+    from nidbench.compare import render_compare
+
+    store, found = open_sweep(output, sweep)
+    click.echo(render_compare(store, found, published, form, protocol))
+
+
+COMMANDS = (table, differences, orders, ranks, compare)

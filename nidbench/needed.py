@@ -1,0 +1,43 @@
+"""Which files a name on the command line stands for, and on what terms they come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from .contract import MeasuredDataset, NeedsFiles
+from .errors import UnknownNameError
+from .fetch import RemoteFile
+from .registry import Registry, load_dataset, load_kernels, load_method, unknown
+
+
+def files_of(name: str) -> list[RemoteFile]:
+    """Return the files of a dataset (with those of its default kernels, or its own), of a kernel set, or of a method.
+
+    Raises:
+        UnknownNameError: where nothing has the name.
+    """
+    return [file for owner in _owners(name) if isinstance(owner, NeedsFiles) for file in owner.files()]
+
+
+def terms_of(name: str) -> Iterator[str]:
+    """Yield on what terms the files of a name come, a line for each of what it stands for."""
+    for owner in _owners(name):
+        info = owner.info
+        source = getattr(info, "source", "") or getattr(info, "paper", "")
+        yield f"{info.title}: licence {info.licence or 'not known'}" + (f"; from {source}" if source else "")
+
+
+def _owners(name: str) -> list[Any]:
+    """Return the dataset, kernel set or method of a name, and of a dataset the kernels that it is blurred by."""
+    datasets, kernels, methods = map(Registry.installed, ("dataset", "kernel set", "method"))
+    if name.partition(":")[0] in datasets.targets:
+        dataset = load_dataset(name)
+        own = [] if isinstance(dataset, MeasuredDataset) else [load_kernels(dataset.info.kernels.partition("/")[0])]
+        return [dataset, *own]
+    if name in kernels.targets:
+        return [load_kernels(name)]
+    if name in methods.targets:
+        return [load_method(methods, name)]
+    known = {*datasets.targets, *kernels.targets, *methods.targets}
+    raise UnknownNameError(unknown("dataset, kernel set or method", name, known))

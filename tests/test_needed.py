@@ -1,0 +1,31 @@
+"""Which files and terms a name stands for."""
+
+import pytest
+
+from nidbench.errors import UnknownNameError
+from nidbench.needed import files_of, terms_of
+from nidbench.registry import load_dataset, load_kernels
+
+
+def test_a_dataset_comes_with_its_default_kernels():
+    assert files_of("set12") == [*load_dataset("set12").files(), *load_kernels("levin").files()]
+    assert [line.partition(":")[0] for line in terms_of("set12")] == [
+        load_dataset("set12").info.title,
+        load_kernels("levin").info.title,
+    ]
+
+
+def test_a_measured_dataset_brings_its_own_kernels():
+    assert files_of("anger") == list(load_dataset("anger").files())
+    assert len(list(terms_of("anger"))) == 1
+
+
+def test_a_kernel_set_and_a_method_have_files_of_their_own():
+    assert files_of("danielyan") == list(load_kernels("danielyan").files())
+    assert {file.path.rpartition(".")[2] for file in files_of("fcnn")} == {"mat"}
+    assert files_of("wiener") == []
+
+
+def test_an_unknown_name_is_refused_with_what_is_near():
+    with pytest.raises(UnknownNameError, match="set12"):
+        files_of("set13")
