@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,18 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 KERNEL_SUFFIXES = (".mat", ".npy", ".png", ".tif", ".tiff", ".bmp")
 
 #: Names of kernels in MATLAB files that hold several matrices, by preference.
-_VARIABLES = ("kernel", "ker", "k", "psf", "f", "h")
+_KERNELS = ("kernel", "ker", "k", "psf", "f", "h")
+
+#: How the names of files end that hold arrays.
+ARRAY_SUFFIXES = (".mat", ".npy")
+
+#: Names of restored images in MATLAB files that hold several matrices, by preference.
+_RESTORED = ("x", "image", "img", "im", "deblurred", "restored", "output", "result")
+
+#: A median that no image on [0, 1] has, but nearly every one on [0, 255].
+_BEYOND = 1.5
+
+_ARRAY_WAY_OUT = "give (H, W) or (H, W, 3) as 8-bit or 16-bit integers, or as real numbers on [0, 1]"
 
 _KERNEL_WAY_OUT = f"give a gray picture or a two-dimensional array, {', '.join(KERNEL_SUFFIXES)}"
 
@@ -72,6 +84,45 @@ def _fault(file: ImageFile) -> str | None:
     return None if file.mode in ("L", "RGB") else f"is of mode {file.mode}, not gray (L) or RGB"
 
 
+def read_restored(path: Path) -> NDArray[np.float64]:
+    """Return a restored image: an image file as `read_image`, or an array as computed, which is not rounded.
+
+    Args:
+        path: a picture, a NumPy array, or a MATLAB file before v7.3 whose only matrix it is, or where it is named `x`,
+            `image`, `img`, `im`, `deblurred`, `restored`, `output` or `result`. Arrays have shape (H, W) or (H, W, 3);
+            integers are 8 bit or 16, real numbers on [0, 1] and a little beyond.
+
+    Returns:
+        Shape (C, H, W), float64, nominally in [0, 1].
+
+    Raises:
+        InputError: where it cannot be read or is not an image.
+    """
+    if path.suffix.lower() not in ARRAY_SUFFIXES:
+        return read_image(path)
+    try:
+        return _channels_first(_stored(path, _RESTORED))
+    except InputError as error:
+        raise InputError(f"{path} is not an image ({error}): {_ARRAY_WAY_OUT}") from error
+
+
+def _channels_first(stored: NDArray[Any]) -> NDArray[np.float64]:
+    if stored.ndim not in (2, 3) or stored.shape[2:] not in ((), (1,), (3,)):
+        raise InputError(f"it has shape {stored.shape}")
+    if stored.dtype.kind == "f":
+        top = 1.0
+    elif stored.dtype in (np.uint8, np.uint16):
+        top = float(np.iinfo(stored.dtype).max)
+    else:
+        raise InputError(f"it holds {stored.dtype}")
+    pixels = np.asarray(stored, dtype=np.float64) / top
+    if not np.isfinite(pixels).all():
+        raise InputError("it holds NaN or infinity")
+    if np.median(pixels) > _BEYOND:
+        raise InputError(f"half of its values are above {np.median(pixels):.3g}, which is not [0, 1]")
+    return np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1))
+
+
 def read_kernel(path: Path) -> Kernel:
     """Return a kernel file as it is stored, neither turned nor shifted, divided by its sum.
 
@@ -86,7 +137,7 @@ def read_kernel(path: Path) -> Kernel:
         InputError: where it cannot be read or is not a kernel: of other dimensions, in colour, negative, all zero.
     """
     try:
-        kernel = normalised(_plane(_stored(path)))
+        kernel = normalised(_plane(_stored(path, _KERNELS)))
     except InputError as error:
         raise InputError(f"{path} is not a kernel ({error}): {_KERNEL_WAY_OUT}") from error
     if kernel.min() < 0:
@@ -94,8 +145,8 @@ def read_kernel(path: Path) -> Kernel:
     return kernel
 
 
-def _stored(path: Path) -> NDArray[Any]:
-    """Return the array that a kernel file holds."""
+def _stored(path: Path, names: Sequence[str]) -> NDArray[Any]:
+    """Return the array that a file holds, of a MATLAB file with several that of the first of the names."""
     from PIL import Image
 
     foreign = (SyntaxError, ValueError, TypeError, NotImplementedError, Image.DecompressionBombError)
@@ -104,7 +155,7 @@ def _stored(path: Path) -> NDArray[Any]:
             with path.open("rb") as file:  # np.load(path) leaves damaged files open
                 return np.asarray(np.load(file, allow_pickle=False))
         if path.suffix.lower() == ".mat":
-            return _matrix(path)
+            return _matrix(path, names)
         with Image.open(path) as picture:
             if picture.mode in ("P", "PA"):
                 raise InputError("it has a palette")
@@ -115,7 +166,7 @@ def _stored(path: Path) -> NDArray[Any]:
         raise InputError(f"it cannot be read: {error}") from error
 
 
-def _matrix(path: Path) -> NDArray[Any]:
+def _matrix(path: Path, names: Sequence[str]) -> NDArray[Any]:
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
@@ -124,11 +175,11 @@ def _matrix(path: Path) -> NDArray[Any]:
     except (MatReadError, EOFError, zlib.error) as error:
         raise InputError(f"it cannot be read: {error}") from error
     found = {name: np.asarray(value) for name, value in variables.items() if not name.startswith("__")}
-    matrices = {name: value for name, value in found.items() if value.ndim == 2 and value.dtype.kind in "fiu"}
-    names = list(matrices) if len(matrices) == 1 else [name for name in _VARIABLES if name in matrices]
-    if not names:
-        raise InputError(f"of its variables ({', '.join(found) or 'none'}) one must be a matrix named kernel")
-    return matrices[names[0]]
+    matrices = {name: value for name, value in found.items() if value.ndim in (2, 3) and value.dtype.kind in "fiu"}
+    chosen = list(matrices) if len(matrices) == 1 else [name for name in names if name in matrices]
+    if not chosen:
+        raise InputError(f"of its variables ({', '.join(found) or 'none'}) one must be a matrix named {names[0]}")
+    return matrices[chosen[0]]
 
 
 def _plane(stored: NDArray[Any]) -> NDArray[Any]:

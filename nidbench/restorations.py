@@ -20,7 +20,7 @@ import numpy as np
 from .cases import cases
 from .contract import Case, CaseKey, Image, Problem, Response
 from .errors import DamagedError, InputError
-from .images import read_image
+from .images import read_restored
 from .plan import Experiment
 from .records import Cell, Planned, Record, Store, Sweep, array_hash
 from .registry import Registry
@@ -237,7 +237,7 @@ def _keep(store: Store, submission: Submission, case: Case, cell: Cell, path: Pa
     if before is not None and details.items() <= before.details.items():
         return False
     problem = case.problem()
-    linear = _linear(read_image(path), case.response, submission.encoded)
+    linear = _linear(read_restored(path), case.response, submission.encoded)
     try:
         image, whole = placed(linear, problem)
     except InputError as error:
@@ -271,7 +271,7 @@ def _linear(image: Image, response: Response, encoded: bool | None) -> Image:
             f"the camera has the response {response}: say with --encoded that the files are as it shows them, or with "
             "--linear that they are as before it"
         )
-    return np.asarray(image**response.gamma) if encoded else image
+    return np.asarray(image.clip(0, None) ** response.gamma) if encoded else image
 
 
 def placed(image: Image, problem: Problem) -> tuple[Image, bool]:

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from nidbench.errors import InputError
-from nidbench.images import read_image, read_kernel
+from nidbench.images import read_image, read_kernel, read_restored
 
 
 def chunk(kind, data):
@@ -179,3 +179,53 @@ def test_a_palette_is_no_kernel(tmp_path):
 def test_a_kernel_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="No such file"):
         read_kernel(tmp_path / "none.png")
+
+
+COLOUR = np.random.Generator(np.random.Philox(3)).random((14, 13, 3))
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".mat"])
+@pytest.mark.parametrize(
+    ("array", "wanted"),
+    [
+        (COLOUR - 0.01, COLOUR - 0.01),
+        (COLOUR[..., :1].astype(np.float32), COLOUR[..., :1].astype(np.float32)),
+        (COLOUR[..., 0], COLOUR[..., :1]),
+        (np.rint(255 * COLOUR).astype(np.uint8), np.rint(255 * COLOUR) / 255),
+        (np.rint(65535 * COLOUR).astype(np.uint16), np.rint(65535 * COLOUR) / 65535),
+    ],
+    ids=["real", "single", "gray", "8-bit", "16-bit"],
+)
+def test_restored_arrays_are_not_rounded(tmp_path, suffix, array, wanted):
+    found = read_restored(saved_array(tmp_path / f"a{suffix}", array))
+    np.testing.assert_array_equal(found, wanted.transpose(2, 0, 1))
+
+
+def saved_array(path, array):
+    if path.suffix == ".npy":
+        np.save(path, array)
+    else:
+        savemat(path, {"deblurred": array, "elsewhere": np.ones((2, 2))})
+    return path
+
+
+def test_restored_pictures_are_read_as_images(tmp_path):
+    Image.fromarray(levels(20, 30)).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_restored(tmp_path / "a.png"), read_image(tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (255 * COLOUR, "half of its values are above .* which is not"),
+        (np.full((12, 12), np.nan), "NaN"),
+        (np.ones((2, 12, 12, 3)), "shape"),
+        (np.ones((12, 12, 4)), "shape"),
+        (np.ones((12, 12), np.int32), "int32"),
+        (np.ones((12, 12), complex), "complex128"),
+    ],
+)
+def test_arrays_that_are_no_image_are_refused(tmp_path, array, reason):
+    np.save(tmp_path / "a.npy", array)
+    with pytest.raises(InputError, match=rf"a\.npy is not an image .*{reason}.*real numbers on"):
+        read_restored(tmp_path / "a.npy")

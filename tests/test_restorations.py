@@ -197,6 +197,16 @@ def test_other_sizes_are_refused_with_those_expected(folder, store, shape, told)
     assert store.sweep_names() == []
 
 
+def test_arrays_are_scored_as_they_were_computed(tmp_path, store):
+    for case in CASES:
+        path = tmp_path / "files" / f"{case.key.image}_motion_{case.key.noise.replace(':', '-')}.npy"
+        path.parent.mkdir(exist_ok=True)
+        np.save(path, (levels(case) / 255).transpose(1, 2, 0) + 1e-3)
+    taken = take(store, Submission(tmp_path / "files", EXPERIMENT, "{image}_{kernel}_{noise}.npy"))
+    for planned, case in zip(taken.sweep.cells, CASES, strict=True):
+        np.testing.assert_allclose(store.arrays(planned.id)["image"], levels(case) / 255 + 1e-3, rtol=1e-6)
+
+
 def test_what_is_no_8_bit_image_is_refused(folder, store):
     Image.fromarray(np.zeros((96, 96), np.uint16)).save(folder / "camera_motion_gaussian-0.02.png")
     with pytest.raises(InputError, match="more than 8 bit"):
