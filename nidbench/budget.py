@@ -17,6 +17,7 @@ from itertools import zip_longest
 from .contract import CaseKey
 from .errors import InputError
 from .plan import Ask, Experiment, Job, words
+from .runner import stops_by_itself
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -76,7 +77,7 @@ def affordable(
     Args:
         pending: the cells yet to be computed.
         everything: all measurements of the sweep.
-        rates: from `runner.pilot_rates`.
+        rates: from `runner.method_rates`.
         seconds: the time.
 
     Raises:
@@ -97,9 +98,19 @@ def affordable(
         raise InputError(
             f"a budget of {as_budget(seconds)} is not enough for one measurement under each of the {len(conditions)} "
             f"conditions, which take about {as_budget(needed)}: give --budget {as_budget(1.1 * needed)}, or --preset "
-            "fast, --crop, --dataset or fewer --methods"
+            f"fast, --crop, --dataset or fewer --methods{_less(pending)}"
         )
     return chosen
+
+
+def _less(pending: Sequence[Job]) -> str:
+    """Return how to learn the cost of methods that stop by themselves, where there are any."""
+    most = dict.fromkeys(job.planned.label for job in pending if stops_by_itself(job))
+    if not most:
+        return ""
+    return (
+        f". {', '.join(most)} may stop sooner: with one measurement finished (--limit 1, no --budget) its time counts"
+    )
 
 
 def _costs(pending: Sequence[Job], rates: Mapping[str, float | None]) -> Mapping[CaseKey, float]:

@@ -17,12 +17,14 @@ paper says of it, unless another is asked for.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from . import metrics
+from .differences import render_differences
 from .errors import InputError
 from .experiments import Condition, Table, base_label, find_table, read_label, table
 from .metrics import DEFAULT
@@ -30,14 +32,20 @@ from .papertable import Row, paper_layout
 from .published import tables as numbers
 from .records import Store, Sweep
 from .statistics import FEWEST, GROUP, group_starts, interval
-from .tables import cells_frame, lacking_lines
-from .typeset import UNKNOWN, Sheet, check_format, number, write
+from .tables import cells_frame, lacking_lines, source_lines
+from .typeset import UNKNOWN, Sheet, check_format, interval_text, number, write
 
 #: Difference of means, in dB, up to which a published number counts as reproduced.
 WITHIN = 0.2
 
 #: Presets that do what the paper or its authors' code does; methods without presets have `default`.
 FAITHFUL = ("paper", "released", "default")
+
+#: What the noise is called where each kernel brings its own.
+OF_KERNELS = "of the kernels"
+
+#: The preset of what was restored elsewhere and scored from files.
+FROM_FILES = ""
 
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("table", *GROUP, "category", "paper_method", "method", "preset", "declared", "verdict"), "str"),
@@ -49,7 +57,9 @@ _TYPES: dict[str, Any] = {
 }
 
 
-def scored_cells(store: Store, sweep: Sweep, name: str, protocol: str = "") -> pd.DataFrame:
+def scored_cells(
+    store: Store, sweep: Sweep, name: str, protocol: str = "", fingerprints: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Return `tables.cells_frame` of a sweep with `protocol`, under which the cells are scored.
 
     Args:
@@ -57,22 +67,33 @@ def scored_cells(store: Store, sweep: Sweep, name: str, protocol: str = "") -> p
         sweep: which of its sweeps.
         name: `table2` to `table9`.
         protocol: for all cells; by default that of each condition of the table, half-kernel outside of it.
+        fingerprints: as of `tables.cells_frame`.
 
     Raises:
         UnknownNameError: for another table or protocol.
     """
+
+    def under(protocol: str) -> pd.DataFrame:
+        return cells_frame(store, sweep, fingerprints, protocol).assign(protocol=metrics.protocol(protocol).name)
+
     if protocol:
-        return cells_frame(store, sweep, protocol=protocol).assign(protocol=metrics.protocol(protocol).name)
-    cells, found = cells_frame(store, sweep), table(name)
+        return under(protocol)
+    cells, found = under(DEFAULT.name), table(name)
     rows = {group: found.row_of(*group) for group in cells[GROUP].drop_duplicates().itertuples(index=False, name=None)}
     of_group = {group: DEFAULT.name if row is None else row.protocol for group, row in rows.items()}
     wanted = pd.Series(
         [of_group[group] for group in cells[GROUP].itertuples(index=False, name=None)], cells.index, dtype="str"
     )
     others = [each for each in wanted.unique() if each != DEFAULT.name]
-    parts = [cells[wanted == DEFAULT.name].assign(protocol=DEFAULT.name)]
-    parts += [cells_frame(store, sweep, protocol=each)[wanted == each].assign(protocol=each) for each in others]
+    parts: list[pd.DataFrame] = [cells[wanted == DEFAULT.name]]
+    parts += [under(each)[wanted == each] for each in others]
     return pd.concat(parts).sort_index()
+
+
+def unscored_lines(cells: pd.DataFrame, sweep: Sweep) -> list[str]:
+    """Return how to score those of `scored_cells` that have no score under their protocol; nothing without."""
+    parts = cells.groupby("protocol", sort=False)
+    return [line for own, part in parts for line in lacking_lines(part, sweep, str(own))]
 
 
 def compare_frame(cells: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -93,8 +114,10 @@ def compare_frame(cells: pd.DataFrame, name: str) -> pd.DataFrame:
     """
     found, rows = table(name), []
     for condition in found.conditions:
-        for (dataset, kernel_set), part in _of(cells, found, condition).groupby(["dataset", "kernel_set"], sort=False):
-            noise = condition.noise or "of the kernels"
+        for (dataset, kernel_set), part in cells_of(cells, found, condition).groupby(
+            ["dataset", "kernel_set"], sort=False
+        ):
+            noise = condition.noise or OF_KERNELS
             about = dict(zip(("table", *GROUP), (name, dataset, kernel_set, noise), strict=True))
             rows += [about | row for row in _rows(found, condition, part)]
     if not rows:
@@ -103,8 +126,8 @@ def compare_frame(cells: pd.DataFrame, name: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
 
-def _of(cells: pd.DataFrame, found: Table, condition: Condition) -> pd.DataFrame:
-    """Return the cells of a condition."""
+def cells_of(cells: pd.DataFrame, found: Table, condition: Condition) -> pd.DataFrame:
+    """Return the cells of a condition of a table."""
     groups = cells[GROUP].drop_duplicates()
     fitting = {group for group in groups.itertuples(index=False, name=None) if found.row_of(*group) == condition}
     return cells[pd.MultiIndex.from_frame(cells[GROUP]).isin(list(fitting))] if fitting else cells[:0]
@@ -116,17 +139,24 @@ def _rows(found: Table, condition: Condition, cells: pd.DataFrame) -> Iterator[d
     there = (frame["dataset"] == dataset) & (frame["kernels"] == kernels) & (frame["noise"] == noise)
     quoted = frame[(frame["table"] == found.name) & there]
     bases = cells["label"].map({label: base_label(label) for label in cells["label"].unique()})
+    # files of anyone's system may be called as the paper calls it; a method here has a name of its own
+    plain = cells["label"].where(cells["preset"] == FROM_FILES, "").map(_plain)
     for row in quoted.to_dict("records"):
-        told = {"paper_method": row["method"], "category": row["category"], "method": row["label"]}
-        told |= {"published": row["psnr"], "published_ssim": row["ssim"]}
-        mine = cells[bases == row["label"]]
+        quote = {"paper_method": row["method"], "category": row["category"], "method": row["label"]}
+        quote |= {"published": row["psnr"], "published_ssim": row["ssim"]}
+        mine = cells[(bases == row["label"]) | (plain == _plain(row["method"]))]
         if mine.empty:
-            yield _unmeasured(condition) | told | {"verdict": "not run" if row["label"] else "quoted"}
+            yield _unmeasured(condition) | quote | {"verdict": "not run" if row["label"] else "quoted"}
         else:
-            yield from (told | each for each in _measured(condition, mine, row["psnr"]))
-    others = cells[~bases.isin(quoted["label"])]
+            yield from (quote | each for each in _measured(condition, mine, row["psnr"]))
+    others = cells[~bases.isin(quoted["label"]) & ~plain.isin(quoted["method"].map(_plain))]
     own = {"paper_method": "", "category": "", "published_ssim": math.nan}
     yield from (own | each for each in _measured(condition, others, math.nan))
+
+
+def _plain(name: str) -> str:
+    """Return what is left of a name without case and signs: labels of files allow few."""
+    return re.sub(r"[^a-z0-9]", "", name.lower()) or "-"
 
 
 def _unmeasured(condition: Condition) -> dict[str, Any]:
@@ -167,34 +197,53 @@ def _measured(condition: Condition, cells: pd.DataFrame, published: float) -> It
 def _verdict(difference: float, why: list[str]) -> str:
     if why:
         return "not comparable"
-    return "reproduced" if abs(difference) <= WITHIN + 1e-9 else "differs"
+    # of rounded numbers, as published ones are and as the table shows it
+    return "reproduced" if abs(round(difference, 2)) <= WITHIN else "differs"
 
 
 def _reasons(condition: Condition, cells: pd.DataFrame) -> Iterator[str]:
     """Yield what was measured otherwise than in the paper; `cells` are those of one method."""
     first = cells.iloc[0]
-    base, settings = base_label(first["label"]), read_label(first["label"]).settings
     if condition.lacking:
-        yield condition.lacking.partition(";")[0]
+        yield condition.lacking
     if first["dataset"] != condition.dataset:
         yield f"measured on {first['dataset']}, in the paper on {condition.dataset}"
     else:
         yield from _subset(condition, cells)
     if first["protocol"] != condition.protocol:
         yield f"protocol {first['protocol']}, for the paper's it would be {condition.protocol}"
-    if first["preset"] not in FAITHFUL:
-        yield f"preset {first['preset']}, not paper or released"
-    wanted = read_label(base + condition.settings.get(base, "")).settings
-    if settings != wanted:
-        yield f"settings {_told(settings)}, in the paper {_told(wanted)}"
-    if first["declared"] != condition.declared:
-        yield f"noise level declared as {first['declared']}, in the paper {condition.declared}"
+    if first["preset"] != FROM_FILES:
+        yield from _otherwise(condition, first)
+    noises, bound = cells.drop_duplicates(["kernel", "noise"]), condition.noise_of_kernels
+    other = {
+        noise
+        for kernel, noise in zip(noises["kernel"], noises["noise"], strict=True)
+        if bound.get(kernel, noise) != noise
+    }
+    if other:
+        yield f"noise {', '.join(sorted(other))} in place of the kernels' own"
+    if cells.groupby(["seed", "noise_seed"]).size().nunique() > 1:
+        yield "not every seed has every measurement"
     unscored = int(cells["psnr"].isna().sum())
     if unscored:
         yield f"{unscored} of {len(cells)} cells have no score"
 
 
-def _told(settings: Mapping[str, str]) -> str:
+def _otherwise(condition: Condition, first: pd.Series[Any]) -> Iterator[str]:
+    """Yield how a method was not run as in the paper, from the first of its cells."""
+    base, settings = base_label(first["label"]), read_label(first["label"]).settings
+    if first["preset"] not in FAITHFUL:
+        yield f"preset {first['preset']}, not paper or released"
+    wanted = read_label(base + condition.settings.get(base, "")).settings
+    if settings != wanted:
+        yield f"settings {_listed(settings)}, in the paper {_listed(wanted)}"
+    if first["declared"] != condition.declared:
+        yield f"noise level declared as {first['declared']}, in the paper {condition.declared}"
+    if base in condition.otherwise:
+        yield condition.otherwise[base]
+
+
+def _listed(settings: Mapping[str, str]) -> str:
     return ", ".join(f"{name}={value}" for name, value in settings.items()) or "of the preset"
 
 
@@ -225,8 +274,11 @@ def render_compare(
     name: str = "",
     format: str = "md",  # noqa: A002 - the name of the command line's option
     protocol: str = "",
+    fingerprints: Mapping[str, str] | None = None,
 ) -> str:
     """Return a table of the paper beside a sweep: Markdown, HTML, LaTeX in the paper's layout, or the frame as CSV.
+
+    Below it, except in CSV, the paired differences between the sweep's own methods, where there are several.
 
     Args:
         store: the results folder.
@@ -234,33 +286,34 @@ def render_compare(
         name: `table2` to `table9`; by default the table that most of the sweep is in.
         format: one of `typeset.FORMATS`.
         protocol: as of `scored_cells`.
+        fingerprints: likewise.
 
     Raises:
         InputError: no such format, or what `compare_frame` or `default_table` refuse.
         UnknownNameError: no such table or protocol.
     """
     name = name or default_table(sweep)
-    cells = scored_cells(store, sweep, name, protocol)
+    cells = scored_cells(store, sweep, name, protocol, fingerprints)
+    compared = render_scored(cells, name, format, [*unscored_lines(cells, sweep), *source_lines(cells)])
+    if format == "csv":
+        return compared
     parts = cells.groupby("protocol", sort=False)
-    return render_scored(cells, name, format, [line for own, part in parts for line in _lacking(part, sweep, own)])
-
-
-def _lacking(cells: pd.DataFrame, sweep: Sweep, protocol: Any) -> list[str]:
-    return lacking_lines(cells, sweep, str(protocol))
+    several = [(str(own), part) for own, part in parts if part["label"].nunique() > 1]
+    return "\n".join([compared, *(render_differences(part, "", format, own) for own, part in several)])
 
 
 def render_scored(
     cells: pd.DataFrame,
     name: str,
     format: str = "md",  # noqa: A002 - as `render_compare`
-    lacking: Sequence[str] = (),
+    more: Sequence[str] = (),
 ) -> str:
-    """Return a table of the paper beside `scored_cells`; what is `lacking` is told below, the rest as above."""
+    """Return a table of the paper beside `scored_cells`, with `more` notes below; the rest as above."""
     check_format(format)
     frame = compare_frame(cells, name)
     if format == "csv":
         return frame.to_csv(index=False)
-    caption, notes = _caption(frame, name), [*_notes(frame), *lacking]
+    caption, notes = _caption(frame, name), [*_notes(frame), *more]
     if format == "latex":
         return paper_layout([_row(row) for row in frame.to_dict("records")], name, caption, notes)
     return write(_sheet(frame, caption, notes), format)
@@ -269,7 +322,8 @@ def render_scored(
 def _row(row: dict[Any, Any]) -> Row:
     condition = tuple(str(row[name]) for name in GROUP)
     published, measured = ((row[kind], row[f"{kind}_ssim"]) for kind in ("published", "measured"))
-    return Row(condition, row["paper_method"], row["category"], published, measured, row["verdict"] != "not comparable")
+    method = row["paper_method"] or row["method"]
+    return Row(condition, method, row["category"], published, measured, row["verdict"] != "not comparable")
 
 
 #: Column, made from one or several of `compare_frame` -> title; in the order of display, texts first.
@@ -303,14 +357,13 @@ def _sheet(frame: pd.DataFrame, caption: str, notes: list[str]) -> Sheet:
 
 
 def _texts(row: dict[Any, Any]) -> dict[str, str]:
-    low, high = (number(row[name], ".2f") for name in ("low", "high"))
     count = f"{row['measurements']}/{row['paper_measurements']}" if row["measured"] == row["measured"] else UNKNOWN
     return {
         **{name: str(row[name]) for name in (*GROUP, "verdict", "preset", "declared")},
         "method": row["method"] or row["paper_method"],
         **{name: number(row[name], ".2f") for name in ("published", "measured")},
         "difference": number(row["difference"], "+.2f"),
-        "interval": low if pd.isna(row["low"]) else f"[{low}, {high}]",
+        "interval": interval_text(row["low"], row["high"], ".2f"),
         **{name: number(row[name], ".3f") for name in ("published_ssim", "measured_ssim")},
         "measurements": count,
     }
@@ -320,13 +373,13 @@ def _caption(frame: pd.DataFrame, name: str) -> str:
     used = [each for each in frame["protocol"].unique() if each]
     protocols = "; ".join(f"{each}: {metrics.protocol(each).title}" for each in used)
     counts = frame["verdict"].value_counts()
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     return (
-        f"{name.replace('table', 'Table ')} of Chen et al., IJCV 2022, beside what was measured here: mean PSNR (dB) "
-        f"and SSIM under the protocol {protocols}. {told}. reproduced: within {WITHIN} dB of the published mean; "
-        "quoted: a system that cannot be run here, with the table's number; not comparable: something else was "
-        "measured than in the paper, as told below. 95 % interval of the measured mean: Student's t over images. "
-        "measurements: pairs of image and kernel with a score, of those in the paper."
+        f"{name.replace('table', 'Table ')} of Chen et al., IJCV 2022 (section {table(name).section}), beside what was "
+        f"measured here: mean PSNR (dB) and SSIM under the protocol {protocols}. {verdicts}. reproduced: within "
+        f"{WITHIN} dB of the published mean; quoted: a system that cannot be run here, with the table's number; not "
+        "comparable: something else was measured than in the paper, as told below. 95 % interval of the measured mean: "
+        "Student's t over images. measurements: pairs of image and kernel with a score, of those in the paper."
     )
 
 

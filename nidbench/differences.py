@@ -12,7 +12,7 @@ from .errors import InputError
 from .metrics import DEFAULT
 from .statistics import FEWEST, GROUP, PAIRED, TIE, differences_frame, group_starts, named, reference
 from .tables import failure_lines
-from .typeset import Sheet, check_format, number, write
+from .typeset import Sheet, check_format, interval_text, number, write
 
 #: Column, made from one or several of `differences_frame` -> title; in the order of display, texts first.
 _COLUMNS = {
@@ -38,6 +38,7 @@ def render_differences(
     against: str = "",
     format: str = "md",  # noqa: A002 - the name of the command line's option
     protocol: str = DEFAULT.name,
+    notes: Sequence[str] = (),
 ) -> str:
     """Return how far each method is from one of them: as Markdown, LaTeX or HTML, or all of `differences_frame` as CSV.
 
@@ -46,6 +47,7 @@ def render_differences(
         against: the method that the others are compared with; by default `ours` where it is there, else the first.
         format: one of `typeset.FORMATS`.
         protocol: the name of the cells' metric protocol; the caption tells it.
+        notes: what else is told below it.
 
     Raises:
         InputError: no such format, or fewer than two methods.
@@ -57,16 +59,16 @@ def render_differences(
     if len(names) < 2:
         raise InputError(f"the sweep has one method, {second}: differences need two, so run it with one more")
     frame = differences_frame(cells, second)
-    return frame.to_csv(index=False) if format == "csv" else write(_sheet(cells, frame, protocol), format)
+    return frame.to_csv(index=False) if format == "csv" else write(_sheet(cells, frame, protocol, notes), format)
 
 
-def _sheet(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str) -> Sheet:
+def _sheet(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str, more: Sequence[str]) -> Sheet:
     hidden = {"declared"} if frame["declared"].nunique() == 1 else set()
     hidden |= set() if frame["seed_std"].notna().any() else {"image_std", "seed_std"}
     shown = [name for name in _COLUMNS if name not in hidden]
     rows, begins = paired_rows(frame, shown, _texts)
     header = [_COLUMNS[name] for name in shown]
-    notes = [*_notes(frame), *failure_lines(cells)]
+    notes = [*_notes(frame), *failure_lines(cells), *more]
     return Sheet(_caption(frame, protocol), header, shown.index("verdict") + 1, rows, begins, notes)
 
 
@@ -84,11 +86,10 @@ def paired_rows(
 
 def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
     """Return what stands in each column of a row of `differences_frame`."""
-    low, high = (number(row[name], "+.2f") for name in ("low", "high"))
     return {
         **{name: str(row[name]) for name in (*PAIRED, "method", "verdict", "images")},
         "difference": number(row["difference"], "+.2f"),
-        "interval": low if pd.isna(row["low"]) else f"[{low}, {high}]",
+        "interval": interval_text(row["low"], row["high"], "+.2f"),
         **{name: number(row[name], ".2f") for name in ("image_std", "seed_std", "resolution")},
         "ahead": "/".join(str(row[name]) for name in ("wins", "ties", "losses")),
         "pairs": f"{row['pairs']}/{row['planned']}",

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from .contract import MEASURED, CaseKey
+from .degrade import NoiseSpec
 from .errors import InputError, UnknownNameError
+from .kernels import choose_kernels
 from .metrics import DEFAULT
 from .plan import Experiment, words
 from .published import published
@@ -42,6 +44,7 @@ class Condition:
         protocol: the metric protocol nearest to what the paper says.
         published_dataset, published_kernels: where `published` calls them otherwise.
         settings: label of a method -> its settings in this experiment where they are not the preset's, as in brackets.
+        otherwise: label of a method -> what the paper did with it that is not done here.
         lacking: why the row cannot be measured here, and what can; empty where it can.
     """
 
@@ -55,6 +58,7 @@ class Condition:
     published_dataset: str = ""
     published_kernels: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    otherwise: Mapping[str, str] = field(default_factory=dict)
     lacking: str = ""
 
     @property
@@ -62,6 +66,17 @@ class Condition:
         """Dataset, kernels and noise as `published` has them."""
         noise = "" if self.noise == MEASURED else self.noise
         return self.published_dataset or self.dataset, self.published_kernels or self.kernels, noise
+
+    @property
+    def noise_of_kernels(self) -> Mapping[str, str]:
+        """Kernel -> noise where the kernels bring their own; empty for a row of one noise."""
+        if self.noise:
+            return {}
+        return {
+            kernel.name: str(NoiseSpec.parse(kernel.noise))
+            for kernel in choose_kernels((self.kernels,), "")
+            if kernel.noise
+        }
 
     def measures(self, kernel_set: str, noise: str) -> bool:
         """Return whether a group of a sweep on the row's dataset, or on one in its place, is of this row."""
@@ -79,11 +94,13 @@ class Table:
 
     Attributes:
         name: such as `table2`.
+        section: of the paper that describes it.
         conditions: its rows, or groups of rows, in the order of the paper.
         note: what whoever compares with it has to know; may be empty.
     """
 
     name: str
+    section: str
     conditions: tuple[Condition, ...]
     note: str = ""
 
@@ -110,35 +127,41 @@ _SUN = Condition("sun", "levin", "", 80, 640)
 _GAUSSIAN = ("gaussian:0.01", "gaussian:0.03", "gaussian:0.05")
 _POISSON = ("poisson:128", "poisson:256", "poisson:512", "poisson:1024")
 
+_INSTEAD = "; nidbench reproduce {} --kernels estimated:PATH takes estimates of your own"
 _UNTOLD = "the paper's kernels, estimated by {}, are not public"
-_INSTEAD = "; `nidbench run --dataset {} --kernels estimated:PATH` takes estimates of your own"
 _SET12_INACCURATE = replace(
     _SET12,
     kernels=INACCURATE,
     noise="gaussian:0.01",
     protocol="shift-aligned",
-    lacking=_UNTOLD.format("Yang & Ji 2019 for Set12") + _INSTEAD.format("set12"),
+    lacking=_UNTOLD.format("Yang & Ji 2019 for Set12"),
 )
 # Section 4.3.2: "the iteration number of the proposed method is fixed to 2.5 x 10^4".
 _FIXED = {"ours": "[stop=iterations,iterations=25000]"}
+# Section 4.2.2.
+_BEST_MODEL = {"fcnn": "the paper takes the best of FCNN's models for 1, 3 and 5 % noise, here it is the nearest"}
 
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
-        Table("table2", tuple(each for base in (_SET12, _LEVIN, _SUN) for each in _noises(base, *_GAUSSIAN))),
+        Table("table2", "4.2.1", tuple(each for base in (_SET12, _LEVIN, _SUN) for each in _noises(base, *_GAUSSIAN))),
         Table(
             "table3",
-            (replace(_SET12, kernels="danielyan", cases=72), replace(_SUN, kernels="danielyan", cases=480)),
-            "Of FCNN the paper takes the best of its models for 1, 3 and 5 % noise (section 4.2.2); here it is the one "
-            "whose noise is nearest.",
+            "4.2.2",
+            (
+                replace(_SET12, kernels="danielyan", cases=72, otherwise=_BEST_MODEL),
+                replace(_SUN, kernels="danielyan", cases=480, otherwise=_BEST_MODEL),
+            ),
         ),
         Table(
             "table4",
+            "4.2.3",
             # section 4.2.3: "the noise level is estimated [...] if the method requires it"
             tuple(each for base in (_SET12, _SUN) for each in _noises(replace(base, declared="estimated"), *_POISSON)),
         ),
         Table(
             "table5",
+            "4.3.1",
             (
                 Condition("lai-saturated", "lai", MEASURED, 5, 20, published_dataset="lai"),
                 Condition("anger", "anger", MEASURED, 8, 8, protocol="anger"),
@@ -146,18 +169,19 @@ TABLES: dict[str, Table] = {
         ),
         Table(
             "table6",
+            "4.3.2",
             (
-                replace(_SET12_INACCURATE, noise="", settings=_FIXED),
+                replace(_SET12_INACCURATE, settings=_FIXED),
                 Condition(
                     "lai",
                     INACCURATE,
-                    "",
+                    MEASURED,
                     25,
                     100,
                     protocol="shift-aligned",
                     published_dataset="lai-synthetic",
                     settings=_FIXED,
-                    lacking=_UNTOLD.format("SelfDeblur for the images of Lai et al.") + _INSTEAD.format("lai"),
+                    lacking=_UNTOLD.format("SelfDeblur for the images of Lai et al."),
                 ),
                 Condition(
                     "kohler",
@@ -172,9 +196,10 @@ TABLES: dict[str, Table] = {
             ),
             "On the images of Kohler et al., SSIM is the benchmark's multi-scale SSIM (section 4.3.2).",
         ),
-        Table("table7", (replace(_SET12, noise="gaussian:0.01"), _SET12_INACCURATE)),
+        Table("table7", "4.3.2", (replace(_SET12, noise="gaussian:0.01"), _SET12_INACCURATE)),
         Table(
             "table8",
+            "4.4.1",
             (
                 *_noises(_SET12, *_GAUSSIAN),
                 *_noises(replace(_SET12, declared="estimated"), *_POISSON),
@@ -182,7 +207,7 @@ TABLES: dict[str, Table] = {
             "The caption of Table 8 names the dataset of Sun et al. and 5 % noise; its numbers are those that Tables 2 "
             "and 4 give for Set12 under all seven noises, and are compared as such.",
         ),
-        Table("table9", (replace(_SUN, noise="gaussian:0.05"),)),
+        Table("table9", "4.4.2", (replace(_SUN, noise="gaussian:0.05"),)),
     )
 }
 
@@ -198,22 +223,23 @@ def table(name: str) -> Table:
     return TABLES[name]
 
 
-def experiments(name: str, methods: str = "", dataset: str = "") -> list[Experiment]:
+def experiments(name: str, methods: str = "", dataset: str = "", kernels: str = "") -> list[Experiment]:
     """Return what to ask for to measure a table, one experiment for all noises of a dataset.
 
     Args:
         name: `table2` to `table9`.
         methods: in place of those of the table that can be run here.
         dataset: names, separated by commas; empty for all that the table has.
+        kernels: a kernel error, such as `estimated:PATH`, in the place of the paper's estimated kernels: the rows that
+            have them are measured, and no others.
 
     Raises:
         UnknownNameError: for a table, or a dataset that it has not.
-        InputError: where none of it can be measured here.
+        InputError: where none of it can be measured here, or kernels that are no kernel error.
     """
-    chosen = _chosen(table(name), words(dataset))
-    ready = [each for each in chosen if not each.lacking]
-    if not ready:
-        raise InputError(f"{name} cannot be measured: {'; '.join(dict.fromkeys(each.lacking for each in chosen))}")
+    if kernels and ":" not in kernels:
+        raise InputError(f"kernels {kernels!r} in place of estimated ones: give estimated:PATH or perturbed:...")
+    ready = measurable(name, dataset, kernels)
     grids: list[Experiment] = []
     for _, rows in groupby(ready, lambda each: replace(each, noise="")):
         conditions = list(rows)
@@ -222,7 +248,7 @@ def experiments(name: str, methods: str = "", dataset: str = "") -> list[Experim
             Experiment(
                 ",".join(map(str, parse_methods(methods))) if methods else ",".join(first.labels(name)),
                 first.dataset,
-                "" if given else first.kernels,
+                kernels or ("" if given else first.kernels),
                 "" if given else ",".join(each.noise for each in conditions),
                 preset="paper",
                 declared=first.declared,
@@ -239,26 +265,42 @@ def _chosen(found: Table, datasets: Sequence[str]) -> list[Condition]:
     return [each for each in found.conditions if not datasets or each.dataset in datasets]
 
 
-def lacking(name: str, dataset: str = "") -> list[str]:
-    """Return what of a table, or of some of its datasets, cannot be measured here, and what can in its place."""
-    rows = [each for each in _chosen(table(name), words(dataset)) if each.lacking]
-    return list(dict.fromkeys(f"{name} without {each.dataset} {each.kernels}: {each.lacking}" for each in rows))
+def measurable(name: str, dataset: str = "", kernels: str = "") -> list[Condition]:
+    """Return the rows of a table, or of some of its datasets, that can be measured; arguments as of `experiments`.
+
+    Raises:
+        UnknownNameError: for a table, or a dataset that it has not.
+        InputError: where there is none.
+    """
+    chosen = _chosen(table(name), words(dataset))
+    ready = [each for each in chosen if (each.kernels == INACCURATE if kernels else not each.lacking)]
+    if not ready:
+        why = dict.fromkeys(each.lacking for each in chosen if each.lacking) or [f"{name} has no estimated kernels"]
+        raise InputError(f"{name} cannot be measured: {'; '.join(why)}{'' if kernels else _INSTEAD.format(name)}")
+    return ready
 
 
-def told(name: str, keys: Sequence[CaseKey], dataset: str = "") -> str:
+def lacking(name: str, dataset: str = "", kernels: str = "") -> list[str]:
+    """Return what of a table, or of some of its datasets, is not measured, and what can be; as of `experiments`."""
+    rows = [] if kernels else [each for each in _chosen(table(name), words(dataset)) if each.lacking]
+    return [f"{name} without {each.dataset} {each.kernels}: {each.lacking}{_INSTEAD.format(name)}" for each in rows]
+
+
+def told(name: str, keys: Sequence[CaseKey], dataset: str = "", kernels: str = "") -> str:
     """Return a line that says how much of a table, or of some of its datasets, measurements are."""
     cells = {(key.dataset, key.kernel, key.noise, key.image) for key in keys}
     conditions = {(key.dataset, key.kernel.partition("/")[0], key.noise) for key in keys}
-    rows = [each for each in _chosen(table(name), words(dataset)) if not each.lacking]
+    whole = sum(each.cases for each in measurable(name, dataset, kernels))
     return (
-        f"{name} of Chen et al., IJCV 2022: {len(cells)} of {sum(each.cases for each in rows)} measurements, under "
-        f"{len(conditions)} conditions of dataset, kernels and noise"
+        f"{name} of Chen et al., IJCV 2022: {len(cells)} of {whole} measurements, under {len(conditions)} conditions "
+        "of dataset, kernels and noise"
     )
 
 
-def protocol(name: str) -> str:
-    """Return the metric protocol of what can be measured of a table, of the first part where they differ."""
-    return next((each.protocol for each in table(name).conditions if not each.lacking), DEFAULT.name)
+def protocol(name: str, key: CaseKey) -> str:
+    """Return the metric protocol nearest to the paper's for a measurement; half-kernel for one that it has not."""
+    row = table(name).row_of(key.dataset, key.kernel.partition("/")[0], key.noise)
+    return DEFAULT.name if row is None else row.protocol
 
 
 def base_label(label: str) -> str:

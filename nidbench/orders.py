@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from . import metrics
+from .compare import OF_KERNELS, cells_of
 from .differences import paired_rows
 from .errors import InputError
 from .experiments import table as paper_table
-from .metrics import DEFAULT
 from .published import published
 from .statistics import GROUP, PAIRED, ordering
-from .typeset import Sheet, check_format, number, write
+from .typeset import Sheet, check_format, interval_text, number, write
 
 #: Column, made from one or several of `statistics.ordering` -> title.
 _COLUMNS = {
@@ -37,7 +37,7 @@ def orders_frame(cells: pd.DataFrame, table: str) -> pd.DataFrame:
     """Return `statistics.ordering` of every group of a sweep that a table of the paper has.
 
     Args:
-        cells: from `tables.cells_frame`.
+        cells: from `compare.scored_cells`.
         table: `table2` to `table9`.
 
     Where the table has one dataset only, that stands for any: an order of ablations, say, is a claim beyond it.
@@ -47,11 +47,11 @@ def orders_frame(cells: pd.DataFrame, table: str) -> pd.DataFrame:
         InputError: where the table has none of the groups, or no two of their methods.
     """
     known, frames = paper_table(table), []
-    for names, group in cells.groupby(GROUP, sort=False):
-        dataset, kernels, noise = map(str, names)
-        row = known.row_of(dataset, kernels, noise)
-        if row is not None:
-            frames.append(ordering(group, published(table, *row.key)))
+    for condition in known.conditions:
+        part = cells_of(cells, known, condition)
+        if not part.empty:
+            part = part if condition.noise else part.assign(noise=OF_KERNELS)
+            frames.append(ordering(part, published(table, *condition.key)))
     found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     if found.empty:
         there = ", ".join(" ".join(group) for group in cells[GROUP].drop_duplicates().to_numpy().tolist())
@@ -65,48 +65,53 @@ def render_orders(
     cells: pd.DataFrame,
     table: str,
     format: str = "md",  # noqa: A002 - the name of the command line's option
-    protocol: str = DEFAULT.name,
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the verdict on every pair of methods of a table: as Markdown, LaTeX or HTML, or `orders_frame` as CSV.
 
+    `notes` are told below it.
+
     Raises:
         InputError: no such format, or what `orders_frame` refuses.
-        UnknownNameError: no such table or protocol.
+        UnknownNameError: no such table.
     """
     check_format(format)
     frame = orders_frame(cells, table)
-    return frame.to_csv(index=False) if format == "csv" else write(_sheet(frame, table, protocol), format)
+    return (
+        frame.to_csv(index=False)
+        if format == "csv"
+        else write(_sheet(frame, _caption(frame, table, list(cells["protocol"].unique())), notes), format)
+    )
 
 
-def _sheet(frame: pd.DataFrame, table: str, protocol: str) -> Sheet:
+def _sheet(frame: pd.DataFrame, caption: str, notes: Sequence[str]) -> Sheet:
     hidden = {"declared"} if frame["declared"].nunique() == 1 else set()
     shown = [name for name in _COLUMNS if name not in hidden]
     rows, begins = paired_rows(frame, shown, _texts)
     header = [_COLUMNS[name] for name in shown]
-    return Sheet(_caption(frame, table, protocol), header, shown.index("verdict") + 1, rows, begins, [])
+    return Sheet(caption, header, shown.index("verdict") + 1, rows, begins, list(notes))
 
 
 def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
-    low, high = (number(row[name], "+.2f") for name in ("low", "high"))
     return {
         **{name: str(row[name]) for name in (*PAIRED, "verdict", "images")},
         "pair": f"{row['first']} > {row['second']}",
         "published": number(row["published"], "+.2f"),
         "difference": number(row["difference"], "+.2f"),
-        "interval": low if pd.isna(row["low"]) else f"[{low}, {high}]",
+        "interval": interval_text(row["low"], row["high"], "+.2f"),
         "resolution": number(row["resolution"], ".2f"),
         "pairs": f"{row['pairs']}/{row['planned']}",
     }
 
 
-def _caption(frame: pd.DataFrame, table: str, protocol: str) -> str:
+def _caption(frame: pd.DataFrame, table: str, protocols: Sequence[str]) -> str:
     counts = frame["verdict"].value_counts()
     told = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in ("confirms", "contradicts", "open"))
+    titles = "; ".join(f"{name}: {metrics.protocol(name).title}" for name in protocols)
     return (
         f"The order of methods in {table} of Chen et al., IJCV 2022, and here: differences in PSNR (dB) of each pair, "
-        f"the one published as better first, paired by image, under the protocol {protocol}: "
-        f"{metrics.protocol(protocol).title}. {told}: whether the 95 % interval (Student's t over images) lies on the "
-        f"published side of 0, on the other, or holds it. Of {len(frame)} pairs that are truly equal, 1 in 40 would "
-        "contradict by chance. Images, kernels, presets and crops may differ from the paper's: the sweep's table tells "
-        "them."
+        f"the one published as better first, paired by image, under the protocol {titles}. {told}: whether the 95 % "
+        "interval (Student's t over images) lies on the published side of 0, on the other, or holds it. Of "
+        f"{len(frame)} pairs that are truly equal, 1 in 40 would contradict by chance. Images, kernels, presets and "
+        "crops may differ from the paper's: the sweep's table tells them."
     )

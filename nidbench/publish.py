@@ -56,12 +56,12 @@ def write_comparison(store: Store, sweep: Sweep, name: str, protocol: str) -> di
     """
     from .compare import render_compare
 
-    written = {}
+    written, marks = {}, fingerprints(sweep)
     for form, ending in ENDINGS.items():
         path = store.root / "tables" / f"{sweep.name}-compared.{ending}"
         with results_errors(store.root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, render_compare(store, sweep, name, form, protocol).encode())
+            write_whole(path, render_compare(store, sweep, name, form, protocol, marks).encode())
         written[form] = path
     return written
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .budget import affordable, read_budget, restrict
+from .errors import DataError
 from .experiments import told
 from .plan import Ask, Experiment, Plan, ask_text, make_plan, read_ask
 from .records import Store, results_errors, write_whole
-from .runner import Events, RunOptions, pending_jobs, pilot_rates
+from .runner import Events, RunOptions, method_rates, pending_jobs
 from .supervise import Computer
 
 Rates = Mapping[str, float | None]
@@ -24,6 +25,7 @@ class Reproduction:
     Attributes:
         table: `table2` to `table9`.
         dataset: some of its datasets, separated by commas; empty for all.
+        kernels: in place of the paper's estimated ones, see `experiments.experiments`.
         ask: the whole of what it asks for.
         budget: such as `30m`; empty for the whole.
         file: where the sweep is written.
@@ -32,6 +34,7 @@ class Reproduction:
 
     table: str
     dataset: str
+    kernels: str
     ask: Ask
     budget: str
     file: Path
@@ -66,19 +69,25 @@ class Reproduction:
             say(f"goes on with the measurements of {self.file}: remove it to choose anew")
             return make_plan(read_ask(self.file), computer), None
         seconds = read_budget(self.budget) if self.budget else None
-        chosen, rates, plan = self.ask, None, make_plan(self.ask, computer)
+        chosen, rates, plan = self.ask, None, self._whole(computer)
         if seconds is not None:
             pending = pending_jobs(plan, store, settings, events)
-            rates = pilot_rates(pending, computer, settings)
+            rates = method_rates(plan, pending, store, computer, settings)
             chosen = restrict(self.ask, affordable(pending, [job.case.key for job in plan.jobs], rates, seconds))
             plan = make_plan(chosen, computer)
-        about = told(self.table, [job.case.key for job in plan.jobs], self.dataset)
+        about = told(self.table, [job.case.key for job in plan.jobs], self.dataset, self.kernels)
         say(about)
         if write:
             with results_errors(self.file.parent):
                 self.file.parent.mkdir(parents=True, exist_ok=True)
                 write_whole(self.file, ask_text(chosen, [about, asked]).encode())
         return plan, rates
+
+    def _whole(self, computer: Computer) -> Plan:
+        try:
+            return make_plan(self.ask, computer)
+        except DataError as error:
+            raise DataError(f"{error}; --dataset, --images or --limit asks for what is there") from error
 
 
 def whole(table: str, grids: Sequence[Experiment], base: Ask, budget: str) -> Ask:

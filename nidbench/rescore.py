@@ -103,6 +103,32 @@ def rescore(
     return Tally((), scored, tally.there, refused.reasons)
 
 
+def score_by(
+    store: Store, sweep: Sweep, protocol_of: Callable[[Planned], str], say: Callable[[str], None] = lambda _line: None
+) -> None:
+    """Add the score of each cell under its own protocol, where that is none of those by which every cell is scored.
+
+    Args:
+        store: the results folder; keep other runs out of it with `Store.lock`.
+        sweep: which of its sweeps.
+        protocol_of: cell -> name of its protocol.
+        say: takes a line before, and one for each reason why cells cannot be scored.
+
+    Raises:
+        NidbenchError: what `rescore` raises.
+    """
+    cells: dict[str, list[Planned]] = {}
+    for planned in sweep.cells:
+        cells.setdefault(find_protocol(protocol_of(planned)).name, []).append(planned)
+    for name in cells.keys() - CROPS.keys():
+        part = replace(sweep, cells=cells[name])
+        pending = len(review(store, part, name).pending)
+        if pending:
+            say(f"scoring {pending} cells under {name}")
+            for line in rescore(store, part, name).lines(name)[1:]:
+                say(line)
+
+
 _PENDING, _THERE = "pending", "there"
 
 

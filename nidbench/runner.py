@@ -351,36 +351,58 @@ class Estimate:
     Attributes:
         seconds: all told; a lower bound where `unknown` is not empty.
         unknown: labels of methods whose pilot told nothing.
+        most: labels of methods that stop by themselves, so that their part is the most that it can be.
     """
 
     seconds: float
     unknown: tuple[str, ...]
+    most: tuple[str, ...] = ()
 
 
-def estimate(pending: Sequence[Job], computer: Computer, options: RunOptions, pilot_seconds: float = 2.0) -> Estimate:
-    """Return the cost of the pending jobs, from a short pilot of each method on its first case, scaled by pixels."""
-    return cost(pending, pilot_rates(pending, computer, options, pilot_seconds))
-
-
-def pilot_rates(
-    pending: Sequence[Job], computer: Computer, options: RunOptions, pilot_seconds: float = 2.0
+def method_rates(
+    plan: Plan,
+    pending: Sequence[Job],
+    store: Store,
+    computer: Computer,
+    options: RunOptions,
+    pilot_seconds: float = 2.0,
 ) -> dict[str, float | None]:
-    """Return what a pilot of each method on its first case took, by label: seconds per pixel value of a whole cell.
+    """Return what the methods of pending jobs cost, by label: seconds per pixel value of a whole cell.
 
-    None where the pilot told nothing.
+    Of a method with finished cells in the plan their mean; of others what a short pilot on the first case tells, None
+    where it tells nothing. A pilot sees all iterations planned, of which a method that stops by itself may do few.
     """
-    rates: dict[str, float | None] = {}
+    found: dict[str, float | None] = dict(_finished_rates(plan, pending, store))
     for job in pending:
-        if job.planned.label not in rates:
-            rates[job.planned.label] = _pilot(job, computer, options, pilot_seconds)
-    return rates
+        if job.planned.label not in found:
+            found[job.planned.label] = _pilot(job, computer, options, pilot_seconds)
+    return found
+
+
+def _finished_rates(plan: Plan, pending: Sequence[Job], store: Store) -> dict[str, float]:
+    wanted, waiting = {job.planned.label for job in pending}, {job.planned.id for job in pending}
+    seconds: dict[str, list[float]] = {}
+    for job in plan.jobs:
+        if job.planned.label in wanted and job.planned.id not in waiting:
+            record = store.read(job.planned.id)
+            if record is not None and record.status == "done" and record.seconds is not None:
+                seconds.setdefault(job.planned.label, []).append(record.seconds / job.case.pixels)
+    return {label: sum(each) / len(each) for label, each in seconds.items()}
+
+
+def stops_by_itself(job: Job) -> bool:
+    """Return whether a rule may end a job before all of its iterations."""
+    return job.cell.settings.get("stop", "iterations") not in ("iterations", "lowest-residual")
 
 
 def cost(pending: Sequence[Job], rates: Mapping[str, float | None]) -> Estimate:
-    """Return the cost of the pending jobs, whose methods are all in `pilot_rates`."""
+    """Return the cost of the pending jobs, whose methods are all in `method_rates`."""
     known = [(job, rates[job.planned.label]) for job in pending]
     seconds = sum(rate * job.case.pixels for job, rate in known if rate is not None)
-    return Estimate(seconds, tuple(dict.fromkeys(job.planned.label for job, rate in known if rate is None)))
+    most = dict.fromkeys(job.planned.label for job in pending if stops_by_itself(job))
+    return Estimate(
+        seconds, tuple(dict.fromkeys(job.planned.label for job, rate in known if rate is None)), tuple(most)
+    )
 
 
 def _pilot(job: Job, computer: Computer, options: RunOptions, pilot_seconds: float) -> float | None:

@@ -247,22 +247,33 @@ def _distinct(values: pd.Series[str]) -> str:
 
 def _notes(part: pd.DataFrame, measurements: int) -> Iterator[str]:
     """Yield what has to be known of a method's row to read it rightly."""
+    scored = int(part["psnr"].notna().sum())
     yield from (note for note in part["note"].unique() if note)
-    scored, stale = int(part["psnr"].notna().sum()), int(part["stale"].sum())
     if scored < len(part):
         unscored = part[part["psnr"].isna()]["status"].replace({"done": "without a score"})
         yield f"mean over {scored} of {len(part)} cells, so not comparable: {_counts(unscored)}"
     covered = len(part.drop_duplicates(CASE))
     if covered < measurements:
         yield f"planned for {covered} of {measurements} measurements, so not comparable"
-    if stale:
-        yield f"{stale} of {len(part)} cells stale: computed by an earlier version of the method's source"
+    yield from _stale(part)
     told = _distinct(part["declared"])
     if told not in ("", "known"):
         yield f"declared noise level: {told}"
     batches = sorted({int(size) for size in part["batch"].dropna() if size > 1})
     if batches:
         yield f"fitted {' or '.join(map(str, batches))} side by side, seconds divided by that"
+
+
+def _stale(part: pd.DataFrame) -> Iterator[str]:
+    if stale := int(part["stale"].sum()):
+        yield f"{stale} of {len(part)} cells stale: computed by an earlier version of the method's source"
+
+
+def source_lines(cells: pd.DataFrame) -> list[str]:
+    """Return a line for each method of which has to be known what computed it: its note, and stale cells."""
+    parts = [(label, part) for label, part in cells.groupby("label", sort=False)]
+    notes = [f"{label}: {note}" for label, part in parts for note in part["note"].unique() if note]
+    return notes + [f"{label}: {line}" for label, part in parts for line in _stale(part)]
 
 
 def _counts(statuses: pd.Series[str]) -> str:

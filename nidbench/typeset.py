@@ -67,6 +67,11 @@ def number(value: float, form: str) -> str:
     return text.replace("-", MINUS) if form.startswith("+") else text
 
 
+def interval_text(low: float, high: float, form: str) -> str:
+    """Return an interval as text, its ends by a format as of `number`."""
+    return UNKNOWN if math.isnan(low) else f"[{number(low, form)}, {number(high, form)}]"
+
+
 def write(sheet: Sheet, format: str) -> str:  # noqa: A002 - the name of the command line's option
     """Return a table as `md`, `latex` or `html`."""
     writers: dict[str, Callable[[Sheet], str]] = {"md": _markdown, "latex": _latex, "html": _html}

@@ -23,10 +23,14 @@ KEYS = [
 RATES = {"ours": 2.0, "dip": 1.0}
 
 
-def jobs(keys, labels=RATES, pixels=1):
+def jobs(keys, labels=RATES, pixels=1, **settings):
     """What `affordable` looks at of jobs."""
     return [
-        SimpleNamespace(planned=SimpleNamespace(label=label), case=SimpleNamespace(key=key, pixels=pixels))
+        SimpleNamespace(
+            planned=SimpleNamespace(label=label),
+            case=SimpleNamespace(key=key, pixels=pixels),
+            cell=SimpleNamespace(settings=settings),
+        )
         for key in keys
         for label in labels
     ]
@@ -97,6 +101,10 @@ def test_too_little_says_what_is_enough():
     with pytest.raises(InputError, match=r"about 18s: give --budget 20s, or --preset fast"):
         affordable(jobs(KEYS), KEYS, RATES, 17)
     assert len(affordable(jobs(KEYS), KEYS, RATES, read_budget("20s"))) == 6
+    with pytest.raises(
+        InputError, match=r"ours, dip may stop sooner: with one measurement finished .* its time counts"
+    ):
+        affordable(jobs(KEYS, stop="noise-level"), KEYS, RATES, 17)
 
 
 def test_a_method_of_unknown_cost_is_named():

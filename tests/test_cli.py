@@ -305,7 +305,7 @@ def small_table(monkeypatch):
     """Table 2 as if it had been measured on the sample images: every condition under two noises."""
     small = Condition("sample", "sample", "gaussian:0.01", 2, 2, published_dataset="set12", published_kernels="levin")
     conditions = (small, replace(small, noise="gaussian:0.05"))
-    monkeypatch.setitem(TABLES, "table2", Table("table2", conditions, "Made up."))
+    monkeypatch.setitem(TABLES, "table2", Table("table2", "4.2.1", conditions, "Made up."))
     return ("reproduce", "table2", *HOW, "--methods", "wiener,fid")
 
 
@@ -328,6 +328,25 @@ def test_a_table_of_the_paper_is_measured_and_compared(small_table, tmp_path):
     assert r"\underline" in call("compare", file.stem, "--format", "latex", "--output", tmp_path).output
     other = call("compare", "--protocol", "uncropped", "--output", tmp_path).output
     assert "protocol uncropped, for the paper's it would be half-kernel" in other
+
+
+def test_a_table_is_scored_under_the_paper_s_protocol(small_table, tmp_path, monkeypatch):
+    conditions = tuple(replace(each, protocol="shift-aligned:1") for each in TABLES["table2"].conditions)
+    monkeypatch.setitem(TABLES, "table2", replace(TABLES["table2"], conditions=conditions[:1]))
+    result = call(*small_table, "--output", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "scoring 4 cells under shift-aligned:1" in result.output
+    (csv,) = (tmp_path / "tables").glob("*-compared.csv")
+    frame = pd.read_csv(csv).set_index("method")
+    assert set(frame.loc[["wiener", "fid"], "protocol"]) == {"shift-aligned:1"}
+    assert frame.loc[["wiener", "fid"], "measured"].between(10, 40).all()
+    assert "scoring" not in call(*small_table, "--output", tmp_path).output
+
+
+def test_a_run_is_scored_under_the_protocol_asked_for(tmp_path):
+    result = call(*RUN, "--methods", "wiener", "--limit", "1", "--protocol", "shift-aligned:1", "--output", tmp_path)
+    assert "scoring 1 cells under shift-aligned:1" in result.output
+    assert "have no score" not in result.output
 
 
 def test_a_part_of_a_table_fits_its_budget_and_is_gone_on_with(small_table, tmp_path):
@@ -375,7 +394,7 @@ def test_wrong_questions_for_a_table(tmp_path):
     assert "give a time such as" in refused("reproduce", "table2", "--budget", "soon", *options)
     assert "unknown method" in refused("reproduce", "table7", "--methods", "our", *options)
     told = refused("reproduce", "table6", "--dataset", "lai", *options)
-    assert "not public; `nidbench run --dataset lai --kernels estimated:PATH` takes estimates of your own" in told
+    assert "not public; nidbench reproduce table6 --kernels estimated:PATH takes estimates of your own" in told
     call(*RUN, "--methods", "wiener", "--output", tmp_path)
     assert "no table of the paper has sample sample gaussian:0.05" in refused("compare", "--output", tmp_path)
     assert "nothing of table2, which has" in refused("compare", "--paper", "table2", "--output", tmp_path)

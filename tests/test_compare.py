@@ -1,13 +1,14 @@
 """The paper's tables beside made-up sweeps that differ from them by a known offset, or in what they measured."""
 
 import io
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from nidbench.compare import WITHIN, compare_frame, default_table, render_compare, render_scored, scored_cells
 from nidbench.errors import InputError, UnknownNameError
-from nidbench.experiments import TABLES
+from nidbench.experiments import TABLES, table
 from nidbench.metrics import PROTOCOLS, Score
 from nidbench.published import published, tables
 from nidbench.statistics import interval
@@ -128,13 +129,66 @@ def test_what_cannot_be_run_is_quoted_and_what_was_not_run_says_so():
 
 def test_several_noises_of_one_row_are_one_mean():
     """The six scenarios of Table 3, each with its own noise."""
-    parts = [
-        grid(kernels=[f"danielyan/{n}"], psnr=31.1, noise=noise, kernel_set="danielyan")
-        for n, noise in enumerate(("gaussian:0.0055", "gaussian:0.011", "bsnr:40", "gaussian:0.027"), 1)
+    bound = table("table3").conditions[0].noise_of_kernels
+    parts = [grid(kernels=[kernel], psnr=31.1, noise=noise, kernel_set="danielyan") for kernel, noise in bound.items()][
+        :4
     ]
     found = row(pd.concat(parts), table="table3")
     assert (found["measurements"], found["published"]) == (48, 31.1)
     assert found["why"] == "48 of 72 measurements, 12 of 12 images"
+
+
+def test_noise_in_place_of_the_kernels_own_is_not_comparable():
+    kernels = [f"danielyan/{n}" for n in range(1, 7)]
+    found = row(grid(kernels=kernels, psnr=31.1, noise="gaussian:0.05"), table="table3")
+    assert (found["verdict"], found["why"]) == ("not comparable", "noise gaussian:0.05 in place of the kernels' own")
+
+
+def test_seeds_that_have_some_measurements_only_are_not_comparable():
+    again = grid(SET12[:2], psnr=27.0, noise_seed=1)
+    found = row(pd.concat([grid(psnr=PSNR["ours"]), again]))
+    assert (found["verdict"], found["why"]) == ("not comparable", "not every seed has every measurement")
+    assert row(pd.concat([grid(psnr=PSNR["ours"]), grid(psnr=PSNR["ours"], noise_seed=1)]))["verdict"] == "reproduced"
+
+
+@pytest.mark.parametrize(("label", "method"), [("EPLL", "EPLL"), ("IBM3D", "IBM3D"), ("epll", "EPLL")])
+def test_files_of_a_system_that_cannot_run_here_have_its_row(label, method):
+    psnr = tables().set_index(["table", "dataset", "noise", "method"])["psnr"][
+        "table2", "set12", "gaussian:0.05", method
+    ]
+    frame = compare_frame(grid(label=label, psnr=psnr, preset="", declared="known"), "table2")
+    (found,) = frame[frame["paper_method"] == method].to_dict("records")
+    assert (found["method"], found["published"], found["verdict"]) == (label, psnr, "reproduced")
+    assert len(frame) == 17
+    other = compare_frame(grid(label=label, psnr=psnr, preset="default"), "table2")  # a method of somebody's, run here
+    assert (other[other["method"] == label]["verdict"] == "not in the paper").all()
+
+
+@pytest.mark.parametrize(
+    ("published", "measured", "verdict"), [(23.18, 23.3805, "reproduced"), (23.18, 23.386, "differs")]
+)
+def test_the_difference_is_judged_as_it_is_shown(published, measured, verdict):
+    assert PSNR["fid"] == published
+    assert row(grid(label="fid", psnr=measured, preset="default"), "fid")["verdict"] == verdict
+
+
+def test_stale_and_reconstructed_methods_are_told(make_record, make_store):
+    records = [make_record(method, image, 26.5, dataset="set12") for method in ("ours", "dip") for image in SET12[:3]]
+    store, sweep = make_store(*records)
+    text = render_compare(store, sweep, "table2", fingerprints={"ours": "another"})
+    assert "- ours: 3 of 3 cells stale" in text
+    assert "dip: 3 of 3" not in text
+    noted = replace(sweep, cells=[replace(planned, note="reconstructed") for planned in sweep.cells])
+    assert "- dip: reconstructed" in render_compare(store, noted, "table2")
+
+
+def test_the_sweep_s_own_methods_are_compared_in_pairs_below(make_record, make_store):
+    records = [make_record(m, i, p, dataset="set12") for m, p in (("ours", 26.5), ("dip", 24.0)) for i in SET12[:3]]
+    text = render_compare(*make_store(*records), "table2")
+    assert "Mean difference in PSNR (dB) to ours" in text
+    assert "won/tied/lost" in text
+    one = [record for record in records if record.cell.method == "ours"]
+    assert "Mean difference" not in render_compare(*make_store(*one), "table2")
 
 
 def test_an_ablation_on_another_dataset_is_shown_and_not_comparable():
@@ -217,11 +271,14 @@ def test_every_table_compares_with_itself(name):
         per = condition.cases // condition.images
         for label in condition.labels(name):
             names = [f"{condition.kernels}/{n}" for n in range(per)]
-            told = {"noise": condition.noise or "bsnr:40", "declared": condition.declared, "dataset": condition.dataset}
-            told |= {"protocol": condition.protocol}
-            parts.append(grid(images, names, label=label, psnr=scores[label.partition("[")[0]], **told))
+            own = {"noise": condition.noise, "declared": condition.declared, "dataset": condition.dataset}
+            own |= {"protocol": condition.protocol}
+            cells = grid(images, names, label=label, psnr=scores[label.partition("[")[0]], **own)
+            bound = cells["kernel"].map(condition.noise_of_kernels)
+            parts.append(cells.assign(noise=bound.where(bound.notna(), cells["noise"])))
     frame = compare_frame(pd.concat(parts), name)
-    assert set(frame["verdict"]) <= {"reproduced", "quoted"}
+    assert set(frame[frame["method"] != "fcnn"]["verdict"]) <= {"reproduced", "quoted"}
+    assert set(frame[frame["method"] == "fcnn"]["verdict"]) <= {"not comparable" if name == "table3" else "reproduced"}
     assert frame["difference"].abs().max() < 1e-9
 
 

@@ -69,7 +69,8 @@ def test_every_method_it_asks_for_can_be_asked_for(name):
     for experiment in experiments(name):
         for spec in parse_methods(experiment.methods):
             assert resolve(spec, methods.load(spec.name), experiment.preset)
-    assert metrics.protocol(protocol(name))
+    for condition in table(name).conditions:
+        assert metrics.protocol(condition.protocol)
 
 
 def test_what_is_asked_for():
@@ -88,13 +89,48 @@ def test_what_is_asked_for():
     assert [each.methods for each in experiments("table3", " ours@fast , dip", "sun")] == ["ours@fast,dip"]
 
 
+def test_estimated_kernels_of_one_s_own_take_the_place_of_those_that_are_not_public():
+    set12, lai = experiments("table6", kernels="estimated:mine")
+    assert (set12.dataset, set12.kernels, set12.noise) == ("set12", "estimated:mine", "gaussian:0.01")
+    assert (lai.dataset, lai.kernels, lai.noise) == ("lai", "estimated:mine", "")
+    assert "ours[stop=iterations,iterations=25000]" in set12.methods
+    assert [each.kernels for each in experiments("table7", kernels="estimated:mine")] == ["estimated:mine"]
+    assert not lacking("table6", kernels="estimated:mine")
+    with pytest.raises(InputError, match="table2 has no estimated kernels"):
+        experiments("table2", kernels="estimated:mine")
+    with pytest.raises(InputError, match=r"kernels 'levin' .*: give estimated:PATH"):
+        experiments("table6", kernels="levin")
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "wanted"),
+    [
+        ("table2", CaseKey("set12", "01", "levin/1", "gaussian:0.01"), "half-kernel"),
+        ("table5", CaseKey("anger", "1", "anger/1", "measured"), "anger"),
+        ("table6", CaseKey("kohler", "1", "kohler/1", "measured"), "kohler"),
+        ("table6", CaseKey("set12", "01", "levin@estimated:mine/1", "gaussian:0.01"), "shift-aligned"),
+        ("table7", CaseKey("set12", "01", "levin/1", "gaussian:0.01"), "half-kernel"),
+        ("table2", CaseKey("sample", "camera", "sample/motion", "gaussian:0.05"), "half-kernel"),
+    ],
+)
+def test_each_measurement_is_scored_as_in_the_paper(name, key, wanted):
+    assert protocol(name, key) == wanted
+
+
+def test_kernels_bring_noise_of_their_own_or_none():
+    set12 = table("table3").conditions[0].noise_of_kernels
+    assert list(set12) == [f"danielyan/{n}" for n in range(1, 7)]
+    assert set12["danielyan/3"] == "bsnr:40"
+    assert table("table2").conditions[0].noise_of_kernels == {}
+
+
 def test_what_cannot_be_had_is_told_with_what_can_be_run_instead():
     (line,) = lacking("table7")
     assert "Yang & Ji 2019" in line
-    assert "not public; `nidbench run --dataset set12 --kernels estimated:PATH`" in line
+    assert "not public; nidbench reproduce table7 --kernels estimated:PATH takes estimates of your own" in line
     assert len(lacking("table6")) == 2
     assert not lacking("table2")
-    with pytest.raises(InputError, match="table6 cannot be measured: the paper's kernels"):
+    with pytest.raises(InputError, match=r"table6 cannot be measured: the paper's kernels.*--kernels estimated:PATH"):
         experiments("table6", dataset="lai")
 
 

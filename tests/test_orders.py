@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from nidbench.errors import InputError, UnknownNameError
+from nidbench.experiments import table
 from nidbench.orders import orders_frame, render_orders
 from nidbench.tables import cells_frame
 
@@ -21,7 +22,7 @@ def cells(make_record, make_store):
         for m in PSNR
         for i, p in zip("abc", PSNR[m], strict=True)
     ]
-    return cells_frame(*make_store(*records))
+    return cells_frame(*make_store(*records)).assign(protocol="half-kernel")
 
 
 def test_each_pair_has_the_verdict_of_its_interval(cells):
@@ -58,3 +59,18 @@ def test_a_sweep_that_the_table_knows_nothing_of_is_refused(cells):
         orders_frame(cells, "table4")
     with pytest.raises(InputError, match="table2 has no two methods"):
         orders_frame(cells[(cells["label"] == "ours") & (cells["noise"] == "gaussian:0.05")], "table2")
+
+
+def test_kernels_with_noise_of_their_own_are_one_condition():
+    """The six scenarios of Table 3 have one published mean."""
+    rows = [
+        {"label": label, "image": image, "kernel": kernel, "noise": noise, "psnr": 30.0 + gain + number / 10}
+        for kernel, noise in table("table3").conditions[0].noise_of_kernels.items()
+        for number, image in enumerate("abc")
+        for label, gain in (("ours", 1.0 if kernel == "danielyan/1" else 0.4), ("dip", 0.0))
+    ]
+    own = {"dataset": "set12", "kernel_set": "danielyan", "noise_seed": 0, "seed": 0, "preset": "paper"}
+    frame = orders_frame(pd.DataFrame(rows).assign(declared="known", status="done", **own), "table3")
+    assert frame["noise"].tolist() == ["of the kernels"]
+    assert frame["difference"].tolist() == pytest.approx([0.5])
+    assert frame["pairs"].tolist() == [18]

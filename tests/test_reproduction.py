@@ -36,7 +36,7 @@ def test_a_name_that_is_given_stays():
 
 def test_a_budget_that_is_no_time_is_refused_before_anything_is_written(tmp_path):
     ask = whole("table2", [GRID], Ask(()), "soon")
-    wanted = Reproduction("table2", "", ask, "soon", tmp_path / "sweep.toml")
+    wanted = Reproduction("table2", "", "", ask, "soon", tmp_path / "sweep.toml")
     with pytest.raises(InputError, match="budget 'soon': give a time"):
         wanted.plan(Store(tmp_path / "out"), SameProcess(), RunOptions(), None, print)
     assert not wanted.file.exists()
@@ -45,7 +45,7 @@ def test_a_budget_that_is_no_time_is_refused_before_anything_is_written(tmp_path
 @pytest.mark.parametrize("write", [False, True])
 def test_the_file_is_what_run_reads(tmp_path, write):
     ask = whole("table2", [GRID], Ask(()), "")
-    wanted, said = Reproduction("table2", "", ask, "", tmp_path / "new" / "sweep.toml"), []
+    wanted, said = Reproduction("table2", "", "", ask, "", tmp_path / "new" / "sweep.toml"), []
     plan, rates = wanted.plan(Store(tmp_path / "out"), SameProcess(), RunOptions(), None, said.append, write=write)
     assert (len(plan.jobs), rates) == (2, None)
     assert "2 of 2304 measurements" in said[0]

@@ -21,7 +21,7 @@ from nidbench.contract import Clock
 from nidbench.errors import InputError
 from nidbench.plan import Ask, Experiment, Plan, make_plan
 from nidbench.records import Record, Store
-from nidbench.runner import Runner, RunOptions, Summary, cost, estimate, pending_jobs, pilot_rates
+from nidbench.runner import Runner, RunOptions, Summary, cost, method_rates, pending_jobs
 from nidbench.scoring import MEASURES
 from nidbench.supervise import ChildProcess, Computer, SameProcess
 
@@ -242,22 +242,40 @@ def test_the_pilot_tells_the_cost_of_what_is_pending(tmp_path):
     store, computer = Store(tmp_path), SameProcess()
     plan = make_plan(question("faulty,wiener"), computer)
     jobs = pending_jobs(plan, store, FAST, Silent())
-    told = estimate(jobs, computer, FAST)
+    told = cost(jobs, method_rates(plan, jobs, store, computer, FAST))
     assert 0 < told.seconds < 60
-    assert told.unknown == ()
-    assert estimate(jobs, computer, FAST, pilot_seconds=0.0).seconds > 0
+    assert (told.unknown, told.most) == ((), ())
+    assert cost(jobs, method_rates(plan, jobs, store, computer, FAST, pilot_seconds=0.0)).seconds > 0
 
 
 def test_rates_told_once_serve_any_part_of_a_sweep(tmp_path):
     store, computer = Store(tmp_path), SameProcess()
-    jobs = pending_jobs(make_plan(question("faulty,wiener"), computer), store, FAST, Silent())
-    rates = pilot_rates(jobs, computer, FAST)
+    plan = make_plan(question("faulty,wiener"), computer)
+    jobs = pending_jobs(plan, store, FAST, Silent())
+    rates = method_rates(plan, jobs, store, computer, FAST)
     assert set(rates) == {"faulty", "wiener"}
     parts = [cost([job], rates).seconds for job in jobs]
     assert cost(jobs, rates).seconds == pytest.approx(sum(parts))
     assert parts[0] == rates[jobs[0].planned.label] * jobs[0].case.pixels
     assert cost(jobs, {"faulty": None, "wiener": 1.0}).unknown == ("faulty",)
     assert cost([], rates).seconds == 0
+
+
+def test_finished_cells_tell_the_cost_of_others_of_their_method(tmp_path):
+    sweep(tmp_path, question("wiener", images="camera"))
+    store, computer = Store(tmp_path), SameProcess()
+    plan = make_plan(question("wiener"), computer)
+    jobs = pending_jobs(plan, store, FAST, Silent())
+    assert 0 < len(jobs) < len(plan.jobs)
+    done = [job for job in plan.jobs if job not in jobs]
+    mean = np.mean([store.read(job.planned.id).seconds / job.case.pixels for job in done])
+    assert method_rates(plan, jobs, store, computer, FAST) == {"wiener": pytest.approx(mean)}
+
+
+def test_methods_that_stop_by_themselves_are_told():
+    computer = SameProcess()
+    jobs = make_plan(question("ours@paper,ours@fast,dip"), computer).jobs
+    assert cost(jobs, {job.planned.label: 1.0 for job in jobs}).most == ("ours@paper",)
 
 
 def full_disk(folder: Path, kilobytes: int) -> list[str]:

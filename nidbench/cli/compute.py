@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nidbench.plan import Ask, Plan
-    from nidbench.records import Store, Sweep
+    from nidbench.records import Planned, Store, Sweep
     from nidbench.runner import RunOptions, Summary
     from nidbench.supervise import Computer
 
@@ -57,25 +57,31 @@ def run(output: Path, protocol: str, **given: Any) -> None:
 
     find_protocol(protocol)
     ask = _ask(given)
-    done = _run(Store(output), lambda computer, _: (make_plan(ask, computer), None), protocol, given)
+    done = _run(Store(output), lambda computer, _: (make_plan(ask, computer), None), lambda _: protocol, given)
     if done is not None:
-        _end(done[1])
+        sweep, summary = done
+        _publish(Store(output), sweep, protocol, summary, given)
+        _end(summary)
 
 
 #: Makes the plan of a run, and what its pilots told where it needed them.
 _Planner: TypeAlias = "Callable[[Computer, RunOptions], tuple[Plan, Mapping[str, float | None] | None]]"
 
 
-def _run(store: Store, planner: _Planner, protocol: str, given: Mapping[str, Any]) -> tuple[Sweep, Summary] | None:
-    """Compute and publish a sweep; return it and how it went, or None for a dry run."""
+def _run(
+    store: Store, planner: _Planner, protocol_of: Callable[[Planned], str], given: Mapping[str, Any]
+) -> tuple[Sweep, Summary] | None:
+    """Compute and score a sweep; return it and how it went, or None for a dry run."""
+    from nidbench.rescore import score_by
+
     console, settings = make_console(), _run_options(given)
     with _computing_in(store, settings, given) as computer:
         plan, rates = planner(computer, settings)
         summary = _compute(console, store, computer, plan, settings, rates, dry_run=given["dry_run"], yes=given["yes"])
         if summary is None:
             return None
-        pictures = given["pictures"] and not summary.interrupted
-        _publish(console, store, plan.sweep, protocol, given["tracking"], pictures)
+        if not summary.interrupted:
+            score_by(store, plan.sweep, protocol_of, lambda line: say(console, line))
     return plan.sweep, summary
 
 
@@ -107,6 +113,10 @@ def _end(summary: Summary) -> None:
 @click.option("--methods", default="", help="In place of the table's methods that can be run here.")
 @click.option("--dataset", default="", help="Some of the table's datasets, separated by commas.")
 @click.option("--budget", default="", help="Time for a part with something of every condition: 90s, 30m or 1.5h.")
+@click.option(
+    "--kernels", default="", help="estimated:PATH, in place of the paper's estimated kernels: only rows that have them."
+)
+@options.images
 @options.limit
 @options.crop
 @options.seeds
@@ -125,19 +135,24 @@ def reproduce(table: str, output: Path, protocol: str, file: Path | None, **give
     """
     from nidbench.display import Display
     from nidbench.experiments import lacking
-    from nidbench.experiments import protocol as protocol_of
+    from nidbench.experiments import protocol as protocol_of_the_paper
+    from nidbench.metrics import DEFAULT
     from nidbench.metrics import protocol as find_protocol
-    from nidbench.publish import write_comparison
     from nidbench.records import Store
     from nidbench.reproduction import Reproduction
 
-    shown = find_protocol(protocol or protocol_of(table)).name
+    if protocol:
+        find_protocol(protocol)
     ask = _paper_ask(table, given)
-    for line in lacking(table, given["dataset"]):
+    for line in lacking(table, given["dataset"], given["kernels"]):
         click.echo(line)
     store = Store(output)
     target = file or store.root / "sweeps" / f"{ask.name}.toml"
-    wanted = Reproduction(table, given["dataset"], ask, given["budget"], target, resume=file is None)
+    part = given["dataset"], given["kernels"]
+    wanted = Reproduction(table, *part, ask, given["budget"], target, resume=file is None)
+
+    def protocol_of(planned: Planned) -> str:
+        return protocol or protocol_of_the_paper(table, planned.case)
 
     def planner(computer: Computer, settings: RunOptions) -> tuple[Plan, Mapping[str, float | None] | None]:
         events = Display(make_console())
@@ -149,16 +164,13 @@ def reproduce(table: str, output: Path, protocol: str, file: Path | None, **give
             planner(computer, settings)
         click.echo(f"written: nidbench run --config {file}")
         return
-    done = _run(store, planner, shown, {**given, "yes": given["yes"] or bool(given["budget"])})
+    done = _run(store, planner, protocol_of, {**given, "yes": given["yes"] or bool(given["budget"])})
     if done is not None:
-        paths = write_comparison(store, done[0], table, protocol)
-        say(make_console(), paths["md"].read_text())
-        say(
-            make_console(),
-            f"compared  {paths['md'].with_suffix('')}.{{md,csv,tex,html}}, nidbench compare makes them again",
-        )
+        sweep, summary = done
+        used = {protocol_of(planned) for planned in sweep.cells}
+        _publish(store, sweep, used.pop() if len(used) == 1 else DEFAULT.name, summary, given, (table, protocol))
         say(make_console(), f"sweep     {target}")
-        _end(done[1])
+        _end(summary)
 
 
 def _paper_ask(table: str, given: Mapping[str, Any]) -> Ask:
@@ -168,8 +180,8 @@ def _paper_ask(table: str, given: Mapping[str, Any]) -> Ask:
     from nidbench.plan import Ask
     from nidbench.reproduction import whole
 
-    keys = ("limit", "crop", "seeds", "noise_seeds", "preset")
-    grids = experiments(table, given["methods"], given["dataset"])
+    keys = ("images", "limit", "crop", "seeds", "noise_seeds", "preset")
+    grids = experiments(table, given["methods"], given["dataset"], given["kernels"])
     grids = [replace(grid, **{key: given[key] for key in keys}) for grid in grids]
     own = {"method_file": given["method_file"] and given["method_file"].resolve()}
     own |= {key: given[key] for key in ("device", "precision", "name")}
@@ -241,7 +253,7 @@ def _compute(
     yes: bool,
 ) -> Summary | None:
     from nidbench.display import Display
-    from nidbench.runner import Runner, cost, estimate, pending_jobs
+    from nidbench.runner import Runner, cost, method_rates, pending_jobs
 
     display = Display(console)
     pending = pending_jobs(plan, store, settings, display)
@@ -251,8 +263,9 @@ def _compute(
         if note:
             display.warned(f"{name}: {note}")
     if pending:
-        told = estimate(pending, computer, settings) if rates is None else cost(pending, rates)
+        told = cost(pending, method_rates(plan, pending, store, computer, settings) if rates is None else rates)
         about = f"about {_duration(told.seconds)}" + (" and more" if told.unknown else "")
+        about += f", less where {', '.join(told.most)} stops by itself" if told.most else ""
         console.print(
             f"{plan.sweep.name}: {len(pending)} cells to compute on {plan.jobs[0].device}, {about}", highlight=False
         )
@@ -279,6 +292,7 @@ def _show_plan(console: Console, plan: Plan, pending: set[str]) -> None:
         console.print(
             f"{planned.id}  {planned.label} ({planned.preset})  {planned.case}  seed {planned.seed}  {state}",
             highlight=False,
+            soft_wrap=True,
         )
 
 
@@ -288,19 +302,31 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _publish(console: Console, store: Store, sweep: Sweep, protocol: str, tracking: str, pictures: bool) -> None:
-    from nidbench.publish import write_sheets, write_tables
+def _publish(
+    store: Store,
+    sweep: Sweep,
+    protocol: str,
+    summary: Summary,
+    given: Mapping[str, Any],
+    compared: tuple[str, str] | None = None,
+) -> None:
+    """Write what people look at and say where it is; `compared` names a table of the paper and a protocol for it."""
+    from nidbench.publish import write_comparison, write_sheets, write_tables
 
+    console = make_console()
     tables = write_tables(store, sweep, protocol)
-    say(console, tables["md"].read_text())
+    told = tables if compared is None else write_comparison(store, sweep, *compared)
+    say(console, told["md"].read_text())
     say(console, f"results   {store.root / 'cells'}")
-    say(console, f"tables    {tables['md'].with_suffix('')}.{{md,csv,tex,html}}")
+    for title, files in {"tables": tables, "compared": told}.items():
+        if title == "tables" or compared is not None:
+            say(console, f"{title:9} {files['md'].with_suffix('')}.{{md,csv,tex,html}}")
     sheets: Sequence[Path] = ()
-    if pictures:
+    if given["pictures"] and not summary.interrupted:
         sheets, cases = write_sheets(store, sweep, SHEETS)
         more = f" (the first {len(sheets)} of {cases} cases; nidbench report draws more)" if len(sheets) < cases else ""
         say(console, f"pictures  {store.root / 'sheets' / sweep.name}{more}")
-    if tracking == "mlflow":
+    if given["tracking"] == "mlflow":
         to_mlflow(console, store, sweep, sheets, tables)
 
 

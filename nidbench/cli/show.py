@@ -33,30 +33,32 @@ def table(sweep: str | None, form: str, protocol: str, output: Path) -> None:
 def differences(sweep: str | None, against: str, form: str, protocol: str, output: Path) -> None:
     """Print how far the methods of a SWEEP, by default the latest, are from one of them, with 95 % intervals."""
     from nidbench.differences import render_differences
-    from nidbench.tables import cells_frame, lacking_lines
+    from nidbench.publish import fingerprints
+    from nidbench.tables import cells_frame, lacking_lines, source_lines
 
     store, found = open_sweep(output, sweep)
-    cells = cells_frame(store, found, protocol=protocol)
+    cells = cells_frame(store, found, fingerprints(found), protocol)
     tell(lacking_lines(cells, found, protocol))
-    click.echo(render_differences(cells, against, form, protocol))
+    click.echo(render_differences(cells, against, form, protocol, source_lines(cells)))
 
 
 @click.command()
 @options.sweep
 @options.published
 @options.form
-@options.protocol
+@options.protocol_of_the_paper
 @options.output
 def orders(sweep: str | None, published: str, form: str, protocol: str, output: Path) -> None:
     """Print which orders of methods in the paper's tables a SWEEP, by default the latest, confirms or contradicts."""
-    from nidbench.compare import default_table
+    from nidbench.compare import default_table, scored_cells, unscored_lines
     from nidbench.orders import render_orders
-    from nidbench.tables import cells_frame, lacking_lines
+    from nidbench.publish import fingerprints
+    from nidbench.tables import source_lines
 
     store, found = open_sweep(output, sweep)
-    cells = cells_frame(store, found, protocol=protocol)
-    tell(lacking_lines(cells, found, protocol))
-    click.echo(render_orders(cells, published or default_table(found), form, protocol))
+    name = published or default_table(found)
+    cells = scored_cells(store, found, name, protocol, fingerprints(found))
+    click.echo(render_orders(cells, name, form, [*unscored_lines(cells, found), *source_lines(cells)]))
 
 
 @click.command()
@@ -79,12 +81,14 @@ def ranks(sweep: str | None, form: str, output: Path) -> None:
 def compare(sweep: str | None, published: str, form: str, protocol: str, output: Path) -> None:
     """Print a table of the paper beside a SWEEP, by default the latest, and which numbers that reproduces.
 
-    LaTeX is laid out as in the paper; Markdown, HTML and CSV have a row for each method.
+    LaTeX is laid out as in the paper; Markdown, HTML and CSV have a row for each method. Below it, but not in CSV, are
+    the differences between the sweep's own methods.
     """
     from nidbench.compare import render_compare
+    from nidbench.publish import fingerprints
 
     store, found = open_sweep(output, sweep)
-    click.echo(render_compare(store, found, published, form, protocol))
+    click.echo(render_compare(store, found, published, form, protocol, fingerprints(found)))
 
 
 COMMANDS = (table, differences, orders, ranks, compare)
