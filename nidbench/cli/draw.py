@@ -33,7 +33,7 @@ def report(sweep: str | None, most: int, output: Path) -> None:
 @click.option("--method", "methods", multiple=True, metavar="LABEL", help="As in tables; may be given several times.")
 @click.option("--image", default="", help="Name of the image.")
 @click.option("--kernel", default="", help="Kernel, or set of kernels.")
-@options.noise
+@click.option("--noise", default="", help="Noise, such as gaussian:0.05.")
 @click.option("--case", type=click.IntRange(1), default=1, show_default=True, help="Which of the cases left.")
 @click.option("--layer", type=click.IntRange(1), help="fig5: layer whose channels are shown  [default: 17 or the last]")
 @click.option("--threshold", type=float, default=0.05, show_default=True, help="fig1: of the band, a part of max |K|.")
@@ -42,10 +42,12 @@ def report(sweep: str | None, most: int, output: Path) -> None:
 def figure(name: str, sweep: str | None, output: Path, file: Path | None, **choice: Any) -> None:
     """Draw a figure, most of them the paper's, from a SWEEP, by default the latest, and print its numbers.
 
-    fig1: error inside and outside the near-null band of the kernel. fig3: posterior draws in their PCA plane, beside
-    the truth (run --keep draws). fig5: variance of the network's layers (run --keep layers). fig11: deviation of the
-    output beside its error. fig12: PSNR against the number of averaged passes. Not the paper's: curves, PSNR against
-    iterations and seconds, with the factor that each preset gains over paper or released at equal PSNR.
+    fig1: error inside and outside the near-null band of the kernel, side by side for methods, or as in the paper for
+    one after several numbers of iterations (run --methods 'dip[iterations=100],dip[iterations=1000]'). fig3: posterior
+    draws in their PCA plane, beside the truth (run --keep draws). fig5: variance of the network's layers (run --keep
+    layers). fig11: deviation of the output beside its error. fig12: PSNR against the number of averaged passes. Not the
+    paper's: curves, PSNR against iterations and seconds, with the factor that each preset gains over paper or released
+    at equal PSNR.
     """
     from nidbench.figures import Choice
     from nidbench.publish import write_figure
