@@ -5,6 +5,8 @@ Whoever calls this names the image; the errors here say what is wrong with it an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nidbench.contract import IDENTITY, Image, Kernel, Noise, Problem, Response, Truth, normalised
@@ -32,20 +34,28 @@ def truth_of(problem: Problem, sharp: Image, encoded: bool = False) -> Truth:
         encoded: whether it went through the camera's response, as y did.
 
     Raises:
-        InputError: of another size than either, or gray where y is in colour or the other way round.
+        InputError: as of `offset_of`.
+    """
+    return Truth(sharp, offset_of(problem, sharp.shape), encoded)
+
+
+def offset_of(problem: Problem, shape: Sequence[int]) -> tuple[int, int]:
+    """Return where the first pixel of a sharp image of shape (C, H', W') is in the frame of x, see `truth_of`.
+
+    Raises:
+        InputError: of another size than y and x, or gray where y is in colour or the other way round.
     """
     (channels, *shown), frame = problem.blurred.shape, problem.frame
-    if sharp.shape[0] != channels:
+    if shape[0] != channels:
         kinds = {1: "gray", 3: "in colour"}
         raise InputError(
-            f"the sharp image is {kinds.get(sharp.shape[0], 'odd')}, the blurred one {kinds[channels]}: "
-            "convert one of them"
+            f"the sharp image is {kinds.get(shape[0], 'odd')}, the blurred one {kinds[channels]}: convert one of them"
         )
-    size = list(sharp.shape[1:])
+    size = list(shape[1:])
     if size not in (shown, list(frame)):
         raise InputError(
             f"the sharp image has {size[0]}x{size[1]} pixels, the blurred one {shown[0]}x{shown[1]}: give it the same "
             f"size, or {frame[0]}x{frame[1]}, which with this kernel is all that the blurred one depends on"
         )
     rows, columns = problem.valid
-    return Truth(sharp, (rows.start, columns.start) if size == shown else (0, 0), encoded)
+    return (rows.start, columns.start) if size == shown else (0, 0)

@@ -1,33 +1,43 @@
 """Blurred images of one's own, with their kernels and, where there are any, sharp images: a folder of files.
 
-PATH/blurred/NAME.png            8-bit gray or RGB, also .tif, .bmp, .jpg
+PATH/blurred/NAME.png            8-bit gray or RGB, also .tif, .bmp, .jpg, and arrays, .npy, .mat
 PATH/kernels/NAME.png            or .tif, .bmp, .npy, .mat; a single file serves all images
-PATH/truth/NAME.png              optional: of the size of the blurred image, or of that with its kernel's reach
+PATH/truth/NAME.png              optional, likewise: of the blurred image's size, or of that with its kernel's reach
 PATH/measured.toml               optional: what is known of the camera
 
     noise = 0.01                 # standard deviation on [0, 1]; without it, methods estimate it
-    response = "gamma:2.2"       # or "identity" (the default), "saturation"
+    response = "gamma:2.2"       # or "identity" (the default), "saturation"; "gamma:2.2:8bit" where it is rounded
     kernels = "convolution"      # the default; "correlation" for kernels to be turned by 180 degrees
 
-Files of one name belong together.
+Files of one name belong together. Arrays hold integers of 8 or 16 bit, or real numbers on [0, 1].
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from nidbench.contract import IDENTITY, MEASURED, DatasetInfo, Image, Problem, Response, Truth
+from nidbench.contract import IDENTITY, MEASURED, DatasetInfo, Problem, Response, Truth
 from nidbench.errors import DataError, InputError, UnknownNameError
 from nidbench.fetch import RemoteFile
-from nidbench.images import IMAGE_SUFFIXES, KERNEL_SUFFIXES, read_image, read_kernel
+from nidbench.images import (
+    ARRAY_SUFFIXES,
+    IMAGE_SUFFIXES,
+    KERNEL_SUFFIXES,
+    read_blurred,
+    read_kernel,
+    read_sharp,
+    sharp_shape,
+)
 
-from ._measured import given, truth_of
+from ._measured import given, offset_of, truth_of
 
+_SUFFIXES = (*IMAGE_SUFFIXES, *ARRAY_SUFFIXES)
 _LAYOUT = "put blurred images into blurred/, kernels of the same names (or a single one) into kernels/"
 
 
@@ -93,19 +103,19 @@ class MeasuredFolder:
         """
         return [f"folder/{self._kernel_file(name).stem}"]
 
-    def notice(self) -> str:
-        """Return which images have no sharp one."""
-        lacking = [name for name in self._blurred if name not in self._sharp]
-        if not lacking:
-            return ""
-        return f"no scores for {len(lacking)} of {len(self._blurred)} images: they have no sharp image in truth"
+    def notice(self, names: Sequence[str]) -> str:
+        """Return how many of these images have no sharp one."""
+        lacking = [name for name in names if name not in self._sharp]
+        return (
+            f"no scores for {len(lacking)} of {len(names)} images: they have no sharp image in truth" if lacking else ""
+        )
 
     def measured(self, name: str, kernel: str) -> Problem:
         """Return a blurred image, Shape (1 or 3, h, w).
 
         Raises:
             UnknownNameError: for an image or kernel that there is not.
-            InputError: where a file is not an image or not a kernel.
+            InputError: where a file is not an image or not a kernel, or the sharp image does not fit the blurred one.
             DataError: where the image has no kernel.
         """
         if kernel not in self.kernels(name):
@@ -113,7 +123,11 @@ class MeasuredFolder:
         weights = read_kernel(self._kernel_file(name))
         camera = self._camera
         turned = weights[::-1, ::-1] if camera.turned else weights
-        return given(read_image(self._blurred[name]), turned, camera.noise, camera.response)
+        problem = given(read_blurred(self._blurred[name]), turned, camera.noise, camera.response)
+        if name in self._sharp:  # found out now, when a run is planned, not when its scores are due
+            with self._about_truth(name):
+                offset_of(problem, sharp_shape(self._sharp[name]))
+        return problem
 
     def truths(self, name: str, kernel: str) -> Sequence[Truth]:
         """Return the sharp image of the same name, in the encoding of the blurred one; none where there is none.
@@ -124,17 +138,21 @@ class MeasuredFolder:
         problem = self.measured(name, kernel)
         if name not in self._sharp:
             return []
+        with self._about_truth(name):
+            return [truth_of(problem, read_sharp(self._sharp[name]), encoded=problem.response.kind == "gamma")]
+
+    @contextmanager
+    def _about_truth(self, name: str) -> Iterator[None]:
         try:
-            sharp: Image = read_image(self._sharp[name])
-            return [truth_of(problem, sharp, encoded=problem.response.kind == "gamma")]
+            yield
         except InputError as error:
             raise InputError(f"{self._sharp[name]}, the truth of {self._blurred[name]}: {error}") from error
 
     @cached_property
     def _blurred(self) -> Mapping[str, Path]:
-        found = _by_name(self._path / "blurred", IMAGE_SUFFIXES)
+        found = _by_name(self._path / "blurred", _SUFFIXES)
         if not found:
-            raise DataError(f"{self._path / 'blurred'} holds no image ({', '.join(IMAGE_SUFFIXES)}): {_LAYOUT}")
+            raise DataError(f"{self._path / 'blurred'} holds no image ({', '.join(_SUFFIXES)}): {_LAYOUT}")
         strays = [name for name in self._sharp if name not in found]
         if strays:
             raise DataError(
@@ -145,7 +163,7 @@ class MeasuredFolder:
 
     @cached_property
     def _sharp(self) -> Mapping[str, Path]:
-        return _by_name(self._path / "truth", IMAGE_SUFFIXES)
+        return _by_name(self._path / "truth", _SUFFIXES)
 
     @cached_property
     def _kernels(self) -> Mapping[str, Path]:
@@ -199,18 +217,12 @@ def _read_camera(path: Path) -> _Camera:
     if unknown := set(content) - {"noise", "response", "kernels"}:
         raise InputError(f"{path}: unknown key {min(unknown)!r}; there are noise, response, kernels")
     noise, way = content.get("noise"), content.get("kernels", "convolution")
-    if noise is not None and not (isinstance(noise, float) and 0 <= noise <= 1):
+    if noise is not None and not (type(noise) in (int, float) and 0 <= noise <= 1):
         raise InputError(f"{path}: noise = {noise!r}: give its standard deviation on [0, 1], such as 0.01")
     if way not in ("convolution", "correlation"):
         raise InputError(f'{path}: kernels = {way!r}: write "convolution" or "correlation"')
-    return _Camera(noise, _response(path, content.get("response", "identity")), way == "correlation")
-
-
-def _response(path: Path, text: Any) -> Response:
-    kind, _, gamma = str(text).partition(":")
     try:
-        if (kind == "gamma") == bool(gamma):
-            return Response(kind, float(gamma) if gamma else 1.0)
-    except ValueError:
-        pass
-    raise InputError(f'{path}: response = {text!r}: write "identity", "saturation" or "gamma:2.2"')
+        response = Response.parse(str(content.get("response", IDENTITY)))
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return _Camera(None if noise is None else float(noise), response, way == "correlation")

@@ -55,7 +55,7 @@ class Anger:
             raise UnknownNameError(f"anger has no image {name!r}: use one of {', '.join(self.names())}")
         return [f"anger/{name}"]
 
-    def notice(self) -> str:
+    def notice(self, names: Sequence[str]) -> str:  # noqa: ARG002 - of the protocol
         """Return nothing."""
         return ""
 

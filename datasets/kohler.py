@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from functools import lru_cache, partial
@@ -17,7 +16,7 @@ from PIL import Image as Pillow
 
 from nidbench.contract import MEASURED, DatasetInfo, Image, Problem, StoredTruth, Truth
 from nidbench.errors import DataError, UnknownNameError
-from nidbench.fetch import RemoteFile, cache_folder, get, read_manifest
+from nidbench.fetch import RemoteFile, destination, get, hash_of, read_manifest
 from nidbench.images import read_image, read_kernel
 
 from ._measured import given, truth_of
@@ -43,7 +42,7 @@ class Kohler:
     `2` with kernel `kohler/7`, and each image has its own estimate of it.
 
     The sharp images are the frames along the trajectory, about 199 a photograph, of which the best match counts. They
-    are not fetched, see `notice`; without them there are no scores.
+    come by hand, see `by_hand`; without them there are no scores.
     """
 
     info: ClassVar[DatasetInfo] = DatasetInfo(
@@ -59,6 +58,10 @@ class Kohler:
         """Return the 48 blurred images and kernels, but not the sharp frames."""
         return read_manifest(files("nidbench.datasets") / "files.csv", "kohler")
 
+    def by_hand(self) -> Sequence[RemoteFile]:
+        """Return the four archives of sharp frames, one a print-out."""
+        return [_archive(name) for name in MD5]
+
     def names(self) -> Sequence[str]:
         """Return `1` to `4`."""
         return list(MD5)
@@ -73,14 +76,18 @@ class Kohler:
             raise UnknownNameError(f"kohler has no image {name!r}: use one of {', '.join(MD5)}")
         return [f"kohler/{number}" for number in range(1, 13)]
 
-    def notice(self) -> str:
-        """Return which sharp frames are lacking, and how to provide them."""
-        lacking = [_archive(name).name for name in MD5 if not _archive(name).exists()]
+    def notice(self, names: Sequence[str]) -> str:
+        """Return which of these images lack their sharp frames, and how to provide them.
+
+        Raises:
+            DataError: where frames are there and not what the benchmark's site has.
+        """
+        lacking = [name for name in names if provided(_archive(name)) is None]
         if not lacking:
             return ""
         return (
-            f"no scores, because no sharp frames are there: get {', '.join(lacking)} from {SITE} and put them, packed "
-            "as they are, into the folder kohler of the cache, which `nidbench data path` names"
+            f"no scores for {', '.join(lacking)}, whose sharp frames are not there: get "
+            f"{', '.join(_archive(name).path for name in lacking)} from {SITE}, then: nidbench data add kohler FILES"
         )
 
     def measured(self, name: str, kernel: str) -> Problem:
@@ -100,10 +107,9 @@ class Kohler:
         Raises:
             DataError: where they are there and not what the benchmark's site has.
         """
-        number, archive = self._number(name, kernel), _archive(name)
-        if not archive.exists():
+        number, archive = self._number(name, kernel), provided(_archive(name))
+        if archive is None:
             return []
-        check(archive, MD5[name])
         problem = self.measured(name, kernel)
         members = [member for frame, member in _frames(archive, name, number) if (name, number, frame) not in SKIPPED]
         offset = truth_of(problem, _frame(archive, members[0])).offset
@@ -118,30 +124,37 @@ class Kohler:
         return get(next(file for file in self.files() if file.path == path))
 
 
-def _archive(name: str) -> Path:
-    """Return where the sharp frames of a print-out lie, or would lie."""
-    return cache_folder() / "kohler" / f"GroundTruth_pngs_Image{name}.zip"
+def _archive(name: str) -> RemoteFile:
+    """Return the archive of the sharp frames of a print-out; nobody published its size."""
+    path = f"GroundTruth_pngs_Image{name}.zip"
+    return RemoteFile("kohler", path, SITE + path, sha256="", bytes=0, md5=MD5[name])
 
 
-def check(archive: Path, md5: str) -> None:
-    """Refuse an archive that is not the benchmark's.
+def provided(archive: RemoteFile) -> Path | None:
+    """Return where an archive lies, or None where it is not there.
 
     Raises:
-        DataError: naming both hashes and the way out.
+        DataError: where it is there and not the benchmark's, naming both hashes and the way out.
     """
-    stat = archive.stat()
-    found = _md5(archive, stat.st_size, stat.st_mtime_ns)
-    if found != md5:
+    path = destination(archive)
+    try:
+        stat = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    found = _md5(path, stat.st_size, stat.st_mtime_ns)
+    if found != archive.md5:
         raise DataError(
-            f"dataset kohler: {archive} has the MD5 {found}, and {SITE}{archive.name} has {md5}: download it again, or "
-            "remove it to go on without scores"
+            f"dataset kohler: {path} has the MD5 {found}, and {archive.url} has {archive.md5}: download it again and "
+            "run nidbench data add kohler FILES, or remove it to go on without scores"
         )
+    return path
 
 
 @lru_cache(maxsize=8)
-def _md5(archive: Path, _size: int, _changed: int) -> str:
-    with archive.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def _md5(path: Path, _size: int, _changed: int) -> str:
+    # each of the 48 photographs asks, and an archive takes seconds
+    with path.open("rb") as file:
+        return hash_of(file, "md5")
 
 
 @lru_cache(maxsize=8)

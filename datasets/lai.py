@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from importlib.resources import files
 from math import sqrt
 from pathlib import Path
 from typing import ClassVar
@@ -12,15 +11,19 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image as Pillow
 
-from nidbench.contract import IDENTITY, MEASURED, DatasetInfo, Image, Problem, Response, Truth
+from nidbench.contract import IDENTITY, MEASURED, UNKNOWN, DatasetInfo, Image, Problem, Response, Truth
 from nidbench.errors import InputError, UnknownNameError
-from nidbench.fetch import RemoteFile, get, read_manifest
+from nidbench.fetch import RemoteFile
 from nidbench.images import read_image, read_kernel
 
+from ._lai import fetched, listed, turned_kernel
 from ._measured import given, truth_of
 
 #: Standard deviation of the noise: uniform on [0, 0.01], then rounded to 8 bit.
 LEVEL = sqrt((0.01**2 + (1 / 255) ** 2) / 12)
+
+#: PSNR in dB of a perfect restoration of the saturated images whose distributed sharp image is not what was blurred.
+CEILINGS = {"saturated_01": 18.90, "saturated_03": 14.60, "saturated_04": 15.29}
 
 _SOURCE = (
     "blurred: datasets/lai of github.com/JuneFire/mySelfDeblur; sharp and kernels: Datasets/Lai of "
@@ -46,7 +49,7 @@ class Lai:
     def files(self) -> Sequence[RemoteFile]:
         """Return the four kernels, then the sharp and the blurred images."""
         wanted = ("kernels/", *(f"{folder}/{name}_" for folder in ("gt", "uniform") for name in self.categories))
-        return [file for file in _manifest() if file.path.startswith(wanted)]
+        return [file for file in listed() if file.path.startswith(wanted)]
 
     def names(self) -> Sequence[str]:
         """Return `manmade_01` to `text_05`."""
@@ -61,7 +64,7 @@ class Lai:
         self._check(name)
         return [f"lai/{number}" for number in range(1, 5)]
 
-    def notice(self) -> str:
+    def notice(self, names: Sequence[str]) -> str:  # noqa: ARG002 - of the protocol
         """Return nothing."""
         return ""
 
@@ -73,12 +76,12 @@ class Lai:
             DataError: where it cannot be fetched.
         """
         number = self._number(name, kernel)
-        weights = read_kernel(_file(f"kernels/kernel_0{number}.png"))[::-1, ::-1]
-        return given(read_image(_file(f"uniform/{name}_kernel_0{number}.png")), weights, LEVEL, self.response)
+        weights = turned_kernel(number)
+        return given(read_image(fetched(f"uniform/{name}_kernel_0{number}.png")), weights, LEVEL, self.response)
 
     def truths(self, name: str, kernel: str) -> Sequence[Truth]:
         """Return the sharp image, Shape (3, h, w), which shows what y shows."""
-        problem, path = self.measured(name, kernel), _file(f"gt/{name}.png")
+        problem, path = self.measured(name, kernel), fetched(f"gt/{name}.png")
         try:
             return [truth_of(problem, without_alpha(path))]
         except InputError as error:
@@ -112,19 +115,23 @@ class LaiSaturated(Lai):
     response: ClassVar[Response] = Response("saturation")
     categories: ClassVar[tuple[str, ...]] = ("saturated",)
 
-    def notice(self) -> str:
-        """Return what PSNR means here."""
+    def notice(self, names: Sequence[str]) -> str:
+        """Return what PSNR means for those of the images whose ceiling is not that of others."""
+        low = {name: ceiling for name, ceiling in CEILINGS.items() if name in names}
+        if not low:
+            return ""
         return (
-            "sharp images as distributed, which for 01, 03 and 04 are not those that were blurred: "
-            "a perfect restoration scores 18.90, 14.60 and 15.29 dB"
+            f"sharp images as distributed, which for {', '.join(low)} are not those that were blurred: "
+            f"a perfect restoration scores {', '.join(f'{ceiling:.2f}' for ceiling in low.values())} dB"
         )
 
 
 class LaiReal:
-    """Thirty colour photographs, blurred as they were taken, each with a kernel that a blind method estimated.
+    """A hundred colour photographs, blurred as they were taken; of thirty, a kernel that a blind method estimated.
 
-    No sharp image is known, so that there are no scores. Those of the study's hundred photographs are here for which a
-    kernel is public. The kernels are taken for true convolution, as blind methods estimate them.
+    No sharp image is known, so that there are no scores. The kernels are taken for true convolution, as blind methods
+    estimate them. The other seventy, whose kernel is `lai-real/unknown`, take estimates of one's own,
+    `estimated:PATH` with `PATH/bird/unknown.png`; what does not ask for them leaves them out.
     """
 
     info: ClassVar[DatasetInfo] = DatasetInfo(
@@ -136,15 +143,15 @@ class LaiReal:
     )
 
     def files(self) -> Sequence[RemoteFile]:
-        """Return the photographs and their kernels."""
-        return _manifest("lai-real")
+        """Return the photographs and the kernels that there are."""
+        return listed("lai-real")
 
     def names(self) -> Sequence[str]:
-        """Return `Pantheon` to `toy`."""
+        """Return those with a kernel, `Pantheon` to `toy`, then those without, `bird` to `wheel`."""
         return list(self._estimates())
 
     def kernels(self, name: str) -> Sequence[str]:
-        """Return the photograph's kernel, named after the method that estimated it, as `lai-real/14_pan`.
+        """Return the photograph's kernel, named after the method that estimated it: `lai-real/14_pan`, or `unknown`.
 
         Raises:
             UnknownNameError: for a name that is not among `names()`.
@@ -154,7 +161,7 @@ class LaiReal:
             raise UnknownNameError(f"lai-real has no image {name!r}: use one of {', '.join(estimates)}")
         return [f"lai-real/{estimates[name]}"]
 
-    def notice(self) -> str:
+    def notice(self, names: Sequence[str]) -> str:  # noqa: ARG002 - of the protocol
         """Return what there is not, and what is not known of the kernels."""
         return (
             "no scores, because real photographs have no sharp image; their kernels are estimates, whose orientation "
@@ -162,14 +169,17 @@ class LaiReal:
         )
 
     def measured(self, name: str, kernel: str) -> Problem:
-        """Return a photograph, Shape (3, h, w), with its estimated kernel; fetched first if need be.
+        """Return a photograph, Shape (3, h, w), with its estimated kernel, or one pixel; fetched first if need be.
 
         Raises:
             UnknownNameError: for an image or kernel that there is not.
             DataError: where it cannot be fetched.
         """
-        estimate = _file(f"kernels/{name}_{self._method(name, kernel)}_psf.png", "lai-real")
-        return given(read_image(_file(f"blurry/{name}.jpg", "lai-real")), read_kernel(estimate), None)
+        method = self._method(name, kernel)
+        known = method != UNKNOWN
+        path = f"kernels/{name}_{method}_psf.png"
+        weights = read_kernel(fetched(path, "lai-real")) if known else np.ones((1, 1))
+        return given(read_image(fetched(f"blurry/{name}.jpg", "lai-real")), weights, None)
 
     def truths(self, name: str, kernel: str) -> Sequence[Truth]:
         """Return nothing to compare with.
@@ -187,9 +197,11 @@ class LaiReal:
 
     def _estimates(self) -> dict[str, str]:
         """Return the method that estimated each photograph's kernel: `boat1_09_cho_psf.png` is that of `boat1`."""
-        kernels = [file.path for file in self.files() if file.path.startswith("kernels/")]
-        found = (re.fullmatch(r"kernels/(.+?)_(\d\d_.+)_psf\.png", path) for path in kernels)
-        return {match[1]: match[2] for match in found if match}
+        paths = [file.path for file in self.files()]
+        kernels = (re.fullmatch(r"kernels/(.+?)_(\d\d_.+)_psf\.png", path) for path in paths)
+        photographs = (re.fullmatch(r"blurry/(.+)\.jpg", path) for path in paths)
+        known = {match[1]: match[2] for match in kernels if match}
+        return known | {match[1]: UNKNOWN for match in photographs if match and match[1] not in known}
 
 
 def without_alpha(path: Path) -> Image:
@@ -202,11 +214,3 @@ def without_alpha(path: Path) -> Image:
         if file.mode == "RGBA":
             return np.asarray(file, np.float64)[..., :3].transpose(2, 0, 1) / 255
     return read_image(path)
-
-
-def _manifest(dataset: str = "lai") -> list[RemoteFile]:
-    return read_manifest(files("nidbench.datasets") / "files.csv", dataset)
-
-
-def _file(path: str, dataset: str = "lai") -> Path:
-    return get(next(file for file in _manifest(dataset) if file.path == path))

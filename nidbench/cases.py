@@ -9,6 +9,7 @@ from functools import lru_cache, partial
 
 from .contract import (
     MEASURED,
+    UNKNOWN,
     Case,
     CaseKey,
     Dataset,
@@ -16,12 +17,12 @@ from .contract import (
     Kernel,
     Labelled,
     MeasuredDataset,
-    Noise,
     Problem,
+    Response,
     Truth,
     normalised,
 )
-from .degrade import SMALLEST_VALID, NoiseSpec, check_image, check_sizes, declared_level, measure, parse_response
+from .degrade import SMALLEST_VALID, NoiseSpec, check_image, check_sizes, declared_factor, measure, told_noise
 from .errors import InputError, UnknownNameError
 from .kernels import ChosenKernel, choose_kernels
 from .records import array_hash
@@ -39,9 +40,12 @@ class CaseRequest:
         images: names; empty for all.
         limit: at most so many images, in the dataset's order.
         noise_seeds: noise draws.
-        declared: what methods are told of the noise level, see `degrade.measure`.
+        declared: what methods are told of the noise level, see `degrade.told_noise`.
         crop: side in pixels of the square cut from the middle of each image, named `02@96`; None for whole images.
             An axis that is not longer stays whole.
+        responses: of the camera, see `Response.parse`; empty for the dataset's own. Images are as the camera shows
+            them, so that it blurs `Response.scene` of an image, and restorations are compared after g. One that is not
+            the dataset's own comes after the noise in a measurement's name: `gaussian:0.01+gamma:2.2:8bit`.
     """
 
     dataset: str
@@ -52,6 +56,7 @@ class CaseRequest:
     noise_seeds: tuple[int, ...] = (0,)
     declared: str = "known"
     crop: int | None = None
+    responses: tuple[str, ...] = ()
 
 
 def cases(request: CaseRequest) -> Iterator[Case]:
@@ -59,10 +64,10 @@ def cases(request: CaseRequest) -> Iterator[Case]:
 
     Raises:
         UnknownNameError: for a dataset, kernel or image that there is not.
-        InputError: for a noise or limit that breaks a rule, or an image too small for a kernel.
+        InputError: for a noise, response or limit that breaks a rule, or an image too small for a kernel.
         DataError: for files that are missing and cannot be fetched.
     """
-    declared_level(request.declared, 0.1)
+    declared_factor(request.declared)
     if request.crop is not None and request.crop < 1:
         raise InputError(f"crop {request.crop}: give the side of a square in pixels, such as 96")
     dataset = load_dataset(request.dataset)
@@ -70,14 +75,13 @@ def cases(request: CaseRequest) -> Iterator[Case]:
     if isinstance(dataset, MeasuredDataset):
         yield from _measured_cases(request, dataset)
         return
-    loaded = _Loaded(dataset, request.crop)
+    loaded = _Loaded(dataset, request)
     kernels = choose_kernels(request.kernels, dataset.info.kernels)
     for name in _choose_images(request, dataset):
         for kernel in kernels:
-            for noise in _noises(request, dataset, kernel.noise):
+            for degradation in _degradations(request, dataset, kernel.noise):
                 for seed in request.noise_seeds:
-                    key = CaseKey(request.dataset, loaded.name(name), kernel.name, noise, seed)
-                    yield loaded.case(name, kernel, key, request.declared)
+                    yield loaded.case(name, kernel, degradation, seed)
 
 
 def dataset_name(text: str, dataset: Dataset | MeasuredDataset) -> str:
@@ -85,9 +89,28 @@ def dataset_name(text: str, dataset: Dataset | MeasuredDataset) -> str:
     return f"{text.partition(':')[0]}:{dataset.label}" if isinstance(dataset, Labelled) else text
 
 
-def _noises(request: CaseRequest, dataset: Dataset, bound: str | None) -> Sequence[str]:
-    asked = request.noises or ((bound,) if bound else dataset.info.noises)
-    return [str(NoiseSpec.parse(noise)) for noise in asked]
+@dataclass(frozen=True)
+class _Degradation:
+    """What happens after the blur.
+
+    Attributes:
+        noise: which keys the noise draw.
+        response: of the camera.
+        name: of both in keys and tables.
+    """
+
+    noise: str
+    response: Response
+    name: str
+
+
+def _degradations(request: CaseRequest, dataset: Dataset, bound: str | None) -> Iterator[_Degradation]:
+    own = Response.parse(dataset.info.response)
+    responses = dict.fromkeys(map(Response.parse, request.responses)) or (own,)
+    for asked in request.noises or ((bound,) if bound else dataset.info.noises):
+        noise = str(NoiseSpec.parse(asked))
+        for response in responses:
+            yield _Degradation(noise, response, noise if response == own else f"{noise}+{response}")
 
 
 def _choose_images(request: CaseRequest, dataset: Dataset | MeasuredDataset) -> Sequence[str]:
@@ -103,39 +126,74 @@ def _choose_images(request: CaseRequest, dataset: Dataset | MeasuredDataset) -> 
 class _Loaded:
     """A dataset, or the middle of its images, that remembers those read last."""
 
-    def __init__(self, dataset: Dataset, crop: int | None) -> None:
-        self._crop = crop
-        self._response = parse_response(dataset.info.response)
+    def __init__(self, dataset: Dataset, request: CaseRequest) -> None:
+        self._request = request
+        crop = request.crop
         self.image = lru_cache(maxsize=2)(lambda image: middle(check_image(dataset.load(image)), crop))
-        self._hash = lru_cache(maxsize=None)(lambda image: array_hash(self.image(image)))
+        self._x = lru_cache(maxsize=2)(lambda image, response: response.scene(self.image(image)))
+        self._hash = lru_cache(maxsize=None)(lambda image, response: array_hash(self._x(image, response)))
 
     def name(self, image: str) -> str:
         """Return the name under which an image, or its middle, is known: another image has other noise."""
-        return image if self._crop is None else f"{image}@{self._crop}"
+        return image if self._request.crop is None else f"{image}@{self._request.crop}"
 
-    def case(self, image: str, kernel: ChosenKernel, key: CaseKey, declared: str) -> Case:
-        check_sizes(self.image(image), kernel.kernel())
-        own = replace(key, kernel=kernel.true)
-        sides = zip(self.image(image).shape[1:], kernel.told(image).shape, kernel.kernel().shape, strict=True)
-        height, width = (length + told - true for length, told, true in sides)
+    def case(self, image: str, kernel: ChosenKernel, degradation: _Degradation, seed: int) -> Case:
+        height, width = self._frame(image, kernel)
+        declared, response = self._request.declared, degradation.response
+        key = CaseKey(self._request.dataset, self.name(image), kernel.name, degradation.name, seed)
+        # one noise draw, whatever methods are told of the kernel and however the camera responds
+        draw = replace(key, kernel=kernel.true, noise=degradation.noise)
 
         def problem() -> Problem:
-            x: Image = self.image(image)
-            y = measure(x, kernel.kernel(), key.noise, key=own, response=self._response, declared=declared)
+            x: Image = self._x(image, response)
+            y = measure(x, kernel.kernel(), degradation.noise, key=draw, response=response, declared=declared)
             return replace(y, kernel=kernel.told(image))
 
         def truths() -> Sequence[Truth]:
-            return [Truth(self.image(image), told_offset(kernel.kernel(), kernel.told(image)))]
+            true = kernel.kernel()
+            shown, offset = response.apply(self._x(image, response)), told_offset(true, kernel.told(image))
+            return [Truth(shown, offset, encoded=response.kind != "identity", taps=_taps(true))]
 
         return Case(
             key=key,
-            image_hash=self._hash(image),
+            image_hash=self._hash(image, response),
             kernel_hash=kernel.identity(image),
             declared=declared,
-            response=self._response,
+            response=response,
             problem=problem,
             truths=truths,
             pixels=self.image(image).shape[0] * height * width,
+        )
+
+    def _frame(self, image: str, kernel: ChosenKernel) -> tuple[int, int]:
+        """Return (H, W) of the x that methods look for.
+
+        Raises:
+            InputError: where the image is too small for the kernel, or the one told too large for y.
+        """
+        true, told = kernel.kernel(), kernel.told(image)
+        check_sizes(self.image(image), true)
+        shown = [length - taps + 1 for length, taps in zip(self.image(image).shape[1:], true.shape, strict=True)]
+        if self._request.crop is None:  # an estimate may well be larger than what a small crop leaves
+            check_reach(told, shown, true.shape)
+        return shown[0] + told.shape[0] - 1, shown[1] + told.shape[1] - 1
+
+
+def check_reach(told: Kernel, shown: Sequence[int], true: Sequence[int] = (0, 0)) -> None:
+    """Refuse a kernel that is larger than the blurred image: most of what it blurs would not be seen.
+
+    Args:
+        told: the kernel.
+        shown: (h, w) of y.
+        true: (kh, kw) of the one that blurred; where that is larger than y, the kernel may be so, too.
+
+    Raises:
+        InputError: naming both sizes.
+    """
+    if any(given > seen >= own for given, seen, own in zip(told.shape, shown, true, strict=True)):
+        raise InputError(
+            f"the kernel of {told.shape[0]}x{told.shape[1]} is larger than the blurred image of {shown[0]}x{shown[1]}: "
+            "cut off its border of 0, or give the kernel's file if this is another picture"
         )
 
 
@@ -148,25 +206,50 @@ def told_offset(true: Kernel, told: Kernel) -> tuple[int, int]:
     return rows, columns
 
 
+def _taps(kernel: Kernel) -> tuple[int, int]:
+    rows, columns = kernel.shape
+    return rows, columns
+
+
 def _measured_cases(request: CaseRequest, dataset: MeasuredDataset) -> Iterator[Case]:
     """Yield the cases of blurred images that are given.
 
     Raises:
         UnknownNameError: for an image or kernel that the dataset has not.
-        InputError: where noise or noise draws are asked for, or a crop that leaves too little.
+        InputError: where noise, noise draws or a response are asked for, or a crop that leaves too little.
     """
     _check_given(request, set(dataset.info.noises))
-    given = _Given(dataset, request.crop, request.declared)
+    chosen = _choose_measured(request, dataset)
+    notice = dataset.notice(list(dict.fromkeys(name for name, _ in chosen)))
+    given = _Given(dataset, request.crop, request.declared, notice)
+    for name, kernel in chosen:
+        yield given.case(request.dataset, name, kernel)
+
+
+def _choose_measured(request: CaseRequest, dataset: MeasuredDataset) -> list[tuple[str, ChosenKernel]]:
+    """Return the images asked for, each with those of the kernels asked for that blurred it and can be told."""
     kernels = choose_kernels(request.kernels, dataset.info.kernels, partial(_own_kernels, request.dataset, dataset))
     images = _choose_images(request, dataset)
-    chosen = [(name, kernel) for name in images for kernel in kernels if kernel.true in dataset.kernels(name)]
+    own = [(name, kernel) for name in images for kernel in kernels if kernel.true in dataset.kernels(name)]
+    chosen = [(name, kernel) for name, kernel in own if _can_be_told(kernel)]
+    lacking = dict.fromkeys(name for name, _ in own if name not in {name for name, _ in chosen})
+    if lacking and (request.images or not chosen):
+        named = ", ".join([*lacking][:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
+        raise InputError(
+            f"{request.dataset}: nobody knows the kernel of {named}: give an estimate with --kernels estimated:PATH, "
+            "or choose other --images"
+        )
     if not chosen:
         raise InputError(
             f"{request.dataset}: {', '.join(images)} was not blurred by {', '.join(request.kernels)}: choose other "
             "--images or leave --kernels out"
         )
-    for name, kernel in chosen:
-        yield given.case(request.dataset, name, kernel)
+    return chosen
+
+
+def _can_be_told(kernel: ChosenKernel) -> bool:
+    """Return whether there is a kernel to tell: of one that nobody knows, only what takes its place."""
+    return not kernel.true.endswith(f"/{UNKNOWN}") or getattr(kernel.error, "replaces", False)
 
 
 def _check_given(request: CaseRequest, noises: set[str]) -> None:
@@ -175,6 +258,11 @@ def _check_given(request: CaseRequest, noises: set[str]) -> None:
         raise InputError(
             f"{request.dataset} has blurred images that are given, noise and all, so that noise "
             f"{', '.join(request.noises)} cannot be made: leave --noise out; {remedy}"
+        )
+    if request.responses:
+        raise InputError(
+            f"{request.dataset} has blurred images that are given, as a camera stored them, so that its response "
+            f"cannot be {', '.join(request.responses)}: leave --response out; {remedy}"
         )
     if request.noise_seeds != (0,):
         raise InputError(
@@ -198,8 +286,9 @@ def _own_kernels(name: str, dataset: MeasuredDataset, text: str) -> list[str]:
 class _Given:
     """A dataset of blurred images that are given, or the middle of each, that remembers the one read last."""
 
-    def __init__(self, dataset: MeasuredDataset, crop: int | None, declared: str) -> None:
+    def __init__(self, dataset: MeasuredDataset, crop: int | None, declared: str, notice: str) -> None:
         self._dataset = dataset
+        self._notice = notice
         self._crop = crop
         self._declared = declared
         self._measured = lru_cache(maxsize=2)(self._read)
@@ -210,6 +299,8 @@ class _Given:
         known = f"{array_hash(seen.blurred)} {seen.noise.kind} {seen.noise.level!r}"
         true, identity = seen.kernel, array_hash(seen.kernel)
         told = true if kernel.error is None else normalised(kernel.error.told(true, image, kernel.true))
+        if self._crop is None:  # an estimate may well be larger than what a small crop leaves
+            check_reach(told, seen.blurred.shape[1:], true.shape)
         noise = told_noise(seen.noise, self._declared)
 
         def problem() -> Problem:
@@ -218,7 +309,8 @@ class _Given:
         def truths() -> Sequence[Truth]:
             top, left = self._measured(image, kernel.true)[1]
             rows, columns = told_offset(true, told)
-            return [truth.moved(rows - top, columns - left) for truth in self._dataset.truths(image, kernel.true)]
+            sharp = self._dataset.truths(image, kernel.true)
+            return [truth.moved(rows - top, columns - left, _taps(true)) for truth in sharp]
 
         height, width = replace(seen, kernel=told).frame
         return Case(
@@ -230,12 +322,14 @@ class _Given:
             problem=problem,
             truths=truths,
             pixels=seen.blurred.shape[0] * height * width,
-            notice=self._dataset.notice(),
+            notice=self._notice,
         )
 
     def _read(self, image: str, kernel: str) -> tuple[Problem, tuple[int, int]]:
         try:
-            return middle_of(self._dataset.measured(image, kernel), self._crop)
+            whole = self._dataset.measured(image, kernel)
+            check_reach(whole.kernel, whole.blurred.shape[1:])
+            return middle_of(whole, self._crop)
         except InputError as error:
             raise InputError(f"image {image!r} with kernel {kernel!r}: {error}") from error
 
@@ -264,21 +358,6 @@ def middle_of(problem: Problem, side: int | None) -> tuple[Problem, tuple[int, i
     top, left = top // 2, left // 2
     blurred = problem.blurred[:, top : top + shown[0], left : left + shown[1]]
     return replace(problem, blurred=blurred), (top, left)
-
-
-def told_noise(noise: Noise, declared: str) -> Noise:
-    """Return what a method is told of the noise of a measurement that is given.
-
-    Raises:
-        InputError: for a factor on a level that nobody knows.
-    """
-    if noise.level is not None:
-        return replace(noise, level=declared_level(declared, noise.level))
-    if declared not in ("known", "estimated"):
-        raise InputError(
-            f"declared noise level {declared!r}: the level of what was measured is not known; leave it out"
-        )
-    return noise
 
 
 def middle(image: Image, side: int | None) -> Image:

@@ -30,7 +30,7 @@ from .experiments import Condition, Table, base_label, find_table, read_label, t
 from .metrics import DEFAULT
 from .papertable import Row, paper_layout
 from .published import tables as numbers
-from .records import Store, Sweep
+from .records import FROM_FILES, Store, Sweep
 from .statistics import FEWEST, GROUP, group_starts, interval
 from .tables import cells_frame, lacking_lines, source_lines
 from .typeset import UNKNOWN, Sheet, check_format, interval_text, number, write
@@ -43,9 +43,6 @@ FAITHFUL = ("paper", "released", "default")
 
 #: What the noise is called where each kernel brings its own.
 OF_KERNELS = "of the kernels"
-
-#: The preset of what was restored elsewhere and scored from files.
-FROM_FILES = ""
 
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("table", *GROUP, "category", "paper_method", "method", "preset", "declared", "verdict"), "str"),
@@ -140,7 +137,7 @@ def _rows(found: Table, condition: Condition, cells: pd.DataFrame) -> Iterator[d
     quoted = frame[(frame["table"] == found.name) & there]
     bases = cells["label"].map({label: base_label(label) for label in cells["label"].unique()})
     # files of anyone's system may be called as the paper calls it; a method here has a name of its own
-    plain = cells["label"].where(cells["preset"] == FROM_FILES, "").map(_plain)
+    plain = cells["label"].where(cells["note"] == FROM_FILES, "").map(_plain)
     for row in quoted.to_dict("records"):
         quote = {"paper_method": row["method"], "category": row["category"], "method": row["label"]}
         quote |= {"published": row["psnr"], "published_ssim": row["ssim"]}
@@ -212,7 +209,7 @@ def _reasons(condition: Condition, cells: pd.DataFrame) -> Iterator[str]:
         yield from _subset(condition, cells)
     if first["protocol"] != condition.protocol:
         yield f"protocol {first['protocol']}, for the paper's it would be {condition.protocol}"
-    if first["preset"] != FROM_FILES:
+    if first["note"] != FROM_FILES:
         yield from _otherwise(condition, first)
     noises, bound = cells.drop_duplicates(["kernel", "noise"]), condition.noise_of_kernels
     other = {

@@ -36,6 +36,7 @@ True
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypeVar, runtime_checkable
@@ -77,26 +78,72 @@ class Noise:
     level: float | None
 
 
+_RESPONSE = re.compile(r"([a-z]+)(?::([\d.]+))?(?::(\d+)bit)?")
+_RESPONSES = "identity, saturation or gamma:2.2, with :8bit after it where the camera rounds; saturation:1.5 has a gain"
+
+
 @dataclass(frozen=True)
 class Response:
-    """The camera response g in y = g(k * x) + n.
+    """The camera response g in y = g(k * x) + n, and how the camera stores y.
 
     Attributes:
         kind: `identity`, `gamma` (g(z) = z^(1/gamma), paper section 4.3.1) or `saturation` (g clips to [0, 1]).
         gamma: the exponent's inverse; 1 unless kind is `gamma`.
+        gain: how many times as bright as its image a scene is, see `scene`; 1 unless kind is `saturation`.
+        bits: after the noise, y is clipped to [0, 1] and rounded to so many bits; None where it is not. No part of g.
     """
 
     kind: str = "identity"
     gamma: float = 1.0
+    gain: float = 1.0
+    bits: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Response:
+        """Read `identity`, `saturation`, `saturation:1.5` (with a gain) or `gamma:2.2`, and `:8bit` after any of them.
+
+        Raises:
+            InputError: for anything else.
+        """
+        match = _RESPONSE.fullmatch(text)
+        if match is None:
+            raise InputError(f"response {text!r}: use {_RESPONSES}")
+        kind, value, bits = match.groups()
+        gamma, gain = (value or 0, 1) if kind == "gamma" else (1, value or 1)
+        try:
+            return cls(kind, float(gamma), float(gain), int(bits) if bits else None)
+        except ValueError as error:
+            raise InputError(f"response {text!r} ({error}): use {_RESPONSES}") from error
 
     def __str__(self) -> str:
-        return f"gamma:{self.gamma!r}" if self.kind == "gamma" else self.kind
+        value = f":{self.gamma!r}" if self.kind == "gamma" else f":{self.gain!r}" if self.gain != 1 else ""
+        return self.kind + value + (f":{self.bits}bit" if self.bits else "")
 
     def __post_init__(self) -> None:
         if self.kind not in ("identity", "gamma", "saturation"):
             raise InputError(f"unknown response {self.kind!r}: use identity, gamma or saturation")
         if not 0 < self.gamma < 10:
             raise InputError(f"gamma {self.gamma} is not in (0, 10): typical cameras have 2.2")
+        if not 1 <= self.gain <= (2 if self.kind == "saturation" else 1):
+            raise InputError(f"gain {self.gain}: give 1 to 2 for saturation, 1 for any other response")
+        if self.bits is not None and not 1 <= self.bits <= 16:
+            raise InputError(f"{self.bits} bit are not in [1, 16]: typical files have 8")
+
+    def scene(self, image: Image) -> Image:
+        """Return the linear x, Shape (C, H, W), of an image in [0, 1] as this camera shows it: g(x) is that image.
+
+        image^gamma for `gamma`; gain * image for `saturation`, whose g(x) is the image so much brighter, clipped.
+        """
+        if self.kind == "gamma":
+            return np.asarray(image.clip(0, None) ** self.gamma)
+        return image if self.gain == 1 else np.asarray(self.gain * image)
+
+    def stored(self, y: Image) -> Image:
+        """Return a measurement with its noise as the camera stores it, see `bits`."""
+        if self.bits is None:
+            return y
+        top = 2**self.bits - 1
+        return np.asarray(np.rint(y.clip(0, 1) * top) / top)
 
     def apply(self, z: _Array, floor: float = 0.0) -> _Array:
         """Return g(z) of a NumPy array or torch tensor of any shape; values below `floor` count as `floor`."""
@@ -111,6 +158,9 @@ class Response:
 #: Stands for the noise specification of what was measured, not made.
 MEASURED = "measured"
 
+#: The name within its set of a kernel that nobody knows.
+UNKNOWN = "unknown"
+
 #: The response of a camera that only adds noise.
 IDENTITY = Response()
 
@@ -120,7 +170,7 @@ class Problem:
     """All that a method may see. Never the ground truth.
 
     Attributes:
-        blurred: y, Shape (C, h, w), float32, nominally in [0, 1], neither clipped nor quantised.
+        blurred: y, Shape (C, h, w), float32, nominally in [0, 1]; not clipped or quantised unless the response says so.
         kernel: k, Shape (kh, kw), float64, sums to 1, any size, square or not, odd or even, for true convolution.
         noise: kind and declared level of n.
         response: g.
@@ -160,12 +210,15 @@ class Problem:
     def sigma(self) -> float:
         """Return the standard deviation of the noise on [0, 1].
 
-        The declared level for Gaussian noise, else the estimate of Chen, Zhu & Heng (ICCV 2015), as in paper
-        sections 4.1 and 4.2.3.
+        The declared level of Gaussian noise; for a declared Poisson peak its root mean square, sqrt(mean y / peak);
+        where nothing is declared the estimate of Chen, Zhu & Heng (ICCV 2015), as in paper sections 4.1 and 4.2.3.
         """
-        if self.noise.kind == "gaussian" and self.noise.level is not None:
-            return self.noise.level
-        return self.estimated_sigma()
+        level = self.noise.level
+        if level is None:
+            return self.estimated_sigma()
+        if self.noise.kind == "poisson":
+            return float(np.sqrt(max(self.blurred.mean(dtype=np.float64), 0.0) / level))
+        return level
 
     def estimated_sigma(self) -> float:
         """Return the noise level estimated from y alone, whatever is declared (Chen, Zhu & Heng 2015)."""
@@ -210,15 +263,18 @@ class Truth:
         image: Shape (C, H', W'), in [0, 1].
         offset: row and column of its first pixel in the frame of x (may be negative: a truth larger than that frame).
         encoded: True where it is display-encoded, so that the response applies to x before comparing.
+        taps: rows and columns of the true kernel, where methods are told another: what is scored never depends on what
+            they are told. None where they are told the true one.
     """
 
     image: Image
     offset: tuple[int, int] = (0, 0)
     encoded: bool = False
+    taps: tuple[int, int] | None = None
 
-    def moved(self, rows: int, columns: int) -> Truth:
-        """Return the truth with its offset changed by so many rows and columns."""
-        return replace(self, offset=(self.offset[0] + rows, self.offset[1] + columns))
+    def moved(self, rows: int, columns: int, taps: tuple[int, int] | None = None) -> Truth:
+        """Return the truth with its offset changed by so many rows and columns, and with `taps` where given."""
+        return replace(self, offset=(self.offset[0] + rows, self.offset[1] + columns), taps=taps or self.taps)
 
 
 class StoredTruth(Truth):
@@ -226,13 +282,19 @@ class StoredTruth(Truth):
 
     Args:
         read: makes the image, Shape (C, H', W'), in [0, 1].
-        offset, encoded: as of `Truth`.
+        offset, encoded, taps: as of `Truth`.
     """
 
     _read: Callable[[], Image]
 
-    def __init__(self, read: Callable[[], Image], offset: tuple[int, int] = (0, 0), encoded: bool = False) -> None:
-        for name, value in (("_read", read), ("offset", offset), ("encoded", encoded)):
+    def __init__(
+        self,
+        read: Callable[[], Image],
+        offset: tuple[int, int] = (0, 0),
+        encoded: bool = False,
+        taps: tuple[int, int] | None = None,
+    ) -> None:
+        for name, value in (("_read", read), ("offset", offset), ("encoded", encoded), ("taps", taps)):
             object.__setattr__(self, name, value)
 
     @property
@@ -240,9 +302,10 @@ class StoredTruth(Truth):
         """Read the image."""
         return self._read()
 
-    def moved(self, rows: int, columns: int) -> Truth:
-        """Return the truth with its offset changed by so many rows and columns, still unread."""
-        return StoredTruth(self._read, (self.offset[0] + rows, self.offset[1] + columns), self.encoded)
+    def moved(self, rows: int, columns: int, taps: tuple[int, int] | None = None) -> Truth:
+        """Return the truth with its offset changed, and with `taps` where given, still unread."""
+        place = self.offset[0] + rows, self.offset[1] + columns
+        return StoredTruth(self._read, place, self.encoded, taps or self.taps)
 
 
 @dataclass(frozen=True)
@@ -251,7 +314,8 @@ class CaseKey:
 
     Attributes:
         dataset, image, kernel: names; the kernel's with its set, as in `levin/4`.
-        noise: as on the command line, `gaussian:0.05`; `measured` where the blurred image is given.
+        noise: as on the command line, `gaussian:0.05`, with `+gamma:2.2` after it for a response other than the
+            dataset's own; `measured` where the blurred image is given.
         noise_seed: which draw of the noise.
     """
 
@@ -271,7 +335,7 @@ class Case:
 
     Attributes:
         key: which measurement.
-        image_hash, kernel_hash: SHA-256 of the sharp image (where the blurred image is given: of that and of what is
+        image_hash, kernel_hash: SHA-256 of the sharp x (where the blurred image is given: of that and of what is
             known of its noise) and of the kernel.
         declared: what the method is told of the noise level: `known`, `estimated` or a factor such as `x1.2`.
         response: g.
@@ -418,7 +482,7 @@ class DatasetInfo:
         kernels: default kernel set.
         noises: default noise specifications.
         source, licence: where the images come from and on what terms.
-        response: of the camera, as `identity` or `gamma:2.2`.
+        response: of the camera, as `identity` or `gamma:2.2`; sharp images are as it shows them, see `Response.scene`.
     """
 
     title: str
@@ -465,11 +529,21 @@ class MeasuredDataset(Protocol):
         ...
 
     def kernels(self, name: str) -> Sequence[str]:
-        """Return the kernels that an image was blurred by, as `set/name`, without loading one."""
+        """Return the kernels that an image was blurred by, as `set/name`, without loading one.
+
+        Where nobody knows the kernel this is `set/unknown` (`UNKNOWN`): `measured` then has one pixel for it, and only
+        a kernel error that `replaces` it makes the image usable.
+        """
         ...
 
-    def notice(self) -> str:
-        """Return what whoever uses the data has to know, such as that it has no truth and how to get it; or nothing."""
+    def notice(self, names: Sequence[str]) -> str:
+        """Return what whoever uses these images has to know, such as that they have no truth and how to get it.
+
+        Nothing where there is nothing to know. What a person provided is checked here, before anything is computed.
+
+        Raises:
+            DataError: where it is not what it should be.
+        """
         ...
 
     def measured(self, name: str, kernel: str) -> Problem:
@@ -485,6 +559,18 @@ class MeasuredDataset(Protocol):
         Offsets count from the first pixel of the frame of x: a truth that shows what y shows has those of
         `Problem.valid`.
         """
+        ...
+
+
+@runtime_checkable
+class FilesByHand(Protocol):
+    """A dataset some of whose files only a person can get adds this. It works without them, with less to tell.
+
+    `nidbench data` names them, takes them and verifies them. What is there and is not as listed, `notice` refuses.
+    """
+
+    def by_hand(self) -> Sequence[RemoteFile]:
+        """Return these files."""
         ...
 
 
@@ -524,7 +610,11 @@ class Labelled(Protocol):
 
 
 class KernelError(Labelled, Protocol):
-    """How the kernel that methods are told differs from the one that blurred."""
+    """How the kernel that methods are told differs from the one that blurred.
+
+    Attributes:
+        replaces: True where it takes nothing from the one that blurred, which then may be `UNKNOWN`; may be left out.
+    """
 
     def told(self, kernel: Kernel, image: str, name: str) -> Kernel:
         """Return the kernel told, of any size, for true convolution, with its origin at k//2; the same at every call.

@@ -57,21 +57,6 @@ class NoiseSpec:
         return f"{self.kind}:{self.value!r}".removesuffix(".0")
 
 
-def parse_response(text: str) -> Response:
-    """Read a camera response: `identity`, `saturation` or `gamma:2.2`.
-
-    Raises:
-        InputError: for anything else.
-    """
-    kind, _, value = text.partition(":")
-    try:
-        if (kind == "gamma") == bool(value):
-            return Response(kind, float(value) if value else 1.0)
-    except ValueError as error:
-        raise InputError(f"response {text!r} ({error}): use identity, saturation or gamma:2.2") from error
-    raise InputError(f"response {text!r}: use identity, saturation or gamma:2.2")
-
-
 def measure(
     sharp: Image,
     kernel: NDArray[Any],
@@ -87,12 +72,12 @@ def measure(
     the measurement is, never by when or where it is made.
 
     Args:
-        sharp: x, Shape (C, H, W), in [0, 1].
+        sharp: x, linear, Shape (C, H, W), in [0, 1] or, where a camera saturates, up to its gain.
         kernel: k, Shape (kh, kw), any positive sum.
         noise: `gaussian:SIGMA`, `poisson:PEAK` or `bsnr:DB`.
         key: names the noise draw.
-        response: g.
-        declared: what the method is told of the level: `known`, `estimated` (nothing) or `x1.2` (wrong by that factor).
+        response: g, and how the camera stores y.
+        declared: what the method is told of the level, see `told_noise`.
 
     Raises:
         InputError: where image, kernel or noise break a rule, or the image is too small for the kernel.
@@ -108,9 +93,8 @@ def measure(
     else:
         level = spec.value if spec.kind == "gaussian" else bsnr_sigma(clean, spec.value)
         blurred = clean + level * generator.standard_normal(clean.shape)
-    kind = "poisson" if spec.kind == "poisson" else "gaussian"
-    told = Noise(kind, declared_level(declared, level))
-    return Problem(blurred.astype(np.float32), kernel, told, response)
+    noise_of = Noise("poisson" if spec.kind == "poisson" else "gaussian", level)
+    return Problem(response.stored(blurred).astype(np.float32), kernel, told_noise(noise_of, declared), response)
 
 
 def blur(sharp: Image, kernel: Kernel) -> NDArray[np.float64]:
@@ -167,8 +151,29 @@ def bsnr_sigma(clean: Image, decibels: float) -> float:
     return float(np.sqrt(clean.astype(np.float64).var() / 10 ** (decibels / 10)))
 
 
-def declared_level(declared: str, level: float) -> float | None:
-    """Return what a method is told of a noise level.
+def told_noise(noise: Noise, declared: str) -> Noise:
+    """Return what a method is told of noise of a known level.
+
+    Args:
+        noise: as it is.
+        declared: `known`, `estimated` (no level is told) or a factor such as `x1.2`: the standard deviation told is as
+            many times the true one, so that a Poisson peak is divided by the factor's square.
+
+    Raises:
+        InputError: for another word or factor, or a factor on a level that nobody knows.
+    """
+    factor = declared_factor(declared)
+    if noise.level is None and declared not in ("known", "estimated"):
+        raise InputError(
+            f"declared noise level {declared!r}: the level of what was measured is not known; leave it out"
+        )
+    if noise.level is None or factor is None:
+        return Noise(noise.kind, None)
+    return Noise(noise.kind, noise.level / factor**2 if noise.kind == "poisson" else noise.level * factor)
+
+
+def declared_factor(declared: str) -> float | None:
+    """Return by which factor a method is told a wrong standard deviation: 1 for `known`, None for `estimated`.
 
     Raises:
         InputError: for anything but `known`, `estimated` or `xFACTOR`.
@@ -176,14 +181,14 @@ def declared_level(declared: str, level: float) -> float | None:
     if declared == "estimated":
         return None
     if declared == "known":
-        return level
+        return 1.0
     try:
         factor = float(declared.removeprefix("x")) if declared.startswith("x") else math.nan
     except ValueError:
         factor = math.nan
     if not 0 < factor < 100:
         raise InputError(f"declared noise level {declared!r}: use known, estimated, or a factor such as x1.2")
-    return level * factor
+    return factor
 
 
 def noise_generator(key: CaseKey | str) -> np.random.Generator:

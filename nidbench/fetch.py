@@ -13,6 +13,7 @@ import csv
 import errno
 import hashlib
 import logging
+import math
 import os
 import shutil
 import threading
@@ -22,8 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Literal, TypeAlias
-from urllib.parse import unquote
+from typing import IO, Literal, TypeAlias
+from urllib.parse import unquote, urlsplit
 
 from .errors import DataError
 
@@ -32,22 +33,31 @@ State: TypeAlias = Literal["ok", "missing", "altered"]
 #: Files downloaded side by side: small files are bound by round trips, and sites refuse visitors with many connections.
 DOWNLOADS = 4
 
-#: What every address of a file would run into.
+#: Failures that an error of a run names one by one; of more it gives the number.
+_NAMED = 3
+
+#: What every address of every file would run into.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+_AGAIN = "try again, or set NIDBENCH_DATA_MIRROR to a copy of the files"
+_BY_HAND = "provide them by hand: nidbench data verify lists them, nidbench data add takes what you downloaded"
+
+#: Names of hashes, as `hashlib` has them and as people do.
+_HASHES = {"sha256": "SHA-256", "md5": "MD5"}
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file to fetch.
+    """One file to fetch, or to get by hand.
 
     Attributes:
         dataset: who it belongs to; the folder in the cache.
         path: where it lies in that folder, parts separated by `/`.
         url: where it comes from, `https://...`; several addresses of the same bytes, separated by blanks, are tried in
             their order; empty for what only a person can get.
-        sha256: of its content, hexadecimal.
-        bytes: its size.
-        licence: on what terms, where known.
+        sha256: of its content, hexadecimal; empty where its publisher gives `md5` instead.
+        bytes: its size; 0 where nobody published it.
+        md5: of its content, hexadecimal.
     """
 
     dataset: str
@@ -55,19 +65,61 @@ class RemoteFile:
     url: str
     sha256: str
     bytes: int
-    licence: str = ""
+    md5: str = ""
 
     def __str__(self) -> str:
         return f"{self.dataset}/{self.path}"
+
+    @property
+    def hash(self) -> tuple[str, str]:
+        """The hash that its content is known by: which, as `hashlib` names it, and its value."""
+        return ("sha256", self.sha256) if self.sha256 else ("md5", self.md5)
+
+    @property
+    def known_by(self) -> str:
+        """What its content is known by, for messages: `1120 bytes, SHA-256 cb2d...`."""
+        kind, value = self.hash
+        return (f"{self.bytes} bytes, " if self.bytes else "") + f"{_HASHES[kind]} {value}"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be had.
+
+    Attributes:
+        file: which.
+        tried: each address with what went wrong there, in their order; none where it has no address.
+    """
+
+    file: RemoteFile
+    tried: tuple[tuple[str, Exception], ...]
+
+    def reason(self) -> str:
+        """Return in a line what went wrong."""
+        return "; ".join(dict.fromkeys(_short(error) for _, error in self.tried)) or "it has no address"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What became of files that were wanted.
+
+    Attributes:
+        taken: those that were downloaded.
+        failures: those that could not be had; the others are in their places.
+        stopped: what all the failures have in common, with the way out: no room, no cache, or no answer; else empty.
+    """
+
+    taken: Sequence[RemoteFile]
+    failures: Sequence[Failure]
+    stopped: str
 
 
 def read_manifest(manifest: Traversable, dataset: str) -> list[RemoteFile]:
     """Return the files of one dataset, in the order of the manifest.
 
     Args:
-        manifest: CSV with the columns dataset, path, sha256, bytes and url (or several urls, separated by blanks), and
-            licence if wanted; package data
-            (`importlib.resources.files(...) / "files.csv"`) or a `Path`.
+        manifest: CSV with the columns dataset, path, sha256, bytes and url (or several urls, separated by blanks);
+            package data (`importlib.resources.files(...) / "files.csv"`) or a `Path`.
         dataset: whose rows.
 
     Raises:
@@ -76,7 +128,7 @@ def read_manifest(manifest: Traversable, dataset: str) -> list[RemoteFile]:
     try:
         rows = list(csv.DictReader(manifest.read_text(encoding="utf-8").splitlines()))
         files = [
-            RemoteFile(dataset, row["path"], row["url"], row["sha256"], int(row["bytes"]), row.get("licence") or "")
+            RemoteFile(dataset, row["path"], row["url"], row["sha256"], int(row["bytes"]))
             for row in rows
             if row["dataset"] == dataset
         ]
@@ -117,21 +169,28 @@ def sources(file: RemoteFile) -> list[str]:
 
 
 def state(file: RemoteFile) -> State:
-    """Return how a file is in the cache: `ok`, `missing`, or `altered` where size or SHA-256 differ.
+    """Return how a file is in the cache: `ok`, `missing`, or `altered` where size or hash differ.
 
     Raises:
         DataError: where it is there and cannot be read.
     """
     path = destination(file)
     try:
-        if path.stat().st_size != file.bytes:
+        if file.bytes and path.stat().st_size != file.bytes:
             return "altered"
+        kind, value = file.hash
         with path.open("rb") as content:
-            return "ok" if hashlib.file_digest(content, "sha256").hexdigest() == file.sha256 else "altered"
+            return "ok" if hash_of(content, kind) == value else "altered"
     except (FileNotFoundError, NotADirectoryError):
         return "missing"
     except OSError as error:
         raise DataError(f"{file}: cannot read {path} ({error}); mend its permissions or remove it") from error
+
+
+def hash_of(content: IO[bytes], kind: str) -> str:
+    """Return a hash of what is left to read, hexadecimal; `kind` as of `RemoteFile.hash`."""
+    digest = hashlib.file_digest(content, lambda: hashlib.new(kind, usedforsecurity=False))  # type: ignore[arg-type]
+    return digest.hexdigest()
 
 
 def local(file: RemoteFile) -> Path | None:
@@ -145,60 +204,152 @@ def verify(files: Sequence[RemoteFile]) -> list[tuple[RemoteFile, State]]:
 
 
 def fetch(files: Sequence[RemoteFile], progress: Callable[[RemoteFile, int, int], None] | None = None) -> list[Path]:
-    """Return where the files lie, after downloading those that are missing or altered, some side by side.
-
-    Each is downloaded beside its place, checked against its SHA-256 and moved there in one step, so that neither a
-    failure nor another process that fetches the same leaves a broken file. The first failure ends it; what was whole by
-    then stays, and another call goes on from there.
-
-    Args:
-        files: what to fetch.
-        progress: called in this thread after each file with (file, files in place, files in all).
+    """Return where the files lie, after downloading those that are missing or altered. See `fetch_each`.
 
     Raises:
-        DataError: naming dataset, file, URLs, what went wrong, and where to put the file by hand.
+        DataError: naming what could not be had, its URLs, what went wrong, and how to provide it by hand.
     """
-    with ThreadPoolExecutor(DOWNLOADS) as pool:
-        asked = {pool.submit(get, file): file for file in files}
-        try:
-            for number, done in enumerate(as_completed(asked), 1):
-                done.result()
-                if progress is not None:
-                    progress(asked[done], number, len(files))
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    fetched = fetch_each(files, progress)
+    if fetched.failures:
+        raise _error(fetched.failures)
     return [destination(file) for file in files]
 
 
 def get(file: RemoteFile) -> Path:
     """Return where one file lies, downloaded first if need be. See `fetch`."""
-    return local(file) or _download(file)
+    result = _obtain(file, _Shared())
+    if isinstance(result, Failure):
+        raise _error([result])
+    return destination(file)
 
 
-def _download(file: RemoteFile) -> Path:
-    failures: list[tuple[str, Exception]] = []
-    for url in sources(file):
+def fetch_each(files: Sequence[RemoteFile], progress: Callable[[RemoteFile, int, int], None] | None = None) -> Fetched:
+    """Download what can be had of the files that are missing or altered, some side by side.
+
+    Each is downloaded beside its place, checked against its hash and moved there in one step, so that neither a failure
+    nor another process that fetches the same leaves a broken file. The failure of one leaves the others as they are,
+    except where it would be theirs, too: no room, a cache that cannot be written, or a host that does not answer.
+
+    Args:
+        files: what to fetch.
+        progress: called in this thread after each file that is in its place with (file, files in place, files in all).
+
+    Raises:
+        DataError: where `NIDBENCH_DATA_MIRROR` is no base of a URL, or a file in the cache cannot be read.
+    """
+    shared, placed = _Shared(), 0
+    with ThreadPoolExecutor(DOWNLOADS) as pool:
+        asked = {pool.submit(_obtain, file, shared): file for file in files}
         try:
-            return _retrieve(file, url)
-        except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
-            if (response := getattr(error, "response", None)) is not None:
-                response.close()  # pooch leaves the connection of a refused request open
-            failures.append((url, error))
-            if isinstance(error, OSError) and error.errno in _NO_ROOM:
-                break
-    raise DataError(_explain(file, failures)) from (failures[-1][1] if failures else None)
+            for done in as_completed(asked):
+                if not isinstance(done.result(), Failure):
+                    placed += 1
+                    if progress is not None:
+                        progress(asked[done], placed, len(files))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    results = {file: done.result() for done, file in asked.items()}
+    taken = [file for file, result in results.items() if result == "fetched"]
+    failures = [result for result in results.values() if isinstance(result, Failure)]
+    return Fetched(taken, failures, _common(failures, some_came=bool(taken)))
+
+
+class _Shared:
+    """What downloads side by side find out for each other."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._end: Exception | None = None
+        self._silence: dict[str, list[Exception]] = {}
+
+    def hopeless(self, url: str) -> Exception | None:
+        """Return what a download would run into: no room, no cache, or as many silences in a row as go side by side."""
+        with self._lock:
+            silence = self._silence.get(urlsplit(url).netloc, [])
+            return self._end or (silence[-1] if len(silence) >= DOWNLOADS else None)
+
+    def learn(self, url: str, error: Exception | None) -> None:
+        """Take in how a download went."""
+        with self._lock:
+            silence = self._silence.setdefault(urlsplit(url).netloc, [])
+            if error is not None and _unanswered(error):
+                silence.append(error)
+            else:
+                silence.clear()
+            if error is not None and _ends_all(error):
+                self._end = error
+
+
+class _UnwritableError(OSError):
+    """The cache cannot be written."""
+
+
+def _unanswered(error: Exception) -> bool:
+    # requests' errors, told without importing it: they have the request, and the response where there was one
+    return getattr(error, "request", None) is not None and getattr(error, "response", None) is None
+
+
+def _ends_all(error: Exception) -> bool:
+    return isinstance(error, _UnwritableError) or (isinstance(error, OSError) and error.errno in _NO_ROOM)
+
+
+def _obtain(file: RemoteFile, shared: _Shared) -> Literal["there", "fetched"] | Failure:
+    return "there" if local(file) else _download(file, shared)
+
+
+def _download(file: RemoteFile, shared: _Shared) -> Literal["fetched"] | Failure:
+    tried: list[tuple[str, Exception]] = []
+    for url in sources(file):
+        error = shared.hopeless(url) or _attempt(file, url, shared)
+        if error is None:
+            return "fetched"
+        tried.append((url, error))
+        if _ends_all(error):
+            break
+    return Failure(file, tuple(tried))
+
+
+def _attempt(file: RemoteFile, url: str, shared: _Shared) -> Exception | None:
+    """Return what went wrong."""
+    failure: Exception | None = None
+    try:
+        _retrieve(file, url)
+    except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
+        if (response := getattr(error, "response", None)) is not None:
+            response.close()  # pooch leaves the connection of a refused request open
+        failure = error
+    shared.learn(url, failure)
+    return failure
 
 
 def _retrieve(file: RemoteFile, url: str) -> Path:
     import pooch
 
     target = destination(file)
+    _make_folder(target.parent)
     downloader = _copy_local if url.startswith("file://") else pooch.HTTPDownloader()
     with _silent(pooch.get_logger()):
-        pooch.retrieve(url, f"sha256:{file.sha256}", target.name, target.parent, downloader=downloader)
+        pooch.retrieve(url, ":".join(file.hash), target.name, target.parent, downloader=downloader)
     target.chmod(0o644)  # pooch's files are their owner's alone, which a shared cache cannot use
     return target
+
+
+def _make_folder(folder: Path) -> None:
+    """Make sure that a folder is there and can be written.
+
+    Raises:
+        _UnwritableError: where it cannot.
+        OSError: where the disk is full.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise
+        raise _UnwritableError(error.errno, error.strerror, str(folder)) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _UnwritableError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 def _copy_local(url: str, output_file: str, _pooch: object) -> None:
@@ -221,20 +372,64 @@ def _silent(logger: logging.Logger) -> Iterator[None]:
         logger.removeFilter(elsewhere)
 
 
-def _explain(file: RemoteFile, failures: Sequence[tuple[str, Exception]]) -> str:
-    tried = " or ".join(url for url, _ in failures) or "anywhere: it has no address"
-    pinned = " or ".join(file.url.split()[: len(failures)])
-    mirrored = f" (in place of {pinned})" if pinned not in tried else ""
-    lines = [f"dataset {file.dataset}: could not fetch {file.path} from {tried}{mirrored}"]
-    lines += [f"  what went wrong: {type(error).__name__}: {error}" for _, error in failures]
-    return "\n".join([*lines, f"  {_way_out(file, [error for _, error in failures])}"])
+def _error(failures: Sequence[Failure]) -> DataError:
+    error = DataError(_explain(failures, _common(failures, some_came=False)))
+    error.__cause__ = next((each for failure in failures for _, each in failure.tried), None)
+    return error
 
 
-def _way_out(file: RemoteFile, errors: Sequence[Exception]) -> str:
+def _explain(failures: Sequence[Failure], stopped: str) -> str:
+    if len(failures) == 1:
+        return _explain_one(failures[0], stopped)
+    names = ", ".join(dict.fromkeys(failure.file.dataset for failure in failures))
+    first = f"could not fetch {len(failures)} files of {names}"
+    if stopped:
+        return f"{first}: {stopped}"
+    lines = [f"  {failure.file} from {_tried(failure)}: {failure.reason()}" for failure in failures[:_NAMED]]
+    more = [f"  and {len(failures) - _NAMED} more"] if len(failures) > _NAMED else []
+    return "\n".join([first, *lines, *more, f"  {_AGAIN}, or {_BY_HAND}"])
+
+
+def _explain_one(failure: Failure, stopped: str) -> str:
+    file, errors = failure.file, [error for _, error in failure.tried]
+    pinned = " or ".join(file.url.split()[: len(errors)])
+    mirrored = f" (in place of {pinned})" if pinned not in _tried(failure) else ""
+    lines = [f"dataset {file.dataset}: could not fetch {file.path} from {_tried(failure)}{mirrored}"]
+    lines += [f"  what went wrong: {type(error).__name__}: {error}" for error in errors if not _ends_all(error)]
     by_hand = (
-        f"provide it by hand: put the file of {file.bytes} bytes with SHA-256 {file.sha256} at {destination(file)} "
-        "(nidbench data add does that)"
+        f"provide it by hand: put the file of {file.known_by} at {destination(file)} (nidbench data add does that)"
     )
-    if any(isinstance(error, OSError) and error.errno in _NO_ROOM for error in errors):
-        return f"free {file.bytes} bytes and more where {cache_folder()} is, or set NIDBENCH_DATA to another folder"
-    return f"try again, or set NIDBENCH_DATA_MIRROR to a copy of the files, or {by_hand}" if errors else by_hand
+    if any(map(_ends_all, errors)):
+        return "\n".join([*lines, f"  {stopped}"])
+    return "\n".join([*lines, f"  {_AGAIN}, or {by_hand}" if errors else f"  {by_hand}"])
+
+
+def _tried(failure: Failure) -> str:
+    return " or ".join(url for url, _ in failure.tried) or "anywhere: it has no address"
+
+
+def _common(failures: Sequence[Failure], *, some_came: bool) -> str:
+    """Return what all failures have in common, where that is one thing, and the way out; else nothing."""
+    errors = [error for failure in failures for _, error in failure.tried]
+    ending = next((error for error in errors if _ends_all(error)), None)
+    if isinstance(ending, _UnwritableError):
+        return f"cannot write {ending.filename} ({ending.strerror}): choose another folder with NIDBENCH_DATA"
+    if ending is not None:
+        size = math.ceil(sum(failure.file.bytes for failure in failures) / 1e5) / 10
+        full = "your quota is used up" if getattr(ending, "errno", None) == errno.EDQUOT else "the disk is full"
+        return (
+            f"{full}: free at least {size} MB where {cache_folder()} is, which is what the missing files take, or "
+            "choose another folder with NIDBENCH_DATA"
+        )
+    if errors and not some_came and all(map(_unanswered, errors)):
+        hosts = dict.fromkeys(urlsplit(url).netloc for failure in failures for url, _ in failure.tried)
+        return f"no answer from {', '.join(hosts)} ({_short(errors[0])}): {_AGAIN}"
+    return ""
+
+
+def _short(error: Exception) -> str:
+    """Return an error in a line: of an answer, its status."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"{response.status_code} {response.reason}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ SMALLEST_SIDE = 11
 
 _WAY_OUT = "convert it to 8-bit gray or RGB without alpha"
 
+#: Where arrays are read, too.
+_DEEP_WAY_OUT = f"{_WAY_OUT}, or save its values as an array, .npy or .mat"
+
 #: How the names of image files end.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
@@ -33,8 +37,10 @@ _KERNELS = ("kernel", "ker", "k", "psf", "f", "h")
 #: How the names of files end that hold arrays.
 ARRAY_SUFFIXES = (".mat", ".npy")
 
-#: Names of restored images in MATLAB files that hold several matrices, by preference.
+#: Names of images in MATLAB files that hold several matrices, by preference.
 _RESTORED = ("x", "image", "img", "im", "deblurred", "restored", "output", "result")
+_SHARP = ("x", "sharp", "truth", "gt", "image", "img", "im")
+_BLURRED = ("y", "blurred", "blurry", "blur", "image", "img", "im")
 
 #: A median that no image on [0, 1] has, but nearly every one on [0, 255].
 _BEYOND = 1.5
@@ -43,12 +49,20 @@ _ARRAY_WAY_OUT = "give (H, W) or (H, W, 3) as 8-bit or 16-bit integers, or as re
 
 _KERNEL_WAY_OUT = f"give a gray picture or a two-dimensional array, {', '.join(KERNEL_SUFFIXES)}"
 
+#: Side in pixels from which a kernel's border is looked at: small kernels may well be cut off where they are not zero.
+_LARGE = 16
 
-def read_image(path: Path) -> NDArray[np.float64]:
+#: Share of its mean weight that a kernel's border may have on all four sides. Kernels that are cut out with no margin
+#: touch some of the sides, in a few pixels: of those of the datasets, the most is 4e-12. Of photographs most have more.
+_BORDER = 0.25
+
+
+def read_image(path: Path, way_out: str = _WAY_OUT) -> NDArray[np.float64]:
     """Return an 8-bit gray or RGB image file as it is stored: not linearised, turned or converted.
 
     Args:
         path: PNG, or another format that Pillow reads.
+        way_out: what is said to do with one of another kind.
 
     Returns:
         Shape (C, H, W), C = 1 (gray) or 3 (colour), float64, multiples of 1/255 in [0, 1].
@@ -57,19 +71,26 @@ def read_image(path: Path) -> NDArray[np.float64]:
         InputError: not an image, cut off, more than 8 bit, palette, alpha, black-and-white, another colour space, or
             smaller than 11 pixels a side.
     """
+    with _picture(path, way_out) as file:
+        pixels = np.asarray(file)
+    return np.ascontiguousarray(pixels.reshape(*pixels.shape[:2], -1).transpose(2, 0, 1)) / 255
+
+
+@contextmanager
+def _picture(path: Path, way_out: str) -> Iterator[ImageFile]:
+    """Lend an image file of which the header was read, or refuse it; errors as of `read_image`."""
     from PIL import Image
 
     try:
         with Image.open(path) as file:
             if fault := _fault(file):
-                raise InputError(f"{path} {fault}: {_WAY_OUT}")
-            pixels = np.asarray(file)
+                raise InputError(f"{path} {fault}: {way_out}")
+            if min(file.size) < SMALLEST_SIDE:
+                size = f"{file.height}x{file.width}"
+                raise InputError(f"{path} is {size} pixels: use an image of at least {SMALLEST_SIDE}x{SMALLEST_SIDE}")
+            yield file
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow's for broken files
         raise InputError(f"{path} cannot be read as an image ({error}): give an 8-bit gray or RGB PNG") from error
-    height, width = pixels.shape[:2]
-    if min(height, width) < SMALLEST_SIDE:
-        raise InputError(f"{path} is {height}x{width} pixels: use an image of at least {SMALLEST_SIDE}x{SMALLEST_SIDE}")
-    return np.ascontiguousarray(pixels.reshape(height, width, -1).transpose(2, 0, 1)) / 255
 
 
 def _fault(file: ImageFile) -> str | None:
@@ -98,10 +119,34 @@ def read_restored(path: Path) -> NDArray[np.float64]:
     Raises:
         InputError: where it cannot be read or is not an image.
     """
+    return _read_pixels(path, _RESTORED)
+
+
+def read_blurred(path: Path) -> NDArray[np.float64]:
+    """Return a blurred image as `read_restored` does; MATLAB files name it `y`, `blurred`, `blurry` or `blur`."""
+    return _read_pixels(path, _BLURRED)
+
+
+def read_sharp(path: Path) -> NDArray[np.float64]:
+    """Return a sharp image as `read_restored` does; MATLAB files name it `x`, `sharp`, `truth` or `gt`."""
+    return _read_pixels(path, _SHARP)
+
+
+def sharp_shape(path: Path) -> tuple[int, int, int]:
+    """Return the shape (C, H, W) that `read_sharp` returns: of a picture without reading its pixels."""
+    if path.suffix.lower() in ARRAY_SUFFIXES:
+        channels, height, width = read_sharp(path).shape
+        return channels, height, width
+    with _picture(path, _DEEP_WAY_OUT) as file:
+        return len(file.getbands()), file.height, file.width
+
+
+def _read_pixels(path: Path, names: Sequence[str]) -> NDArray[np.float64]:
+    """Return an image file or an array; `names` are those of it in a MATLAB file with several matrices."""
     if path.suffix.lower() not in ARRAY_SUFFIXES:
-        return read_image(path)
+        return read_image(path, _DEEP_WAY_OUT)
     try:
-        return _channels_first(_stored(path, _RESTORED))
+        return _channels_first(_stored(path, names))
     except InputError as error:
         raise InputError(f"{path} is not an image ({error}): {_ARRAY_WAY_OUT}") from error
 
@@ -134,7 +179,8 @@ def read_kernel(path: Path) -> Kernel:
         Shape (kh, kw), float64, not negative, sum 1.
 
     Raises:
-        InputError: where it cannot be read or is not a kernel: of other dimensions, in colour, negative, all zero.
+        InputError: where it cannot be read or is not a kernel: of other dimensions, in colour, negative, all zero, or
+            with weight along all of its border, as photographs have.
     """
     try:
         kernel = normalised(_plane(_stored(path, _KERNELS)))
@@ -142,7 +188,20 @@ def read_kernel(path: Path) -> Kernel:
         raise InputError(f"{path} is not a kernel ({error}): {_KERNEL_WAY_OUT}") from error
     if kernel.min() < 0:
         raise InputError(f"{path} is not a kernel (it is negative in places, down to {kernel.min():.3g} of its sum)")
+    if _like_a_photograph(kernel):
+        raise InputError(
+            f"{path} is not a kernel (its {kernel.shape[0]}x{kernel.shape[1]} pixels have weight along all four sides, "
+            "as those of a photograph): give the blur kernel alone, on a background of 0"
+        )
     return kernel
+
+
+def _like_a_photograph(kernel: Kernel) -> bool:
+    """Return whether weight lies on all sides of a large kernel, without the symmetry of wide Gaussians and boxes."""
+    sides = kernel[0], kernel[-1], kernel[:, 0], kernel[:, -1]
+    if min(kernel.shape) < _LARGE or min(side.mean() for side in sides) < _BORDER * kernel.mean():
+        return False
+    return not np.allclose(kernel, kernel[::-1, ::-1], rtol=0, atol=0.01 * kernel.max())
 
 
 def _stored(path: Path, names: Sequence[str]) -> NDArray[Any]:

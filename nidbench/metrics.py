@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,21 +88,79 @@ class Score:
     ssim: float
 
 
+#: Rows and columns of an image.
+Part: TypeAlias = tuple[slice, slice]
+
+
 @dataclass(frozen=True)
-class Protocol:
-    """A named rule of what is compared: a part of the frame of x.
+class _Region:
+    """What a named rule compares, counted from the truth and the true kernel, whatever kernel methods are told.
 
     Attributes:
         name: as on the command line.
-        cut: pixels cut off each side of x's frame; None for the region that y shows (half the true kernel).
         title: one line for tables.
-        halves: how often half the kernel is cut off, where `cut` is None.
+        halves: how often half the true kernel is cut off x; once leaves what y shows.
+        cut: pixels cut off each side of what the truth shows of the rest.
     """
 
     name: str
-    cut: int | None
     title: str
-    halves: int = 1
+    halves: int
+    cut: int
+
+    #: pixels a side that the rule takes
+    least: ClassVar[int] = 11
+
+    @property
+    def margin(self) -> int:
+        """Pixels by which x is moved, none of them beyond what is left of it."""
+        return 0
+
+    def crop(self, image: Image, problem: Problem, truth: Truth) -> Image:
+        """Return what is compared of an image in the frame of x, Shape (C, H, W)."""
+        return part_of(image, self.region(problem, truth))
+
+    def reference(self, problem: Problem, truth: Truth) -> Image:
+        """Return what it is compared with: the same part of the truth."""
+        return _of_truth(truth, self.region(problem, truth))
+
+    def region(self, problem: Problem, truth: Truth) -> Part:
+        """Return the rows and columns of x that are compared, counted from the first pixel of the frame of x.
+
+        All of them the truth shows; the frame of x may not, where methods are told a smaller kernel: see `part_of`.
+
+        Raises:
+            InputError: where too little is left on an axis.
+        """
+        inside, cut = max(self.cut, self.margin), self.cut
+        known = zip(extent(problem, truth, self.halves), truth.offset, truth.image.shape[1:], strict=True)
+        rows, columns = (
+            slice(max(part.start + inside, first + cut), min(part.stop - inside, first + size - cut))
+            for part, first, size in known
+        )
+        sides = [max(0, part.stop - part.start) for part in (rows, columns)]
+        if min(sides) < self.least:
+            raise InputError(
+                f"protocol {self.name} leaves {sides[0]}x{sides[1]} pixels: {self.least} a side are needed; use "
+                "another --protocol or larger images"
+            )
+        return rows, columns
+
+    def reach(self, problem: Problem, truth: Truth) -> Part:
+        """Return the rows and columns of x that the score depends on: the region, and as far as x is moved.
+
+        Raises:
+            InputError: where too little is left on an axis.
+        """
+        rows, columns = (
+            slice(part.start - self.margin, part.stop + self.margin) for part in self.region(problem, truth)
+        )
+        return rows, columns
+
+
+@dataclass(frozen=True)
+class Protocol(_Region):
+    """A named rule that only crops: attributes as of its region."""
 
     def score(self, restored: Image, problem: Problem, truth: Truth) -> Score:
         """Return the score of x, Shape (C, H, W) in the frame of the problem.
@@ -115,70 +173,28 @@ class Protocol:
         """
         return scores([self], restored, problem, truth)[self.name]
 
-    def crop(self, image: Image, problem: Problem, truth: Truth) -> Image:
-        """Return what is compared of an image in the frame of x, Shape (C, H, W)."""
-        rows, columns = self.region(problem, truth)
-        return image[:, rows, columns]
-
-    def reference(self, problem: Problem, truth: Truth) -> Image:
-        """Return what it is compared with: the same part of the truth."""
-        rows, columns = self.region(problem, truth)
-        top, left = truth.offset
-        return truth.image[:, _shift(rows, -top), _shift(columns, -left)]
-
-    def region(self, problem: Problem, truth: Truth) -> tuple[slice, slice]:
-        """Return rows and columns in the frame of x: what is scored and the truth shows.
-
-        Raises:
-            InputError: where fewer than 11 pixels are left on an axis.
-        """
-        wanted = [self._wanted(problem, axis) for axis in (0, 1)]
-        region = []
-        for axis, part in enumerate(wanted):
-            first = truth.offset[axis]
-            start, stop = max(part.start, first, 0), min(part.stop, first + truth.image.shape[axis + 1])
-            stop = min(stop, problem.frame[axis])
-            if stop - start < 11:
-                raise InputError(
-                    f"protocol {self.name} leaves {max(0, stop - start)} pixels of {problem.frame[axis]}: "
-                    "11 are needed; use another --protocol or larger images"
-                )
-            region.append(slice(start, stop))
-        return region[0], region[1]
-
-    def _wanted(self, problem: Problem, axis: int) -> slice:
-        length, taps = problem.frame[axis], problem.kernel.shape[axis]
-        if self.cut is not None:
-            return slice(self.cut, length - self.cut)
-        return slice(self.halves * ((taps - 1) // 2), length - self.halves * (taps // 2))
-
-    def reach(self, problem: Problem, truth: Truth) -> tuple[slice, slice]:
-        """Return the rows and columns of x that the score depends on; errors as of `region`."""
-        return self.region(problem, truth)
-
 
 @dataclass(frozen=True)
-class Aligned:
+class Aligned(_Region):
     """A named rule of what is compared after the shift that suits the restoration best.
 
     An estimated kernel may be off its centre, and the restoration is moved as much. x, rounded to 8 bit, is compared at
-    each shift of a grid with the truth without its border; the shift of least squared error, in gray, counts.
+    each shift of a grid with the truth's region; the shift of least squared error, in gray, counts.
 
     Attributes:
-        name: as on the command line.
-        cut: pixels cut off each side of the truth, or of the part of it in x's frame.
-        maximum: of the shift along an axis, in pixels, at most `cut`.
+        maximum: of the shift along an axis, in pixels.
         step: of the grid of shifts, in pixels; between pixels x is interpolated bilinearly.
         gray: whether the score, too, is that of the gray image, by `GRAY`.
-        title: one line for tables.
     """
 
-    name: str
-    cut: int
     maximum: float
     step: float
     gray: bool
-    title: str
+
+    @property
+    def margin(self) -> int:
+        """Pixels by which x is moved at most."""
+        return ceil(self.maximum)
 
     def score(self, restored: Image, problem: Problem, truth: Truth) -> Score:
         """Return the score of x, Shape (C, H, W) in the frame of the problem, at its best shift.
@@ -186,10 +202,8 @@ class Aligned:
         Raises:
             InputError: where nothing is left to compare.
         """
-        rows, columns = self.reach(problem, truth)
-        image = to_8_bit(encoded(restored, problem, truth)[:, rows, columns])
-        inside = self._region(problem, truth)
-        reference = truth.image[:, _shift(inside[0], -truth.offset[0]), _shift(inside[1], -truth.offset[1])]
+        image = to_8_bit(encoded(part_of(restored, self.reach(problem, truth)), problem, truth))
+        reference = self.reference(problem, truth)
         if self.gray:
             image, reference = luminance(image)[None], luminance(reference)[None]
         shift = alignment.best_shift(luminance(image), luminance(reference), self.maximum, self.step)
@@ -197,42 +211,23 @@ class Aligned:
         there = alignment.shifted(image, shape, shift)
         return Score(psnr(there, reference), ssim(there, reference))
 
-    def reach(self, problem: Problem, truth: Truth) -> tuple[slice, slice]:
-        """Return the rows and columns of x that the score depends on: what is scored, and as far as it may move.
-
-        Raises:
-            InputError: where fewer than 11 pixels are left on an axis.
-        """
-        margin = ceil(self.maximum)
-        rows, columns = (slice(part.start - margin, part.stop + margin) for part in self._region(problem, truth))
-        return rows, columns
-
-    def _region(self, problem: Problem, truth: Truth) -> tuple[slice, slice]:
-        rows, columns = (slice(part.start + self.cut, part.stop - self.cut) for part in _common(problem, truth))
-        _enough(self.name, rows, columns, 11)
-        return rows, columns
-
     def best(self, first: Score, second: Score) -> Score:
         """Return which of the scores against two truths counts."""
         return second if second.psnr > first.psnr else first
 
 
 @dataclass(frozen=True)
-class Registered:
-    """The rule of the benchmark of Koehler et al., ECCV 2012, on the region that y shows.
+class Registered(_Region):
+    """The rule of the benchmark of Koehler et al., ECCV 2012.
 
     x, rounded to 8 bit, is scaled by <truth, x> / <x, x>, moved by the whole pixels of the largest circular
     cross-correlation with the truth (means over channels), and both are set to 0 where nothing of x comes to lie. PSNR
     and multi-scale SSIM (in the place of SSIM) are those of the luminance, by `LUMA`; of many truths, the largest of
     each.
-
-    Attributes:
-        name: as on the command line.
-        title: one line for tables.
     """
 
-    name: str
-    title: str
+    #: five scales take more
+    least: ClassVar[int] = msssim.SMALLEST
 
     def score(self, restored: Image, problem: Problem, truth: Truth) -> Score:
         """Return the score of x, Shape (C, H, W) in the frame of the problem.
@@ -240,24 +235,13 @@ class Registered:
         Raises:
             InputError: where too little is left for five scales.
         """
-        rows, columns = self.reach(problem, truth)
-        image = to_8_bit(encoded(restored, problem, truth)[:, rows, columns])
-        reference = truth.image[:, _shift(rows, -truth.offset[0]), _shift(columns, -truth.offset[1])]
+        image = to_8_bit(encoded(self.crop(restored, problem, truth), problem, truth))
+        reference = self.reference(problem, truth)
         image = image * scale_to(image, reference)
         shift = alignment.registered(image.mean(axis=0), reference.mean(axis=0))
         image, seen = alignment.moved(image, shift), alignment.moved(np.ones(image.shape[1:]), shift)
         one, other = luminance(image, LUMA), luminance(reference * seen, LUMA)
         return Score(psnr(one, other), msssim.ms_ssim(one, other))
-
-    def reach(self, problem: Problem, truth: Truth) -> tuple[slice, slice]:
-        """Return the rows and columns of x that the score depends on: what y and the truth show.
-
-        Raises:
-            InputError: where too little is left for five scales.
-        """
-        rows, columns = (_overlap(*parts) for parts in zip(_common(problem, truth), problem.valid, strict=True))
-        _enough(self.name, rows, columns, msssim.SMALLEST)
-        return rows, columns
 
     def best(self, first: Score, second: Score) -> Score:
         """Return the larger PSNR and the larger SSIM, as the benchmark's script does."""
@@ -286,23 +270,41 @@ def scale_to(image: NDArray[Any], truth: NDArray[Any]) -> float:
     return float(np.vdot(truth, image)) / energy if energy else 1.0
 
 
-def _common(problem: Problem, truth: Truth) -> list[slice]:
-    """Return the rows and columns of x's frame that a truth shows."""
-    shown = [slice(first, first + size) for first, size in zip(truth.offset, truth.image.shape[1:], strict=True)]
-    return [_overlap(part, slice(0, length)) for part, length in zip(shown, problem.frame, strict=True)]
+def extent(problem: Problem, truth: Truth, halves: int = 0) -> Part:
+    """Return the rows and columns that x has by the true kernel, counted from the first pixel of the frame of x.
+
+    That is the frame itself, unless methods are told another kernel: y, which both frames extend, ties the two.
+
+    Args:
+        problem: the measurement.
+        truth: what it is compared with, which knows of the true kernel.
+        halves: how often half the true kernel is cut off each side.
+    """
+    taps = truth.taps or problem.kernel.shape
+    rows, columns = (
+        slice(seen.start + (halves - 1) * ((size - 1) // 2), seen.stop - (halves - 1) * (size // 2))
+        for seen, size in zip(problem.valid, taps, strict=True)
+    )
+    return rows, columns
 
 
-def _overlap(one: slice, other: slice) -> slice:
-    return slice(max(one.start, other.start), min(one.stop, other.stop))
+def part_of(image: Image, part: Part) -> Image:
+    """Return rows and columns of an image, Shape (C, H, W); outside of it its nearest pixels.
+
+    Those of x that methods do not know of, told a smaller kernel than the true one, are so completed, as the input's
+    are: otherwise they would be scored on fewer pixels than others.
+    """
+    outside = [(max(0, -own.start), max(0, own.stop - size)) for own, size in zip(part, image.shape[1:], strict=True)]
+    if np.any(outside):
+        image = np.pad(image, ((0, 0), *outside), mode="edge")
+    rows, columns = (_shift(own, before) for own, (before, _) in zip(part, outside, strict=True))
+    return image[:, rows, columns]
 
 
-def _enough(name: str, rows: slice, columns: slice, least: int) -> None:
-    sides = [max(0, part.stop - part.start) for part in (rows, columns)]
-    if min(sides) < least:
-        raise InputError(
-            f"protocol {name} leaves {sides[0]}x{sides[1]} pixels: {least} a side are needed; use another --protocol "
-            "or larger images"
-        )
+def _of_truth(truth: Truth, part: Part) -> Image:
+    """Return what of a truth lies in rows and columns of the frame of x, all of which it shows."""
+    rows, columns = (_shift(own, -first) for own, first in zip(part, truth.offset, strict=True))
+    return truth.image[:, rows, columns]
 
 
 def _shift(part: slice, by: int) -> slice:
@@ -319,8 +321,8 @@ def scores(protocols: Sequence[Protocol], restored: Image, problem: Problem, tru
     """
     regions = {each.name: each.region(problem, truth) for each in protocols}
     rows, columns = (_span([region[axis] for region in regions.values()]) for axis in (0, 1))
-    image = to_8_bit(encoded(restored, problem, truth)[:, rows, columns])
-    reference = truth.image[:, _shift(rows, -truth.offset[0]), _shift(columns, -truth.offset[1])]
+    image = to_8_bit(encoded(part_of(restored, (rows, columns)), problem, truth))
+    reference = _of_truth(truth, (rows, columns))
     similarity = _similarity(image, reference)
     found = {}
     for name, region in regions.items():
@@ -348,10 +350,12 @@ def to_8_bit(image: Image) -> NDArray[np.float64]:
 CROPS = {
     protocol.name: protocol
     for protocol in (
-        Protocol("half-kernel", None, "cut floor(k/2) a side, 8 bit (the paper's released script)"),
-        Protocol("cut-30", 30, "cut 30 px a side, 8 bit (Nan et al. 2020)"),
-        Protocol("uncropped", 0, "nothing cut, 8 bit"),
-        Protocol("anger", None, "cut 2 floor(k/2) a side, 8 bit (the paper's released script for Anger's images)", 2),
+        Protocol("half-kernel", "cut floor(k/2) a side, 8 bit (the paper's released script)", halves=1, cut=0),
+        Protocol("cut-30", "cut 30 px a side, 8 bit (Nan et al. 2020)", halves=0, cut=30),
+        Protocol("uncropped", "nothing cut, 8 bit", halves=0, cut=0),
+        Protocol(
+            "anger", "cut 2 floor(k/2) a side, 8 bit (the paper's released script for Anger's images)", halves=2, cut=0
+        ),
     )
 }
 
@@ -362,7 +366,7 @@ _LEVIN_CUT = 15
 def _shift_aligned(maximum: float) -> Aligned:
     name = "shift-aligned" if maximum == 5 else f"shift-aligned:{maximum:g}"
     title = f"best of shifts to {maximum:g} px in steps of 0.25, bilinear; cut {_LEVIN_CUT} px a side, 8 bit"
-    return Aligned(name, _LEVIN_CUT, maximum, 0.25, False, f"{title} (Levin et al. 2009)")
+    return Aligned(name, f"{title} (Levin et al. 2009)", 0, _LEVIN_CUT, maximum=maximum, step=0.25, gray=False)
 
 
 #: Protocols that are computed when asked for, by `nidbench rescore`.
@@ -370,10 +374,19 @@ ON_DEMAND: dict[str, Aligned | Registered] = {
     protocol.name: protocol
     for protocol in (
         _shift_aligned(5),
+        # the benchmark's sharp images, like those of the dataset, lack their outer 50 px already, and it cuts no more
         Aligned(
-            "sun-official", 50, 10, 1, True, "best of whole shifts to 10 px; cut 50 px a side, gray, 8 bit (Sun 2013)"
+            "sun-official",
+            "best of whole shifts to 10 px, all within what y shows; gray, 8 bit (Sun et al. 2013)",
+            halves=1,
+            cut=0,
+            maximum=10,
+            step=1,
+            gray=True,
         ),
-        Registered("kohler", "scaled, registered to whole px, luminance, SSIM of five scales (Koehler et al. 2012)"),
+        Registered(
+            "kohler", "scaled, registered to whole px, luminance, SSIM of five scales (Koehler et al. 2012)", 1, 0
+        ),
     )
 }
 

@@ -26,12 +26,13 @@ _TAPS = np.array([*LOW_PASS[:0:-1], *LOW_PASS])
 
 
 def ms_ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0) -> float:
-    """Return the multi-scale SSIM of two images: prod_j mean(cs_j)^w_j over the scales, the last with luminance.
+    """Return the multi-scale SSIM of two images: mean(l_5)^w_5 prod_j mean(c_j)^w_j mean(s_j)^w_j over the scales.
 
-    At each scale the terms are those of Wang et al. 2004 (Gaussian window 11x11 of sigma 1.5, K1 = .01, K2 = .03,
-    population covariance, 'valid' windows): cs_j the product of contrast and structure, at the coarsest of luminance as
-    well. The next scale is every second pixel after the 9/7 low-pass, edges mirrored. Where images are so unlike
-    that a mean is negative, it counts as 0.
+    That is the benchmark's, of MeTriX MuX (`mssim_index.m`): luminance l, contrast c and structure s of Wang et al.
+    2004 (Gaussian window 11x11 of sigma 1.5, K1 = .01, K2 = .03, population covariance, 'valid' windows) are averaged
+    each by itself, where Wang, Simoncelli & Bovik average the product c s. The next scale is every second pixel after
+    the 9/7 low-pass, edges mirrored with the outermost pixel twice. Where images are so unlike that a mean is negative
+    (the benchmark's number is complex then), it counts as 0.
 
     Args:
         restored: Shape (h, w), at least `SMALLEST` a side.
@@ -48,22 +49,25 @@ def ms_ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 
         )
     one, other = restored.astype(np.float64), truth.astype(np.float64)
     product = 1.0
-    for scale, weight in enumerate(WEIGHTS):
-        luminance, contrast = _terms(one, other, data_range)
-        last = scale == len(WEIGHTS) - 1
-        product *= max(0.0, float((luminance * contrast if last else contrast).mean())) ** weight
+    for weight in WEIGHTS:
+        luminance, contrast, structure = _terms(one, other, data_range)
+        product *= float((contrast * max(0.0, structure)) ** weight)
         one, other = _coarser(one), _coarser(other)
-    return product
+    return product * float(max(0.0, luminance) ** WEIGHTS[-1])
 
 
-def _terms(one: NDArray[Any], other: NDArray[Any], data_range: float) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the luminance and the contrast-structure term at each pixel whose window is inside."""
+def _terms(one: NDArray[Any], other: NDArray[Any], data_range: float) -> tuple[float, float, float]:
+    """Return the means of luminance, contrast and structure over pixels whose window is inside."""
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
     mean_one, mean_other = _mean(one), _mean(other)
-    squares, product = mean_one**2 + mean_other**2, mean_one * mean_other
-    variances = _mean(one**2 + other**2) - squares
-    covariance = _mean(one * other) - product
-    return (2 * product + c1) / (squares + c1), (2 * covariance + c2) / (variances + c2)
+    variance_one, variance_other = _mean(one**2) - mean_one**2, _mean(other**2) - mean_other**2
+    covariance = _mean(one * other) - mean_one * mean_other
+    # rounding leaves variances of constants that are slightly negative
+    deviations = np.sqrt(variance_one.clip(0, None) * variance_other.clip(0, None))
+    luminance = (2 * mean_one * mean_other + c1) / (mean_one**2 + mean_other**2 + c1)
+    contrast = (2 * deviations + c2) / (variance_one + variance_other + c2)
+    structure = (covariance + c2 / 2) / (deviations + c2 / 2)
+    return float(luminance.mean()), float(contrast.mean()), float(structure.mean())
 
 
 def _mean(image: NDArray[Any]) -> NDArray[Any]:
@@ -72,5 +76,5 @@ def _mean(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def _coarser(image: NDArray[Any]) -> NDArray[Any]:
-    smooth = correlate1d(correlate1d(image, _TAPS, axis=0, mode="mirror"), _TAPS, axis=1, mode="mirror")
+    smooth = correlate1d(correlate1d(image, _TAPS, axis=0, mode="reflect"), _TAPS, axis=1, mode="reflect")
     return smooth[::2, ::2]

@@ -5,19 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .contract import MeasuredDataset, NeedsFiles
+from .contract import FilesByHand, MeasuredDataset, NeedsFiles
 from .errors import UnknownNameError
 from .fetch import RemoteFile
 from .registry import Registry, load_dataset, load_kernels, load_method, unknown
 
 
 def files_of(name: str) -> list[RemoteFile]:
-    """Return the files of a dataset (with those of its default kernels, or its own), of a kernel set, or of a method.
+    """Return what to fetch of a dataset (with its default kernels, or its own), of a kernel set, or of a method.
 
     Raises:
         UnknownNameError: where nothing has the name.
     """
     return [file for owner in _owners(name) if isinstance(owner, NeedsFiles) for file in owner.files()]
+
+
+def by_hand_of(name: str) -> list[RemoteFile]:
+    """Return those files of a name that only a person can get.
+
+    Raises:
+        UnknownNameError: where nothing has the name.
+    """
+    return [file for owner in _owners(name) if isinstance(owner, FilesByHand) for file in owner.by_hand()]
 
 
 def terms_of(name: str) -> Iterator[str]:

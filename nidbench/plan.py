@@ -27,7 +27,7 @@ class Experiment:
     Attributes:
         methods: as `ours,dip@fast[lr=1e-3]`.
         dataset: names, separated by commas.
-        kernels, noise, images: lists separated by commas; empty for the dataset's own.
+        kernels, noise, images, response: lists separated by commas; empty for the dataset's own.
         limit: at most so many images of each dataset.
         seeds, noise_seeds: as `0`, `0,3` or `0-4`.
         preset: for methods that name none.
@@ -46,6 +46,7 @@ class Experiment:
     preset: str | None = None
     declared: str = "known"
     crop: int | None = None
+    response: str = ""
 
     def requests(self) -> Iterator[CaseRequest]:
         """Yield the measurements of each dataset.
@@ -66,6 +67,7 @@ class Experiment:
                 read_seeds("noise-seeds", self.noise_seeds),
                 self.declared,
                 self.crop,
+                words(self.response),
             )
 
 
@@ -93,7 +95,11 @@ class Ask:
             if not re.fullmatch(r"[\w.-]+", self.name):
                 raise InputError(f"sweep name {self.name!r}: use letters, digits, '.', '-' and '_'")
             return self.name
-        content = json.dumps(asdict(replace(self, method_file=str(self.method_file or ""))), sort_keys=True)  # type: ignore[arg-type]
+        question = asdict(replace(self, method_file=str(self.method_file or "")))  # type: ignore[arg-type]
+        for experiment in question["experiments"]:
+            if not experiment["response"]:  # older than this option: the names of sweeps stay
+                del experiment["response"]
+        content = json.dumps(question, sort_keys=True)
         first = self.experiments[0]
         # the sweep is a file of this name, which the path of folder:PATH would put elsewhere
         datasets = [re.sub(r"[^\w.-]+", "-", Path(each).name) for each in words(first.dataset)]
@@ -314,7 +320,7 @@ def _told(experiment: Experiment) -> dict[str, Any]:
     """Return what of an experiment is not the default, lists as lists."""
     known = {each.name: each.default for each in fields(Experiment)}
     values = {name: value for name, value in asdict(experiment).items() if value != known[name]}
-    lists = {name: list(words(values[name])) for name in ("kernels", "noise", "images") if name in values}
+    lists = {name: list(words(values[name])) for name in ("kernels", "noise", "images", "response") if name in values}
     return values | lists | {"methods": [str(spec) for spec in parse_methods(experiment.methods)]}
 
 

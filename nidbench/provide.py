@@ -1,8 +1,7 @@
-"""Files that a person downloaded by hand: recognised by their SHA-256, and copied to where they belong."""
+"""Files that a person downloaded by hand: recognised by their hash, and copied to where they belong."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zipfile
 import zlib
@@ -14,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from .errors import DataError
-from .fetch import RemoteFile, destination, state
+from .fetch import RemoteFile, destination, hash_of, state
 
 _BLOCK = 1 << 20
 
@@ -76,6 +75,9 @@ def _take_file(
     if _take(candidate, files, provided):
         return []
     if zipfile.is_zipfile(path):
+        if reason := _mistaken(candidate, files):
+            provided.refused[str(path)] = reason
+            return []
         return [(member, "") for member in _take_members(path, files, provided, explicit=bool(otherwise))]
     if path.suffix.lower() == ".zip":
         provided.refused[str(path)] = "is no whole zip archive: download it again"
@@ -107,17 +109,24 @@ def _members(path: Path, archive: zipfile.ZipFile) -> Iterator[_Candidate]:
 
 def _take(candidate: _Candidate, files: Sequence[RemoteFile], provided: Provided) -> bool:
     """Return whether a candidate is one or more of the files, after copying it to their places."""
-    possible = [file for file in files if file.bytes == candidate.size]
-    if not possible:
-        return False
-    with candidate.open() as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]
-    recognised = [file for file in possible if file.sha256 == digest]
+    possible = [file for file in files if _may_be(candidate, file)]
+    hashes = set()
+    for kind in sorted({file.hash[0] for file in possible}):
+        with candidate.open() as content:
+            hashes.add((kind, hash_of(content, kind)))
+    recognised = [file for file in possible if file.hash in hashes]
     for file in recognised:
         if state(file) != "ok":
             _copy(candidate, file)
             provided.taken[file] = candidate.where
     return bool(recognised)
+
+
+def _may_be(candidate: _Candidate, file: RemoteFile) -> bool:
+    """Return whether to look into it: what has no known size is large, and is looked for under its suffix only."""
+    if file.bytes:
+        return file.bytes == candidate.size
+    return PurePosixPath(file.path).suffix == PurePosixPath(candidate.name).suffix.lower()
 
 
 def _mistaken(candidate: _Candidate, files: Sequence[RemoteFile]) -> str:
@@ -126,6 +135,8 @@ def _mistaken(candidate: _Candidate, files: Sequence[RemoteFile]) -> str:
     if not named or all(state(file) == "ok" for file in named):
         return ""
     wanted = named[0]
+    if not wanted.bytes:
+        return f"has the name of {wanted}, but is not known by {wanted.known_by}: it is cut off or altered; get it anew"
     if candidate.size != wanted.bytes:
         found = "is cut off or another version" if candidate.size < wanted.bytes else "is another version"
         return (

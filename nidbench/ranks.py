@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from .errors import InputError, ResultsError
+from .errors import InputError
 from .metrics import DEFAULT, PROTOCOLS
 from .records import Record, Store, Sweep
 from .statistics import CASE, GROUP, PAIRED, group_starts, named
@@ -33,8 +34,9 @@ def ranks_frame(store: Store, sweep: Sweep) -> pd.DataFrame:
     Raises:
         InputError: where the sweep has no score.
     """
-    cells = named(cells_frame(store, sweep))
-    scores = _scores(store, cells)
+    read = _Read(store.root)
+    cells = named(cells_frame(read, sweep))
+    scores = _scores(read.psnr)
     if scores.empty:
         raise InputError(f"sweep {sweep.name} has no scores: run it, with a dataset that has sharp images")
     rows: list[dict[str, Any]] = []
@@ -45,23 +47,31 @@ def ranks_frame(store: Store, sweep: Sweep) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
 
-def _scores(store: Store, cells: pd.DataFrame) -> pd.DataFrame:
+class _Read(Store):
+    """A results folder that remembers, of the done records it reads, the PSNR under each protocol.
+
+    Attributes:
+        psnr: cell's id -> protocol -> PSNR.
+    """
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root, create=False)
+        self.psnr: dict[str, dict[str, float]] = {}
+
+    def read(self, cell_id: str) -> Record | None:
+        """Return a cell's record, as `Store.read` does."""
+        record = super().read(cell_id)
+        if record is not None and record.status == "done":
+            self.psnr[cell_id] = {name: score.psnr for name, score in record.scores.items()}
+        return record
+
+
+def _scores(psnr: dict[str, dict[str, float]]) -> pd.DataFrame:
     """Return the PSNR of done cells, a row for each cell and a column for each protocol, as `PROTOCOLS` has them."""
-    found = {}
-    for cell_id in cells[cells["status"] == "done"]["id"]:
-        record = _read(store, cell_id)
-        found[cell_id] = {name: score.psnr for name, score in record.scores.items()} if record else {}
-    frame = pd.DataFrame.from_dict(found, orient="index")
+    frame = pd.DataFrame.from_dict(psnr, orient="index")
     places = {name: place for place, name in enumerate(PROTOCOLS)}
     order = sorted(map(str, frame.columns), key=lambda name: (places.get(name.partition(":")[0], len(places)), name))
     return frame[order]
-
-
-def _read(store: Store, cell_id: str) -> Record | None:
-    try:
-        return store.read(cell_id)
-    except ResultsError:
-        return None
 
 
 def _means(part: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:

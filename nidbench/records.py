@@ -182,6 +182,10 @@ class Record:
         return cls(**content)
 
 
+#: The note of planned cells whose restorations are files, see `restorations`.
+FROM_FILES = "restored elsewhere, scored from files"
+
+
 @dataclass(frozen=True)
 class Planned:
     """A cell as a sweep asks for it.

@@ -16,7 +16,7 @@ from .errors import InputError, ResultsError
 from .metrics import CROPS, PROTOCOLS, AnyProtocol, Score
 from .metrics import protocol as find_protocol
 from .plan import Experiment
-from .records import Planned, Record, Store, Sweep
+from .records import FROM_FILES, Planned, Record, Store, Sweep
 from .scoring import Part, Scorer, holds
 
 #: In the details of a record whose restoration shows only what y shows; the rest of its frame repeats the edges.
@@ -131,12 +131,14 @@ def score_by(
 
 _PENDING, _THERE = "pending", "there"
 
+_UNCOMPUTED = "not computed yet, run the sweep again"
+
 
 def _state(store: Store, planned: Planned, name: str) -> str:
     """Return `_PENDING`, `_THERE` or why the cell cannot be scored."""
     record = store.read(planned.id)
     if record is None:
-        return "not computed yet, run the sweep again"
+        return "no file was given, nidbench score takes it" if planned.note == FROM_FILES else _UNCOMPUTED
     if record.status != "done":
         return f"ended as {record.status}"
     if name in record.scores and record.measures:
@@ -172,7 +174,7 @@ class _Again:
         """
         record = store.read(planned.id)
         if record is None:  # removed since it was looked at
-            raise _CannotError("not computed yet, run the sweep again")
+            raise _CannotError(_UNCOMPUTED)
         problem, truths, scorer = self._case(record)
         try:
             arrays = store.arrays(planned.id)

@@ -18,20 +18,18 @@ from typing import Any
 import numpy as np
 
 from .cases import cases
-from .contract import Case, CaseKey, Image, Problem, Response
+from .contract import Case, CaseKey, Image, Problem, Response, Truth
 from .errors import DamagedError, InputError
 from .images import read_restored
+from .metrics import Part, extent, part_of
 from .plan import Experiment
-from .records import Cell, Planned, Record, Store, Sweep, array_hash
+from .records import FROM_FILES, Cell, Planned, Record, Store, Sweep, array_hash
 from .registry import Registry
 from .rescore import SHOWS_Y
 from .scoring import Scorer
 
 #: What a file is called where nothing else is said.
 PATTERN = "{image}_{kernel}_{noise}.png"
-
-#: What tables say of such a method.
-NOTE = "restored elsewhere, scored from files"
 
 #: Names of files told in a message.
 _TOLD = 3
@@ -83,7 +81,8 @@ class Taken:
         """Return what to tell a person."""
         lines = [f"{self.scored} files scored, {self.there} were so before"]
         if self.missing:
-            lines.append(f"{len(self.missing)} files are missing: {_few(self.missing)}")
+            remedy = "put them into the folder and give the same command again, or choose fewer measurements"
+            lines.append(f"{len(self.missing)} files are missing: {_few(self.missing)}; {remedy}")
         if self.unused:
             lines.append(f"{len(self.unused)} files of the folder are of no measurement: {_few(self.unused)}")
         return lines
@@ -223,7 +222,7 @@ def _cell(submission: Submission, case: Case) -> Cell:
 
 
 def _planned(submission: Submission, cell: Cell) -> Planned:
-    return Planned(cell.id, submission.label, "", NOTE, cell.case, cell.declared, 0, submission.label)
+    return Planned(cell.id, submission.label, "", FROM_FILES, cell.case, cell.declared, 0, submission.label)
 
 
 def _keep(store: Store, submission: Submission, case: Case, cell: Cell, path: Path) -> bool:
@@ -236,13 +235,13 @@ def _keep(store: Store, submission: Submission, case: Case, cell: Cell, path: Pa
         before = None
     if before is not None and details.items() <= before.details.items():
         return False
-    problem = case.problem()
+    problem, truths = case.problem(), case.truths()
     linear = _linear(read_restored(path), case.response, submission.encoded)
     try:
-        image, whole = placed(linear, problem)
+        image, whole = placed(linear, problem, truths)
     except InputError as error:
         raise InputError(f"{path}, of {case.key}, {error}") from error
-    scorer = Scorer(problem, case.truths())
+    scorer = Scorer(problem, truths)
     record = Record(
         id=cell.id,
         cell=cell,
@@ -274,30 +273,44 @@ def _linear(image: Image, response: Response, encoded: bool | None) -> Image:
     return np.asarray(image.clip(0, None) ** response.gamma) if encoded else image
 
 
-def placed(image: Image, problem: Problem) -> tuple[Image, bool]:
-    """Return an image at its place in the frame of x, and whether it fills that; where not, its edges are repeated.
+def placed(image: Image, problem: Problem, truths: Sequence[Truth] = ()) -> tuple[Image, bool]:
+    """Return an image at its place in the frame of x, and whether it shows more than y; its edges are repeated.
 
     Args:
-        image: Shape (C, H, W) of x, or (C, h, w) of y.
+        image: Shape (C, H, W) of x, by the kernel that methods are told or by the true one, or (C, h, w) of y.
         problem: the measurement.
+        truths: what it is compared with, which know of the true kernel.
 
     Raises:
-        InputError: of another shape, naming both.
+        InputError: of another shape, naming all.
     """
-    channels, *size = problem.blurred.shape
-    frame = problem.frame
-    kinds = {1: "gray", 3: "in colour"}
-    if image.shape[0] != channels or list(image.shape[1:]) not in (size, list(frame)):
+    channels, places = problem.blurred.shape[0], _places(problem, truths)
+    height, width = image.shape[1:]
+    if image.shape[0] != channels or (height, width) not in places:
+        kinds = {1: "gray", 3: "in colour"}
+        *others, last = (f"{rows}x{columns} ({what})" for (rows, columns), (what, _) in places.items())
         raise InputError(
-            f"is {image.shape[1]}x{image.shape[2]} and {kinds[image.shape[0]]}: expected {frame[0]}x{frame[1]} (of x) "
-            f"or {size[0]}x{size[1]} (of the blurred image, which is x without what the kernel's border hides), "
+            f"is {height}x{width} and {kinds[image.shape[0]]}: expected {', '.join(others)} or {last}, "
             f"{kinds[channels]}"
         )
-    if list(image.shape[1:]) == list(frame):
-        return image, True
-    rows, columns = problem.valid
-    pad = ((0, 0), (rows.start, frame[0] - rows.stop), (columns.start, frame[1] - columns.stop))
-    return np.pad(image, pad, mode="edge"), False
+    what, place = places[height, width]
+    rows, columns = (slice(-own.start, size - own.start) for own, size in zip(place, problem.frame, strict=True))
+    return part_of(image, (rows, columns)), what != _OF_Y
+
+
+_OF_Y = "of the blurred image, which is x without what the kernel's border hides"
+
+
+def _places(problem: Problem, truths: Sequence[Truth]) -> dict[tuple[int, int], tuple[str, Part]]:
+    """Return the sizes that a file may have, each with what has it, and where that is in the frame of x."""
+    height, width = problem.frame
+    known = [("of x", (slice(0, height), slice(0, width)))]
+    if truths and (true := extent(problem, truths[0])) != known[0][1]:
+        known = [("of x by the kernel told", known[0][1]), ("of x by the true one", true)]
+    places: dict[tuple[int, int], tuple[str, Part]] = {}
+    for what, (rows, columns) in (*known, (_OF_Y, problem.valid)):
+        places.setdefault((rows.stop - rows.start, columns.stop - columns.start), (what, (rows, columns)))
+    return places
 
 
 def _asked(submission: Submission) -> dict[str, Any]:

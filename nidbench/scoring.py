@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from .contract import Image, Problem, Truth
 from .errors import InputError
 from .messages import Observation
 from .metrics import CROPS, DEFAULT, AnyProtocol, Protocol, Score, encoded, psnr, scores, to_8_bit
+from .metrics import Part as Part
 from .metrics import protocol as find_protocol
 from .records import Point
 
@@ -22,10 +22,6 @@ MEASURES = (*nullband.MEASURES, *posterior.MEASURES)
 
 #: Numbers of averaged passes at which the average is scored.
 PASSES = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 500, 1000)
-
-
-#: Rows and columns of x.
-Part: TypeAlias = tuple[slice, slice]
 
 
 class Scorer:

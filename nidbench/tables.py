@@ -10,16 +10,18 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from . import metrics
 from .errors import ResultsError
 from .metrics import DEFAULT
-from .records import STATUSES, Planned, Record, Store, Sweep
+from .records import FROM_FILES, STATUSES, Planned, Record, Store, Sweep
 from .scoring import MEASURES
 from .statistics import CASE as CASE
 from .statistics import FEWEST, GROUP, Scores, group_starts, named
@@ -224,7 +226,7 @@ def _method_row(part: pd.DataFrame, measurements: int) -> dict[str, Any]:
         "missing": missing,
         "stale": int(part["stale"].sum()),
         "seed_std": _seed_std(done),
-        "image_std": done.groupby("image")["psnr"].mean().std(),
+        "image_std": _image_std(done),
         "peak_memory_mb": done["peak_memory_mb"].max(),
         "device": _distinct(done["device"]),
         "precision": _distinct(done["precision"]),
@@ -234,6 +236,12 @@ def _method_row(part: pd.DataFrame, measurements: int) -> dict[str, Any]:
     }
     means = ("psnr", "ssim", "stop_psnr", "oracle_psnr", "end_psnr", "seconds", "iterations")
     return row | {name: done[name].mean() for name in means}
+
+
+def _image_std(done: pd.DataFrame) -> float:
+    """Return the standard deviation over images of their mean PSNR; NaN where a restoration is perfect, thus inf."""
+    with np.errstate(invalid="ignore"):
+        return float(done.groupby("image")["psnr"].mean().std())
 
 
 def _seed_std(done: pd.DataFrame) -> float:
@@ -283,7 +291,7 @@ def _counts(statuses: pd.Series[str]) -> str:
 def failure_lines(cells: pd.DataFrame, limit: int = 20) -> list[str]:
     """Return a line for each cell that ended badly: method, case, status and what went wrong.
 
-    Missing cells, which are yet to be computed, share one line.
+    Missing cells, which are yet to be computed, share one line, and so do those whose files are yet to be scored.
 
     Args:
         cells: from `cells_frame`.
@@ -294,8 +302,11 @@ def failure_lines(cells: pd.DataFrame, limit: int = 20) -> list[str]:
     if len(failed) > limit:
         lines.append(f"... and {len(failed) - limit} more ({_counts(failed['status'].iloc[limit:])})")
     missing = cells[cells["status"] == "missing"]
-    if len(missing):
-        lines.append(f"missing: {_counts(missing['label'])} (run the sweep again to compute them)")
+    files = missing["note"] == FROM_FILES
+    remedies = {"run the sweep again to compute them": ~files, "score their files, once they are there": files}
+    for remedy, which in remedies.items():
+        if which.any():
+            lines.append(f"missing: {_counts(missing['label'][which])} ({remedy})")
     return lines
 
 
@@ -376,8 +387,10 @@ def _sheet(cells: pd.DataFrame, summary: pd.DataFrame, protocol: str) -> Sheet:
     labels = [name for name in _LABELS if name not in ("preset", "device", "precision") or methods[name].nunique() > 1]
     numbers = [name for name in _NUMBERS if _worth_showing(summary, name, protocol)]
     begins = group_starts(summary, GROUP)
+    scenarios = _scenarios(cells)
     rows = []
     for index, row in enumerate(summary.to_dict("records")):
+        row["kernel_set"] = scenarios.get(tuple(row[name] for name in GROUP), row["kernel_set"])
         texts = [_label(row[name], name in GROUP and index not in begins) for name in labels]
         rows.append(texts + [number(row[name], _NUMBERS[name][1]) for name in numbers])
     psnr = len(labels) + numbers.index("psnr")
@@ -388,6 +401,16 @@ def _sheet(cells: pd.DataFrame, summary: pd.DataFrame, protocol: str) -> Sheet:
     notes = [*_row_notes(summary), *failure_lines(cells)]
     caption = _caption(cells, summary, numbers, protocol)
     return Sheet(caption, header, len(labels), rows, set(begins), notes, bold, italic)
+
+
+def _scenarios(cells: pd.DataFrame) -> dict[tuple[str, ...], str]:
+    """Return the kernel of each group that has one only, where its set has others under other noise: `danielyan/4`."""
+    of_group: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    of_set: dict[str, set[str]] = defaultdict(set)
+    for dataset, kernel_set, noise, kernel in set(cells[[*GROUP, "kernel"]].itertuples(index=False, name=None)):
+        of_group[dataset, kernel_set, noise].add(kernel)
+        of_set[kernel_set].add(kernel)
+    return {group: min(kernels) for group, kernels in of_group.items() if len(kernels) == 1 < len(of_set[group[1]])}
 
 
 def _worth_showing(summary: pd.DataFrame, name: str, protocol: str) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .errors import InputError
 
@@ -73,9 +74,19 @@ def interval_text(low: float, high: float, form: str) -> str:
 
 
 def write(sheet: Sheet, format: str) -> str:  # noqa: A002 - the name of the command line's option
-    """Return a table as `md`, `latex` or `html`."""
+    """Return a table as `md`, `latex` or `html`; of long numbers in names, four digits."""
     writers: dict[str, Callable[[Sheet], str]] = {"md": _markdown, "latex": _latex, "html": _html}
-    return writers[format](sheet)
+    rows = [list(map(shortened, row)) for row in sheet.rows]
+    return writers[format](replace(sheet, rows=rows, notes=list(map(shortened, sheet.notes))))
+
+
+def shortened(text: str) -> str:
+    """Return text whose numbers of more than six decimals are rounded to four digits.
+
+    >>> shortened("gaussian:0.027450980392156862")
+    'gaussian:0.02745'
+    """
+    return re.sub(r"\d+\.\d{7,}(?:e-?\d+)?", lambda match: f"{float(match[0]):.4g}", text)
 
 
 def _markdown(sheet: Sheet) -> str:

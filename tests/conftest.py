@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from textwrap import dedent
 from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
@@ -73,6 +76,25 @@ def shared_mirror(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
             pytest.skip("needs a mirror of the data: set NIDBENCH_DATA_MIRROR")
         monkeypatch.setenv("NIDBENCH_DATA_MIRROR", SHARED.as_uri())
     monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path_factory.getbasetemp() / "data"))
+
+
+@pytest.fixture
+def on_small_disk(tmp_path: Path) -> Callable[..., str]:
+    """Run Python with a folder, its first argument, on a disk of so many kilobytes; return what it prints, or skip."""
+
+    def run(code: str, kilobytes: int, *arguments: object) -> str:
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        mount = f'mount -t tmpfs -o size={kilobytes}k tmpfs "{disk}" && exec "$@"'
+        prefix = ["unshare", "-rm", "sh", "-c", mount, "sh"]
+        try:
+            subprocess.run([*prefix, "true"], check=True, capture_output=True)
+        except (OSError, subprocess.SubprocessError) as error:
+            pytest.skip(f"this system lets no test mount a small disk: {error}")
+        command = [*prefix, sys.executable, "-P", "-c", dedent(code), str(disk), *map(str, arguments)]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    return run
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_each_image_has_the_kernel_of_its_number():
     with pytest.raises(UnknownNameError, match="image 3 was not blurred by 'anger/4': use anger/3"):
         Anger().measured("3", "anger/4")
     assert len(Anger().files()) == 24
-    assert Anger().notice() == ""
+    assert Anger().notice(Anger().names()) == ""
 
 
 @pytest.mark.usefixtures("shared_mirror")

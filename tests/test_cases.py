@@ -47,7 +47,7 @@ class Given:
     def files(self): return []
     def names(self): return ["zebra", "ant"]
     def kernels(self, name): return ["given/wide", "given/odd"] if name == "zebra" else ["given/odd"]
-    def notice(self): return "beware"
+    def notice(self, names): return "beware"
     def measured(self, name, kernel):
         self.read.append((name, kernel))
         k = np.arange(1.0, 16).reshape(3, 5) / 120 if kernel == "given/wide" else np.full((1, 3), 1 / 3)
@@ -193,6 +193,7 @@ def test_noise_that_is_asked_for_beats_what_is_bound():
         ({"crop": 12}, InputError, "too small for a kernel"),
         ({"limit": -1}, InputError, "at least 1 image"),
         ({"declared": "1.2"}, InputError, "declared noise level"),
+        ({"responses": ("log",)}, InputError, "response 'log'.*use identity"),
         ({"dataset": "integers"}, InputError, "give floats"),
     ],
 )
@@ -313,8 +314,71 @@ def test_a_truth_never_depends_on_the_noise():
 def test_problems_agree_with_measure():
     (case,) = cases(CaseRequest("toys", ("toykernels/bound",), images=("ant",)))
     kernel = np.full((2, 2), 0.25)
-    own = measure(case.truths()[0].image, kernel, "bsnr:40", key=case.key, response=case.response)
+    x = case.truths()[0].image ** 2.2
+    own = measure(x, kernel, "bsnr:40", key=case.key, response=case.response)
     assert np.array_equal(case.problem().blurred, own.blurred)
+
+
+def test_a_response_is_in_the_name_and_the_cell_but_not_in_the_noise_draw():
+    asked = replace(SAMPLE, images=("camera",), noises=("gaussian:0.02", "poisson:500"))
+    made = list(cases(replace(asked, responses=("identity", "gamma:2.20:8bit", "saturation:1.5"))))
+    assert [case.key.noise for case in made] == [
+        "gaussian:0.02",
+        "gaussian:0.02+gamma:2.2:8bit",
+        "gaussian:0.02+saturation:1.5",
+        "poisson:500",
+        "poisson:500+gamma:2.2:8bit",
+        "poisson:500+saturation:1.5",
+    ]
+    assert [str(case.response) for case in made[:3]] == ["identity", "gamma:2.2:8bit", "saturation:1.5"]
+    plain = list(cases(asked))
+    assert [made[0].key, made[3].key] == [case.key for case in plain]
+    assert made[0].image_hash == plain[0].image_hash
+    assert np.array_equal(made[0].problem().blurred, plain[0].problem().blurred)
+    bent, dark = (next(cases(replace(asked, noises=(each,), responses=("gamma:2.2",)))) for each in asked.noises)
+    clean = next(cases(replace(asked, noises=("gaussian:0",), responses=("gamma:2.2",)))).problem().blurred
+    straight = next(cases(replace(asked, noises=("gaussian:0",)))).problem().blurred
+    draws = [bent.problem().blurred - clean, plain[0].problem().blurred - straight]
+    assert np.allclose(*draws, atol=1e-6)
+    assert not np.allclose(dark.problem().blurred, plain[1].problem().blurred, atol=0.01)
+
+
+def test_under_a_gamma_the_image_is_what_the_camera_would_show_of_x():
+    """y = (k * x)^(1/2.2) + n with x = image^2.2; a perfect restoration, linear, scores against the image."""
+    (case,) = cases(replace(SAMPLE, images=("camera",), noises=("gaussian:0",), responses=("gamma:2.2:8bit",)))
+    sharp, kernel = load_dataset("sample").load("camera"), load_kernels("sample").load("motion")
+    expected = np.zeros((1, 84, 84))
+    for row in range(13):
+        for column in range(13):  # true convolution, written out
+            expected += kernel[row, column] * sharp[:, 12 - row : 96 - row, 12 - column : 96 - column] ** 2.2
+    problem, (truth,) = case.problem(), case.truths()
+    assert np.array_equal(problem.blurred, (np.rint(problem.blurred * 255) / 255).astype(np.float32))
+    assert abs(problem.blurred - expected ** (1 / 2.2)).max() < 0.51 / 255
+    assert truth.encoded
+    assert np.allclose(truth.image, sharp, atol=1e-12)
+    assert DEFAULT.score(sharp**2.2, problem, truth).psnr > 55  # rounding to 8 bit alone
+    assert DEFAULT.score(sharp, problem, truth).psnr < 25
+
+
+def test_a_camera_saturates_where_the_scene_is_brighter_than_its_image():
+    (case,) = cases(replace(SAMPLE, images=("camera",), noises=("gaussian:0",), responses=("saturation:1.8",)))
+    sharp = load_dataset("sample").load("camera")
+    problem, (truth,) = case.problem(), case.truths()
+    assert problem.blurred.max() == 1
+    assert (problem.blurred == 1).mean() > 0.01
+    assert np.array_equal(truth.image, np.minimum(1.8 * sharp, 1))
+    assert DEFAULT.score(1.8 * sharp, problem, truth).psnr > 60  # rounding of the truth alone
+    (plain,) = cases(replace(SAMPLE, images=("camera",), noises=("gaussian:0",), responses=("saturation",)))
+    assert plain.problem().blurred.max() < 1
+
+
+def test_the_response_of_a_dataset_is_no_part_of_the_noise_s_name():
+    asked = CaseRequest("toys", ("toykernels/free",), ("gaussian:0.1",), ("ant",))
+    names_of = {each: next(cases(replace(asked, responses=(each,)))).key.noise for each in ("gamma:2.2", "identity")}
+    assert names_of == {"gamma:2.2": "gaussian:0.1", "identity": "gaussian:0.1+identity"}
+    own, same = next(cases(asked)), next(cases(replace(asked, responses=("gamma:2.2",))))
+    assert own.image_hash == same.image_hash
+    assert own.image_hash != next(cases(replace(asked, responses=("identity",)))).image_hash
 
 
 GIVEN = CaseRequest("given")
@@ -358,6 +422,7 @@ def test_what_was_measured_is_chosen_by_image_and_kernel():
     [
         ({"noises": ("gaussian:0.1",)}, InputError, "given, noise and all.*leave --noise out"),
         ({"noise_seeds": (0, 1)}, InputError, "no noise draws 0, 1: leave --noise-seeds out"),
+        ({"responses": ("gamma:2.2",)}, InputError, "its response cannot be gamma:2.2: leave --response out"),
         ({"kernels": ("sample/motion",)}, UnknownNameError, "unknown kernel of given 'sample/motion'.*leave --kernels"),
         ({"kernels": ("given/wide",), "images": ("ant",)}, InputError, "ant was not blurred by given/wide"),
         ({"images": ("emu",)}, UnknownNameError, "unknown image of given 'emu'"),
@@ -403,6 +468,25 @@ def test_methods_may_be_told_another_kernel_than_that_of_a_measurement():
     assert not np.allclose(other.problem().kernel, own.problem().kernel)
     rows, columns = other.problem().valid
     assert [truth.offset for truth in other.truths()] == [(rows.start, columns.start)] * 2
+
+
+def test_a_kernel_larger_than_what_it_blurred_is_refused(toys, monkeypatch):
+    whole = toys.Given().measured("ant", "given/odd")
+    for shape, fits in (((30, 3), True), ((31, 3), False), ((3, 42), False)):
+        problem = replace(whole, kernel=np.full(shape, 1 / np.prod(shape)))
+        monkeypatch.setattr(toys.Given, "measured", lambda *_, problem=problem: problem)
+        if fits:
+            list(cases(replace(GIVEN, images=("ant",))))
+            continue
+        with pytest.raises(InputError, match=r"'ant' .*kernel of (31x3|3x42) is larger than the .* 30x41"):
+            list(cases(replace(GIVEN, images=("ant",))))
+
+
+def test_a_kernel_told_is_no_larger_than_the_blurred_image_unless_the_true_one_is():
+    list(cases(replace(SAMPLE, kernels=("perturbed:pad=35",))))  # 83 pixels, y has 84
+    with pytest.raises(InputError, match="kernel of 85x85 is larger than the blurred image of 84x84: cut off"):
+        list(cases(replace(SAMPLE, kernels=("perturbed:pad=36",))))
+    list(cases(replace(SAMPLE, crop=24, kernels=("perturbed:pad=1",))))
 
 
 def test_what_was_measured_is_read_once_a_case_and_not_held(toys):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -111,6 +113,20 @@ def test_a_sweep_from_a_file(tmp_path):
     assert [cell["case"]["noise"] for cell in sweep["cells"]] == ["gaussian:0.01", "gaussian:0.01", "poisson:128"]
 
 
+def test_responses_of_a_camera_have_rows_of_their_own(tmp_path):
+    asked = (*RUN, "--methods", "wiener", "--images", "camera", "--output", tmp_path)
+    result = call(*asked, "--response", "identity,gamma:2.2:8bit")
+    assert result.exit_code == 0, result.output
+    assert "gaussian:0.05+gamma:2.2:8bit" in result.output
+    (csv,) = (tmp_path / "tables").glob("*.csv")
+    psnr = pd.read_csv(csv).set_index(["noise", "method"])["psnr"]
+    assert psnr["gaussian:0.05", "wiener"] != psnr["gaussian:0.05+gamma:2.2:8bit", "wiener"]
+    call("rescore", "--protocol", "shift-aligned", "--output", tmp_path)
+    again = pd.read_csv(io.StringIO(call("table", "--format", "csv", "--output", tmp_path).output))
+    assert again.set_index(["noise", "method"])["psnr"].to_dict() == psnr.to_dict()
+    assert "use identity, saturation or gamma:2.2" in refused(*asked, "--response", "log")
+
+
 def test_more_than_an_hour_wants_yes(tmp_path):
     slow = ("--methods", "ours@smoke[iterations=10000000]", "--images", "camera", "--output", tmp_path)
     assert "add --yes" in refused(*RUN, *slow)
@@ -200,7 +216,79 @@ def test_data_says_what_is_there(tmp_path, monkeypatch):
     assert "0 of 20 files" in states.output
     assert str(tmp_path) in call("data", "path", "set12").output
     assert len(call("data", "path", "anger").output.splitlines()) == 24  # its kernels are its own
-    assert "set12" in refused("data", "fetch", "set12")
+    fetched = call("data", "fetch", "levin")
+    assert fetched.exit_code == 1
+    assert "levin: 0 fetched, 0 there before, 12 missing" in fetched.output
+    assert len([line for line in fetched.output.splitlines() if line.startswith("missing: levin")]) == 12
+    assert "nidbench data add levin FILES" in fetched.output
+    monkeypatch.setenv("NIDBENCH_DATA_MIRROR", "nothing")
+    assert "NIDBENCH_DATA_MIRROR is 'nothing'" in refused("data", "fetch", "levin")
+
+
+def test_data_fetch_gets_what_a_mirror_has_and_names_the_rest(tmp_path, monkeypatch):
+    shared = Path(__file__).parents[2] / "shared" / "mirror"
+    if not shared.is_dir():
+        pytest.skip("needs a mirror of a part of the data")
+    monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path))
+    monkeypatch.setenv("NIDBENCH_DATA_MIRROR", shared.as_uri())
+    first, again = call("data", "fetch", "anger"), call("data", "fetch", "anger")
+    assert (first.exit_code, again.exit_code) == (1, 1)
+    assert "anger: 16 fetched, 0 there before, 8 missing" in first.output
+    assert "anger: 0 fetched, 16 there before, 8 missing" in again.output
+    (line,) = (line for line in again.output.splitlines() if line.startswith("missing: anger/blurry/input_5.png"))
+    url = (
+        "https://raw.githubusercontent.com/kidanger/degradations-deconvolution/4748f3f08ed225a8f270d2d542c34fa9ed29a491"
+    )
+    for part in (
+        ", 116249 bytes, SHA-256 06b6d212",
+        f", at {tmp_path}/anger/blurry/input_5.png",
+        f"; from {url}/imgs/input_5.png (FileNotFoundError",
+    ):
+        assert part in line
+    verified = call("data", "verify", "anger").output
+    assert line.partition(" (File")[0] in verified.splitlines()
+    assert "anger: 16 of 24 files are there and whole" in verified
+    assert call("data", "fetch", "set12").exit_code == 0
+
+
+def test_data_that_cannot_be_put_anywhere_says_so_once(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path / "file" / "cache"))
+    monkeypatch.setenv("NIDBENCH_DATA_MIRROR", f"file://{tmp_path}/nothing/")
+    fetched = call("data", "fetch", "set12")
+    assert fetched.exit_code == 1
+    assert (
+        "choose another folder with NIDBENCH_DATA; nidbench data verify set12 lists what is missing" in fetched.output
+    )
+    assert "missing: " not in fetched.output
+
+
+def test_data_that_comes_by_hand(tmp_path, monkeypatch):
+    """A stand-in for the archive of image 2, under its own hash."""
+    from nidbench.datasets import kohler
+
+    monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("NIDBENCH_DATA_MIRROR", f"file://{tmp_path}/nothing/")
+    right, wrong = tmp_path / "GroundTruth_pngs_Image2.zip", tmp_path / "GroundTruth_pngs_Image3.zip"
+    for path in (right, wrong):
+        with ZipFile(path, "w") as archive:
+            archive.writestr(f"{path.stem}/x.png", path.name)
+    monkeypatch.setitem(kohler.MD5, "2", hashlib.md5(right.read_bytes()).hexdigest())
+    lacking = (
+        f"missing, by hand: kohler/GroundTruth_pngs_Image3.zip, MD5 {kohler.MD5['3']}, at {tmp_path}/cache/kohler/"
+        f"GroundTruth_pngs_Image3.zip; from {kohler.SITE}GroundTruth_pngs_Image3.zip"
+    )
+    for action in ("verify", "fetch"):
+        result = call("data", action, "kohler")
+        assert result.exit_code == 1
+        assert lacking in result.output.splitlines()
+    added = call("data", "add", "kohler", right, wrong)
+    assert added.exit_code == 1
+    assert f"taken: kohler/GroundTruth_pngs_Image2.zip from {right}" in added.output
+    assert f"refused: {wrong} has the name of kohler/GroundTruth_pngs_Image3.zip, but is not known by" in added.output
+    assert lacking in added.output.splitlines()
+    assert "kohler: 1 of 100 files are there and whole" in call("data", "verify", "kohler").output
+    assert str(tmp_path / "cache" / "kohler" / right.name) in call("data", "path", "kohler").output.splitlines()
 
 
 def test_data_is_fetched_under_its_terms_or_taken_by_hand(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ from nidbench.errors import InputError, UnknownNameError
 from nidbench.experiments import TABLES, table
 from nidbench.metrics import PROTOCOLS, Score
 from nidbench.published import published, tables
+from nidbench.records import FROM_FILES
 from nidbench.statistics import interval
 
 SET12 = [f"{n:02}" for n in range(1, 13)]
@@ -31,7 +32,7 @@ def grid(images=SET12, kernels=LEVIN, *, label="ours", psnr=0.0, noise="gaussian
     ]
     own = {"label": label, "preset": "paper", "dataset": "set12", "kernel_set": kernels[0].partition("/")[0]}
     own |= {"noise": noise, "noise_seed": 0, "seed": 0, "status": "done", "ssim": 0.75, "declared": "known"}
-    own |= {"protocol": "half-kernel"}
+    own |= {"protocol": "half-kernel", "note": ""}
     return pd.DataFrame(rows).assign(**(own | columns))
 
 
@@ -156,7 +157,7 @@ def test_files_of_a_system_that_cannot_run_here_have_its_row(label, method):
     psnr = tables().set_index(["table", "dataset", "noise", "method"])["psnr"][
         "table2", "set12", "gaussian:0.05", method
     ]
-    frame = compare_frame(grid(label=label, psnr=psnr, preset="", declared="known"), "table2")
+    frame = compare_frame(grid(label=label, psnr=psnr, preset="", note=FROM_FILES), "table2")
     (found,) = frame[frame["paper_method"] == method].to_dict("records")
     assert (found["method"], found["published"], found["verdict"]) == (label, psnr, "reproduced")
     assert len(frame) == 17

@@ -25,7 +25,6 @@ from nidbench.contract import (
     check_restored,
     normalised,
 )
-from nidbench.degrade import parse_response
 from nidbench.errors import InputError, NidbenchError, UnstableError
 
 FIVE_PERCENT = Noise("gaussian", 0.05)
@@ -138,8 +137,11 @@ def test_sigma_is_declared_or_estimated():
     assert problem_of(blurred).sigma() == 0.05
     assert problem_of(blurred).estimated_sigma() == pytest.approx(0.08, rel=0.05)
     assert problem_of(blurred, noise=Noise("gaussian", 0.0)).sigma() == 0
-    for undeclared in (Noise("gaussian", None), Noise("poisson", 128.0), Noise("poisson", None)):
+    for undeclared in (Noise("gaussian", None), Noise("poisson", None)):
         assert problem_of(blurred, noise=undeclared).sigma() == pytest.approx(0.08, rel=0.05)
+    poisson = problem_of(blurred, noise=Noise("poisson", 200.0))
+    assert poisson.sigma() == pytest.approx(np.sqrt(blurred.mean() / 200))
+    assert problem_of(-blurred, noise=Noise("poisson", 200.0)).sigma() == 0
 
 
 def test_case_key_reads_as_on_the_command_line():
@@ -390,10 +392,21 @@ def test_checkpoint_on_request(tmp_path):
     assert told == [b"state"]
 
 
-@pytest.mark.parametrize("response", [Response(), Response("gamma", 2.2), Response("saturation")], ids=str)
-def test_response_reads_as_on_the_command_line(response):
-    assert str(response) in ("identity", "gamma:2.2", "saturation")
-    assert parse_response(str(response)) == response
+@pytest.mark.parametrize(
+    ("text", "response"),
+    [
+        ("identity", Response()),
+        ("gamma:2.2", Response("gamma", 2.2)),
+        ("gamma:2.2:8bit", Response("gamma", 2.2, bits=8)),
+        ("saturation", Response("saturation")),
+        ("saturation:8bit", Response("saturation", bits=8)),
+        ("saturation:1.9:12bit", Response("saturation", gain=1.9, bits=12)),
+        ("identity:8bit", Response(bits=8)),
+    ],
+)
+def test_response_reads_as_on_the_command_line(text, response):
+    assert str(response) == text
+    assert Response.parse(text) == response
 
 
 def test_a_checkpoint_that_was_cut_off_counts_as_none(tmp_path):
@@ -471,3 +484,6 @@ def test_a_stored_truth_is_read_at_every_look_and_moved_unread():
     assert len(reads) == 2
     known = Truth(np.zeros((1, 2, 3)), (1, -2), encoded=True).moved(3, 4)
     assert (known.offset, known.encoded, known.image.shape) == ((4, 2), True, (1, 2, 3))
+    for truth in (stored, known):
+        assert truth.taps is None
+        assert truth.moved(0, 0, (3, 5)).moved(1, 1).taps == (3, 5)

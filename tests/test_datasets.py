@@ -14,8 +14,8 @@ from scipy.io import loadmat
 
 from nidbench import fetch
 from nidbench.cases import CaseRequest, cases
-from nidbench.contract import MEASURED, DatasetInfo, KernelSetInfo, MeasuredDataset, check_kernel
-from nidbench.degrade import NoiseSpec, blur, check_image, parse_response
+from nidbench.contract import MEASURED, DatasetInfo, KernelSetInfo, MeasuredDataset, Response, check_kernel
+from nidbench.degrade import NoiseSpec, blur, check_image
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.images import read_image
 from nidbench.registry import load_dataset, load_kernel_error
@@ -57,7 +57,7 @@ def provide(tmp_path):
 def no_network(monkeypatch):
     """Let nothing be fetched."""
 
-    def refuse(file):
+    def refuse(file, _shared):
         pytest.fail(f"{file} is fetched")
 
     monkeypatch.setattr(fetch, "_download", refuse)
@@ -97,7 +97,7 @@ def test_dataset_declares_itself_without_loading(entry, provide):
     assert dataset.info.noises
     for noise in dataset.info.noises:
         assert str(NoiseSpec.parse(noise)) == noise
-    parse_response(dataset.info.response)
+    Response.parse(dataset.info.response)
     names = list(dataset.names())
     assert names
     assert len(set(names)) == len(names)
@@ -125,7 +125,7 @@ def test_measured_dataset_declares_itself_without_loading(entry):
     assert isinstance(dataset, MeasuredDataset)
     assert isinstance(dataset.info, DatasetInfo)
     assert dataset.info.noises == (MEASURED,)
-    parse_response(dataset.info.response)
+    Response.parse(dataset.info.response)
     names = list(dataset.names())
     assert names
     assert len(set(names)) == len(names)
@@ -455,7 +455,7 @@ def test_perturbed_rotation_turns_about_the_origin():
     turned = [told(f"perturbed:rotate={degrees}", kernel) for degrees in (90, 180)]
     assert any(np.allclose(turned[0], np.rot90(kernel / 10, times)) for times in (1, 3))
     assert np.allclose(turned[1], kernel[::-1, ::-1] / 10)
-    assert np.allclose(told("perturbed:rotate=30:rotate=0", kernel), kernel / 10)
+    assert np.allclose(told("perturbed:rotate=0", kernel), kernel / 10)
 
 
 def test_perturbed_names():
@@ -473,6 +473,7 @@ def test_perturbed_names():
         ("perturbed:noise=nan", r"noise must lie in \[0, 1\]"),
         ("perturbed:pad=1.5", "has no number"),
         ("perturbed:blur=-1", "blur must lie in"),
+        ("perturbed:noise=0.1:noise=0.2", "perturbed:noise=0.1:noise=0.2: noise is given twice; write per"),
     ],
 )
 def test_a_perturbation_that_there_is_not(text, reason):
@@ -498,6 +499,17 @@ def test_estimated_kernels_come_from_files_named_by_image_and_kernel(tmp_path):
     assert (first.shape, second.shape) == ((7, 9), (5, 5))
     levels = np.random.default_rng(1).integers(0, 256, (7, 9), dtype=np.uint8)
     assert np.allclose(first, levels / levels.sum())
+
+
+def test_estimated_kernels_may_be_for_correlation(tmp_path):
+    png(tmp_path / "estimates" / "01" / "1.png", 7, 9, seed=1)
+    path = f"estimated:{tmp_path}/estimates"
+    plain, turned = load_kernel_error(path), load_kernel_error(f"{path}:turned")
+    assert (plain.label, turned.label) == ("estimates", "estimates:turned")
+    assert plain != turned
+    assert np.array_equal(turned.told(KERNEL, "01", "levin/1"), plain.told(KERNEL, "01", "levin/1")[::-1, ::-1])
+    with pytest.raises(InputError, match=r"there is no folder .*estimates:flipped; write .* estimated:PATH:turned for"):
+        load_kernel_error(f"{path}:flipped")
 
 
 def test_estimated_kernels_that_there_are_not(tmp_path):

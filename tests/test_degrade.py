@@ -16,10 +16,9 @@ from nidbench.degrade import (
     blur,
     bsnr_sigma,
     check_image,
-    declared_level,
+    declared_factor,
     measure,
     noise_generator,
-    parse_response,
 )
 from nidbench.errors import InputError
 
@@ -132,7 +131,7 @@ def test_gamma_and_saturation_come_before_the_noise():
     clean = convolve2d(sharp[0], kernel / kernel.sum(), mode="valid")
     gamma = measure(sharp, kernel, "gaussian:0", key="test", response=Response("gamma", 2.2))
     assert np.allclose(gamma.blurred[0], clean ** (1 / 2.2), atol=1e-6)
-    clipped = measure(sharp, kernel, "gaussian:0", key="test", response=parse_response("saturation"))
+    clipped = measure(sharp, kernel, "gaussian:0", key="test", response=Response.parse("saturation"))
     assert np.allclose(clipped.blurred[0], np.minimum(clean, 1), atol=1e-6)
     noisy = measure(flat(1.5), np.ones((1, 1)), "gaussian:0.05", key="test", response=Response("saturation"))
     assert noisy.blurred.std() == pytest.approx(0.05, rel=0.01)
@@ -263,7 +262,7 @@ def test_refused_images(image, reason):
 
 
 @pytest.mark.parametrize(("declared", "told"), [("known", 0.05), ("estimated", None), ("x1.2", 0.06), ("x0.5", 0.025)])
-def test_declared_level(declared, told):
+def test_declared_factor(declared, told):
     known = measure(sharp_image(), random_kernel(), "gaussian:0.05", key="test")
     problem = measure(sharp_image(), random_kernel(), "gaussian:0.05", key="test", declared=declared)
     assert problem.noise.level == (told if told is None else pytest.approx(told))
@@ -271,9 +270,9 @@ def test_declared_level(declared, told):
 
 
 @pytest.mark.parametrize("declared", ["", "1.2", "x", "xx2", "x0", "x-1", "xnan", "guess"])
-def test_refused_declared_level(declared):
+def test_refused_declared_factor(declared):
     with pytest.raises(InputError, match="known, estimated, or a factor"):
-        declared_level(declared, 0.05)
+        declared_factor(declared)
 
 
 @pytest.mark.parametrize(
@@ -281,10 +280,68 @@ def test_refused_declared_level(declared):
     [("identity", Response()), ("gamma:2.2", Response("gamma", 2.2)), ("saturation", Response("saturation"))],
 )
 def test_responses(text, response):
-    assert parse_response(text) == response
+    assert Response.parse(text) == response
 
 
-@pytest.mark.parametrize("text", ["", "gama:2.2", "gamma:0", "gamma:-1", "gamma:two", "gamma:nan", "gamma:100"])
-def test_refused_responses(text):
-    with pytest.raises(InputError, match="use identity, saturation or"):
-        parse_response(text)
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "use identity"),
+        ("gama:2.2", "unknown response 'gama'"),
+        ("gamma", r"gamma 0\.0 is not in \(0, 10\)"),
+        ("gamma:0", r"gamma 0\.0 is not in"),
+        ("gamma:100", r"gamma 100\.0 is not in"),
+        ("gamma:1.2.3", "could not convert"),
+        ("gamma:-1", "use identity"),
+        ("gamma:two", "use identity"),
+        ("gamma:nan", "use identity"),
+        ("gamma:2.2:8", "use identity"),
+        ("gamma:8bit", r"gamma 0\.0 is not in"),
+        ("identity:2", r"gain 2\.0: give 1 to 2 for saturation, 1 for any other"),
+        ("saturation:3", r"gain 3\.0: give 1 to 2"),
+        ("saturation:0.5", r"gain 0\.5: give 1 to 2"),
+        ("identity:0bit", r"0 bit are not in \[1, 16\]"),
+        ("identity:32bit", r"32 bit are not in \[1, 16\]"),
+    ],
+)
+def test_refused_responses(text, reason):
+    with pytest.raises(InputError, match=reason) as caught:
+        Response.parse(text)
+    assert str(caught.value).startswith(f"response {text!r}")
+    assert "use identity, saturation or gamma:2.2, with :8bit" in str(caught.value)
+
+
+@pytest.mark.parametrize("bits", [1, 8, 12])
+def test_a_camera_that_rounds_clips_and_rounds_after_the_noise(bits):
+    sharp, kernel = sharp_image(), random_kernel()
+    raw = measure(sharp, kernel, "gaussian:0.3", key="test", response=Response("gamma", 2.2))
+    stored = measure(sharp, kernel, "gaussian:0.3", key="test", response=Response("gamma", 2.2, bits=bits))
+    assert (raw.blurred.min() < 0, raw.blurred.max() > 1) == (True, True)
+    levels = np.arange(2**bits) / (2**bits - 1)
+    nearest = levels[abs(raw.blurred[..., None] - levels).argmin(-1)]
+    assert np.allclose(stored.blurred, nearest, atol=1e-7)
+    assert stored.noise == raw.noise
+
+
+@pytest.mark.parametrize("text", ["identity", "gamma:2.2", "gamma:1.8:8bit", "saturation", "saturation:1.5:8bit"])
+def test_the_scene_of_an_image_is_what_the_camera_shows_as_that_image(text):
+    response, image = Response.parse(text), sharp_image(3)
+    shown = response.apply(response.scene(image))
+    assert np.allclose(shown, np.minimum(response.gain * image, 1), atol=1e-12)
+    assert response.scene(image).max() == pytest.approx(response.gain * image.max() ** response.gamma)
+
+
+def test_what_is_told_of_poisson_noise_gives_its_standard_deviation():
+    """Root mean square sqrt(mean y / peak); a wrong level is wrong by the factor, an unknown one is estimated."""
+    sharp = np.broadcast_to(np.linspace(0.1, 0.9, 200), (1, 200, 200))
+    known, estimated, wrong = (
+        measure(sharp, np.ones((1, 1)), "poisson:128", key="test", declared=each)
+        for each in ("known", "estimated", "x1.2")
+    )
+    assert digest(known) == digest(estimated) == digest(wrong)
+    true = np.sqrt(np.mean((known.blurred - sharp) ** 2))
+    assert known.sigma() == pytest.approx(true, rel=0.01)
+    assert estimated.sigma() == known.estimated_sigma() != known.sigma()
+    assert wrong.sigma() == pytest.approx(1.2 * known.sigma(), rel=1e-9)
+    assert (known.noise.level, estimated.noise.level) == (128, None)
+    assert wrong.noise.level == pytest.approx(128 / 1.44)

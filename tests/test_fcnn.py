@@ -10,8 +10,8 @@ from scipy.io import savemat
 
 from nidbench import fetch
 from nidbench.conformance import check
-from nidbench.contract import Run, Truth
-from nidbench.degrade import measure, parse_response
+from nidbench.contract import Response, Run, Truth
+from nidbench.degrade import measure
 from nidbench.fetch import RemoteFile
 from nidbench.metrics import DEFAULT
 from nidbench.registry import load_dataset, load_kernels
@@ -126,7 +126,7 @@ def test_only_the_weights_of_its_level_are_fetched_by_a_restoration(camera):
 
 @pytest.mark.usefixtures("rounds")
 def test_a_gamma_response_is_undone(camera):
-    problem = measure(camera, np.ones((3, 3)), "gaussian:0.01", key="fcnn", response=parse_response("gamma:2.2"))
+    problem = measure(camera, np.ones((3, 3)), "gaussian:0.01", key="fcnn", response=Response.parse("gamma:2.2"))
     restored = FCNN().restore(problem, Run()).image
     assert np.array_equal(restored, FCNN().restore(linearised(problem), Run()).image)
     assert np.abs(restored - camera).mean() < np.abs(restored.clip(0) ** (1 / 2.2) - camera).mean()

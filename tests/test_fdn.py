@@ -16,8 +16,8 @@ from scipy.ndimage import convolve
 
 from nidbench.cli import main
 from nidbench.conformance import check
-from nidbench.contract import Run, Truth
-from nidbench.degrade import measure, parse_response
+from nidbench.contract import Response, Run, Truth
+from nidbench.degrade import measure
 from nidbench.errors import DataError, NidbenchError
 from nidbench.fetch import RemoteFile, destination
 from nidbench.messages import MethodFacts, Refusal, Resolve
@@ -157,7 +157,7 @@ def test_noise_beyond_the_training_counts_as_its_end(stages, camera):
 
 @pytest.mark.usefixtures("stages")
 def test_a_gamma_response_is_undone(camera):
-    problem = measure(camera, np.ones((3, 3)), "gaussian:0.01", key="fdn", response=parse_response("gamma:2.2"))
+    problem = measure(camera, np.ones((3, 3)), "gaussian:0.01", key="fdn", response=Response.parse("gamma:2.2"))
     restored = FDN().restore(problem, Run()).image
     assert np.array_equal(restored, FDN().restore(linearised(problem), Run()).image)
     assert np.abs(restored - camera).mean() < np.abs(restored ** (1 / 2.2) - camera).mean()

@@ -1,10 +1,9 @@
 """The real downloader, against a real server on a temporary folder."""
 
-import errno
 import hashlib
+import json
 import logging.handlers
 import queue
-import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -22,10 +21,16 @@ OTHER = bytes(reversed(CONTENT))  # the same size
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves a folder; `short.bin` is cut off halfway through, while its length is announced in full."""
+    """Serves a folder; `short.bin` is cut off halfway through, while its length is announced in full.
+
+    A name with `silent` in it is hung up on.
+    """
 
     def do_GET(self):
         self.server.requests.append(self.path)
+        if "silent" in self.path:
+            self.close_connection = True
+            return None
         if not self.path.endswith("short.bin"):
             return super().do_GET()
         self.send_response(200)
@@ -213,26 +218,63 @@ def test_file_provided_by_hand_needs_no_server():
     assert fetch.get(file) == fetch.destination(file)
 
 
-@pytest.mark.usefixtures("server")
-def test_cache_that_cannot_be_written(tmp_path, monkeypatch):
+def test_cache_that_cannot_be_written(server, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path / "file" / "cache"))
-    assert fetch.verify([remote("good.bin")])[0][1] == "missing"
-    with pytest.raises(DataError, match=r"toy: could not fetch good\.bin"):
+    files = [remote("good.bin"), remote("absent.bin"), several("good.bin", "other.bin")]
+    assert {state for _, state in fetch.verify(files)} == {"missing"}
+    way_out = r"cannot write .*file/cache/toy \(Not a directory\): choose another folder with NIDBENCH_DATA"
+    with pytest.raises(DataError, match=rf"(?s)toy: could not fetch good\.bin.*{way_out}") as caught:
         fetch.get(remote("good.bin"))
+    assert "try again" not in str(caught.value)
+    with pytest.raises(DataError, match=f"could not fetch 3 files of toy: {way_out}"):
+        fetch.fetch(files)
+    assert server.requests == []
 
 
-def test_full_disk(cache, mirror, monkeypatch):
-    def full(_source, target):
-        Path(target).write_bytes(CONTENT[:100])
-        raise OSError(errno.ENOSPC, "No space left on device", target)
+def test_read_only_cache(on_small_disk, mirror):
+    code = """
+        import os, subprocess, sys
+        from nidbench import fetch
+        os.environ |= {"NIDBENCH_DATA": sys.argv[1], "NIDBENCH_DATA_MIRROR": sys.argv[2]}
+        os.mkdir(f"{sys.argv[1]}/toy")
+        subprocess.run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
+        file = fetch.RemoteFile("toy", "good.bin", "https://example.org/data/good.bin", "00" * 32, 10240)
+        print(fetch.fetch_each([file]).stopped)
+    """
+    told = on_small_disk(code, 64, mirror.parents[1].as_uri())
+    assert "toy (Permission denied): choose another folder with NIDBENCH_DATA" in told
 
-    monkeypatch.setenv("NIDBENCH_DATA_MIRROR", mirror.parents[1].as_uri())
-    monkeypatch.setattr(shutil, "copyfile", full)
-    with pytest.raises(DataError, match=r"(?s)No space left.*free 10240 bytes .*NIDBENCH_DATA") as caught:
-        fetch.get(several("good.bin", "other.bin"))
-    assert "other.bin" not in str(caught.value)  # nor is there room for it from elsewhere
-    assert left_in(cache) == []
+
+def test_full_disk(on_small_disk, mirror):
+    """Ten files of a megabyte each where there is room for three: what is missing is told as a whole."""
+    for number in range(10):
+        (mirror / f"{number}.bin").write_bytes(bytes([number]) * 1_000_000)
+    code = """
+        import hashlib, json, os, pathlib, sys
+        from nidbench import fetch
+        from nidbench.errors import DataError
+        os.environ |= {"NIDBENCH_DATA": sys.argv[1], "NIDBENCH_DATA_MIRROR": sys.argv[2]}
+        files = []
+        for i in range(10):
+            digest = hashlib.sha256(bytes([i]) * 1_000_000).hexdigest()
+            urls = f"https://example.org/data/{i}.bin https://example.org/other/{i}.bin"
+            files.append(fetch.RemoteFile("toy", f"{i}.bin", urls, digest, 1_000_000))
+        done = fetch.fetch_each(files)
+        left = [path for path in pathlib.Path(sys.argv[1]).rglob("*") if path.is_file()]
+        scraps = [path.name for path in left if path.name not in {file.path for file in files}]
+        try:
+            fetch.get(done.failures[0].file)
+        except DataError as error:
+            print(json.dumps([len(done.taken), len(done.failures), done.stopped, len(left), scraps, str(error)]))
+    """
+    taken, missing, stopped, left, scraps, single = json.loads(on_small_disk(code, 3200, mirror.parents[1].as_uri()))
+    assert (left, taken + missing, scraps) == (taken, 10, [])
+    assert taken <= 3
+    assert f"the disk is full: free at least {missing}.0 MB where " in stopped
+    assert "NIDBENCH_DATA" in stopped
+    assert "free at least 1.0 MB" in single
+    assert "example.org/other" not in single  # there is no room for it from elsewhere, either
 
 
 @pytest.mark.usefixtures("cache")
@@ -282,15 +324,84 @@ def test_files_come_side_by_side_and_in_their_order(mirror, server):
     assert len(server.requests) == 40
 
 
-def test_a_failure_ends_it_and_keeps_what_is_whole(cache, mirror, server):
-    names = [f"{i}.bin" for i in range(30)]
-    for name in names:
-        (mirror / name).write_bytes(CONTENT)
-    with pytest.raises(DataError, match=r"could not fetch absent\.bin"):
-        fetch.fetch([remote("absent.bin"), *map(remote, names)])
-    assert len(server.requests) < 31
-    assert {state for _, state in fetch.verify(list(map(remote, names)))} <= {"ok", "missing"}
-    assert not [name for name in left_in(cache) if Path(name).name not in names]
+@pytest.fixture
+def thirty(mirror):
+    """Files that the mirror has."""
+    for i in range(30):
+        (mirror / f"{i}.bin").write_bytes(CONTENT)
+    return [remote(f"{i}.bin") for i in range(30)]
+
+
+def test_what_can_be_had_is_had_and_the_rest_is_told(cache, thirty, server):
+    fetch.get(thirty[7])
+    lacking, seen = [remote("absent.bin"), remote("corrupt.bin"), remote("silent.bin")], []
+    done = fetch.fetch_each([*lacking, *thirty], lambda *step: seen.append(step[1:]))
+    assert done.taken == [file for file in thirty if file is not thirty[7]]
+    assert [failure.file for failure in done.failures] == lacking
+    absent, corrupt, silent = (failure.reason() for failure in done.failures)
+    assert absent == "404 File not found"
+    assert "does not match" in corrupt
+    assert silent.startswith("ConnectionError")
+    assert done.stopped == ""
+    assert seen == [(i, 33) for i in range(1, 31)]
+    assert len(server.requests) == 33
+    assert left_in(cache) == sorted(f"toy/{i}.bin" for i in range(30))
+
+
+@pytest.mark.usefixtures("server")
+def test_what_a_run_lacks_is_named_then_counted(cache, thirty):
+    lacking = [remote(f"absent{i}.bin") for i in range(5)]
+    with pytest.raises(DataError, match="could not fetch 5 files of toy") as caught:
+        fetch.fetch([*lacking, *thirty])
+    message = str(caught.value)
+    for part in ("toy/absent0.bin from http://127", "toy/absent2.bin", "404", "and 2 more", "data verify", "MIRROR"):
+        assert part in message
+    assert "absent3" not in message
+    assert len(left_in(cache)) == 30
+    with pytest.raises(DataError, match=r"(?s)2 files of toy\n.*absent0.*absent1\.bin[^\n]*\n  try again"):
+        fetch.fetch(lacking[:2])
+
+
+def test_a_host_that_does_not_answer_is_given_up(server, cache):
+    """At most as many more are under way when the last of four in a row fails."""
+    files = [remote(f"silent{i}.bin") for i in range(40)]
+    done = fetch.fetch_each(files)
+    assert len(server.requests) < 2 * fetch.DOWNLOADS
+    assert [failure.file for failure in done.failures] == files
+    assert done.stopped.startswith(f"no answer from 127.0.0.1:{server.server_port} (ConnectionError")
+    assert "NIDBENCH_DATA_MIRROR" in done.stopped
+    assert left_in(cache) == []
+    with pytest.raises(DataError, match="could not fetch 40 files of toy: no answer from 127"):
+        fetch.fetch(files)
+
+
+def test_a_host_that_answers_in_between_is_not(server, thirty):
+    hung_up = [remote(f"silent{i}.bin") for i in range(fetch.DOWNLOADS - 1)]
+    done = fetch.fetch_each([*hung_up, *thirty, *hung_up])
+    assert len(done.taken) == 30
+    assert len(server.requests) == 30 + 2 * len(hung_up)
+
+
+def test_another_host_is_still_asked(server, cache, monkeypatch):
+    """Of two addresses, the first is of a host that there is not."""
+    with Server(cache) as closed:
+        gone = f"http://127.0.0.1:{closed.server_port}"
+    monkeypatch.delenv("NIDBENCH_DATA_MIRROR")
+    here, digest = f"http://127.0.0.1:{server.server_port}", hashlib.sha256(CONTENT).hexdigest()
+    good = f"{here}/example.org/data/good.bin"
+    files = [RemoteFile("toy", f"{i}.bin", f"{gone}/{i}.bin {good}", digest, len(CONTENT)) for i in range(20)]
+    assert fetch.fetch_each(files).taken == files
+
+
+def test_a_file_known_by_its_md5_only(cache):
+    file = RemoteFile("toy", "frames.zip", "http://h/f.zip", "", 0, md5=hashlib.md5(CONTENT).hexdigest())
+    assert fetch.state(file) == "missing"
+    (cache / "toy").mkdir(parents=True)
+    for content, state in ((CONTENT, "ok"), (OTHER, "altered"), (CONTENT + b"x", "altered")):
+        fetch.destination(file).write_bytes(content)
+        assert fetch.state(file) == state
+    assert file.known_by == f"MD5 {file.md5}"
+    assert remote("good.bin").known_by == f"10240 bytes, SHA-256 {hashlib.sha256(CONTENT).hexdigest()}"
 
 
 def several(*names):

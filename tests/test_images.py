@@ -10,7 +10,8 @@ from PIL import Image
 from scipy.io import savemat
 
 from nidbench.errors import InputError
-from nidbench.images import read_image, read_kernel, read_restored
+from nidbench.images import read_blurred, read_image, read_kernel, read_restored, read_sharp, sharp_shape
+from nidbench.registry import load_dataset
 
 
 def chunk(kind, data):
@@ -170,6 +171,35 @@ def test_a_file_that_is_no_kernel_or_cut_off_is_refused(tmp_path, suffix, conten
         read_kernel(path)
 
 
+def disk(side):
+    rows, columns = np.indices((side, side)) - (side - 1) / 2
+    return (rows**2 + columns**2 < (side / 2) ** 2).astype(float)
+
+
+WIDE_KERNELS = {
+    "box": np.ones((21, 33)),
+    "disk": disk(25),
+    "gaussian": np.exp(-((np.indices((31, 31)) - 15) ** 2).sum(0) / 2 / 12**2),
+    "small": np.random.default_rng(0).random((15, 40)),
+    "motion to every side": np.eye(40) + np.eye(40)[::-1] + 0.001,
+    "with a floor": np.pad(np.random.default_rng(0).random((9, 9)), 11) + 0.01,
+}
+
+
+@pytest.mark.parametrize("name", WIDE_KERNELS)
+def test_kernels_with_weight_on_their_border(tmp_path, name):
+    np.save(tmp_path / "k.npy", WIDE_KERNELS[name])
+    assert np.allclose(read_kernel(tmp_path / "k.npy"), WIDE_KERNELS[name] / WIDE_KERNELS[name].sum())
+
+
+@pytest.mark.parametrize("name", ["camera", "astronaut"])
+def test_a_photograph_is_no_kernel(tmp_path, name):
+    gray = load_dataset("sample").load(name).mean(axis=0)
+    np.save(tmp_path / "k.npy", gray)
+    with pytest.raises(InputError, match=r"k\.npy is not a kernel \(its 96x96 pixels have weight along all four sides"):
+        read_kernel(tmp_path / "k.npy")
+
+
 def test_a_palette_is_no_kernel(tmp_path):
     Image.fromarray(levels(9, 9)).convert("P").save(tmp_path / "p.png")
     with pytest.raises(InputError, match="palette"):
@@ -207,6 +237,25 @@ def saved_array(path, array):
     else:
         savemat(path, {"deblurred": array, "elsewhere": np.ones((2, 2))})
     return path
+
+
+def test_matrices_of_a_matlab_file_by_what_is_wanted(tmp_path):
+    planes = {name: np.full((12, 13), level) for name, level in (("x", 0.1), ("y", 0.2), ("image", 0.3))}
+    savemat(tmp_path / "all.mat", planes)
+    readers = (read_restored, read_sharp, read_blurred)
+    assert [reader(tmp_path / "all.mat")[0, 0, 0] for reader in readers] == [0.1, 0.1, 0.2]
+
+
+def test_the_shape_of_a_sharp_image_is_that_of_what_is_read(tmp_path):
+    Image.fromarray(levels(20, 30, 3)).save(tmp_path / "a.png")
+    Image.fromarray(levels(20, 31)).save(tmp_path / "b.png")
+    np.save(tmp_path / "c.npy", COLOUR)
+    for name in ("a.png", "b.png", "c.npy"):
+        assert sharp_shape(tmp_path / name) == read_sharp(tmp_path / name).shape
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a.png").read_bytes()[:300])
+    assert sharp_shape(tmp_path / "cut.png") == (3, 20, 30)  # the header is all that is read
+    with pytest.raises(InputError, match=r"cut\.png cannot be read"):
+        read_sharp(tmp_path / "cut.png")
 
 
 def test_restored_pictures_are_read_as_images(tmp_path):

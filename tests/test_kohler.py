@@ -8,7 +8,8 @@ import pytest
 from nidbench.datasets import kohler
 from nidbench.datasets.kohler import Kohler
 
-from nidbench.contract import Noise, StoredTruth
+from nidbench.cases import CaseRequest, cases
+from nidbench.contract import FilesByHand, Noise, StoredTruth
 from nidbench.errors import DataError, UnknownNameError
 from nidbench.scoring import Scorer, closest
 
@@ -52,11 +53,12 @@ def provided(photographed, pictures, frames, monkeypatch):
 @pytest.mark.usefixtures("photographed")
 def test_without_archives_there_is_no_truth_and_the_notice_says_how_to_get_it():
     assert Kohler().truths("1", "kohler/3") == []
-    notice = Kohler().notice()
-    for number in range(1, 5):
-        assert f"GroundTruth_pngs_Image{number}.zip" in notice
+    notice = Kohler().notice(["1", "3"])
+    for name, told in zip("1234", (True, False, True, False), strict=True):
+        assert (f"GroundTruth_pngs_Image{name}.zip" in notice) == told
+    assert notice.startswith("no scores for 1, 3,")
     assert kohler.SITE in notice
-    assert "nidbench data path" in notice
+    assert "nidbench data add kohler FILES" in notice
 
 
 @pytest.mark.usefixtures("provided")
@@ -65,8 +67,8 @@ def test_the_frames_are_all_of_the_trajectory_but_the_one_left_out(frames):
     assert [truth.image.tobytes() for truth in truths] == [frames[n].tobytes() for n in (1, 2, 10, 31)]
     assert {truth.offset for truth in truths} == {(2, 3)}
     assert not any(truth.encoded for truth in truths)
-    assert "Image1.zip" not in Kohler().notice()
-    assert "Image2.zip" in Kohler().notice()
+    assert Kohler().notice(["1"]) == ""
+    assert "Image1.zip" not in Kohler().notice(["1", "2"])
     assert Kohler().truths("2", "kohler/3") == []
 
 
@@ -98,11 +100,24 @@ def test_the_photograph_and_its_estimated_kernel_as_stored(pictures):
     assert problem.noise == Noise("gaussian", None)
 
 
-def test_another_archive_is_refused(provided):
-    kohler.check(provided, kohler.MD5["1"])
+def test_another_archive_is_refused_before_anything_is_computed(provided):
+    asked = CaseRequest("kohler", kernels=("kohler/3",), images=("1",))
+    (case,) = cases(asked)
+    assert case.notice == ""
     provided.write_bytes(provided.read_bytes() + b"\0")
-    with pytest.raises(DataError, match=r"Image1\.zip has the MD5 \w{32}, and http://.*has \w{32}: download it again"):
+    reason = r"Image1\.zip has the MD5 \w{32}, and http://.*has \w{32}: download it again"
+    with pytest.raises(DataError, match=reason):
+        next(cases(asked))
+    with pytest.raises(DataError, match=reason):
         Kohler().truths("1", "kohler/3")
+
+
+def test_the_archives_are_files_by_hand():
+    assert isinstance(Kohler(), FilesByHand)
+    files = Kohler().by_hand()
+    assert [file.path for file in files] == [f"GroundTruth_pngs_Image{name}.zip" for name in "1234"]
+    assert [file.md5 for file in files] == list(kohler.MD5.values())
+    assert not set(files) & set(Kohler().files())
 
 
 @pytest.mark.parametrize("trajectory", ["5", "3"])

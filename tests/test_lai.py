@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from nidbench.datasets import lai
+from nidbench.datasets import _lai, lai
 from nidbench.datasets.lai import LEVEL, Lai, LaiReal, LaiSaturated
 
 from nidbench import fetch
+from nidbench.cases import CaseRequest, cases
 from nidbench.contract import Noise, Response
 from nidbench.degrade import blur
 from nidbench.errors import DataError, InputError, UnknownNameError
@@ -37,7 +38,7 @@ def small(fake_files, pictures):
         y = pictures.blurred(sharp, weights, "correlation") + 0.01 * generator.random(sharp.shape)
         contents[f"gt/{name}.png"] = pictures.encoded(sharp, mode=mode)
         contents[f"uniform/{name}_kernel_02.png"] = pictures.encoded(y)
-    fake_files("lai", contents)
+    fake_files("_lai", contents)
 
 
 @pytest.mark.usefixtures("small")
@@ -55,8 +56,9 @@ def test_the_saturated_images_clip():
     assert problem.response == Response("saturation")
     (truth,) = LaiSaturated().truths("saturated_02", "lai/2")
     assert math.isinf(Scorer(problem, [truth]).scores(truth_frame(problem, truth))["half-kernel"].psnr)
-    assert "18.90" in LaiSaturated().notice()
-    assert Lai().notice() == ""
+    assert "a perfect restoration scores 14.60 dB" in LaiSaturated().notice(["saturated_02", "saturated_03"])
+    assert LaiSaturated().notice(["saturated_02", "saturated_05"]) == ""
+    assert Lai().notice(Lai().names()) == ""
 
 
 def truth_frame(problem, truth):
@@ -83,7 +85,7 @@ def test_a_truth_of_another_size_is_refused(fake_files, pictures):
         "uniform/people_03_kernel_01.png": pictures.encoded(pictures.blobs((3, 40, 40))),
         "gt/people_03.png": pictures.encoded(pictures.blobs((3, 40, 46))),
     }
-    fake_files("lai", contents)
+    fake_files("_lai", contents)
     with pytest.raises(InputError, match=r"people_03\.png: the sharp image has 40x46 pixels, the blurred one 40x40"):
         Lai().truths("people_03", "lai/1")
 
@@ -102,26 +104,75 @@ def test_names_are_those_of_the_study():
 
 def test_the_real_photographs_have_an_estimated_kernel_and_no_truth(fake_files, pictures):
     names = LaiReal().names()
-    assert len(names) == 30
+    assert (len(names), len(set(names))) == (100, 100)
+    assert (names[0], names[29], names[30], names[-1]) == ("Pantheon", "toy", "bird", "wheel")
     assert LaiReal().kernels("text10") == ["lai-real/14_pan"]
     assert LaiReal().kernels("hanzi") == ["lai-real/13_xu_uniform"]
     contents = {
         "kernels/hanzi_13_xu_uniform_psf.png": pictures.encoded(np.stack([pictures.lopsided() / 255] * 3)),
         "blurry/hanzi.jpg": pictures.encoded(pictures.blobs((3, 40, 46)), "JPEG"),
     }
-    fake_files("lai", contents)
+    fake_files("_lai", contents)
     problem = LaiReal().measured("hanzi", "lai-real/13_xu_uniform")
     assert problem.blurred.shape == (3, 40, 46)
     assert problem.noise == Noise("gaussian", None)
     assert np.argmax(problem.kernel[:, 0]) == 0  # neither turned nor flipped
     assert LaiReal().truths("hanzi", "lai-real/13_xu_uniform") == []
-    assert "no scores" in LaiReal().notice()
+    assert "no scores" in LaiReal().notice(["hanzi"])
     with pytest.raises(UnknownNameError, match="hanzi has no kernel 'lai-real/14_pan'"):
         LaiReal().truths("hanzi", "lai-real/14_pan")
 
 
+@pytest.fixture
+def estimates(fake_files, pictures, tmp_path):
+    """One photograph with a public kernel, one without, and a folder of estimates for both."""
+    encoded = pictures.encoded(np.stack([pictures.lopsided() / 255] * 3))
+    photograph = pictures.encoded(pictures.blobs((3, 40, 46)), "JPEG")
+    fake_files(
+        "_lai",
+        {"kernels/toy_11_levin_psf.png": encoded, "blurry/bird.jpg": photograph, "blurry/toy.jpg": photograph},
+    )
+    for path in ("toy/11_levin.png", "bird/unknown.png"):
+        (tmp_path / "mine" / path).parent.mkdir(parents=True)
+        (tmp_path / "mine" / path).write_bytes(pictures.encoded(pictures.lopsided()[None] / 255))
+    return tmp_path / "mine"
+
+
+def asked(*kernels, images=()):
+    return [(case.key.image, case.key.kernel) for case in cases(CaseRequest("lai-real", kernels, images=images))]
+
+
+def test_photographs_without_a_public_kernel_take_estimates_only(estimates, pictures):
+    assert asked() == asked("lai-real") == [("toy", "lai-real/11_levin")]
+    told = f"estimated:{estimates}"
+    assert asked(told) == [("toy", "lai-real@estimated:mine/11_levin"), ("bird", "lai-real@estimated:mine/unknown")]
+    assert asked(told, images=("bird",)) == [("bird", "lai-real@estimated:mine/unknown")]
+    (bird,) = cases(CaseRequest("lai-real", (told,), images=("bird",)))
+    weights = pictures.lopsided()
+    assert np.allclose(bird.problem().kernel, weights / weights.sum())
+    assert bird.problem().blurred.shape == (3, 40, 46)
+    assert bird.truths() == []
+    (estimates / "bird" / "unknown.png").unlink()
+    with pytest.raises(InputError, match=r"lai-real/unknown of image bird wants one file .*bird/unknown"):
+        asked(told)
+
+
+@pytest.mark.usefixtures("estimates")
+@pytest.mark.parametrize("kernels", [(), ("lai-real",), ("lai-real/unknown",), ("perturbed:blur=1",)])
+def test_what_nobody_knows_the_kernel_of_is_refused_when_asked_for(kernels):
+    with pytest.raises(InputError, match=r"lai-real: nobody knows the kernel of bird: .*--kernels estimated:PATH"):
+        asked(*kernels, images=("bird",))
+
+
+@pytest.mark.usefixtures("estimates")
+def test_kernels_that_are_unknown_are_no_choice():
+    with pytest.raises(InputError, match="nobody knows the kernel of bird"):
+        asked("lai-real/unknown")
+    assert asked("perturbed:blur=1") == [("toy", "lai-real@perturbed:blur=1/11_levin")]
+
+
 def test_a_file_that_cannot_be_had_is_named(fake_files, tmp_path):
-    fake_files("lai", {"kernels/kernel_01.png": b"", "uniform/people_03_kernel_01.png": b"", "gt/people_03.png": b""})
+    fake_files("_lai", {"kernels/kernel_01.png": b"", "uniform/people_03_kernel_01.png": b"", "gt/people_03.png": b""})
     (tmp_path / "mirror" / "data.test" / "kernels" / "kernel_01.png").unlink()
     with pytest.raises(DataError, match=r"dataset fake: could not fetch kernels/kernel_01.png from file://.*data.test"):
         Lai().measured("people_03", "lai/1")
@@ -129,7 +180,7 @@ def test_a_file_that_cannot_be_had_is_named(fake_files, tmp_path):
 
 def real(path):
     """A file of the mirror, or skip."""
-    file = next(file for file in lai._manifest() if file.path == path)
+    file = next(file for file in _lai.listed() if file.path == path)
     try:
         return fetch.get(file)
     except DataError:

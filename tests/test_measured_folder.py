@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from nidbench.datasets._measured_folder import MeasuredFolder
 from nidbench.datasets.folder import Folder
+from PIL import Image
 from scipy.io import savemat
 
 from nidbench.cases import CaseRequest, cases
@@ -48,7 +49,7 @@ def test_the_files_as_they_are(folder, pictures):
     assert np.array_equal(truth.image, pictures.blobs((1, 40, 46)))
     assert (truth.offset, truth.encoded) == ((2, 3), False)
     assert made.truths("dog", "folder/dog") == []
-    assert made.notice() == "no scores for 1 of 2 images: they have no sharp image in truth"
+    assert made.notice(made.names()) == "no scores for 1 of 2 images: they have no sharp image in truth"
 
 
 def test_what_is_known_of_the_camera(folder, pictures):
@@ -82,6 +83,60 @@ def test_a_truth_of_all_of_x(folder, pictures):
     assert MeasuredFolder(folder).truths("cat", "folder/cat")[0].offset == (0, 0)
 
 
+def test_arrays_are_read_as_scores_read_them(folder, pictures):
+    """16 bit and real numbers keep what a picture of 8 bit would round."""
+    deep = np.rint(65535 * pictures.blobs((3, 30, 34), seed=1).transpose(1, 2, 0) ** 2).astype(np.uint16)
+    (folder / "blurred" / "dog.png").unlink()
+    np.save(folder / "blurred" / "dog.npy", deep)
+    sharp = np.random.default_rng(0).random((30, 34, 3))
+    savemat(folder / "truth" / "dog.mat", {"x": sharp, "y": np.zeros((9, 9))})
+    made = MeasuredFolder(folder)
+    assert made.names() == ["cat", "dog"]
+    assert np.array_equal(
+        made.measured("dog", "folder/dog").blurred, (deep / 65535).transpose(2, 0, 1).astype(np.float32)
+    )
+    assert np.array_equal(made.truths("dog", "folder/dog")[0].image, sharp.transpose(2, 0, 1))
+
+
+def test_a_picture_of_16_bit_is_refused_with_a_way_out(folder):
+    Image.fromarray(np.zeros((40, 46), np.uint16)).save(folder / "blurred" / "cat.png")
+    with pytest.raises(InputError, match=r"more than 8 bit .*: convert it .*or save its values as an array, \.npy"):
+        MeasuredFolder(folder).measured("cat", "folder/cat")
+
+
+@pytest.mark.parametrize("noise", ["0", "0.0", "1"])
+def test_whole_numbers_are_noise_levels_too(folder, noise):
+    (folder / "measured.toml").write_text(f"noise = {noise}\n")
+    assert MeasuredFolder(folder).measured("cat", "folder/cat").noise == Noise("gaussian", float(noise))
+
+
+@pytest.mark.parametrize(("shape", "reason"), [((1, 40, 47), "has 40x47 pixels"), ((3, 40, 46), "is in colour")])
+@pytest.mark.parametrize("suffix", [".png", ".npy"])
+def test_a_truth_that_does_not_fit_is_refused_when_planned(folder, pictures, monkeypatch, shape, reason, suffix):
+    """Of a picture by its header alone."""
+    monkeypatch.setattr("nidbench.datasets._measured_folder.read_sharp", None)
+    (folder / "truth" / "cat.png").unlink()
+    image = pictures.blobs(shape)
+    if suffix == ".npy":
+        np.save(folder / "truth" / "cat.npy", image.transpose(1, 2, 0))
+    else:
+        (folder / "truth" / "cat.png").write_bytes(pictures.encoded(image))
+    with pytest.raises(InputError, match=rf"image 'cat' with kernel .*truth/cat\{suffix}, the truth of .*{reason}"):
+        list(cases(CaseRequest(f"folder:{folder}")))
+    list(cases(CaseRequest(f"folder:{folder}", images=("dog",))))
+
+
+def test_a_photograph_is_no_kernel(folder, pictures):
+    photograph = pictures.blobs((1, 35, 45), seed=3)
+    (folder / "kernels" / "cat.png").write_bytes(pictures.encoded(photograph))
+    with pytest.raises(InputError, match=r"cat\.png is not a kernel .*weight along all four sides.*: give the"):
+        list(cases(CaseRequest(f"folder:{folder}")))
+    photograph[:, :, 0] = 0
+    (folder / "kernels" / "cat.png").write_bytes(pictures.encoded(np.pad(photograph, ((0, 0), (0, 9), (0, 0)))))
+    with pytest.raises(InputError, match="kernel of 44x45 is larger than the blurred image of 40x46"):
+        list(cases(CaseRequest(f"folder:{folder}")))
+
+
 @pytest.mark.parametrize(
     ("path", "content", "reason"),
     [
@@ -92,8 +147,9 @@ def test_a_truth_of_all_of_x(folder, pictures):
         ("measured.toml", b"noise = 5.0", r"noise = 5\.0: give its standard deviation on \[0, 1\]"),
         ("measured.toml", b"sigma = 0.1", r"unknown key 'sigma'; there are noise, response, kernels"),
         ("measured.toml", b"noise = ", r"cannot read .*measured\.toml"),
-        ("measured.toml", b'response = "gamma:x"', r'response = .*: write "identity"'),
-        ("measured.toml", b'response = "log"', r'response = .*: write "identity"'),
+        ("measured.toml", b'response = "gamma:x"', r"measured\.toml: response 'gamma:x': use identity"),
+        ("measured.toml", b'response = "log"', r"measured\.toml: response 'log' .*: use identity"),
+        ("measured.toml", b"noise = true", r"noise = True: give its standard deviation on \[0, 1\]"),
         ("measured.toml", b'kernels = "flipped"', r'kernels = .*: write "convolution" or'),
     ],
 )

@@ -52,7 +52,7 @@ def test_says_who_made_it(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_lists_its_files_without_fetching(name, monkeypatch):
-    monkeypatch.setattr(fetch, "_download", lambda file: pytest.fail(f"{file} is fetched"))
+    monkeypatch.setattr(fetch, "_download", lambda file, _shared: pytest.fail(f"{file} is fetched"))
     method = load_method(methods(), name)
     files = method.files() if isinstance(method, NeedsFiles) else []
     assert len({fetch.destination(file) for file in files}) == len(files)

@@ -167,14 +167,73 @@ def test_cut_30_and_uncropped():
     check_score(protocol("uncropped").score(restored, problem, Truth(truth)), stored(restored), truth)
 
 
+@pytest.mark.parametrize("name", ["cut-30", "shift-aligned"])
+@pytest.mark.parametrize("shape", HALVES, ids=lambda shape: f"{shape[0]}x{shape[1]}")
+def test_pixels_are_cut_off_what_the_truth_shows(name, shape):
+    """A truth of the size of y, as measured data has it, has as much cut off whatever the kernel's size."""
+    problem = problem_of(shape, size=(80, 90))
+    top, _, left, _ = HALVES[shape]
+    truth = random_image(1, 80, 90, seed=1)
+    cut = {"cut-30": 30, "shift-aligned": 15}[name]
+    compared = protocol(name).reference(problem, Truth(truth, offset=(top, left)))
+    assert np.array_equal(compared, truth[:, cut:-cut, cut:-cut])
+    seen = protocol(name).crop(np.pad(truth, ((0, 0), HALVES[shape][:2], HALVES[shape][2:])), problem, Truth(truth))
+    assert np.array_equal(seen[:, top : top + 9, left : left + 9], truth[:, cut : cut + 9, cut : cut + 9])
+
+
+#: sizes of the kernel told, where the true one has 13x10
+TOLD = [(13, 10), (53, 50), (3, 1), (14, 9), (10, 13), (1, 30)]
+
+
+def told_problem(shape, truth):
+    """Return what a method sees of a truth, told a kernel of a shape, and where it has the truth; by hand."""
+    problem = problem_of(shape, size=(168, 171), channels=3)
+    top, left = (shape[0] - 1) // 2 - 6, (shape[1] - 1) // 2 - 4
+    return problem, Truth(truth, (top, left), taps=(13, 10))
+
+
+def told_content(smallest, shape):
+    """Return an image known where the smallest frame is, in the frame of another kernel, edges repeated."""
+    before, after = ((shape[0] - 1) // 2, (shape[1] - 1) // 2), (shape[0] // 2, shape[1] // 2)
+    return np.pad(smallest, ((0, 0), (before[0], after[0]), (before[1], after[1])), mode="edge")
+
+
+@pytest.mark.parametrize("name", [*PROTOCOLS, "shift-aligned:15"])
+@pytest.mark.parametrize("offset", [None, (0, 0), (-9, 7)], ids=["of x", "of y", "beside y"])
+def test_scores_do_not_depend_on_the_size_of_the_kernel_told(name, offset):
+    """The same image, in frames of other sizes, is compared with the same pixels of the truth."""
+    whole, smallest = smooth(3, 190, 195), smooth(3, 168, 171, seed=2)
+    truth = whole[:, :180, :180] if offset is None else whole[:, :174, :175]
+    found = []
+    for shape in TOLD:
+        problem, place = told_problem(shape, truth)
+        if offset is not None:
+            place = Truth(truth, ((shape[0] - 1) // 2 + offset[0], (shape[1] - 1) // 2 + offset[1]), taps=(13, 10))
+        found.append(protocol(name).score(told_content(smallest, shape), problem, place))
+    assert found == [found[0]] * len(TOLD)
+    problem, _ = told_problem((13, 10), truth)
+    place = Truth(truth) if offset is None else Truth(truth, (6 + offset[0], 4 + offset[1]))
+    assert found[0] == protocol(name).score(told_content(smallest, (13, 10)), problem, place)
+
+
+def test_what_a_smaller_kernel_told_leaves_unknown_is_the_nearest_pixel():
+    truth = smooth(3, 180, 180)
+    problem, place = told_problem((3, 2), truth)
+    restored = random_image(3, 170, 172)
+    wanted = stored(np.pad(restored, ((0, 0), (5, 5), (4, 4)), mode="edge"))
+    check_score(protocol("uncropped").score(restored, problem, place), wanted, truth)
+    check_score(protocol("cut-30").score(restored, problem, place), wanted[:, 30:-30, 30:-30], truth[:, 30:-30, 30:-30])
+    check_score(protocol("anger").score(restored, problem, place), wanted[:, 12:-12, 8:-10], truth[:, 12:-12, 8:-10])
+
+
 def test_nothing_left_to_compare():
     problem = problem_of((5, 5))
     restored = random_image(1, *problem.frame)
-    with pytest.raises(InputError, match="cut-30 leaves 0 pixels of 44: 11 are needed"):
+    with pytest.raises(InputError, match="cut-30 leaves 0x0 pixels: 11 a side are needed; use another --protocol"):
         protocol("cut-30").score(restored, problem, Truth(restored))
-    with pytest.raises(InputError, match="half-kernel leaves 4 pixels"):
+    with pytest.raises(InputError, match="half-kernel leaves 4x50 pixels"):
         protocol("half-kernel").score(restored, problem, Truth(restored, offset=(38, 0)))
-    with pytest.raises(InputError, match="uncropped leaves 0 pixels"):
+    with pytest.raises(InputError, match="uncropped leaves 44x0 pixels"):
         protocol("uncropped").score(restored, problem, Truth(restored, offset=(0, 500)))
 
 
@@ -237,8 +296,8 @@ def test_sun_official_against_all_shifts():
     truth = smooth(3, 126, 130)
     restored = np.roll(truth, (3, -10), (1, 2)) + 0.0503 * smooth(3, 126, 130, seed=1) + 1e-6
     score = protocol("sun-official").score(restored, problem, Truth(truth))
-    inside = truth[:, 50:-50, 50:-50]
-    there = stored(restored)[:, 53:-47, 40:-60]
+    inside = truth[:, 11:-12, 12:-12]  # half the kernel and the 10 px of the search
+    there = stored(restored)[:, 14:-9, 2:-22]
     weights = np.array([0.298936021293775, 0.587043074451121, 0.114020904255103])[:, None, None]
     check_score(score, (weights * there).sum(axis=0)[None], (weights * inside).sum(axis=0)[None])
 
@@ -257,6 +316,16 @@ def test_a_shifted_copy_is_perfect_within_the_largest_shift(name, near, far, cha
         assert (score.psnr == float("inf")) is perfect
         if own != (0, 0):
             assert protocol("half-kernel").score(moved, problem, Truth(truth)).psnr < 40
+
+
+def test_sun_official_cuts_nothing_off_a_truth_that_is_cut_already():
+    """The benchmark's own data: the sharp images lack 50 px a side of what was blurred, and are compared whole."""
+    problem = problem_of((13, 10), size=(228, 231))  # frame 240x240
+    photograph = smooth(1, 240, 240)
+    truth = Truth(photograph[:, 50:-50, 50:-50], (50, 50))
+    assert np.array_equal(protocol("sun-official").reference(problem, truth), truth.image)
+    shown = protocol("sun-official").reference(problem, Truth(photograph))
+    assert np.array_equal(shown, photograph[:, 16:-16, 14:-15])  # (k-1)//2 and k//2 of 13x10, and the search
 
 
 @pytest.mark.parametrize("name", ["shift-aligned", "sun-official"])
@@ -326,7 +395,7 @@ def test_what_is_on_demand_applies_the_response_where_the_truth_is_encoded(name)
     ("name", "size", "words"),
     [
         ("shift-aligned", (36, 60), "leaves 10x34 pixels: 11 a side"),
-        ("sun-official", (150, 100), "leaves 54x4 pixels: 11 a side"),
+        ("sun-official", (74, 24), "leaves 54x4 pixels: 11 a side"),
         ("kohler", (160, 200), "leaves 160x200 pixels: 161 a side"),
     ],
 )

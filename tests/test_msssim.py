@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.signal import convolve2d
+from skimage.metrics import structural_similarity
 
 from nidbench.errors import InputError
 from nidbench.metrics import ssim
@@ -15,27 +16,28 @@ def smooth(*shape, seed=0):
 
 
 def direct_ms_ssim(one, other, peak=1.0):
-    """Return multi-scale SSIM with two-dimensional windows, variances as they are defined."""
+    """Return the benchmark's multi-scale SSIM with two-dimensional windows, variances as they are defined."""
     line = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
     window = np.outer(line, line) / line.sum() ** 2
-    taps = np.array([LOW_PASS[abs(n)] for n in range(-4, 5)])
+    half = [0.852698679008890, 0.377402855612830, -0.110624404418440, -0.023849465019560, 0.037828455507260]
+    taps = np.array([half[abs(n)] for n in range(-4, 5)])
+    low_pass = np.outer(taps, taps) / taps.sum() ** 2
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     result = 1.0
-    for scale, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
+    for weight in (0.0448, 0.2856, 0.3001, 0.2363, 0.1333):
         windows = [np.lib.stride_tricks.sliding_window_view(each, (11, 11)) for each in (one, other)]
         means = [(each * window).sum(axis=(2, 3)) for each in windows]
         apart = [each - mean[..., None, None] for each, mean in zip(windows, means, strict=True)]
-        variances = [(each**2 * window).sum(axis=(2, 3)) for each in apart]
+        deviations = [np.sqrt((each**2 * window).sum(axis=(2, 3))) for each in apart]
         covariance = (apart[0] * apart[1] * window).sum(axis=(2, 3))
-        terms = (2 * covariance + c2) / (variances[0] + variances[1] + c2)
-        if scale == 4:
-            terms = terms * (2 * means[0] * means[1] + c1) / (means[0] ** 2 + means[1] ** 2 + c1)
-        result *= max(0, terms.mean()) ** weight
+        luminance = (2 * means[0] * means[1] + c1) / (means[0] ** 2 + means[1] ** 2 + c1)
+        contrast = (2 * deviations[0] * deviations[1] + c2) / (deviations[0] ** 2 + deviations[1] ** 2 + c2)
+        structure = (covariance + c2 / 2) / (deviations[0] * deviations[1] + c2 / 2)
+        result *= contrast.mean() ** weight * max(0, structure.mean()) ** weight
         one, other = (
-            convolve2d(np.pad(each, 4, mode="reflect"), np.outer(taps, taps), mode="valid")[::2, ::2]
-            for each in (one, other)
+            convolve2d(np.pad(each, 4, mode="symmetric"), low_pass, mode="valid")[::2, ::2] for each in (one, other)
         )
-    return result
+    return result * luminance.mean() ** 0.1333
 
 
 @pytest.mark.parametrize("size", [(SMALLEST, SMALLEST), (164, 177)])
@@ -57,6 +59,36 @@ def test_closed_forms():
     dark, light = np.full((170, 170), 0.2), np.full((170, 170), 0.6)
     luminance = (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4)
     assert ms_ssim(dark, light) == pytest.approx(luminance ** WEIGHTS[-1])
+
+
+def test_contrast_and_structure_are_averaged_each_by_itself():
+    """Where one half of an image has lost its contrast and the other its structure, that is more than their product."""
+    truth = smooth(170, 170)
+    blend = 0.3 * truth + 0.7 * smooth(170, 170, seed=1)
+    restored = np.where(np.arange(170) < 85, 0.5 + 0.2 * (truth - 0.5), blend)
+    found = ms_ssim(restored, truth)
+    assert found == pytest.approx(direct_ms_ssim(restored, truth), abs=1e-10)
+    assert found > wang_ms_ssim(restored, truth) + 0.01
+
+
+def wang_ms_ssim(one, other):
+    """Return what Wang, Simoncelli & Bovik define: the mean of contrast times structure."""
+    result = 1.0
+    for scale, weight in enumerate(WEIGHTS):
+        _, around = structural_similarity(
+            one, other, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
+        )
+        means = [gaussian_filter(each, 1.5, radius=5) for each in (one, other)]
+        luminance = (2 * means[0] * means[1] + 1e-4) / (means[0] ** 2 + means[1] ** 2 + 1e-4)
+        terms = around if scale == 4 else around / luminance
+        result *= max(0, terms[5:-5, 5:-5].mean()) ** weight
+        one, other = (coarser(each) for each in (one, other))
+    return result
+
+
+def coarser(image):
+    taps = np.array([LOW_PASS[abs(n)] for n in range(-4, 5)])
+    return convolve2d(np.pad(image, 4, mode="symmetric"), np.outer(taps, taps), mode="valid")[::2, ::2]
 
 
 def test_scales_differ_from_one():

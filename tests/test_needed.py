@@ -3,7 +3,7 @@
 import pytest
 
 from nidbench.errors import UnknownNameError
-from nidbench.needed import files_of, terms_of
+from nidbench.needed import by_hand_of, files_of, terms_of
 from nidbench.registry import load_dataset, load_kernels
 
 
@@ -24,6 +24,12 @@ def test_a_kernel_set_and_a_method_have_files_of_their_own():
     assert files_of("danielyan") == list(load_kernels("danielyan").files())
     assert {file.path.rpartition(".")[2] for file in files_of("fcnn")} == {"mat"}
     assert files_of("wiener") == []
+
+
+def test_what_comes_by_hand_is_no_file_to_fetch():
+    assert [file.path for file in by_hand_of("kohler")] == [f"GroundTruth_pngs_Image{i}.zip" for i in range(1, 5)]
+    assert len(files_of("kohler")) == 96
+    assert by_hand_of("set12") == by_hand_of("levin") == by_hand_of("wiener") == []
 
 
 def test_an_unknown_name_is_refused_with_what_is_near():

@@ -193,6 +193,7 @@ def test_a_file_that_breaks_a_rule_is_named_with_the_rule(toml, text, reason):
                     "wiener", "sample,set12", "levin/1,sample", "poisson:128,gaussian:0.05", "camera", seeds="0-3"
                 ),
                 Experiment("wiener", 'folder:/a "b"', declared="x1.2", noise_seeds="0,2", preset="fast"),
+                Experiment("wiener", "sample", response="gamma:2.2:8bit,saturation:1.5"),
             )
         ),
     ],
@@ -248,8 +249,8 @@ def test_the_sweep_name_is_the_same_for_the_same_question_only():
         replace(ask, method_file=Path("mine.py")),
     ]
     names = [each.sweep_name() for each in (ask, *others)]
-    assert len(set(names)) == len(names) == 16
-    assert ask.sweep_name() == Ask((Experiment("wiener", "sample"),)).sweep_name()
+    assert len(set(names)) == len(names) == 17
+    assert ask.sweep_name() == Ask((Experiment("wiener", "sample"),)).sweep_name() == "wiener-sample-66a080"
 
 
 def test_the_sweep_name_is_the_same_in_every_process():
@@ -353,6 +354,9 @@ def test_what_was_asked_is_kept(computer):
         ({"seeds": "1"}, {}),
         ({"declared": "estimated"}, {}),
         ({"declared": "x1.2"}, {}),
+        ({"response": "gamma:2.2"}, {}),
+        ({"response": "identity:8bit"}, {}),
+        ({"response": "saturation:1.5"}, {}),
         ({}, {"precision": "bf16"}),
         ({"methods": "dip"}, {}),
     ],
@@ -369,6 +373,7 @@ def test_whatever_determines_a_result_changes_its_cell(computer, experiment, opt
         {"methods": "wiener[weight=3]"},  # its default
         {"methods": "wiener[weight=3.0]"},
         {"noise": "gaussian:0.050"},  # the default, written otherwise
+        {"response": "identity"},
         {"kernels": "sample"},
         {"kernels": "sample/motion"},
         {"images": "astronaut,camera"},
@@ -458,6 +463,7 @@ def test_a_method_file(computer, tmp_path):
         ({"crop": 0}, "crop 0"),
         ({"seeds": "x"}, "--seeds"),
         ({"declared": "x0"}, "declared noise level"),
+        ({"response": "gama:2.2"}, "unknown response 'gama'"),
     ],
 )
 def test_what_there_is_not_is_refused_before_any_computation(computer, experiment, reason):

@@ -1,10 +1,9 @@
 """Files by hand, in every state that a person's downloads are in."""
 
-import errno
 import hashlib
+import json
 import shutil
 import zipfile
-from pathlib import Path
 
 import pytest
 
@@ -138,15 +137,49 @@ def test_an_altered_file_in_place_is_replaced_and_a_whole_one_left(wanted, downl
     assert fetch.destination(wanted[1]).stat().st_ino == kept
 
 
-def test_a_full_disk_leaves_nothing_half_copied(wanted, downloads, monkeypatch):
-    def full(_self, target):
-        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+def test_a_full_disk_leaves_nothing_half_copied(downloads, on_small_disk):
+    contents = {f"{i}.png": bytes([i]) * 100_000 for i in range(4)}
+    code = """
+        import hashlib, json, os, pathlib, sys
+        from nidbench import fetch, provide
+        from nidbench.errors import DataError
+        os.environ["NIDBENCH_DATA"] = sys.argv[1]
+        wanted = [
+            fetch.RemoteFile("toy", f"{i}.png", "", hashlib.sha256(bytes([i]) * 100_000).hexdigest(), 100_000)
+            for i in range(4)
+        ]
+        try:
+            provide.provide(wanted, [pathlib.Path(sys.argv[2])])
+        except DataError as error:
+            left = sorted(path.name for path in pathlib.Path(sys.argv[1]).rglob("*") if path.is_file())
+            print(json.dumps([str(error), [state for _, state in fetch.verify(wanted)], left]))
+    """
+    told, found, left = json.loads(on_small_disk(code, 256, pack(downloads / "all.zip", contents)))
+    assert "toy/2.png: cannot write " in told
+    assert "No space left" in told
+    assert "NIDBENCH_DATA" in told
+    assert found == ["ok", "ok", "missing", "missing"]
+    assert left == ["0.png", "1.png"]
 
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(DataError, match=r"toy/a/1\.png: cannot write .*No space left.*NIDBENCH_DATA"):
-        provide.provide(wanted, [pack(downloads / "all.zip", CONTENTS)])
-    assert states(wanted) == ["missing"] * 3
-    assert left_over(wanted) == []
+
+def known_by_md5(path, content):
+    return RemoteFile("toy", path, "http://h/frames.zip", "", 0, md5=hashlib.md5(content).hexdigest())
+
+
+def test_an_archive_known_by_its_md5_is_taken_whole_from_wherever_it_is(wanted, downloads):
+    path = pack(downloads / "frames (1).ZIP", {"x": b"y"})
+    frames = known_by_md5("frames.zip", path.read_bytes())
+    assert provide.provide([*wanted, frames], [downloads]).taken == {frames: str(path)}
+    assert fetch.state(frames) == "ok"
+    assert provide.provide([*wanted, frames], [path]).refused == {}
+
+
+def test_another_archive_of_that_name_is_refused_and_not_looked_into(wanted, downloads):
+    path = pack(downloads / "frames.zip", CONTENTS)
+    frames = known_by_md5("frames.zip", b"another")
+    provided = provide.provide([*wanted, frames], [path])
+    assert provided.taken == {}
+    assert f"has the name of toy/frames.zip, but is not known by MD5 {frames.md5}" in provided.refused[str(path)]
 
 
 def test_what_does_not_exist_is_refused(wanted, downloads):

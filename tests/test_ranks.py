@@ -9,6 +9,7 @@ import pytest
 from nidbench.errors import InputError
 from nidbench.metrics import Score
 from nidbench.ranks import ranks_frame, render_ranks
+from nidbench.records import Store
 
 #: method -> PSNR under half-kernel and cut-30 on two images
 NUMBERS = {
@@ -98,6 +99,23 @@ def test_as_csv_it_is_the_frame(records, make_store, tmp_path):
     path = tmp_path / "ranks.csv"
     path.write_text(render_ranks(store, sweep, "csv"))
     pd.testing.assert_frame_equal(pd.read_csv(path), ranks_frame(store, sweep), check_dtype=False)
+
+
+def test_a_record_is_read_once(records, make_store, monkeypatch):
+    store, sweep = make_store(*records)
+    read = []
+    whole = Store.read
+    monkeypatch.setattr(Store, "read", lambda self, cell: read.append(cell) or whole(self, cell))
+    ranks_frame(store, sweep)
+    assert sorted(read) == sorted(planned.id for planned in sweep.cells)
+
+
+def test_a_damaged_record_is_as_none(records, make_store):
+    store, sweep = make_store(*records)
+    (store.root / "cells" / records[0].id / "record.json").write_text("{")
+    found = ranks(ranks_frame(store, sweep), "half-kernel")
+    assert math.isnan(found.pop("ours"))
+    assert found == {"dip": 1, "fid": 2, "tv": 2}
 
 
 def test_nothing_to_rank_and_no_such_format(make_record, make_store, records):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 
 import numpy as np
@@ -20,7 +21,7 @@ from nidbench.plan import Experiment
 from nidbench.records import Store
 from nidbench.rescore import rescore
 from nidbench.restorations import Submission, file_name, placed, take
-from nidbench.tables import cells_frame, summary_frame
+from nidbench.tables import cells_frame, failure_lines, render, summary_frame
 
 EXPERIMENT = Experiment("theirs", "sample", noise="gaussian:0.02,gaussian:0.05")
 CASES = [case for request in EXPERIMENT.requests() for case in cases(request)]
@@ -118,11 +119,12 @@ def test_missing_files_are_missing_cells_and_others_are_told(folder, store):
     (folder / "readme.txt").write_text("made by us")
     taken = take(store, Submission(folder, EXPERIMENT))
     assert (taken.scored, taken.missing, taken.unused) == (3, ["camera_motion_gaussian-0.02.png"], ["readme.txt"])
-    assert taken.lines()[1:] == [
-        "1 files are missing: camera_motion_gaussian-0.02.png",
-        "1 files of the folder are of no measurement: readme.txt",
-    ]
-    assert cells_frame(store, taken.sweep)["status"].tolist() == ["missing", "done", "done", "done"]
+    missing, unused = taken.lines()[1:]
+    assert missing.startswith("1 files are missing: camera_motion_gaussian-0.02.png; put them into the folder and")
+    assert unused == "1 files of the folder are of no measurement: readme.txt"
+    cells = cells_frame(store, taken.sweep)
+    assert cells["status"].tolist() == ["missing", "done", "done", "done"]
+    assert failure_lines(cells) == ["missing: 1 theirs (score their files, once they are there)"]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +227,44 @@ def test_an_image_of_the_size_of_y_is_put_where_y_is(taps):
     assert protocol("half-kernel").score(image, problem, Truth(np.rint(sharp * 255) / 255)).psnr > 50
     same, whole = placed(sharp, problem)
     assert whole
-    assert same is sharp
+    assert np.array_equal(same, sharp)
+
+
+@pytest.mark.parametrize("told", ["pad=3", "pad=-2", "shift=1"])
+def test_an_image_by_the_true_kernel_is_put_where_x_is_by_the_kernel_told(told, tmp_path, store):
+    """What others restored has the size of the sharp image, whatever kernel methods are told here."""
+    wrong = replace(EXPERIMENT, kernels=f"sample@perturbed:{told}")
+    for case in CASES:
+        save(tmp_path / "files" / f"{case.key.image}_{case.key.noise.replace(':', '-')}.png", levels(case))
+    scores = []
+    for experiment in (EXPERIMENT, wrong):
+        taken = take(store, Submission(tmp_path / "files", experiment, "{image}_{noise}.png"))
+        assert (taken.scored, taken.missing, taken.unused) == (4, [], [])
+        scores.append([store.read(planned.id).scores for planned in taken.sweep.cells])
+    for own, other in zip(*scores, strict=True):
+        assert set(own) == {"half-kernel", "cut-30", "uncropped", "anger"}
+        same = set(own) if told != "pad=-2" else {"half-kernel", "cut-30", "anger"}  # there x has no outermost pixels
+        assert {name: other[name] for name in same} == {name: own[name] for name in same}
+
+
+def test_all_sizes_that_a_file_may_have_are_told(tmp_path, store):
+    save(tmp_path / "files" / "camera.png", np.zeros((1, 90, 90)))
+    experiment = Experiment("theirs", "sample", "sample@perturbed:pad=3", "gaussian:0.02", "camera")
+    with pytest.raises(InputError) as caught:
+        take(store, Submission(tmp_path / "files", experiment, "{image}.png"))
+    words = "expected 102x102 (of x by the kernel told), 96x96 (of x by the true one) or 84x84 (of the blurred image"
+    assert words in str(caught.value)
+
+
+def test_perfect_files_make_a_table_without_warnings(tmp_path, store, monkeypatch):
+    made = []
+    for case in CASES[::2]:
+        sharp = Truth(np.rint(255 * case.truths()[0].image) / 255)
+        made.append(replace(case, truths=partial(list, [sharp])))
+        save(tmp_path / "files" / f"{case.key.image}.png", 255 * sharp.image)
+    monkeypatch.setattr("nidbench.restorations.cases", lambda _: made)
+    taken = take(store, Submission(tmp_path / "files", EXPERIMENT, "{image}.png"))
+    assert "| 2/2   |   inf | 1.000 |" in render(store, taken.sweep)
 
 
 def test_files_after_the_camera_s_response_are_undone(tmp_path, store, monkeypatch):

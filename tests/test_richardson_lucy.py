@@ -7,8 +7,8 @@ from nidbench.methods.richardson_lucy import RichardsonLucy
 from nidbench.methods.wiener import Wiener
 from skimage.restoration import richardson_lucy
 
-from nidbench.contract import Clock, Noise, Problem, Run, Truth, check_restored
-from nidbench.degrade import measure, parse_response
+from nidbench.contract import Clock, Noise, Problem, Response, Run, Truth, check_restored
+from nidbench.degrade import measure
 from nidbench.errors import InputError
 from nidbench.metrics import DEFAULT
 from nidbench.registry import load_dataset, load_kernels
@@ -123,7 +123,7 @@ def test_shows_every_iterate_that_is_due():
 
 def test_undoes_a_gamma_response():
     sharp, kernel = scene(height=60, width=51), skewed(4, 5)
-    bent = measure(sharp, kernel, "gaussian:0.01", key="gamma", response=parse_response("gamma:2.2"))
+    bent = measure(sharp, kernel, "gaussian:0.01", key="gamma", response=Response.parse("gamma:2.2"))
     restored = RichardsonLucy().restore(bent, Run()).image
     without = RichardsonLucy().restore(Problem(bent.blurred, kernel, bent.noise), Run()).image
     errors = [((image - sharp)[0, 3:-3, 3:-3] ** 2).mean() for image in (restored, without)]

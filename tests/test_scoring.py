@@ -1,14 +1,17 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image as Picture
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from nidbench import nullband, posterior
+from nidbench.cases import CaseRequest, cases
 from nidbench.contract import Noise, Problem, Response, Truth
 from nidbench.degrade import measure
 from nidbench.messages import Observation
-from nidbench.metrics import CROPS, Score
+from nidbench.metrics import CROPS, PROTOCOLS, Score
 from nidbench.records import Point
 from nidbench.scoring import MEASURES, PASSES, Averages, Scorer, closest, compare, extended
 
@@ -118,6 +121,47 @@ def test_kohler_takes_the_largest_of_each_number_over_the_truths():
     wanted = Score(single[1].psnr, single[0].ssim)
     assert wanted == Score(max(each.psnr for each in single), max(each.ssim for each in single))
     assert Scorer(problem, truths, ["kohler"]).scores(sharp) == {"kohler": wanted}
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """A sharp image, and it as a camera measured it by a kernel of 13x12, with truths of the size of x and of y."""
+    kernel = np.pad(np.outer(np.arange(1, 8), np.arange(1, 7)), 3) / 588
+    sharp = np.rint(255 * image(shape=(1, 210, 216))) / 255
+    problem = measure(sharp, kernel, "gaussian:0.02", key="photographs")
+    images = {"sharp/whole": sharp, "measured/truth/whole": sharp, "measured/truth/seen": sharp[:, *problem.valid]}
+    images |= dict.fromkeys(("measured/blurred/whole", "measured/blurred/seen"), problem.blurred)
+    for name, each in images.items():
+        path = tmp_path / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Picture.fromarray(np.rint(255 * each[0].clip(0, 1)).astype(np.uint8)).save(path)
+    (tmp_path / "measured" / "kernels").mkdir()
+    np.save(tmp_path / "measured" / "kernels" / "lone.npy", kernel)
+    return tmp_path
+
+
+@pytest.mark.parametrize("error", ["shift=2", "pad=20", "pad=-5", "shift=1.5:blur=2:rotate=9:noise=0.3"])
+@pytest.mark.parametrize("folder", ["sharp", "measured"])
+def test_scores_are_the_same_whatever_kernel_methods_are_told(photographs, folder, error):
+    """Under every protocol, for the input and for one restoration in the frames of either kernel."""
+    kernels, noises = {"sharp": ("sample", ("gaussian:0.05",)), "measured": ("folder", ())}[folder]
+    request = CaseRequest(f"folder:{photographs / folder}", (kernels,), noises)
+    wrong = replace(request, kernels=(f"{kernels}@perturbed:{error}",))
+    for true, told in zip(cases(request), cases(wrong), strict=True):
+        problem, other = true.problem(), told.problem()
+        assert other.kernel.shape != problem.kernel.shape
+        scorer, again = (Scorer(each.problem(), each.truths(), list(PROTOCOLS)) for each in (true, told))
+        assert set(scorer.input_scores) == set(PROTOCOLS)
+        assert again.input_scores == scorer.input_scores
+        assert again.scores(drawn(other)) == scorer.scores(drawn(problem))
+
+
+def drawn(problem):
+    """Return the same image for the same y: random where all frames are, its edges repeated."""
+    (_, height, width), (rows, columns) = problem.blurred.shape, problem.kernel.shape
+    middle = np.random.default_rng(8).random((1, height + 2, width + 1))
+    before, after = ((rows - 1) // 2 - 1, (columns - 1) // 2), (rows // 2 - 1, columns // 2 - 1)
+    return np.pad(middle, ((0, 0), *zip(before, after, strict=True)), mode="edge")
 
 
 def test_the_input_is_scored_against_its_own_best_truth(problem, sharp):

@@ -143,6 +143,26 @@ def test_groups_keep_kernel_sets_and_noise_apart(make_record, make_store):
     assert means == {("levin", "gaussian:0.05"): 21, ("sample", "gaussian:0.05"): 30, ("sample", "poisson:128"): 40}
 
 
+def test_kernels_with_noise_of_their_own_are_named_in_the_text(make_record, make_store):
+    records = [
+        make_record(kernel="danielyan/4", noise="gaussian:0.027450980392156862"),
+        make_record(kernel="danielyan/3", noise="bsnr:40"),
+        make_record(kernel="levin/1"),
+        make_record(kernel="levin/2"),
+        make_record(kernel="sample/a"),
+    ]
+    store, sweep = make_store(*records)
+    rows = [line.split("|")[2:4] for line in render(store, sweep).splitlines() if line.startswith("| sample")]
+    assert [tuple(map(str.strip, row)) for row in rows] == [
+        ("danielyan/4", "gaussian:0.02745"),
+        ("danielyan/3", "bsnr:40"),
+        ("levin", "gaussian:0.05"),
+        ("sample", "gaussian:0.05"),
+    ]
+    exact = render(store, sweep, "csv")
+    assert "sample,danielyan,gaussian:0.027450980392156862," in exact
+
+
 def test_spread_over_seeds_apart_from_images(make_record, make_store):
     records = [
         make_record(image=i, psnr=p, seed=s) for i, s, p in (("a", 0, 20), ("a", 1, 22), ("b", 0, 30), ("b", 1, 36))

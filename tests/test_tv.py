@@ -7,8 +7,8 @@ from nidbench.methods.tv import TV
 from nidbench.methods.wiener import Wiener
 from skimage.restoration import denoise_tv_chambolle
 
-from nidbench.contract import Clock, Problem, Run, Truth, check_restored
-from nidbench.degrade import measure, parse_response
+from nidbench.contract import Clock, Problem, Response, Run, Truth, check_restored
+from nidbench.degrade import measure
 from nidbench.errors import InputError
 from nidbench.metrics import DEFAULT
 from nidbench.registry import load_dataset, load_kernels
@@ -149,7 +149,7 @@ def test_shows_every_iterate_that_is_due():
 
 
 def test_undoes_a_gamma_response():
-    bent = measured((4, 5), response=parse_response("gamma:2.2"))
+    bent = measured((4, 5), response=Response.parse("gamma:2.2"))
     images = [TV().restore(each, Run()).image for each in (bent, Problem(bent.blurred, bent.kernel, bent.noise))]
     errors = [((image - scene())[0, 3:-3, 3:-3] ** 2).mean() for image in images]
     assert errors[0] < 0.2 * errors[1]

@@ -5,8 +5,8 @@ import pytest
 from nidbench.methods._linear import SMALLEST_SIGMA, linearised
 from nidbench.methods.wiener import Wiener, difference_power
 
-from nidbench.contract import Noise, Problem, Run, check_restored
-from nidbench.degrade import measure, parse_response
+from nidbench.contract import Noise, Problem, Response, Run, check_restored
+from nidbench.degrade import measure
 from nidbench.errors import InputError
 
 
@@ -76,7 +76,7 @@ def test_beats_the_blurred_image(level, size):
 
 def test_undoes_a_gamma_response():
     sharp = scene()
-    problem = measure(sharp, motion(5, 5), "gaussian:0.01", key="gamma", response=parse_response("gamma:2.2"))
+    problem = measure(sharp, motion(5, 5), "gaussian:0.01", key="gamma", response=Response.parse("gamma:2.2"))
     plain = measure(sharp, motion(5, 5), "gaussian:0.01", key="gamma")
     error = mse(Wiener().restore(problem, Run()).image, sharp, problem)
     assert error < 4 * mse(Wiener().restore(plain, Run()).image, sharp, plain)
@@ -84,7 +84,7 @@ def test_undoes_a_gamma_response():
 
 def test_linearising_scales_the_noise_by_the_slope():
     blurred = np.full((1, 20, 20), 0.5, np.float32)
-    problem = Problem(blurred, np.ones((1, 1)), Noise("gaussian", 0.02), parse_response("gamma:2"))
+    problem = Problem(blurred, np.ones((1, 1)), Noise("gaussian", 0.02), Response.parse("gamma:2"))
     linear = linearised(problem)
     np.testing.assert_allclose(linear.blurred, 0.25)
     assert linear.sigma() == pytest.approx(0.02 * 2 * 0.5)

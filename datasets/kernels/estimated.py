@@ -10,32 +10,44 @@ from nidbench.contract import Kernel
 from nidbench.errors import InputError
 from nidbench.images import KERNEL_SUFFIXES, read_kernel
 
+#: Comes after the folder where its kernels are for correlation.
+TURNED = ":turned"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, init=False)
 class Estimated:
     """Kernels from `PATH/<image>/<kernel>.png`, as in `PATH/01/4.png` for image 01 and kernel levin/4.
 
     The measurement is made with the true kernel; methods get the file's, of whatever size. Files are for true
-    convolution (a kernel that was estimated for correlation has to be turned by 180 degrees), with the origin in the
-    middle, at k//2. A shifted estimate gives a shifted restoration, which only protocols that align forgive.
+    convolution; `estimated:PATH:turned` turns them by 180 degrees, for those that were estimated for correlation, as
+    with Lai et al. (2016). The wrong way round costs many dB and gives no other sign: try both on one image. The origin
+    is in the middle, at k//2. A shifted estimate gives a shifted restoration, which only protocols that align forgive.
 
     Attributes:
         folder: PATH.
+        turned: whether the files' kernels are turned by 180 degrees.
     """
 
     argument: ClassVar[str] = "PATH"
+    replaces: ClassVar[bool] = True
     folder: Path
+    turned: bool
 
-    def __post_init__(self) -> None:
-        folder = Path(self.folder).expanduser().resolve()
+    def __init__(self, text: Path | str) -> None:
+        path = str(text)
+        folder = Path(path.removesuffix(TURNED)).expanduser().resolve()
         if not folder.is_dir():
-            raise InputError(f"kernels estimated:{self.folder}: there is no folder {folder}")
+            raise InputError(
+                f"kernels estimated:{path}: there is no folder {folder}; write estimated:PATH, or "
+                f"estimated:PATH{TURNED} for kernels that are to be turned by 180 degrees"
+            )
         object.__setattr__(self, "folder", folder)
+        object.__setattr__(self, "turned", path.endswith(TURNED))
 
     @property
     def label(self) -> str:
-        """The folder's own name."""
-        return self.folder.name
+        """The folder's own name, and whether its kernels are turned."""
+        return self.folder.name + (TURNED if self.turned else "")
 
     def told(self, kernel: Kernel, image: str, name: str) -> Kernel:  # noqa: ARG002 - of the protocol
         """Return the estimate for an image, Shape (kh, kw), sum 1.
@@ -51,4 +63,5 @@ class Estimated:
                 f"kernel {name} of image {image} wants one file {own} with one of {', '.join(KERNEL_SUFFIXES)}, and "
                 f"there is {names}: put it there, or choose other --images and --kernels"
             )
-        return read_kernel(found[0])
+        estimate = read_kernel(found[0])
+        return estimate[::-1, ::-1] if self.turned else estimate

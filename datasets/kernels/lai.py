@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import ClassVar
-
-import numpy as np
 
 from nidbench.contract import Kernel, KernelSetInfo
 from nidbench.errors import UnknownNameError
-from nidbench.fetch import RemoteFile, get, read_manifest
-from nidbench.images import read_kernel
+from nidbench.fetch import RemoteFile
+
+from .._lai import listed, turned_kernel  # noqa: TID252 - absolute, type checkers would not find it
 
 
 class Lai:
     """Kernels of 31x31, 51x51, 55x55 and 75x75 pixels, 8 bit.
 
-    The authors blur by correlation with the stored pictures, which the blurred images they distribute confirm. The true
-    convolution that gives the same is with the pictures turned by 180 degrees, and that is what `load` returns.
+    The authors blur by correlation with the stored pictures; `load` returns them turned, for true convolution.
     """
 
     info: ClassVar[KernelSetInfo] = KernelSetInfo(
@@ -29,8 +26,7 @@ class Lai:
 
     def files(self) -> Sequence[RemoteFile]:
         """Return the four files."""
-        rows = read_manifest(files("nidbench.datasets") / "files.csv", "lai")
-        return [file for file in rows if file.path.startswith("kernels/")]
+        return [file for file in listed() if file.path.startswith("kernels/")]
 
     def names(self) -> Sequence[str]:
         """Return `1` to `4`."""
@@ -45,5 +41,4 @@ class Lai:
         """
         if name not in self.names():
             raise UnknownNameError(f"lai has no kernel {name!r}: use one of {', '.join(self.names())}")
-        stored = read_kernel(get(next(file for file in self.files() if file.path == f"kernels/kernel_0{name}.png")))
-        return np.ascontiguousarray(stored[::-1, ::-1])
+        return turned_kernel(name)

@@ -40,10 +40,14 @@ class Perturbed:
 
     def __init__(self, text: str) -> None:
         known = {field.name: field.type for field in fields(self)}
+        given: set[str] = set()
         for part in text.split(":"):
             name, _, value = part.partition("=")
             if name not in known:
                 raise InputError(f"kernel error perturbed:{text}: there is no {name!r}; write {_EXAMPLE}")
+            if name in given:
+                raise InputError(f"kernel error perturbed:{text}: {name} is given twice; write {_EXAMPLE}")
+            given.add(name)
             try:
                 object.__setattr__(self, name, int(value) if known[name] == "int" else float(value))
             except ValueError:

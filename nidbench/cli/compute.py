@@ -34,6 +34,7 @@ ASK_BEYOND = 3600.0
 @click.option("--dataset", help="Names separated by commas, or folder:PATH; each brings its own kernels and noise.")
 @options.kernels
 @options.noise
+@options.response
 @options.images
 @options.limit
 @options.crop
@@ -193,7 +194,7 @@ def _ask(given: dict[str, Any]) -> Ask:
 
     from nidbench.plan import Ask, Experiment, read_ask
 
-    keys = ("kernels", "noise", "images", "limit", "crop", "seeds", "noise_seeds", "preset", "declared")
+    keys = ("kernels", "noise", "response", "images", "limit", "crop", "seeds", "noise_seeds", "preset", "declared")
     own = {"method_file": given["method_file"] and given["method_file"].resolve(), "name": given["name"]}
     own |= {key: given[key] for key in ("device", "precision")}
     if given["config"] is not None:

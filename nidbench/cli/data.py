@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from .shared import make_console
+
+if TYPE_CHECKING:
+    from nidbench.fetch import Fetched, RemoteFile
 
 
 @click.group()
@@ -17,11 +21,15 @@ def data() -> None:
 
 @data.command()
 @click.argument("name")
-def fetch(name: str) -> None:
-    """Download what is missing of NAME: a dataset with its kernels, a kernel set, or a method's weights."""
+@click.pass_context
+def fetch(context: click.Context, name: str) -> None:
+    """Download what is missing of NAME: a dataset with its kernels, a kernel set, or a method's weights.
+
+    What can be had is had. Exit code 1 where something is still missing; what only a person can get does not count.
+    """
     from rich.progress import Progress
 
-    from nidbench.fetch import fetch as fetch_files
+    from nidbench.fetch import fetch_each
     from nidbench.needed import files_of, terms_of
 
     files = files_of(name)
@@ -32,28 +40,64 @@ def fetch(name: str) -> None:
         return
     with Progress(console=make_console()) as progress:
         task = progress.add_task(name, total=sum(file.bytes for file in files))
-        fetch_files(files, lambda file, _done, _count: progress.advance(task, file.bytes))
-    click.echo(f"{name}: {len(files)} files are there and whole")
+        fetched = fetch_each(files, lambda file, _done, _count: progress.advance(task, file.bytes))
+    _tell_fetched(name, fetched, len(files))
+    if fetched.failures:
+        context.exit(1)
+
+
+def _tell_fetched(name: str, fetched: Fetched, wanted: int) -> None:
+    from nidbench.fetch import verify as verify_files
+    from nidbench.needed import by_hand_of
+
+    missing = len(fetched.failures)
+    for failure in () if fetched.stopped else fetched.failures:
+        _tell(failure.file, "missing", f" ({failure.reason()})")
+    by_hand = [(file, state) for file, state in verify_files(by_hand_of(name)) if state != "ok"]
+    for file, state in by_hand:
+        _tell(file, f"{state}, by hand")
+    there = wanted - missing - len(fetched.taken)
+    click.echo(f"{name}: {len(fetched.taken)} fetched, {there} there before, {missing} missing")
+    if fetched.stopped:
+        click.echo(f"{fetched.stopped}; nidbench data verify {name} lists what is missing", err=True)
+    elif missing:
+        click.echo("try again, or set NIDBENCH_DATA_MIRROR to another copy of the files", err=True)
+    if by_hand or missing:
+        click.echo(f"what you download by hand, take with: nidbench data add {name} FILES", err=True)
+
+
+def _tell(file: RemoteFile, state: str, why: str = "") -> None:
+    """Say how a file is, what it is known by, where it belongs and where it comes from."""
+    from nidbench.fetch import destination
+
+    address = f"; from {file.url.replace(' ', ' or ')}" if file.url else ""
+    click.echo(f"{state}: {file}, {file.known_by}, at {destination(file)}{address}{why}")
 
 
 @data.command()
 @click.argument("name")
 @click.pass_context
 def verify(context: click.Context, name: str) -> None:
-    """Compare the files of NAME with their SHA-256."""
-    from nidbench.fetch import verify as verify_files
-    from nidbench.needed import files_of
+    """Compare the files of NAME with their SHA-256.
 
-    states = verify_files(files_of(name))
-    for file, state in states:
-        if state != "ok":
-            click.echo(f"{state}: {file}")
-    if not _whole(name, [state for _, state in states]):
+    Exit code 1 where one is missing or altered, also of those that only a person can get.
+    """
+    if not _all_whole(name):
+        click.echo(f"get it with: nidbench data fetch {name}, or by hand: nidbench data add {name} FILES", err=True)
         context.exit(1)
 
 
-def _whole(name: str, states: Sequence[str]) -> bool:
-    whole = sum(state == "ok" for state in states)
+def _all_whole(name: str) -> bool:
+    """Say what is missing or altered of a name, and how many files are whole; return whether all are."""
+    from nidbench.fetch import verify as verify_files
+    from nidbench.needed import by_hand_of, files_of
+
+    by_hand = by_hand_of(name)
+    states = verify_files([*files_of(name), *by_hand])
+    for file, state in states:
+        if state != "ok":
+            _tell(file, f"{state}, by hand" if file in by_hand else state)
+    whole = sum(state == "ok" for _, state in states)
     click.echo(f"{name}: {whole} of {len(states)} files are there and whole")
     return whole == len(states)
 
@@ -63,17 +107,15 @@ def _whole(name: str, states: Sequence[str]) -> bool:
 @click.argument("given", nargs=-1, required=True, metavar="FILES...", type=click.Path(path_type=Path))
 @click.pass_context
 def add(context: click.Context, name: str, given: Sequence[Path]) -> None:
-    """Take FILES of NAME that were downloaded by hand: recognised by SHA-256, copied into place.
+    """Take FILES of NAME that were downloaded by hand: recognised by their hash, copied into place.
 
     FILES are files of any name, folders that are searched, or zip archives that are looked into. Exit code 1 where
     something is still missing or was refused.
     """
-    from nidbench.fetch import destination
-    from nidbench.fetch import verify as verify_files
-    from nidbench.needed import files_of
+    from nidbench.needed import by_hand_of, files_of
     from nidbench.provide import provide
 
-    files = files_of(name)
+    files = [*files_of(name), *by_hand_of(name)]
     if not files:
         click.echo(f"{name} needs no files")
         return
@@ -82,12 +124,7 @@ def add(context: click.Context, name: str, given: Sequence[Path]) -> None:
         click.echo(f"taken: {file} from {where}")
     for where, reason in provided.refused.items():
         click.echo(f"refused: {where} {reason}")
-    states = verify_files(files)
-    for file, state in states:
-        if state != "ok":
-            address = f"; from {file.url.replace(' ', ' or ')}" if file.url else ""
-            click.echo(f"{state}: {file}, {file.bytes} bytes, SHA-256 {file.sha256}, at {destination(file)}{address}")
-    if not _whole(name, [state for _, state in states]) or provided.refused:
+    if not _all_whole(name) or provided.refused:
         context.exit(1)
 
 
@@ -96,9 +133,10 @@ def add(context: click.Context, name: str, given: Sequence[Path]) -> None:
 def path(name: str | None) -> None:
     """Print where files are kept: the cache folder, or each file of NAME."""
     from nidbench.fetch import cache_folder, destination
-    from nidbench.needed import files_of
+    from nidbench.needed import by_hand_of, files_of
 
-    lines = [cache_folder()] if name is None else [destination(file) for file in files_of(name)]
+    files = [] if name is None else [*files_of(name), *by_hand_of(name)]
+    lines = [cache_folder()] if name is None else [destination(file) for file in files]
     click.echo("\n".join(map(str, lines)))
 
 

@@ -47,9 +47,15 @@ kernels = click.option(
     "--kernels",
     default="",
     help="Kernel sets or kernels: levin or levin/1,levin/4; with kernel errors: perturbed:noise=0.1 or "
-    "levin/4@estimated:PATH.",
+    "levin/4@estimated:PATH (estimated:PATH:turned for files that are to be turned by 180 degrees).",
 )
 noise = click.option("--noise", default="", help="gaussian:SIGMA, poisson:PEAK or bsnr:DB, separated by commas.")
+response = click.option(
+    "--response",
+    default="",
+    help="Of the camera: gamma:2.2, saturation:1.5 (of scenes 1.5 times as bright) or identity, with :8bit after it to "
+    "round y; separated by commas.",
+)
 images = click.option("--images", default="", help="Names of images.")
 limit = click.option("--limit", type=int, help="At most so many images of each dataset.")
 crop = click.option("--crop", type=click.IntRange(1), help="Side of a square from the middle of each image, in pixels.")

@@ -47,6 +47,7 @@ def rescore(context: click.Context, sweep: str | None, protocol: str, dry_run: b
 @click.option("--label", required=True, help="The method's name in tables.")
 @options.kernels
 @options.noise
+@options.response
 @options.images
 @options.limit
 @options.crop
@@ -61,8 +62,9 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
 
     The pattern makes each file's name: {image}, {kernel} and {set} (of levin/4: 4 and levin), {noise} (gaussian-0.05
     for gaussian:0.05), {level} (0.05), {seed} of the noise and {dataset}. Files are 8-bit images, or arrays as computed
-    (.npy, or .mat of MATLAB), of the size of x or of the blurred image. They become a sweep of their own; nidbench
-    table FIRST+SECOND shows it beside another. Exit code: 1 where files are missing.
+    (.npy, or .mat of MATLAB), of the size of x, by the true kernel or the one told, or of the blurred image. They
+    become a sweep of their own; nidbench table FIRST+SECOND shows it beside another. Exit code: 1 where files are
+    missing.
     """
     from nidbench.metrics import protocol as find_protocol
     from nidbench.plan import Experiment
@@ -71,7 +73,7 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
     from nidbench.tables import render
 
     find_protocol(protocol)
-    keys = ("kernels", "noise", "images", "limit", "noise_seeds", "crop")
+    keys = ("kernels", "noise", "response", "images", "limit", "noise_seeds", "crop")
     experiment = Experiment(given["label"], given["dataset"], **{key: given[key] for key in keys})
     submission = Submission(folder, experiment, given["pattern"], given["encoded"], given["name"])
     store = Store(output)
