@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nidbench.blur import Operator
 from nidbench.contract import Image, Problem, Restored, Run
 from nidbench.errors import InputError
-from nidbench.fit import Estimate, Loss, Predictor, Recipe, Schedule, Stop, fit, fit_one, seeded
+from nidbench.fit import Estimate, Loss, Predictor, Recipe, Schedule, Stop, fit_each, fit_one, seeded
 
 from ._skip import Skips
 
@@ -88,13 +88,7 @@ class DeepPrior(ABC):
 
     def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
         """Restore several problems of one frame, those of equally many iterations side by side."""
-        recipes = [self._recipe(problem) for problem in problems]
-        outcomes: dict[int, Restored | Exception] = {}
-        for length in sorted({recipe.schedule.iterations for recipe in recipes}):
-            group = [n for n, recipe in enumerate(recipes) if recipe.schedule.iterations == length]
-            found = fit(recipes[group[0]], [problems[n] for n in group], [runs[n] for n in group])
-            outcomes |= dict(zip(group, found, strict=True))
-        return [outcomes[n] for n in range(len(problems))]
+        return fit_each([self._recipe(problem) for problem in problems], problems, runs)
 
     def _recipe(self, problem: Problem) -> Recipe:
         iterations = self.iterations

@@ -37,9 +37,10 @@ from torch.nn import functional as F
 
 from nidbench.contract import Image, MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
-from nidbench.fit import Estimate, Loss, Member, Predictor, Recipe, Schedule, Stop, fit, fit_one, noise_threshold
+from nidbench.fit import Estimate, Loss, Member, Predictor, Recipe, Schedule, Stop, fit_each, fit_one, noise_threshold
 
 from ._layers import Moments, unfold
+from ._prior import paper_iterations
 from ._unet import UNets
 
 CAP = 0.5  #: the highest ratio (eq. 15)
@@ -50,7 +51,9 @@ class Ours:
     """The paper's method; every part is a setting, so that its ablations are variants.
 
     Attributes:
-        iterations: at most this many; the paper's "maximal epoch number" (section 4.1).
+        iterations: at most this many, the paper's "maximal epoch number" (section 4.1); None for a `share` of those
+            that the paper gives DIP at the noise level: more where there is less noise.
+        share: of that number, in (0, 1].
         lr: of Adam, its highest value.
         warmup: iterations of linear rise to it.
         decay: `constant` or `cosine`.
@@ -86,7 +89,8 @@ class Ours:
                 "adapt_every": 0,
             },
             "fast": {
-                "iterations": 1000,
+                "iterations": None,
+                "share": 0.25,
                 "lr": 2e-3,
                 "warmup": 100,
                 "decay": "cosine",
@@ -113,7 +117,8 @@ class Ours:
         },
     )
 
-    iterations: int = 100_000
+    iterations: int | None = 100_000
+    share: float = 1.0
     lr: float = 1e-4
     warmup: int = 0
     decay: str = "constant"
@@ -153,7 +158,11 @@ class Ours:
             raise InputError(f"passes={self.passes}, adapt_draws={self.adapt_draws}: give at least 1 and 2")
         if self.adapt_every < 0:
             raise InputError(f"adapt_every={self.adapt_every}: give iterations, or 0 for fixed ratios")
-        self._schedule(), self._stop()  # refuse what they refuse before anything is computed
+        if not 0 < self.share <= 1:
+            raise InputError(
+                f"share={self.share}: give a part of the paper's iterations for DIP in (0, 1], such as 0.25"
+            )
+        self._schedule(1), self._stop()  # refuse what they refuse before anything is computed
 
     def restore(self, problem: Problem, run: Run) -> Restored:
         """Return the mean of `passes` stochastic predictions, their variance, and the dropout ratios' history."""
@@ -161,22 +170,25 @@ class Ours:
 
     def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
         """Restore several problems of one frame side by side."""
-        return fit(self._recipe(problems[0]), problems, runs)
+        return fit_each([self._recipe(problem) for problem in problems], problems, runs)
 
     def _recipe(self, problem: Problem) -> Recipe:
         channels = problem.blurred.shape[0]
+        iterations = self.iterations
+        if iterations is None:
+            iterations = max(1, round(self.share * paper_iterations(problem.sigma())))
         return Recipe(
             networks=lambda generators: UNets(generators, channels, self.dropout),
             objective=lambda problem, run: MaskedFit(self, problem, run),
-            schedule=self._schedule(),
+            schedule=self._schedule(iterations),
             stop=self._stop(),
             sigma=self._sigma,
             adapt=self._adapt if self.dropout and self.adapt_every else None,
             inspect=_variances_of_layers,
         )
 
-    def _schedule(self) -> Schedule:
-        return Schedule(self.iterations, self.lr, self.warmup, self.decay)
+    def _schedule(self, iterations: int) -> Schedule:
+        return Schedule(iterations, self.lr, self.warmup, self.decay)
 
     def _stop(self) -> Stop:
         return Stop(self.stop, window=self.window, patience=self.patience)

@@ -224,6 +224,25 @@ def fit(recipe: Recipe, problems: Sequence[Problem], runs: Sequence[Run]) -> lis
     return [outcomes[index] for index in range(len(problems))]
 
 
+def fit_each(recipes: Sequence[Recipe], problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
+    """Fit one network to each problem by a recipe of its own, those of equal schedules side by side.
+
+    Args:
+        recipes: one for each problem, equal but for their schedules.
+        problems: as of `fit`.
+        runs: likewise.
+
+    Raises:
+        InputError: where the problems cannot be fitted side by side.
+    """
+    outcomes: dict[int, Restored | Exception] = {}
+    for schedule in dict.fromkeys(recipe.schedule for recipe in recipes):
+        group = [n for n, recipe in enumerate(recipes) if recipe.schedule == schedule]
+        found = fit(recipes[group[0]], [problems[n] for n in group], [runs[n] for n in group])
+        outcomes |= dict(zip(group, found, strict=True))
+    return [outcomes[n] for n in range(len(problems))]
+
+
 def _member(recipe: Recipe, problem: Problem, run: Run) -> Member:
     threshold = noise_threshold(recipe.sigma(problem)) if recipe.stop.needs_noise_level else math.nan
     stopper = recipe.stop.start(threshold)

@@ -5,6 +5,7 @@ from dataclasses import replace as with_settings
 import numpy as np
 import pytest
 import torch
+from nidbench.methods import _prior
 from nidbench.methods._layers import Moments
 from nidbench.methods._unet import RATIOS, UNets
 from nidbench.methods.ours import CAP, MaskedFit, Ours, factors, replace
@@ -372,10 +373,22 @@ def test_every_preset_goes_with_every_variant(preset):
         Ours(**{**Ours.info.presets[preset], **settings})
 
 
-def test_the_fast_preset_updates_the_ratios_five_times():
+@pytest.mark.parametrize(("sigma", "iterations"), [(0.01, 2500), (0.03, 1500), (0.05, 1000)])
+def test_the_fast_preset_does_more_where_there_is_less_noise(sigma, iterations):
     fast = Ours(**Ours.info.presets["fast"])
-    assert fast.iterations <= 1000
-    assert (fast.iterations - 1) // fast.adapt_every >= 5
+    recipe = fast._recipe(problem_of(noise=f"gaussian:{sigma}"))
+    assert recipe.schedule.iterations == iterations
+    assert (iterations - 1) // fast.adapt_every >= 5  # updates of the ratios
+
+
+def test_problems_of_other_noise_levels_are_fitted_for_as_long_as_alone(monkeypatch):
+    monkeypatch.setattr(_prior, "PAPER_ITERATIONS", {0.01: 6, 0.05: 3})
+    method = Ours(iterations=None, lr=1e-3, stop="iterations", passes=2)
+    problems = [problem_of(noise=f"gaussian:{sigma}") for sigma in (0.05, 0.01, 0.05)]
+    found = method.restore_many(problems, [Run(), Run(), Run()])
+    assert [each.iterations for each in found] == [3, 6, 3]
+    for problem, each in zip(problems, found, strict=True):
+        np.testing.assert_allclose(each.image, method.restore(problem, Run()).image, atol=1e-4)
 
 
 @pytest.mark.parametrize(
