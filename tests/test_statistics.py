@@ -13,6 +13,7 @@ from nidbench import statistics
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.statistics import (
     Scores,
+    bootstrap,
     differences_frame,
     interval,
     named,
@@ -316,3 +317,18 @@ def test_the_example_works():
     failures, examples = doctest.testmod(statistics)
     assert failures == 0
     assert examples > 0
+
+
+@pytest.mark.parametrize("count", [3, 6, 40])
+def test_the_bootstrap_is_scipy_s_but_for_its_draws(count):
+    values = generator(count).standard_normal(count) + 1
+    other = stats.bootstrap((values,), np.mean, n_resamples=20_000, method="percentile", rng=generator(7))
+    spread = other.bootstrap_distribution.std()
+    assert bootstrap(values) == pytest.approx(tuple(other.confidence_interval), abs=0.06 * spread)
+    assert bootstrap(values) == bootstrap(values)
+
+
+def test_the_bootstrap_needs_as_many_images_as_the_interval(drawn):
+    assert all(map(math.isnan, bootstrap(np.array([1.0, 2.0]))))
+    row = only(differences_frame(drawn, "dip"), method="ours")
+    assert row["bootstrap_low"] < row["difference"] < row["bootstrap_high"]
