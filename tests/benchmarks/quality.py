@@ -1,4 +1,4 @@
-"""`ours@fast` in 1000 iterations against the released recipe in 3000: three crops of Set12, 5 % and 1 %, two seeds.
+"""`ours@fast` against the released recipe in 3000 iterations: three crops of Set12, 5 % and 1 %, two seeds.
 
 Claim: the mean PSNR of `fast` is at least that of the released recipe, at each noise level. Each pair sees the same
 measurement. The released recipe is stopped by nothing but its iterations, as its own stop comes long before its best.
