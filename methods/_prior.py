@@ -54,8 +54,7 @@ class DeepPrior(ABC):
     def __post_init__(self) -> None:
         if self.reg_noise < 0:
             raise InputError(f"reg_noise={self.reg_noise}: give a standard deviation of at least 0, such as 0.03")
-        if not 0 < self.share <= 1:
-            raise InputError(f"share={self.share}: give a part of the method's iterations in (0, 1], such as 0.1")
+        check_share(self.share)
         self._schedule(1 if self.iterations is None else self.iterations), self._stop()  # refuse what they refuse
 
     @abstractmethod
@@ -128,6 +127,16 @@ class SkipPrior(DeepPrior):
     def networks(self, generators: Sequence[torch.Generator], problem: Problem) -> nn.Module:
         """Return the authors' super-resolution networks."""
         return Skips(generators, CHANNELS, problem.blurred.shape[0])
+
+
+def check_share(share: float) -> None:
+    """Refuse a share of a number of iterations that is none.
+
+    Raises:
+        InputError: where it is not in (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise InputError(f"share={share}: give a part of the method's iterations in (0, 1], such as 0.25")
 
 
 def paper_iterations(sigma: float) -> int:

@@ -45,7 +45,7 @@ from nidbench.errors import InputError
 from nidbench.fit import Estimate, Loss, Member, Predictor, Recipe, Schedule, Stop, fit_each, fit_one, noise_threshold
 
 from ._layers import Moments, unfold
-from ._prior import paper_iterations
+from ._prior import check_share, paper_iterations
 from ._unet import UNets
 
 CAP = 0.5  #: the highest ratio (eq. 15)
@@ -163,11 +163,9 @@ class Ours:
             raise InputError(f"passes={self.passes}, adapt_draws={self.adapt_draws}: give at least 1 and 2")
         if self.adapt_every < 0:
             raise InputError(f"adapt_every={self.adapt_every}: give iterations, or 0 for fixed ratios")
-        if not 0 < self.share <= 1:
-            raise InputError(
-                f"share={self.share}: give a part of the paper's iterations for DIP in (0, 1], such as 0.25"
-            )
-        self._schedule(1), self._stop()  # refuse what they refuse before anything is computed
+        check_share(self.share)
+        # refuse what they refuse before anything is computed
+        self._schedule(1 if self.iterations is None else self.iterations), self._stop()
 
     def restore(self, problem: Problem, run: Run) -> Restored:
         """Return the mean of `passes` stochastic predictions, their variance, and the dropout ratios' history."""

@@ -401,6 +401,8 @@ def test_problems_of_other_noise_levels_are_fitted_for_as_long_as_alone(monkeypa
         ({"adapt_from": "last"}, "use former or initial"),
         ({"replaced": 1.0}, "replaced=1.0"),
         ({"replaced": 0.0}, "set masked=false"),
+        ({"share": 0.0}, "share=0"),
+        ({"iterations": 0}, "iterations=0"),
         ({"passes": 0}, "passes=0"),
         ({"adapt_draws": 1}, "adapt_draws=1"),
     ],
