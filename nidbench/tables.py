@@ -278,10 +278,12 @@ def _stale(part: pd.DataFrame) -> Iterator[str]:
 
 
 def source_lines(cells: pd.DataFrame) -> list[str]:
-    """Return a line for each method of which has to be known what computed it: its note, and stale cells."""
-    parts = [(label, part) for label, part in cells.groupby("label", sort=False)]
-    notes = [f"{label}: {note}" for label, part in parts for note in part["note"].unique() if note]
-    return notes + [f"{label}: {line}" for label, part in parts for line in _stale(part)]
+    """Return what has to be known of what computed the methods, notes and stale cells, each once with whom it is of."""
+    labels: dict[str, list[str]] = {}
+    for label, part in cells.groupby("label", sort=False):
+        for line in (*(note for note in part["note"].unique() if note), *_stale(part)):
+            labels.setdefault(line, []).append(str(label))
+    return [f"{', '.join(each)}: {line}" for line, each in labels.items()]
 
 
 def _counts(statuses: pd.Series[str]) -> str:

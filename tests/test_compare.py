@@ -180,7 +180,7 @@ def test_stale_and_reconstructed_methods_are_told(make_record, make_store):
     assert "- ours: 3 of 3 cells stale" in text
     assert "dip: 3 of 3" not in text
     noted = replace(sweep, cells=[replace(planned, note="reconstructed") for planned in sweep.cells])
-    assert "- dip: reconstructed" in render_compare(store, noted, "table2")
+    assert "- ours, dip: reconstructed" in render_compare(store, noted, "table2")
 
 
 def test_the_sweep_s_own_methods_are_compared_in_pairs_below(make_record, make_store):
