@@ -57,7 +57,7 @@ def provide(files: Sequence[RemoteFile], given: Sequence[Path]) -> Provided:
         if not path.exists():
             raise DataError(f"{path} does not exist: give files, folders or zip archives that you downloaded")
         if path.is_file():
-            unknown += _take_file(path, files, provided, "is none of the files wanted, by its SHA-256")
+            unknown += _take_file(path, files, provided, "is none of the files wanted, by its hash")
         else:
             for inner in sorted(each for each in path.rglob("*") if each.is_file()):
                 unknown += _take_file(inner, files, provided, "")
@@ -96,7 +96,7 @@ def _take_members(path: Path, files: Sequence[RemoteFile], provided: Provided, *
             except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
                 provided.refused[member.where] = f"cannot be unpacked ({error}): download the archive again"
     if explicit and len(unknown) == len(members):
-        provided.refused[str(path)] = "holds none of the files wanted, by their SHA-256"
+        provided.refused[str(path)] = "holds none of the files wanted, by their hashes"
     return unknown
 
 

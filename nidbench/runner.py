@@ -369,8 +369,9 @@ def method_rates(
 ) -> dict[str, float | None]:
     """Return what the methods of pending jobs cost, by label: seconds per pixel value of a whole cell.
 
-    Of a method with finished cells in the plan their mean; of others what a short pilot on the first case tells, None
-    where it tells nothing. A pilot sees all iterations planned, of which a method that stops by itself may do few.
+    Of a method with finished cells in the plan the mean of some of them; of others what a short pilot on the first case
+    tells, None where it tells nothing. A pilot sees all iterations planned, of which a method that stops by itself may
+    do few.
     """
     found: dict[str, float | None] = dict(_finished_rates(plan, pending, store))
     for job in pending:
@@ -379,15 +380,20 @@ def method_rates(
     return found
 
 
+#: Finished cells of a method that tell what the others cost: reading all of a large sweep would take seconds.
+_ENOUGH = 20
+
+
 def _finished_rates(plan: Plan, pending: Sequence[Job], store: Store) -> dict[str, float]:
-    wanted, waiting = {job.planned.label for job in pending}, {job.planned.id for job in pending}
-    seconds: dict[str, list[float]] = {}
+    waiting = {job.planned.id for job in pending}
+    seconds: dict[str, list[float]] = {job.planned.label: [] for job in pending}
     for job in plan.jobs:
-        if job.planned.label in wanted and job.planned.id not in waiting:
+        known = seconds.get(job.planned.label)
+        if known is not None and len(known) < _ENOUGH and job.planned.id not in waiting:
             record = store.read(job.planned.id)
             if record is not None and record.status == "done" and record.seconds is not None:
-                seconds.setdefault(job.planned.label, []).append(record.seconds / job.case.pixels)
-    return {label: sum(each) / len(each) for label, each in seconds.items()}
+                known.append(record.seconds / job.case.pixels)
+    return {label: sum(each) / len(each) for label, each in seconds.items() if each}
 
 
 def stops_by_itself(job: Job) -> bool:

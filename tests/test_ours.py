@@ -370,7 +370,8 @@ def test_each_variant_differs_from_the_whole(name):
 @pytest.mark.parametrize("preset", Ours.info.presets)
 def test_every_preset_goes_with_every_variant(preset):
     for settings in ({}, *Ours.info.variants.values()):
-        Ours(**{**Ours.info.presets[preset], **settings})
+        made = Ours(**{**Ours.info.presets[preset], **settings})
+        assert {name: getattr(made, name) for name in settings} == settings
 
 
 @pytest.mark.parametrize(("sigma", "iterations"), [(0.01, 2500), (0.03, 1500), (0.05, 1000)])

@@ -93,8 +93,8 @@ def test_what_is_not_asked_for_is_told_where_it_was_given_by_name(wanted, downlo
     other = pack(downloads / "other.zip", {"x": b"y"})
     provided = provide.provide(wanted, [downloads / "holiday.jpg", other])
     assert provided.refused == {
-        str(downloads / "holiday.jpg"): "is none of the files wanted, by its SHA-256",
-        str(other): "holds none of the files wanted, by their SHA-256",
+        str(downloads / "holiday.jpg"): "is none of the files wanted, by its hash",
+        str(other): "holds none of the files wanted, by their hashes",
     }
     assert provide.provide(wanted, [downloads]).refused == {}
 

@@ -32,14 +32,8 @@ ASK_BEYOND = 3600.0
 @click.command()
 @click.option("--methods", help="Such as ours,dip@fast or 'ours:no-sa[iterations=500,lr=2e-3]'.")
 @click.option("--dataset", help="Names separated by commas, or folder:PATH; each brings its own kernels and noise.")
-@options.kernels
-@options.noise
-@options.response
-@options.images
-@options.limit
-@options.crop
+@options.measurements
 @options.seeds
-@options.noise_seeds
 @click.option("--preset", help="For methods that name none: paper, released, fast, smoke.")
 @click.option("--declared", default="known", show_default=True, help="Noise level told: known, estimated or x1.2.")
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file in place of the above.")

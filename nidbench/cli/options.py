@@ -62,6 +62,9 @@ crop = click.option("--crop", type=click.IntRange(1), help="Side of a square fro
 seeds = click.option("--seeds", default="0", show_default=True, help="Method seeds: 0, 0,3 or 0-4.")
 noise_seeds = click.option("--noise-seeds", default="0", show_default=True, help="Noise draws: 0, 0,3 or 0-4.")
 
+#: The measurements that `run` and `score` ask for.
+measurements = together(kernels, noise, response, images, limit, crop, noise_seeds)
+
 #: How cells are computed.
 computing = together(
     click.option(

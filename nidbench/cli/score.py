@@ -45,13 +45,7 @@ def rescore(context: click.Context, sweep: str | None, protocol: str, dry_run: b
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--dataset", required=True, help="Whose images these restore.")
 @click.option("--label", required=True, help="The method's name in tables.")
-@options.kernels
-@options.noise
-@options.response
-@options.images
-@options.limit
-@options.crop
-@options.noise_seeds
+@options.measurements
 @click.option("--pattern", default="{image}_{kernel}_{noise}.png", show_default=True, help="Of the files' names.")
 @click.option("--encoded/--linear", default=None, help="Whether files hold x after or before the camera's response.")
 @options.name
