@@ -160,6 +160,10 @@ def test_methods_and_datasets_import_siblings_relatively_and_ours_absolutely(pat
         assert not [name for name in names if name.startswith(("nidbench.methods", "nidbench.datasets"))]
 
 
+def modules_in(package: str) -> set[str]:
+    return {named(path) for path in (ROOT / "nidbench" / package).glob("*.py")}
+
+
 #: Modules that work on tables of cells.
 ON_FRAMES = ("tables", "ranks", "statistics", "differences", "orders", "published", "compare", "curves", "tracking")
 
@@ -168,9 +172,9 @@ ON_FRAMES = ("tables", "ranks", "statistics", "differences", "orders", "publishe
     ("library", "allowed"),
     [
         ("mlflow", {"nidbench/tracking.py"}),
-        ("click", {named(path) for path in (ROOT / "nidbench" / "cli").iterdir() if path.suffix == ".py"}),
+        ("click", modules_in("cli")),
         ("pandas", {f"nidbench/{name}.py" for name in ON_FRAMES}),
-        ("matplotlib", {"nidbench/report.py", "nidbench/figures.py"}),
+        ("matplotlib", {"nidbench/report.py", *modules_in("figures")}),
         ("pooch", {"nidbench/fetch.py"}),
         ("skimage", {"nidbench/metrics.py", "methods/tv.py"}),
         ("h5py", {"methods/fdn.py"}),

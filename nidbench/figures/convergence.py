@@ -1,0 +1,103 @@
+"""Not the paper's: PSNR against iterations and seconds, and the factor that a preset gains over another."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from nidbench.contract import CaseKey
+from nidbench.curves import (
+    Line,
+    cases_frame,
+    curve_of,
+    factor_text,
+    factors_frame,
+    group_text,
+    mean_curve,
+    pairs,
+    read_lines,
+    report,
+)
+from nidbench.errors import InputError
+from nidbench.metrics import DEFAULT
+from nidbench.records import Store, Sweep
+
+from .canvas import COLOURS, decorate, empty_figure, one_line
+from .view import Choice, Drawn
+
+
+def convergence(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Choice) -> Drawn:
+    """Draw the PSNR of each method's lines over what was spent, a row for each method and group of measurements."""
+    wanted = [each for each in sweep.cells if each.case in keys and each.label in (choice.methods or (each.label,))]
+    lines = read_lines(store, wanted)
+    groups = list(dict.fromkeys(cell.group for line in lines for cell in line.records))
+    rows = [
+        (group, shown)
+        for method in dict.fromkeys(line.method for line in lines)
+        for group in groups
+        if (shown := [line for line in lines if line.method == method and line.curves(group)])
+    ]
+    if not rows:
+        raise InputError(
+            f"no done cell of the sweep {sweep.name} has a curve: choose a method that iterates, such as dip, "
+            "and run it with --observe 25"
+        )
+    cases = cases_frame(lines)
+    factors = factors_frame(cases)
+    heading = f"{sweep.name}   ({DEFAULT.name})\nfactor: to first reach what the reference returns, in how many cases"
+    figure = empty_figure(8.6, 2.8 * len(rows) + 0.6, heading)
+    grid = figure.subplots(len(rows), 2, squeeze=False, sharex="col", sharey="row")
+    for (group, shown), panels in zip(rows, grid, strict=True):
+        for axes, unit in zip(panels, ("iterations", "seconds"), strict=True):
+            gained = {line.name: factor_text(factors, line.name, group, unit) for line in shown}
+            _show_lines(axes, shown, group, unit, gained)
+            axes.set_ylim(_range(shown, group))
+            decorate(axes, f"{shown[0].method}, {group_text(group)}")
+        panels[0].set_ylabel("PSNR, dB", fontsize=8)
+    for axes, unit in zip(grid[-1], ("iterations", "seconds"), strict=True):
+        axes.set_xlabel(f"{unit} (thick: mean, thin: single cases, dots: their own stops)", fontsize=8)
+    return Drawn(figure, None, [*report(cases), *_without_factor(lines)])
+
+
+def _show_lines(
+    axes: Axes, lines: Sequence[Line], group: tuple[str, str, str, str], unit: str, gained: Mapping[str, str]
+) -> None:
+    """Show each case's curve, and thick their mean, in which a case that has stopped keeps what it returned."""
+    attribute = unit.replace("iterations", "iteration")
+    for place, line in enumerate(lines):
+        curves = line.curves(group)
+        style: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": "o", "markevery": [-1]}
+        for curve in curves if len(curves) > 1 else ():
+            spent = [getattr(point, attribute) for point in curve]
+            axes.plot(spent, [point.psnr for point in curve], linewidth=0.7, alpha=0.45, markersize=2.5, **style)
+        places, means = mean_curve(curves, attribute)
+        name = one_line(line.name)
+        text = f"{name}: {gained[line.name]}" if gained[line.name] else name
+        axes.plot(places, means, linewidth=1.8, markersize=5, label=text, **style)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _range(lines: Sequence[Line], group: tuple[str, str, str, str]) -> tuple[float, float]:
+    """Return the range of the PSNR axis: without the climb from the first, random predictions, with room for names."""
+    curves = [curve for line in lines for curve in line.curves(group)]
+    values = [point.psnr for curve in curves for point in curve if math.isfinite(point.psnr)]
+    bottom = max(min(values), min(curve[-1].psnr for curve in curves) - 4) - 0.3
+    names = min(0.5, 0.08 * len(lines) + 0.06)
+    return bottom, bottom + (max(values) - bottom) / (1 - names)
+
+
+def _without_factor(lines: Sequence[Line]) -> Iterable[str]:
+    """Yield what has no factor, and why."""
+    compared = {line.method for pair in pairs(lines) for line in pair}
+    for line in lines:
+        if not any(map(curve_of, line.records.values())):
+            yield f"{line.name}: no curve, so no factor"
+        elif line.method not in compared:
+            yield f"{line.name}: alone, so no factor; run another preset of {line.method} beside it"

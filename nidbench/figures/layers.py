@@ -1,0 +1,52 @@
+"""The paper's Fig. 5: variance maps of the network's layers, and of the channels of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nidbench.errors import InputError, ResultsError
+
+from .canvas import Canvas
+from .view import Drawn, View
+
+#: The layer whose channels the paper shows, of 18.
+LAYER = 17
+
+_COLUMNS = 9
+
+
+def layers(view: View) -> Drawn:
+    """Draw the variance of the neurons: each layer's mean over its channels, then single channels of one layer."""
+    kept = view.kept("layers", lambda names: any(name.startswith("layer ") for name in names))
+    label, arrays = next(iter(kept.items()))
+    found = {name: _maps(array) for name, array in sorted(arrays.items()) if name.startswith("layer ")}
+    number = view.choice.layer or min(LAYER, len(found))
+    if not 1 <= number <= len(found):
+        raise InputError(f"layer {number}: {label} kept {len(found)} layers, give 1 to {len(found)}")
+    chosen = list(found.values())[number - 1][:_COLUMNS]
+    columns = min(_COLUMNS, max(len(found), len(chosen)))
+    rows = -(-len(found) // columns)
+    heading = (
+        f"Variance of the neurons of {label}: layers (mean over channels), then channels of layer {number}\n{view.key}"
+    )
+    canvas = Canvas(rows + 1, columns, next(iter(found.values())).shape, heading, size=1.25)
+    for place, (name, maps) in enumerate(found.items()):
+        canvas.relative(*divmod(place, columns), maps.mean(axis=0), name)
+    for place, values in enumerate(chosen):
+        canvas.relative(rows, place, values, f"L{number} channel {place + 1}")
+    canvas.relative_bar("variance over the number\nin the panel's title")
+    lines = [
+        f"{label} {name}: variance {maps.mean(dtype=np.float64):.3e} on average, Shape {maps.shape}"
+        for name, maps in found.items()
+    ]
+    return Drawn(canvas.figure, view.key, lines)
+
+
+def _maps(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a layer's array as maps, Shape (C, H, W)."""
+    if array.ndim not in (2, 3):
+        raise ResultsError(f"a layer of shape {array.shape} was kept: the method must keep (C, H, W)")
+    return array.astype(np.float32).reshape(-1, *array.shape[-2:])
