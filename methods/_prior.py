@@ -5,7 +5,6 @@ Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", CVPR 2018, and its descendants.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from nidbench.contract import Image, Problem, Restored, Run
 from nidbench.errors import InputError
 from nidbench.fit import Estimate, Loss, Predictor, Recipe, Schedule, Stop, fit_each, fit_one, seeded
 
+from ._iterations import check_share, paper_iterations
 from ._skip import Skips
 
 AMPLITUDE = 0.1  #: z is uniform in [0, AMPLITUDE]
@@ -108,8 +108,6 @@ class DeepPrior(ABC):
 
 
 CHANNELS = 32  #: of the input of the authors' super-resolution network
-#: Noise level -> iterations of Chen et al., IJCV 2022 (section 4.1 (ii)).
-PAPER_ITERATIONS = {0.01: 10_000, 0.03: 6000, 0.05: 4000}
 
 
 @dataclass(frozen=True)
@@ -127,26 +125,6 @@ class SkipPrior(DeepPrior):
     def networks(self, generators: Sequence[torch.Generator], problem: Problem) -> nn.Module:
         """Return the authors' super-resolution networks."""
         return Skips(generators, CHANNELS, problem.blurred.shape[0])
-
-
-def check_share(share: float) -> None:
-    """Refuse a share of a number of iterations that is none.
-
-    Raises:
-        InputError: where it is not in (0, 1].
-    """
-    if not 0 < share <= 1:
-        raise InputError(f"share={share}: give a part of the method's iterations in (0, 1], such as 0.25")
-
-
-def paper_iterations(sigma: float) -> int:
-    """Return the iterations of Chen et al. at a noise level on [0, 1].
-
-    They give three; between them counts the nearest by ratio, so that the steps lie at 0.017 and 0.039, and an
-    estimated level that is a little off changes nothing.
-    """
-    nearest = min(PAPER_ITERATIONS, key=lambda level: abs(math.log(level / max(sigma, 1e-6))))
-    return PAPER_ITERATIONS[nearest]
 
 
 class FixedInput:

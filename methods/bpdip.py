@@ -28,6 +28,7 @@ from nidbench.contract import MethodInfo, Problem
 from nidbench.errors import InputError
 from nidbench.fit import Loss
 
+from ._iterations import by_noise
 from ._prior import LossOf, SkipPrior, squared_residual
 
 ITERATIONS = 7000  #: of the authors, for this loss
@@ -43,6 +44,8 @@ class BPDIP(SkipPrior):
     Attributes:
         epsilon: weight of sigma^2.
         sigma_scale: white in the unit of that sigma, 255 or 1; see the module's docstring.
+        noise_scaled: whether the authors' number of iterations grows where the noise is below 5 %, as that of Chen et
+            al. for DIP does; a number given by `iterations` stays.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -53,13 +56,14 @@ class BPDIP(SkipPrior):
         presets={
             "paper": {},
             "released": {"sigma_scale": 1.0},
-            "fast": {"share": 0.05, "decay": "cosine"},
+            "fast": {"noise_scaled": True, "share": 0.05, "decay": "cosine"},
             "smoke": {"iterations": 4, "lr": 1e-7},
         },
     )
 
     epsilon: float = 0.01
     sigma_scale: float = 255.0
+    noise_scaled: bool = False
     plain_estimate = True
 
     def __post_init__(self) -> None:
@@ -69,9 +73,9 @@ class BPDIP(SkipPrior):
         if self.sigma_scale <= 0:
             raise InputError(f"sigma_scale={self.sigma_scale}: give what white is in the unit of sigma, 255 or 1")
 
-    def budget(self, problem: Problem) -> int:  # noqa: ARG002 - the same for all problems
-        """Return the authors' 7000."""
-        return ITERATIONS
+    def budget(self, problem: Problem) -> int:
+        """Return the authors' 7000, or what they grow to at the problem's noise level."""
+        return by_noise(ITERATIONS, problem.sigma()) if self.noise_scaled else ITERATIONS
 
     def loss(self, operator: Operator, problem: Problem) -> LossOf:
         """Return the mean squared residual on the frame of x, whitened by the blur's inverse spectrum."""

@@ -46,8 +46,8 @@ from nidbench.contract import Image, MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
 from nidbench.fit import Estimate, Loss, Member, Predictor, Recipe, Schedule, Stop, fit_each, fit_one, noise_threshold
 
+from ._iterations import check_share, paper_iterations
 from ._layers import Moments, unfold
-from ._prior import check_share, paper_iterations
 from ._unet import UNets
 
 CAP = 0.5  #: the highest ratio (eq. 15)

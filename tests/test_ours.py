@@ -5,7 +5,7 @@ from dataclasses import replace as with_settings
 import numpy as np
 import pytest
 import torch
-from nidbench.methods import _prior
+from nidbench.methods import _iterations
 from nidbench.methods._layers import Moments
 from nidbench.methods._unet import RATIOS, UNets
 from nidbench.methods.ours import CAP, MaskedFit, Ours, factors, replace
@@ -383,7 +383,7 @@ def test_the_fast_preset_does_more_where_there_is_less_noise(sigma, iterations):
 
 
 def test_problems_of_other_noise_levels_are_fitted_for_as_long_as_alone(monkeypatch):
-    monkeypatch.setattr(_prior, "PAPER_ITERATIONS", {0.01: 6, 0.05: 3})
+    monkeypatch.setattr(_iterations, "PAPER_ITERATIONS", {0.01: 6, 0.05: 3})
     method = Ours(iterations=None, lr=1e-3, stop="iterations", passes=2)
     problems = [problem_of(noise=f"gaussian:{sigma}") for sigma in (0.05, 0.01, 0.05)]
     found = method.restore_many(problems, [Run(), Run(), Run()])

@@ -165,7 +165,7 @@ def modules_in(package: str) -> set[str]:
 
 
 #: Modules that work on tables of cells.
-ON_FRAMES = ("tables", "ranks", "statistics", "differences", "orders", "published", "compare", "curves", "tracking")
+ON_FRAMES = ("tables", "ranks", "statistics", "differences", "orders", "published", "compare", "factors", "tracking")
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,19 @@ def test_budgets_are_the_literatures(method, iterations):
     assert method(share=0.1)._recipe(problem).schedule.iterations == iterations // 10
 
 
+@pytest.mark.parametrize("method", [BPDIP, DDec])
+@pytest.mark.parametrize(("sigma", "growth"), [(0.01, 2.5), (0.03, 1.5), (0.05, 1), (0.3, 1)])
+def test_budgets_grow_with_less_noise_where_asked_as_that_of_dip_does(method, sigma, growth):
+    problem = problem_of(sigma=sigma)
+
+    def length(**settings):
+        return method(**settings)._recipe(problem).schedule.iterations
+
+    assert length(noise_scaled=True) == growth * length() == growth * length(noise_scaled=False)
+    assert length(noise_scaled=True, share=0.1) == growth * length() // 10
+    assert length(noise_scaled=True, iterations=7) == 7
+
+
 # DIKP
 
 

@@ -10,19 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from nidbench.contract import CaseKey
-from nidbench.curves import (
-    Line,
-    cases_frame,
-    curve_of,
-    factor_text,
-    factors_frame,
-    group_text,
-    mean_curve,
-    pairs,
-    read_lines,
-    report,
-)
+from nidbench.curves import curve_of, mean_curve
 from nidbench.errors import InputError
+from nidbench.factors import Line, cases_frame, factor_text, factors_frame, group_text, pairs, read_lines, report
 from nidbench.metrics import DEFAULT
 from nidbench.records import Store, Sweep
 
