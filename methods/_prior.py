@@ -5,7 +5,8 @@ Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", CVPR 2018, and its descendants.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+import math
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from nidbench.blur import Operator
-from nidbench.contract import Image, Problem, Restored, Run
+from nidbench.contract import Image, Problem, Run
 from nidbench.errors import InputError
-from nidbench.fit import Estimate, Loss, Predictor, Recipe, Schedule, Stop, fit_each, fit_one, seeded
+from nidbench.fit import Estimate, Loss, Predictor, Recipe, seeded
 
-from ._iterations import check_share, paper_iterations
+from ._fitted import Fitted, paper_iterations
 from ._skip import Skips
 
 AMPLITUDE = 0.1  #: z is uniform in [0, AMPLITUDE]
@@ -27,39 +28,19 @@ LossOf = Callable[[Tensor], Loss]
 
 
 @dataclass(frozen=True)
-class DeepPrior(ABC):
+class DeepPrior(Fitted):
     """A method that fits an untrained network to one image; its descendants say which network and which loss.
 
     Attributes:
-        iterations: at most this many; None for a `share` of the method's own number.
-        share: of that number, in (0, 1].
-        lr: of Adam, its highest value.
-        warmup: iterations of linear rise to it.
-        decay: `constant`, `cosine` or `halving`, see `nidbench.fit.Schedule`.
-        stop: a rule of `nidbench.stopping`: `iterations`, `noise-level`, `windowed-variance` ...
-        window, patience: of `windowed-variance`, in iterations.
         reg_noise: standard deviation of the noise that every iteration adds to z, which itself spans [0, 0.1].
     """
 
-    iterations: int | None = None
-    share: float = 1.0
-    lr: float = 0.01
-    warmup: int = 0
-    decay: str = "constant"
-    stop: str = "iterations"
-    window: int = 100
-    patience: int = 1000
     reg_noise: float = 0.03
 
     def __post_init__(self) -> None:
-        if self.reg_noise < 0:
+        super().__post_init__()
+        if not 0 <= self.reg_noise < math.inf:
             raise InputError(f"reg_noise={self.reg_noise}: give a standard deviation of at least 0, such as 0.03")
-        check_share(self.share)
-        self._schedule(1 if self.iterations is None else self.iterations), self._stop()  # refuse what they refuse
-
-    @abstractmethod
-    def budget(self, problem: Problem) -> int:
-        """Return the method's own number of iterations for a problem."""
 
     @abstractmethod
     def input_shape(self, problem: Problem) -> tuple[int, int, int]:
@@ -81,30 +62,13 @@ class DeepPrior(ABC):
     #: Whether the restoration is f(z) without the noise that training adds to z.
     plain_estimate = False
 
-    def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return the network's output for z after the last iteration, or after that which the stopping rule picks."""
-        return fit_one(self._recipe(problem), problem, run)
-
-    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Restore several problems of one frame, those of equally many iterations side by side."""
-        return fit_each([self._recipe(problem) for problem in problems], problems, runs)
-
     def _recipe(self, problem: Problem) -> Recipe:
-        iterations = self.iterations
-        if iterations is None:
-            iterations = max(1, round(self.share * self.budget(problem)))
         return Recipe(
             networks=lambda generators: self.networks(generators, problem),
             objective=lambda problem, run: FixedInput(self, problem, run),
-            schedule=self._schedule(iterations),
+            schedule=self._schedule(problem),
             stop=self._stop(),
         )
-
-    def _schedule(self, iterations: int) -> Schedule:
-        return Schedule(iterations, self.lr, self.warmup, self.decay)
-
-    def _stop(self) -> Stop:
-        return Stop(self.stop, window=self.window, patience=self.patience)
 
 
 CHANNELS = 32  #: of the input of the authors' super-resolution network

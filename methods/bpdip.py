@@ -12,11 +12,16 @@ code, where the middle term vanishes beside the last. With sigma on [0, 255] it 
 al., IJCV 2022, and only then does BP-DIP stand beside DIP as in their Table 2: on a 96x96 crop of Set12 02 at 5 %
 (Levin kernel 1, rate 0.01) the best is 25.6 dB after 325 iterations, against 21.9 dB after 100 on the way to 9.9 dB
 after 500. So `paper` takes [0, 255] and `released` [0, 1]. Tapered borders cost BP-DIP, too: where the same crop is
-truly blurred circularly, `released` reaches 29.4 dB at 1 %, against 26.5 dB.
+truly blurred circularly, `released` reaches 29.4 dB at 1 %, against 26.5 dB. A gray image stays one channel; the
+authors make it three.
+
+*Presets.* `fast` spends a twentieth of the authors' iterations under a cosine, 350 at 5 %, where its curve is flat, and
+more where there is less noise: on crops of 02 / 05 at 1 % 875 end at 27.9 / 24.0 dB, 350 at 27.8 / 22.0 (one seed).
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,7 +33,7 @@ from nidbench.contract import MethodInfo, Problem
 from nidbench.errors import InputError
 from nidbench.fit import Loss
 
-from ._iterations import by_noise
+from ._fitted import by_noise
 from ._prior import LossOf, SkipPrior, squared_residual
 
 ITERATIONS = 7000  #: of the authors, for this loss
@@ -68,9 +73,9 @@ class BPDIP(SkipPrior):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.epsilon < 0:
+        if not 0 <= self.epsilon < math.inf:
             raise InputError(f"epsilon={self.epsilon}: give a weight of at least 0, such as 0.01")
-        if self.sigma_scale <= 0:
+        if not 0 < self.sigma_scale < math.inf:
             raise InputError(f"sigma_scale={self.sigma_scale}: give what white is in the unit of sigma, 255 or 1")
 
     def budget(self, problem: Problem) -> int:

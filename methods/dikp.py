@@ -5,11 +5,14 @@ Chen et al., IJCV 2022 (here *the paper*; section 4.1 (iv)): alpha = sigma/10 in
 
 No code is public, and neither network, iterations, learning rate, input noise nor the kind of total variation is
 stated. Taken here: all of `dip`, and the mean over pixels of the isotropic total variation beside the mean of the
-squared residual (the same reduction for both terms, as their sums would be; a mean beside a sum would drown either).
+squared residual (the same reduction for both terms; a mean beside a sum would drown either). Sums would weigh total
+variation by as much more as it has differences than y has pixels: 1.2 times on 256x256 pixels, 1.8 times on 96x96,
+with a kernel of 27x27.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -51,7 +54,7 @@ class DIKP(SkipPrior):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.alpha is not None and self.alpha < 0:
+        if self.alpha is not None and not 0 <= self.alpha < math.inf:
             raise InputError(f"alpha={self.alpha}: give a weight of at least 0, such as 5e-3")
 
     def loss(self, operator: Operator, problem: Problem) -> LossOf:

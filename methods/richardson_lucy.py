@@ -74,6 +74,7 @@ class RichardsonLucy:
             if run.due(i + 1):
                 run.observe(i + 1, x.cpu().numpy)
         run.progress(i, i)
-        run.observe(i, x.cpu().numpy)  # the curve ends with what is returned
+        if not run.due(i):
+            run.observe(i, x.cpu().numpy)  # the curve ends with what is returned
         stopped = "noise level" if residual <= allowed else "iterations"
         return Restored(x.cpu().numpy(), iterations=i, stopped=stopped, details={"residual": residual})

@@ -76,7 +76,7 @@ class SelfDeblurNonblind(DeepPrior):
 def similarities(a: Tensor, b: Tensor) -> Tensor:
     """Return the structural similarity of images around every pixel, Shape (C, h, w) (Wang et al., IEEE TIP 2004).
 
-    Windows reach over the border, onto zeros, so that there is one for every pixel, however small the image.
+    Windows reach over the border, onto zeros, as the authors' do: there is one for every pixel.
     """
     window = _window(a)
 

@@ -74,7 +74,8 @@ class TV:
             run.progress(i, self.iterations)
             if run.due(i):
                 run.observe(i, v.numpy)
-        run.observe(self.iterations, v.numpy)  # the curve ends with what is returned
+        if not run.due(self.iterations):
+            run.observe(self.iterations, v.numpy)  # the curve ends with what is returned
         return Restored(v.numpy(), iterations=self.iterations, details={"weight": weight})
 
     def _denoise(self, image: Tensor) -> Tensor:

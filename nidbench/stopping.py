@@ -5,8 +5,8 @@
     smoothed-noise-level  the same of the residuals' exponential average
     windowed-variance     ES-WMV: the minimum of the variance of the last `window` iterates, once `patience` iterations
                           brought no lower one (Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023)
-    lowest-residual       never, but what is returned is the iterate of the lowest residual, a new one being lower by
-                          0.5 % at least (the `fit` of Heckel and Hand's Deep Decoder)
+    lowest-residual       never, but what is returned is the network after the iteration of the lowest residual, a new
+                          one being lower by 0.5 % at least (the `fit` of Heckel and Hand's Deep Decoder, if asked)
 
 There is no oracle here: what the best moment would have been, only the harness can tell.
 """

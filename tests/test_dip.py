@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from nidbench.methods import _iterations
-from nidbench.methods._iterations import paper_iterations
+from nidbench.methods import _fitted
+from nidbench.methods._fitted import paper_iterations
 from nidbench.methods._prior import FixedInput
 from nidbench.methods._skip import Skips
 from nidbench.methods.dip import DIP
@@ -228,7 +228,7 @@ def test_the_papers_length_follows_the_noise_level(sigma, iterations):
 
 
 def test_side_by_side_each_has_the_length_of_its_own_noise(monkeypatch):
-    monkeypatch.setattr(_iterations, "PAPER_ITERATIONS", {0.01: 3, 0.03: 2, 0.05: 1})
+    monkeypatch.setattr(_fitted, "PAPER_ITERATIONS", {0.01: 3, 0.03: 2, 0.05: 1})
     problems = [problem_of(sigma=sigma, key=f"{sigma}") for sigma in (0.01, 0.05, 0.01)]
     outcomes = DIP(lr=1e-8).restore_many(problems, [Run(seed=n) for n in range(3)])
     assert [outcome.iterations for outcome in outcomes] == [3, 1, 3]

@@ -8,6 +8,7 @@ import torch
 
 from nidbench.contract import Response, Run, Truth
 from nidbench.degrade import measure
+from nidbench.errors import InputError
 from nidbench.metrics import DEFAULT
 from nidbench.registry import load_method, methods
 
@@ -82,3 +83,13 @@ def test_a_gamma_response_is_undone_first():
     assert abs(found[0] - found[1]).mean() < 0.02
     ignored = method.restore(replace(curved, response=Response()), Run()).image
     assert abs(found[0] - ignored).mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"fidelity": 0.0}, {"fidelity": float("nan")}, {"beta": -1.0}, {"growth": 1.0}, {"beta_limit": 0.5}],
+)
+def test_impossible_settings_are_refused(settings):
+    (name,) = settings
+    with pytest.raises(InputError, match=f"{name}={settings[name]}"):
+        FID(**settings)

@@ -5,7 +5,7 @@ from dataclasses import replace as with_settings
 import numpy as np
 import pytest
 import torch
-from nidbench.methods import _iterations
+from nidbench.methods import _fitted
 from nidbench.methods._layers import Moments
 from nidbench.methods._unet import RATIOS, UNets
 from nidbench.methods.ours import CAP, MaskedFit, Ours, factors, replace
@@ -137,7 +137,7 @@ def test_the_loss_is_over_replaced_pixels_only():
     x = torch.rand((1, *problem.frame), generator=generator(5))
     squared = (operator.predict(x) - operator.blurred).square()
     assert loss(x).value.item() == pytest.approx(squared[mask].mean().item(), rel=1e-6)
-    assert loss(x).residual.item() == loss(x).value.item()
+    assert loss(x).residual.item() == pytest.approx(squared.mean().item(), rel=1e-6)  # section 3.2: all that y shows
 
 
 def test_seeds_are_fresh_at_every_draw_and_follow_the_generator():
@@ -158,6 +158,22 @@ def test_the_released_loss_is_clamped_at_the_threshold(sigma, level):
     assert found.value.item() == pytest.approx(max(found.residual.item(), floor))
     found.value.backward()
     assert bool((x.grad == 0).all()) == (found.residual.item() < floor)
+
+
+def test_the_released_loss_is_clamped_channel_by_channel_and_its_stop_waits_for_all_of_them():
+    problem = with_settings(problem_of(3), noise=Noise("gaussian", 0.5))
+    operator = problem.operator()
+    method = with_settings(SMOKE, clamp=True, sigma="declared")
+    seed, loss = MaskedFit(method, problem, Run()).draw(generator())
+    mask = operator.crop(seed != operator.tapered)
+    x = operator.tapered.clone()
+    x[1] += 1.0
+    squared = (operator.predict(x) - operator.blurred).square()
+    channels = [each[kept].mean().item() for each, kept in zip(squared, mask, strict=True)]
+    floor = noise_threshold(0.5)
+    found = loss(x)
+    assert min(channels) < floor < max(channels) == pytest.approx(found.residual.item(), rel=1e-6)
+    assert found.value.item() == pytest.approx(np.mean([max(each, floor) for each in channels]), rel=1e-6)
 
 
 # ratios
@@ -236,24 +252,28 @@ def test_the_highest_ratio_reaches_the_cap_at_once(scaling):
     assert max(layer.ratios().max().item() for layer in networks.dropouts()) == CAP  # 1.5 of 0.45 would be more
 
 
-@pytest.mark.parametrize("scope", ["layer", "pixel"])
+@pytest.mark.parametrize("scope", ["layer", "channel", "pixel"])
 @pytest.mark.parametrize("start", ["initial", "former"])
-def test_one_update_multiplies_the_ratios_by_the_factors(scope, start):
+def test_updates_multiply_the_ratios_by_the_factors(scope, start):
     """Eq. 15, for the first layer: the variance of what comes in over the same draws, scaled, times the ratio."""
     method = with_settings(SMOKE, adapt_scaling="min-max", adapt_scope=scope, adapt_from=start)
-    problem, run = problem_of(), Run()
-    networks, _ = adapted(method, problem, 1)
-    fit, moments = MaskedFit(method, problem, run), Moments()
-    draw = generator(run.seed(f"adapt {method.adapt_every}"))
-    fresh = UNets([generator(run.seed("weights"))], 1)
-    for _ in range(method.adapt_draws):
-        seed, _ = fit.draw(draw)
-        moments.add(seed)
-        fresh(seed[None], [draw])
-    ratio = 0.075 if start == "initial" else 19 / 256  # as it is drawn
-    expected = factors(moments.variance(), "min-max", scope) * ratio
-    found = networks.dropouts()[0].ratios()
-    assert (found - expected).abs().max() <= 1 / 512 + 1e-6
+    problem, run = problem_of(3), Run()
+    fit = MaskedFit(method, problem, run)
+    expected = torch.tensor(0.075)
+    for update in (1, 2):
+        networks, _ = adapted(method, problem, update)
+        before = adapted(method, problem, update - 1)[0] if update > 1 else UNets([generator(run.seed("weights"))], 3)
+        draw, moments = generator(run.seed(f"adapt {update * method.adapt_every}")), Moments()
+        for _ in range(method.adapt_draws):
+            seed, _ = fit.draw(draw)
+            moments.add(seed)
+            before(seed[None], [draw])
+        former = torch.tensor(0.075) if start == "initial" else before.dropouts()[0].ratios()
+        expected = (factors(moments.variance(), "min-max", scope) * former).clamp(max=CAP)
+        found = networks.dropouts()[0].ratios()
+        assert (found - expected).abs().max() <= 1 / 512 + 1e-6  # ratios are kept in 1/256
+    others = {each: factors(moments.variance(), "min-max", each) for each in ("layer", "channel", "pixel")}
+    assert all((others[each] - others[scope]).abs().max() > 0.1 for each in others if each != scope)  # so it can fail
 
 
 def test_quantiles_of_the_ratios_are_noted_at_each_update():
@@ -383,7 +403,7 @@ def test_the_fast_preset_does_more_where_there_is_less_noise(sigma, iterations):
 
 
 def test_problems_of_other_noise_levels_are_fitted_for_as_long_as_alone(monkeypatch):
-    monkeypatch.setattr(_iterations, "PAPER_ITERATIONS", {0.01: 6, 0.05: 3})
+    monkeypatch.setattr(_fitted, "PAPER_ITERATIONS", {0.01: 6, 0.05: 3})
     method = Ours(iterations=None, lr=1e-3, stop="iterations", passes=2)
     problems = [problem_of(noise=f"gaussian:{sigma}") for sigma in (0.05, 0.01, 0.05)]
     found = method.restore_many(problems, [Run(), Run(), Run()])
@@ -411,6 +431,28 @@ def test_problems_of_other_noise_levels_are_fitted_for_as_long_as_alone(monkeypa
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         Ours(**settings)
+
+
+def test_presets_are_the_papers_and_the_authors():
+    paper = (Ours().iterations, Ours().lr, Ours().decay, Ours().stop, Ours().sigma, Ours().replaced, Ours().passes)
+    assert paper == (100_000, 1e-4, "constant", "noise-level", "estimated", 0.3, 50)  # section 4.1
+    assert (Ours().adapt_every, Ours().neighbours, Ours().masked, Ours().clamp) == (1000, "kept", True, False)
+    released = Ours(**Ours.info.presets["released"])
+    assert released == Ours(sigma="declared", clamp=True, neighbours="all", adapt_every=0)
+
+
+def test_one_that_fails_at_its_end_leaves_those_beside_it_alone():
+    problems = [with_settings(problem_of(), noise=Noise("gaussian", sigma)) for sigma in (2.0, 0.05, 0.05)]
+
+    def refuse(name, _):
+        raise ValueError(f"no {name} here")
+
+    method = with_settings(SMOKE, stop="noise-level", sigma="declared")
+    runs = [Run(keep=("layers",), on_keep=refuse), Run(seed=1), Run(seed=2)]
+    failed, *others = method.restore_many(problems, runs)
+    assert isinstance(failed, ValueError)
+    for problem, run, restored in zip(problems[1:], (Run(seed=1), Run(seed=2)), others, strict=True):
+        np.testing.assert_allclose(restored.image, method.restore(problem, run).image, atol=1e-4)
 
 
 def test_a_pixel_has_one_factor_for_all_channels():

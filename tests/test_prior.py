@@ -1,5 +1,7 @@
 """Deep image priors: what DIKP, BP-DIP, Deep Decoder and SelfDeblur change of DIP, each against plain arithmetic."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -90,9 +92,13 @@ def test_impossible_settings_are_refused(method, settings):
 @pytest.mark.parametrize(
     ("method", "settings", "message"),
     [
+        (DIP, {"reg_noise": math.nan}, "reg_noise=nan"),
         (DIKP, {"alpha": -1.0}, "alpha=-1"),
+        (DIKP, {"alpha": math.nan}, "alpha=nan"),
         (BPDIP, {"epsilon": -1.0}, "epsilon=-1"),
+        (BPDIP, {"epsilon": math.nan}, "epsilon=nan"),
         (BPDIP, {"sigma_scale": 0.0}, "sigma_scale=0"),
+        (BPDIP, {"sigma_scale": math.inf}, "sigma_scale=inf"),
         (DDec, {"channels": 0}, "channels=0"),
     ],
 )
@@ -108,6 +114,19 @@ def test_budgets_are_the_literatures(method, iterations):
     problem = problem_of(sigma=0.05)
     assert method()._recipe(problem).schedule.iterations == iterations
     assert method(share=0.1)._recipe(problem).schedule.iterations == iterations // 10
+
+
+def test_rates_and_input_noises_are_the_literatures():
+    assert [each().lr for each in PRIORS] == 5 * [0.01]
+    assert [each().reg_noise for each in PRIORS] == [0.03, 0.03, 0.03, 0.0, 0.001]
+    assert [each().decay for each in PRIORS] == 4 * ["constant"] + ["halving"]
+
+
+@pytest.mark.parametrize(("method", "lengths"), [(BPDIP, (875, 525, 350)), (DDec, (2500, 1500, 1000))])
+def test_the_fast_presets_do_more_where_there_is_less_noise(method, lengths):
+    fast = method(**method.info.presets["fast"])
+    problems = [problem_of(sigma=sigma) for sigma in (0.01, 0.03, 0.05)]
+    assert tuple(fast._recipe(problem).schedule.iterations for problem in problems) == lengths
 
 
 @pytest.mark.parametrize("method", [BPDIP, DDec])
@@ -237,7 +256,7 @@ def test_similarity_is_scikit_images_inside():
         full=True,
     )
     # where no window reaches over the border
-    found = torch.stack([selfdeblur_nonblind.similarities(a, b)])[0, 0]
+    found = selfdeblur_nonblind.similarities(a, b)[0]
     np.testing.assert_allclose(found[5:-5, 5:-5].numpy(), expected[5:-5, 5:-5], atol=1e-7)
     assert selfdeblur_nonblind.similarities(a, a).min() == pytest.approx(1)
 

@@ -121,6 +121,13 @@ def test_shows_every_iterate_that_is_due():
     assert done[-1] == (5, 5)
 
 
+def test_the_last_iterate_is_shown_once():
+    problem, seen = measure(scene(), skewed(3, 4), "gaussian:0.02", key="curve"), []
+    run = Run(clock=Clock(2), on_observe=lambda i, *_: seen.append(i))
+    RichardsonLucy(4, discrepancy=0).restore(problem, run)
+    assert seen == [2, 4]
+
+
 def test_undoes_a_gamma_response():
     sharp, kernel = scene(height=60, width=51), skewed(4, 5)
     bent = measure(sharp, kernel, "gaussian:0.01", key="gamma", response=Response.parse("gamma:2.2"))

@@ -142,10 +142,16 @@ def test_the_weight_follows_the_noise_level():
 
 
 def test_shows_every_iterate_that_is_due():
-    problem, seen = measured((3, 4)), {}
-    TV(iterations=5).restore(problem, Run(clock=Clock(2), on_observe=lambda i, _, image: seen.update({i: image})))
-    assert list(seen) == [2, 4, 5]
-    np.testing.assert_array_equal(seen[4], TV(iterations=4).restore(problem, Run()).image)
+    problem, seen = measured((3, 4)), []
+    TV(iterations=5).restore(problem, Run(clock=Clock(2), on_observe=lambda i, _, image: seen.append((i, image))))
+    assert [i for i, _ in seen] == [2, 4, 5]
+    np.testing.assert_array_equal(seen[1][1], TV(iterations=4).restore(problem, Run()).image)
+
+
+def test_the_last_iterate_is_shown_once():
+    problem, seen = measured((3, 4)), []
+    TV(iterations=4).restore(problem, Run(clock=Clock(2), on_observe=lambda i, *_: seen.append(i)))
+    assert seen == [2, 4]
 
 
 def test_undoes_a_gamma_response():

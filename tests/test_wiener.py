@@ -92,6 +92,16 @@ def test_linearising_scales_the_noise_by_the_slope():
     assert linearised(linear) is linear
 
 
+@pytest.mark.parametrize("gamma", ["0.5", "2.2"])
+def test_black_pixels_do_not_make_the_noise_infinite(gamma):
+    sharp = scene()
+    sharp[:, :12] = 0
+    problem = measure(sharp, motion(5, 5), "gaussian:0.01", key="black", response=Response.parse(f"gamma:{gamma}"))
+    assert (problem.blurred <= 0).any()
+    assert 0 < linearised(problem).sigma() < 1
+    assert np.isfinite(Wiener().restore(problem, Run()).image).all()
+
+
 @pytest.mark.parametrize("noise", ["poisson:100", "gaussian:0"])
 def test_a_flat_image_stays_flat(noise):
     problem = measure(np.full((1, 30, 30), 0.4), motion(3, 5), noise, key="flat")
