@@ -18,7 +18,8 @@ What a factor inherits:
 - A method that averages passes observes fewer of them on the way than it returns: its curve lies below what stopping
   there would have returned, without the seconds of those passes. Where only the passes at the end carry it over the
   target, it may have been earlier: `averaged` marks it.
-- Seconds of other machines, devices, numbers of threads or batches are not compared: the factor is NaN.
+- Seconds of other machines, devices, numbers of threads or batches are not compared, nor are 0 s: the factor is NaN,
+  and means in seconds may be over fewer cases than those in iterations: `timed` counts them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -69,15 +70,25 @@ _FACTOR_TYPES: dict[str, Any] = {
 }
 
 
-class Cell(NamedTuple):
-    """What two lines must share to be compared."""
+#: Values of `statistics.PAIRED`.
+Group: TypeAlias = tuple[str, str, str, str]
+
+
+class Matched(NamedTuple):
+    """What the cells of two lines are matched by; their methods and settings differ.
+
+    Attributes:
+        case: the measurement.
+        declared: what methods are told of the noise level.
+        seed: method seed.
+    """
 
     case: CaseKey
     declared: str
     seed: int
 
     @property
-    def group(self) -> tuple[str, str, str, str]:
+    def group(self) -> Group:
         """Its values of `statistics.PAIRED`."""
         return self.case.dataset, self.case.kernel.partition("/")[0], self.case.noise, self.declared
 
@@ -98,24 +109,24 @@ class Line:
     method: str
     preset: str
     plain: bool
-    records: Mapping[Cell, Record | None]
+    records: Mapping[Matched, Record | None]
 
-    def curves(self, group: tuple[str, str, str, str]) -> list[Curve]:
+    def curves(self, group: Group) -> list[Curve]:
         """Return the curves that it has in a group."""
-        found = (curve_of(record) for cell, record in self.records.items() if cell.group == group)
+        found = (curve_of(record) for matched, record in self.records.items() if matched.group == group)
         return [curve for curve in found if curve]
 
 
 def read_lines(store: Store, cells: Iterable[Planned]) -> list[Line]:
     """Return the lines of planned cells, in their order; a damaged record counts as none."""
-    found: dict[tuple[str, str, str], dict[Cell, Record | None]] = {}
+    found: dict[tuple[str, str, str], dict[Matched, Record | None]] = {}
     for planned in cells:
         try:
             record = store.read(planned.id)
         except ResultsError:
             record = None
         records = found.setdefault((planned.label, planned.preset, planned.method), {})
-        records[Cell(planned.case, planned.declared, planned.seed)] = record
+        records[Matched(planned.case, planned.declared, planned.seed)] = record
     labels = [label for label, _, _ in found]
     return [
         Line(
@@ -161,17 +172,17 @@ def cases_frame(lines: Sequence[Line]) -> pd.DataFrame:
         | {"preset": line.preset, "against_preset": reference.preset}
         | row
         for line, reference in pairs(lines)
-        for cell in line.records
-        if cell in reference.records
-        for row in _case_rows(cell, line.records[cell], reference.records[cell])
+        for matched in line.records
+        if matched in reference.records
+        for row in _case_rows(matched, line.records[matched], reference.records[matched])
     ]
     return pd.DataFrame(rows, columns=list(_CASE_TYPES)).astype(_CASE_TYPES)
 
 
-def _case_rows(cell: Cell, record: Record | None, reference: Record | None) -> Iterator[dict[str, Any]]:
+def _case_rows(matched: Matched, record: Record | None, reference: Record | None) -> Iterator[dict[str, Any]]:
     row: dict[str, Any] = dict.fromkeys((name for name, kind in _CASE_TYPES.items() if kind == "float64"), math.nan)
-    row |= {name: getattr(cell.case, name) for name in CASE} | dict(zip(PAIRED, cell.group, strict=True))
-    row |= {"seed": cell.seed, "outcome": "lacking", **dict.fromkeys(("first", "averaged", "comparable"), False)}
+    row |= {name: getattr(matched.case, name) for name in CASE} | dict(zip(PAIRED, matched.group, strict=True))
+    row |= {"seed": matched.seed, "outcome": "lacking", **dict.fromkeys(("first", "averaged", "comparable"), False)}
     known, theirs = curve_of(record), curve_of(reference)
     if record is None or reference is None or not known or not theirs:
         yield from (row | {"target": target} for target in TARGETS)
@@ -199,7 +210,8 @@ def _factor_columns(found: Factor, passes: tuple[bool, bool]) -> dict[str, Any]:
     }
 
 
-_UNITS = ("iterations", "seconds")
+#: Unit -> the column of `factors_frame` that counts the cases with a factor in it.
+_UNITS = {"iterations": "reached", "seconds": "timed"}
 
 
 def _whole(curve: Curve, reference: Curve) -> dict[str, float]:
@@ -291,7 +303,7 @@ def _summary(row: Mapping[Any, Any]) -> str:
     parts = [f"to {TARGETS[row['target']]}: reached in {row['reached']} of {row['planned']} cases"]
     if row["reached"]:
         parts.append(f"factor {_mean_text(row, 'iterations')}")
-        parts.append(f"factor {_mean_text(row, 'seconds')}" if row["timed"] else "seconds were not taken alike")
+        parts.append(f"factor {_mean_text(row, 'seconds')}" if row["timed"] else "no comparable seconds")
     return "; ".join([*parts, *_cautions(row)])
 
 
@@ -304,6 +316,8 @@ def _cautions(row: Mapping[Any, Any]) -> Iterator[str]:
         yield f"{row['planned'] - row['cases']} without both curves"
     if row["reached"] and row["target"] != "own":
         yield f"it ends {_above(row['end'])} that, on average over all"
+    if 0 < row["timed"] < row["reached"]:
+        yield f"seconds of {row['timed']} only"
     if row["first"]:
         yield f"{row['first']} by a first observation, so perhaps earlier"
     if row["averaged"]:
@@ -312,7 +326,7 @@ def _cautions(row: Mapping[Any, Any]) -> Iterator[str]:
 
 def _mean_text(row: Mapping[Any, Any], unit: str) -> str:
     mean, low, high = (number(row[name], "seconds") for name in (f"factor_{unit}", f"{unit}_low", f"{unit}_high"))
-    return f"{mean} in {unit}" + (f" ({low} to {high})" if row["reached"] > 1 else "")
+    return f"{mean} in {unit}" + (f" ({low} to {high})" if row[_UNITS[unit]] > 1 else "")
 
 
 def _whole_line(row: Mapping[Any, Any]) -> str:
@@ -348,8 +362,8 @@ def _above(value: float) -> str:
     return f"{_decibels(abs(value))} {'below' if value < 0 else 'above'}"
 
 
-def factor_text(factors: pd.DataFrame, line: str, group: tuple[str, str, str, str], unit: str) -> str:
-    """Return a line's mean factor to the stop of its first reference, and in how many cases; empty where it has none.
+def factor_text(factors: pd.DataFrame, line: str, group: Group, unit: str) -> str:
+    """Return a line's mean factor to the stop of its first reference, and of how many cases; empty where it has none.
 
     Args:
         factors: from `factors_frame`.
@@ -359,7 +373,13 @@ def factor_text(factors: pd.DataFrame, line: str, group: tuple[str, str, str, st
     """
     here = (factors["label"] == line) & (factors["target"] == "stop") & (factors[PAIRED] == list(group)).all(axis=1)
     for row in factors[here].head(1).to_dict("records"):
-        never = f"never, {_decibels(row['short'])} short" if row["cases"] else "not done"
-        gained = f"factor {number(row[f'factor_{unit}'], 'seconds')}" if row["reached"] else never
-        return f"{gained} ({row['reached']} of {row['planned']})"
+        return f"{_gained(row, unit)} ({row[_UNITS[unit]]} of {row['planned']})"
     return ""
+
+
+def _gained(row: Mapping[Any, Any], unit: str) -> str:
+    if row[_UNITS[unit]]:
+        return f"factor {number(row[f'factor_{unit}'], 'seconds')}"
+    if row["reached"]:
+        return f"no comparable {unit}"
+    return f"never, {_decibels(row['short'])} short" if row["cases"] else "not done"

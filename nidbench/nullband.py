@@ -4,6 +4,14 @@ The paper calls {e : ||k * e|| << 1} the approximate null space of a kernel (eq.
 y, so that no data term sees it (Fig. 1). It gives no number for "<<". Here the null space is a *band* of frequencies,
 those with |K| < `THRESHOLD` max |K|: convolution acts on each frequency by itself, so that the split of an error into
 its parts inside and outside is exact and orthogonal.
+
+Two bounds to what the band says:
+
+- Under a response that is not the identity, gamma or saturation, the error that is split is that of g(x), as it is
+  scored (`scoring.compare`). The split is exact all the same, but k acts on x: that the part inside hardly changes y
+  does not follow.
+- Where methods are told another kernel than the one that blurred, the band is that of the kernel they are told: what
+  their data term does not see, and not what the blur hid.
 """
 
 from __future__ import annotations

@@ -245,8 +245,8 @@ def sheets(
 ) -> list[Path]:
     """Write a contact sheet for each measurement of a sweep that has done cells, and return their paths.
 
-    Of several seeds the first done one is shown. A method without a restoration is named in the heading. A sheet made
-    from the same cells before is left as it is.
+    Of each method's cells `choose` takes one. A method without a restoration is named in the heading. A sheet made from
+    the same cells before is left as it is.
 
     Args:
         store: the results folder.
@@ -307,8 +307,15 @@ def _sheet_of_case(
 
 
 def choose(store: Store, cells: Sequence[Planned]) -> tuple[dict[str, Record], list[str]]:
-    """Return the first done record of each method label, and the labels that have none with the reason."""
-    chosen: dict[str, Record] = {}
+    """Return the first done record of each method label, and the labels that have none with the reason.
+
+    A label that was planned with several presets, declared levels or seeds says which it is of: `ours (seed 0)`.
+
+    Args:
+        store: the results folder.
+        cells: of one case.
+    """
+    chosen: dict[str, tuple[Planned, Record]] = {}
     reasons: dict[str, str] = {}
     for planned in cells:
         label = planned.label
@@ -320,10 +327,21 @@ def choose(store: Store, cells: Sequence[Planned]) -> tuple[dict[str, Record], l
             reasons.setdefault(label, "corrupt")
             continue
         if record is not None and record.status == "done":
-            chosen[label] = record
+            chosen[label] = planned, record
         else:
             reasons.setdefault(label, "missing" if record is None else record.status)
-    return chosen, [f"{label} ({reason})" for label, reason in reasons.items() if label not in chosen]
+    lacking = [f"{label} ({reason})" for label, reason in reasons.items() if label not in chosen]
+    return {_name(planned, cells): record for planned, record in chosen.values()}, lacking
+
+
+def _name(shown: Planned, cells: Sequence[Planned]) -> str:
+    alike = [each for each in cells if each.label == shown.label]
+    told = [
+        f"{what} {getattr(shown, what)}"
+        for what in ("preset", "declared", "seed")
+        if len({getattr(each, what) for each in alike}) > 1
+    ]
+    return shown.label + (f" ({', '.join(told)})" if told else "")
 
 
 def _arrays(

@@ -12,8 +12,6 @@ from nidbench.curves import Cost, curve_of, factor, mean_curve, time_to
 from nidbench.metrics import Score
 from nidbench.records import Point
 
-GROUP = ("sample", "levin", "gaussian:0.05", "known")
-
 
 def curve(*points, pace=0.1):
     return [Point(iteration, iteration * pace, psnr, 0.7) for iteration, psnr in points]

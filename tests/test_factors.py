@@ -149,7 +149,25 @@ def test_seconds_taken_otherwise_are_not_compared(make_lines, fields):
     assert row["factor_iterations"] == pytest.approx(math.sqrt(160))
     assert row[["factor_seconds", "whole_seconds", "seconds_low"]].isna().all()
     assert (row["reached"], row["timed"]) == (2, 0)
-    assert "seconds were not taken alike" in " ".join(report(cases))
+    assert "no comparable seconds" in " ".join(report(cases))
+    assert factor_text(factors_frame(cases), "dip@fast", GROUP, "seconds") == "no comparable seconds (0 of 2)"
+    assert factor_text(factors_frame(cases), "dip@fast", GROUP, "iterations") == "factor 12.6 (2 of 2)"
+
+
+@pytest.mark.parametrize(("images", "mean", "spread"), [(["cat"], "10", ""), (["cat", "dog"], "12.6", " (10 to 16)")])
+def test_seconds_of_some_cases_are_counted_apart(make_lines, images, mean, spread):
+    """Those of the owl took too little time to be known."""
+    fast, paper = ({image: curves[image] for image in images} for curves in (FAST, PAPER))
+    owl = curve((10, 20.0), (50, 26.0), pace=0.0)
+    cases = cases_frame(make_lines({"dip@fast": fast | {"owl": owl}, "dip@paper": paper | {"owl": RISING}}))
+    factors, timed, reached = factors_frame(cases), len(images), len(images) + 1
+    assert tuple(only(factors, target="stop")[["reached", "timed"]]) == (reached, timed)
+    told = report(cases)[1]
+    assert f"; factor {mean} in seconds{spread}; " in told
+    assert " in iterations (8 to " in told
+    assert f"; seconds of {timed} only" in told
+    assert factor_text(factors, "dip@fast", GROUP, "seconds") == f"factor {mean} ({timed} of {reached})"
+    assert factor_text(factors, "dip@fast", GROUP, "iterations").endswith(f" ({reached} of {reached})")
 
 
 def test_a_first_observation_and_averaged_passes_are_marked(make_lines):

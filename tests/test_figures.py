@@ -139,8 +139,9 @@ def test_layers_are_shown_with_the_channels_of_one(results):
     titles = [axes.get_title().split("\n")[0] for axes in drawn(results, "fig5", layer=1).figure.axes]
     shown = [title for title in titles if title]
     assert shown == ["layer 01", "layer 02", "L1 channel 1", "L1 channel 2", "L1 channel 3"]
-    last = [axes.get_title().split("\n")[0] for axes in drawn(results, "fig5").figure.axes]
-    assert "L2 channel 4" in last
+    last = drawn(results, "fig5").figure
+    assert "L2 channel 4" in [axes.get_title().split("\n")[0] for axes in last.axes]
+    assert "layer 01 is the seeds" in " ".join(last._suptitle.get_text().split())
     with pytest.raises(InputError, match=r"layer 3: sampler kept 2 layers, give 1 to 2"):
         drawn(results, "fig5", layer=3)
 
@@ -168,8 +169,53 @@ def test_noises_are_averaged_apart(make_record, make_store):
     noises = ("gaussian:0.01", "gaussian:0.05")
     store, sweep = make_store(*(make_record("ours", noise=noise, passes=passes) for noise in noises))
     lines = draw("fig12", store, sweep, Choice(), lambda _: None).lines
-    assert [line.partition(" (")[0] for line in lines[::2]] == [f"ours, sample {noise}" for noise in noises]
+    assert [line.partition(" (")[0] for line in lines[::2]] == [f"ours, {noise}" for noise in noises]
     assert len(draw("fig12", store, sweep, Choice(noise=noises[0]), lambda _: None).lines) == 2
+
+
+def test_what_was_told_otherwise_is_averaged_apart(make_record, make_store):
+    """Three cells of one image, of one label; each alone has its own numbers, and the legend names all of it."""
+    cells = [("known", "paper", 20.0), ("x2.0", "paper", 22.0), ("known", "fast", 26.0)]
+    records = [
+        make_record(declared=declared, settings={"n": preset}, passes=((1, first), (10, first + 1)))
+        for declared, preset, first in cells
+    ]
+    other = make_record(kernel="lai/1", settings={"n": "paper"}, passes=((1, 30.0), (10, 31.0)))
+    store, sweep = make_store(*records, other)
+    presets = [preset for _, preset, _ in cells] + ["paper"]
+    planned = [replace(each, preset=preset) for each, preset in zip(sweep.cells, presets, strict=True)]
+    found = draw("fig12", store, replace(sweep, cells=planned[:3]), Choice(), lambda _: None)
+    assert found.lines[::2] == [
+        "ours (paper), declared known (1 cell, 1 image): dB by passes 1: 20.00, 10: 21.00",
+        "ours (paper), declared x2.0 (1 cell, 1 image): dB by passes 1: 22.00, 10: 23.00",
+        "ours (fast), declared known (1 cell, 1 image): dB by passes 1: 26.00, 10: 27.00",
+    ]
+    legend = [text.get_text().replace("\n", "") for text in found.figure.axes[0].get_legend().get_texts()]
+    assert legend == [line.partition(", 1 image")[0] + ")" for line in found.lines[::2]]
+    assert overlaps(found) == []
+    kernels = draw("fig12", store, replace(sweep, cells=[planned[0], planned[3]]), Choice(), lambda _: None)
+    assert [line.partition(" (")[0] for line in kernels.lines[::2]] == ["ours, levin", "ours, lai"]
+    alone = draw("fig12", store, replace(sweep, cells=planned[1:2]), Choice(), lambda _: None)
+    assert alone.lines[0].startswith("ours, declared x2.0 (1 cell")
+
+
+def test_a_figure_of_one_case_says_which_cell_of_a_label_it_shows(results):
+    store = Store(results)
+    sweep = store.sweep("all")
+    (planned,) = [each for each in sweep.cells if each.label == "sampler" and each.case.image == "camera"]
+    others = [
+        replace(planned, id="0" * 20, declared="x2.0"),
+        replace(planned, id="1" * 20, preset="smoke"),
+        replace(planned, id="2" * 20, seed=1),
+    ]
+    for cells, names in [
+        ([planned], ["sampler"]),
+        ([others[0], planned], ["sampler (declared known)"]),
+        ([planned, others[2]], ["sampler (seed 0)"]),
+        ([*others, planned], ["sampler (preset paper, declared known, seed 0)"]),
+    ]:
+        found = draw("fig11", store, replace(sweep, cells=cells), Choice(), measurements(sweep))
+        assert [line.partition(": ")[0] for line in found.lines] == names
 
 
 def test_curves_are_drawn_for_each_method_and_group_with_their_means(make_record, make_store):

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 from PIL import Image
 
 from nidbench.contract import CaseKey, Noise, Problem, Response, Truth
-from nidbench.report import contact_sheet, detail_window, draw, sheet_name, sheets
+from nidbench.report import choose, contact_sheet, detail_window, draw, sheet_name, sheets
 
 
 def picture(shape=(1, 48, 40), level=0.0, seed=0):
@@ -152,11 +154,25 @@ def test_sheets_of_a_sweep(make_record, make_store, drawn, tmp_path):
     ((reference, blurred, restorations, variances, scores, kernel, heading),) = drawn
     np.testing.assert_array_equal(reference, truth.image[:, 2:22, 1:25])
     np.testing.assert_array_equal(blurred, problem.blurred)
-    np.testing.assert_array_equal(restorations["ours"], x[:, 2:22, 1:25].astype(np.float32))
-    assert variances["ours"].shape == (1, 20, 24)
-    assert scores == {"ours": "26.56 dB   0.770", "input": "20.00 dB   0.500"}
+    np.testing.assert_array_equal(restorations["ours (seed 0)"], x[:, 2:22, 1:25].astype(np.float32))
+    assert variances["ours (seed 0)"].shape == (1, 20, 24)
+    assert scores == {"ours (seed 0)": "26.56 dB   0.770", "input": "20.00 dB   0.500"}
     assert kernel is problem.kernel
     assert heading == "sample/cat levin/1 gaussian:0.05 #0   (half-kernel), without a result: dip (timeout)"
+
+
+def test_the_first_done_cell_of_a_label_is_shown_and_named(make_record, make_store):
+    failed, declared = make_record("ours", status="timeout"), make_record("ours", declared="x2.0")
+    dip, later = make_record("dip", seed=1), make_record("dip", seed=2)
+    store, sweep = make_store(failed, declared, dip, later, make_record("tv"), make_record("fid", status="failed"))
+    fast, paper = (replace(sweep.cells[4], preset=preset) for preset in ("fast", "paper"))
+    chosen, lacking = choose(store, [*sweep.cells[:4], paper, fast, sweep.cells[5]])
+    assert {name: record.id for name, record in chosen.items()} == {
+        "ours (declared x2.0)": declared.id,
+        "dip (seed 1)": dip.id,
+        "tv (preset paper)": fast.id,
+    }
+    assert lacking == ["fid (failed)"]
 
 
 def test_sheets_are_drawn_again_only_when_their_cells_change(make_record, make_store, drawn, tmp_path):

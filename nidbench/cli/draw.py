@@ -44,7 +44,7 @@ def figure(name: str, sweep: str | None, output: Path, file: Path | None, **choi
 
     fig1: error inside and outside the near-null band of the kernel, side by side for methods, or as in the paper for
     one after several numbers of iterations (run --methods 'dip[iterations=100],dip[iterations=1000]'). fig3: posterior
-    draws in their PCA plane, beside the truth (run --keep draws). fig5: variance of the network's layers (run --keep
+    draws in their PCA plane, beside the truth (run --keep draws). fig5: variance of what enters its layers (run --keep
     layers). fig11: deviation of the output beside its error. fig12: PSNR against the number of averaged passes. Not the
     paper's: curves, PSNR against iterations and seconds, with the factor that each preset gains over paper or released
     at equal PSNR.

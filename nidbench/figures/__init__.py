@@ -24,7 +24,7 @@ __all__ = ["FIGURES", "Choice", "Drawn", "draw"]
 FIGURES = {
     "fig1": "error inside and outside the kernel's near-null band",
     "fig3": "posterior draws, their mean and the truth in the draws' PCA plane; PSNR against averaged passes",
-    "fig5": "variance maps of the network's layers, and of the channels of one",
+    "fig5": "variance maps of what enters the network's layers, and of the channels of one",
     "fig11": "standard deviation of the output beside its error",
     "fig12": "PSNR against averaged passes, mean over the sweep",
     "curves": "PSNR against iterations and seconds, and the factor that a preset gains over another at equal PSNR",

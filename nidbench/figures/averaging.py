@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -11,21 +12,24 @@ from matplotlib.axes import Axes
 
 from nidbench.contract import CaseKey
 from nidbench.errors import InputError
+from nidbench.factors import Group, Line, read_lines
 from nidbench.metrics import DEFAULT
 from nidbench.records import Store, Sweep
+from nidbench.report import wrapped
 from nidbench.statistics import interval
 
-from .canvas import COLOURS, count_of, decorate, empty_figure, one_line
-from .view import Choice, Drawn
+from .canvas import COLOURS, count_of, decorate, empty_figure
+from .view import Choice, Drawn, planned_of
 
 
 def averaging(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Choice) -> Drawn:
     """Draw the PSNR of averages over the number of draws in them, and their gain over one draw.
 
     Means are over images, of the means over an image's cells; the bands are 95 % intervals of the gain (`statistics`).
-    Levels have none: images differ far more than averages do.
+    Levels have none: images differ far more than averages do. Each line of `factors.read_lines` has a curve of its own
+    in each group, `statistics.PAIRED`.
     """
-    curves = _curves(store, sweep, keys, choice)
+    curves = _curves(read_lines(store, planned_of(sweep, keys, choice)))
     if not curves:
         raise InputError(
             f"no done cell of the sweep {sweep.name} shows posterior draws: choose a method that samples, such as ours"
@@ -38,9 +42,10 @@ def averaging(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Choic
         means = np.array([[np.mean([curve[n] for curve in cells]) for n in counts] for cells in by_image.values()])
         style: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": "o", "markersize": 3.5}
         cells = sum(map(len, by_image.values()))
-        levels.plot(counts, means.mean(axis=0), label=f"{one_line(label)} ({count_of(cells, 'cell')})", **style)
+        name = "\n".join(wrapped(f"{label} ({count_of(cells, 'cell')})", 44))
+        levels.plot(counts, means.mean(axis=0), label=name, **style)
         gained = means - means[:, :1]
-        gains.plot(counts, gained.mean(axis=0), label=one_line(label), **style)
+        gains.plot(counts, gained.mean(axis=0), **style)
         low, high = np.array([interval(column) for column in gained.T]).T
         gains.fill_between(counts, low, high, color=style["color"], alpha=0.2, linewidth=0)
         texts = [f"{n}: {mean:.2f}" for n, mean in zip(counts, means.mean(axis=0), strict=True)]
@@ -53,21 +58,29 @@ def averaging(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Choic
     return Drawn(figure, None, lines)
 
 
-def _curves(
-    store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Choice
-) -> dict[str, dict[str, list[dict[int, float]]]]:
-    """Return label -> image -> the PSNR by number of passes of each of its cells; noises and datasets apart."""
-    several = len({(key.dataset, key.noise) for key in keys}) > 1
-    found: dict[str, dict[str, list[dict[int, float]]]] = {}
-    for planned in sweep.cells:
-        key = planned.case
-        if key not in keys or planned.label not in (choice.methods or (planned.label,)):
-            continue
-        record = store.read(planned.id)
-        if record is not None and record.status == "done" and record.passes:
-            label = f"{planned.label}, {key.dataset} {key.noise}" if several else planned.label
-            found.setdefault(label, {}).setdefault(key.image, []).append(dict(record.passes))
-    return found
+def _curves(lines: Sequence[Line]) -> dict[str, dict[str, list[dict[int, float]]]]:
+    """Return label -> image -> the PSNR by number of passes of each of its cells; a label for each line and group."""
+    found: dict[tuple[str, Group], dict[str, list[dict[int, float]]]] = {}
+    for line in lines:
+        for matched, record in line.records.items():
+            if record is not None and record.status == "done" and record.passes:
+                images = found.setdefault((line.name, matched.group), {})
+                images.setdefault(matched.case.image, []).append(dict(record.passes))
+    told = _told_apart({group for _, group in found})
+    return {", ".join(filter(None, (name, told[group]))): images for (name, group), images in found.items()}
+
+
+def _told_apart(groups: Collection[Group]) -> dict[Group, str]:
+    """Return group -> what tells it from the others, and what was declared of the noise where it was not known."""
+    several = [len(set(names)) > 1 for names in zip(*groups, strict=True)]
+    return {group: " ".join(_told(group, several)) for group in groups}
+
+
+def _told(group: Group, several: Sequence[bool]) -> Iterator[str]:
+    *names, declared = group
+    yield from compress(names, several)
+    if several[-1] or declared != "known":
+        yield f"declared {declared}"
 
 
 def _label_averaging(levels: Axes, gains: Axes, *, banded: bool) -> None:

@@ -12,19 +12,18 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from nidbench.contract import CaseKey
 from nidbench.curves import curve_of, mean_curve
 from nidbench.errors import InputError
-from nidbench.factors import Line, cases_frame, factor_text, factors_frame, group_text, pairs, read_lines, report
+from nidbench.factors import Group, Line, cases_frame, factor_text, factors_frame, group_text, pairs, read_lines, report
 from nidbench.metrics import DEFAULT
 from nidbench.records import Store, Sweep
 
 from .canvas import COLOURS, decorate, empty_figure, one_line
-from .view import Choice, Drawn
+from .view import Choice, Drawn, planned_of
 
 
 def convergence(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Choice) -> Drawn:
     """Draw the PSNR of each method's lines over what was spent, a row for each method and group of measurements."""
-    wanted = [each for each in sweep.cells if each.case in keys and each.label in (choice.methods or (each.label,))]
-    lines = read_lines(store, wanted)
-    groups = list(dict.fromkeys(cell.group for line in lines for cell in line.records))
+    lines = read_lines(store, planned_of(sweep, keys, choice))
+    groups = list(dict.fromkeys(matched.group for line in lines for matched in line.records))
     rows = [
         (group, shown)
         for method in dict.fromkeys(line.method for line in lines)
@@ -53,9 +52,7 @@ def convergence(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Cho
     return Drawn(figure, None, [*report(cases), *_without_factor(lines)])
 
 
-def _show_lines(
-    axes: Axes, lines: Sequence[Line], group: tuple[str, str, str, str], unit: str, gained: Mapping[str, str]
-) -> None:
+def _show_lines(axes: Axes, lines: Sequence[Line], group: Group, unit: str, gained: Mapping[str, str]) -> None:
     """Show each case's curve, and thick their mean, in which a case that has stopped keeps what it returned."""
     attribute = unit.replace("iterations", "iteration")
     for place, line in enumerate(lines):
@@ -74,7 +71,7 @@ def _show_lines(
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _range(lines: Sequence[Line], group: tuple[str, str, str, str]) -> tuple[float, float]:
+def _range(lines: Sequence[Line], group: Group) -> tuple[float, float]:
     """Return the range of the PSNR axis: without the climb from the first, random predictions, with room for names."""
     curves = [curve for line in lines for curve in line.curves(group)]
     values = [point.psnr for curve in curves for point in curve if math.isfinite(point.psnr)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -24,13 +26,26 @@ def draws(view: View) -> Drawn:
     for row, (label, arrays) in enumerate(kept.items()):
         images = np.stack([compare(each, None, view.problem, view.truth).image for each in arrays[DRAWS]])
         plane = plane_of_draws(images, view.reference)
-        _show_plane(grid[row, 0], plane, label)
+        distances = _distances(plane)
+        _show_plane(grid[row, 0], plane, distances, label)
         _show_passes(grid[row, 1], view.records[label], label)
-        lines += [f"{label}: {text}" for text in _plane_lines(plane)]
+        lines += [f"{label}: {text}" for text in _plane_lines(plane, distances)]
     return Drawn(figure, view.key, lines)
 
 
-def _show_plane(axes: Axes, plane: Plane, label: str) -> None:
+class _Distances(NamedTuple):
+    """RMS distances in levels of 255: of the mean and of a draw to the truth, and of the truth to the plane."""
+
+    mean: float
+    draw: float
+    off_plane: float
+
+
+def _distances(plane: Plane) -> _Distances:
+    return _Distances(LEVELS * plane.mean_to_truth, LEVELS * plane.draws_to_truth, LEVELS * plane.off_plane)
+
+
+def _show_plane(axes: Axes, plane: Plane, distances: _Distances, label: str) -> None:
     places = LEVELS * plane.draws
     axes.scatter(
         places[:, 0], places[:, 1], s=12, color=COLOURS[0], alpha=0.6, linewidths=0, label=f"{len(places)} draws"
@@ -45,17 +60,17 @@ def _show_plane(axes: Axes, plane: Plane, label: str) -> None:
     )
     axes.set_xlabel(first, fontsize=8)
     axes.set_ylabel(second, fontsize=8)
-    distances = [LEVELS * each for each in (plane.draws_to_truth, plane.mean_to_truth, plane.off_plane)]
-    text = "RMS distance to truth: draws {:.1f}, mean {:.1f};\ntruth off this plane by {:.1f} levels".format(*distances)
-    decorate(axes, f"{one_line(label)}\n{text}")
+    text = f"RMS distance to truth: draws {distances.draw:.1f}, mean {distances.mean:.1f}"
+    off = f"truth off this plane by {distances.off_plane:.1f} levels"
+    decorate(axes, f"{one_line(label)}\n{text};\n{off}")
 
 
-def _plane_lines(plane: Plane) -> list[str]:
-    levels = [LEVELS * each for each in (plane.mean_to_truth, plane.draws_to_truth, plane.off_plane)]
+def _plane_lines(plane: Plane, distances: _Distances) -> list[str]:
+    mean, single, off_plane = distances
     first, second = plane.explained
     return [
-        "RMS distance to the truth in levels of 255: mean {:.2f}, a draw {:.2f} on average".format(*levels),
-        f"the plane holds {first + second:.0%} of the draws' variance; the truth is {levels[2]:.2f} levels off it",
+        f"RMS distance to the truth in levels of 255: mean {mean:.2f}, a draw {single:.2f} on average",
+        f"the plane holds {first + second:.0%} of the draws' variance; the truth is {off_plane:.2f} levels off it",
     ]
 
 

@@ -1,4 +1,8 @@
-"""The paper's Fig. 5: variance maps of the network's layers, and of the channels of one."""
+"""The paper's Fig. 5: variance maps of the network's layers, and of the channels of one.
+
+What `ours` keeps as layer n is the input of its n-th convolution, before the dropout of that input. Layer 01 is thus
+the input of the network: the variance of the seeds alone.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,8 @@ def layers(view: View) -> Drawn:
     columns = min(_COLUMNS, max(len(found), len(chosen)))
     rows = -(-len(found) // columns)
     heading = (
-        f"Variance of the neurons of {label}: layers (mean over channels), then channels of layer {number}\n{view.key}"
+        f"Variance of the neurons of {label}: layers (mean over channels), then channels of layer {number}\n"
+        f"(layer n of ours is the input of convolution n, so layer 01 is the seeds)\n{view.key}"
     )
     canvas = Canvas(rows + 1, columns, next(iter(found.values())).shape, heading, size=1.25)
     for place, (name, maps) in enumerate(found.items()):

@@ -30,7 +30,7 @@ def null_band(view: View) -> Drawn:
     for column, (label, image) in enumerate({**images, "truth": reference}.items()):
         title = [*wrapped(label, 24), scores.get(label, "")]
         canvas.show(0, column, picture(image), "\n".join(title).strip())
-    names = list(view.records) or list(images)
+    names = list(view.records)
     canvas.differences(
         1, [signed_levels(error) for error in errors.values()], [signed_levels(errors[label]) for label in names]
     )

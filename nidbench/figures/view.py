@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -13,7 +13,7 @@ from nidbench.contract import CaseKey, Image, Problem, Truth
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.metrics import DEFAULT
 from nidbench.nullband import THRESHOLD
-from nidbench.records import Record, Store, Sweep
+from nidbench.records import Planned, Record, Store, Sweep
 from nidbench.registry import unknown
 from nidbench.report import choose
 from nidbench.scoring import Compared, compare, extended
@@ -67,9 +67,14 @@ def cases_of(sweep: Sweep, choice: Choice) -> list[CaseKey]:
     return keys
 
 
+def planned_of(sweep: Sweep, keys: Collection[CaseKey], choice: Choice) -> list[Planned]:
+    """Return the cells of some cases and of the methods that a choice leaves, in the sweep's order."""
+    return [each for each in sweep.cells if each.case in keys and each.label in (choice.methods or (each.label,))]
+
+
 @dataclass(frozen=True, eq=False)
 class View:
-    """One case of a sweep, with the done cells of the methods asked for."""
+    """One case of a sweep, with a done cell of each method asked for, by the names of `report.choose`."""
 
     store: Store
     sweep: Sweep
@@ -86,8 +91,7 @@ class View:
         Raises:
             InputError: where no cell of the case is done, or its sharp image is unknown.
         """
-        cells = [each for each in sweep.cells if each.case == key and each.label in (choice.methods or [each.label])]
-        records, lacking = choose(store, cells)
+        records, lacking = choose(store, planned_of(sweep, [key], choice))
         if not records:
             raise InputError(f"no cell of {key} is done ({', '.join(lacking)}): run the sweep {sweep.name} to its end")
         found = measurements(key)
