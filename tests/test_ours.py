@@ -259,7 +259,6 @@ def test_updates_multiply_the_ratios_by_the_factors(scope, start):
     method = with_settings(SMOKE, adapt_scaling="min-max", adapt_scope=scope, adapt_from=start)
     problem, run = problem_of(3), Run()
     fit = MaskedFit(method, problem, run)
-    expected = torch.tensor(0.075)
     for update in (1, 2):
         networks, _ = adapted(method, problem, update)
         before = adapted(method, problem, update - 1)[0] if update > 1 else UNets([generator(run.seed("weights"))], 3)
