@@ -248,6 +248,19 @@ def test_curves_are_drawn_for_each_method_and_group_with_their_means(make_record
     one = draw("curves", store, sweep, Choice(methods=("dip@fast",), noise=noises[0], image="cat"), lambda _: None)
     assert one.lines == ["dip@fast: alone, so no factor; run another preset of dip beside it"]
     assert len(one.figure.axes[0].lines) == 1
+    long = [
+        replace(planned, label=planned.label + "[lr=0.001,adapt_every=100,iterations=4000,stop=windowed-variance]")
+        for planned in cells
+    ]
+    choice = Choice(methods=tuple(dict.fromkeys(planned.label for planned in long if planned.method == "dip")))
+    found = draw("curves", store, replace(sweep, cells=long), choice, lambda _: None)
+    found.figure.canvas.draw()
+    for axes in found.figure.axes:
+        frame, legend = axes.get_window_extent(), axes.get_legend().get_window_extent()
+        names = [text.get_text().replace("\n", "").partition(":")[0] for text in axes.get_legend().get_texts()]
+        assert names == list(choice.methods)
+        assert all(frame.contains(*corner) for corner in legend.corners())
+        assert not any(legend.contains(*point) for point in axes.transData.transform(axes.lines[-1].get_xydata()))
     with pytest.raises(InputError, match="has a curve: choose a method that iterates"):
         draw("curves", store, sweep, Choice(methods=("wiener",)), lambda _: None)
 

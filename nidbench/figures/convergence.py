@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -15,9 +15,13 @@ from nidbench.errors import InputError
 from nidbench.factors import Group, Line, cases_frame, factor_text, factors_frame, group_text, pairs, read_lines, report
 from nidbench.metrics import DEFAULT
 from nidbench.records import Store, Sweep
+from nidbench.report import wrapped
 
-from .canvas import COLOURS, decorate, empty_figure, one_line
+from .canvas import COLOURS, decorate, empty_figure
 from .view import Choice, Drawn, planned_of
+
+_UNITS = ("iterations", "seconds")
+_LEGEND = 40  #: characters of a line of the legend
 
 
 def convergence(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Choice) -> Drawn:
@@ -41,42 +45,53 @@ def convergence(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Cho
     figure = empty_figure(8.6, 2.8 * len(rows) + 0.6, heading)
     grid = figure.subplots(len(rows), 2, squeeze=False, sharex="col", sharey="row")
     for (group, shown), panels in zip(rows, grid, strict=True):
-        for axes, unit in zip(panels, ("iterations", "seconds"), strict=True):
-            gained = {line.name: factor_text(factors, line.name, group, unit) for line in shown}
-            _show_lines(axes, shown, group, unit, gained)
-            axes.set_ylim(_range(shown, group))
+        names = {
+            unit: [_named(line, factor_text(factors, line.name, group, unit)) for line in shown] for unit in _UNITS
+        }
+        panels[0].set_ylim(_range(shown, group, max(sum(map(len, lines)) for lines in names.values())))
+        for axes, unit in zip(panels, _UNITS, strict=True):
+            _show_lines(axes, shown, group, unit, names[unit])
             decorate(axes, f"{shown[0].method}, {group_text(group)}")
         panels[0].set_ylabel("PSNR, dB", fontsize=8)
-    for axes, unit in zip(grid[-1], ("iterations", "seconds"), strict=True):
+    for axes, unit in zip(grid[-1], _UNITS, strict=True):
         axes.set_xlabel(f"{unit} (thick: mean, thin: single cases, dots: their own stops)", fontsize=8)
     return Drawn(figure, None, [*report(cases), *_without_factor(lines)])
 
 
-def _show_lines(axes: Axes, lines: Sequence[Line], group: Group, unit: str, gained: Mapping[str, str]) -> None:
+def _named(line: Line, gained: str) -> list[str]:
+    """Return what the legend says of a line, in lines of text."""
+    *settings, last = wrapped(line.name, _LEGEND)
+    if gained and len(last) + len(gained) > _LEGEND:
+        return [*settings, f"{last}:", gained]
+    return [*settings, f"{last}: {gained}" if gained else last]
+
+
+def _show_lines(axes: Axes, lines: Sequence[Line], group: Group, unit: str, names: Sequence[Sequence[str]]) -> None:
     """Show each case's curve, and thick their mean, in which a case that has stopped keeps what it returned."""
     attribute = unit.replace("iterations", "iteration")
-    for place, line in enumerate(lines):
+    for place, (line, name) in enumerate(zip(lines, names, strict=True)):
         curves = line.curves(group)
         style: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": "o", "markevery": [-1]}
         for curve in curves if len(curves) > 1 else ():
             spent = [getattr(point, attribute) for point in curve]
             axes.plot(spent, [point.psnr for point in curve], linewidth=0.7, alpha=0.45, markersize=2.5, **style)
         places, means = mean_curve(curves, attribute)
-        name = one_line(line.name)
-        text = f"{name}: {gained[line.name]}" if gained[line.name] else name
-        axes.plot(places, means, linewidth=1.8, markersize=5, label=text, **style)
+        axes.plot(places, means, linewidth=1.8, markersize=5, label="\n".join(name), **style)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
 
 
-def _range(lines: Sequence[Line], group: Group) -> tuple[float, float]:
-    """Return the range of the PSNR axis: without the climb from the first, random predictions, with room for names."""
+def _range(lines: Sequence[Line], group: Group, height: int) -> tuple[float, float]:
+    """Return the range of the PSNR axis: without the climb from the first, random predictions, with room for names.
+
+    `height` is that of the legend, in lines of text.
+    """
     curves = [curve for line in lines for curve in line.curves(group)]
     values = [point.psnr for curve in curves for point in curve if math.isfinite(point.psnr)]
     bottom = max(min(values), min(curve[-1].psnr for curve in curves) - 4) - 0.3
-    names = min(0.5, 0.08 * len(lines) + 0.06)
+    names = min(0.5, 0.08 * height + 0.06)
     return bottom, bottom + (max(values) - bottom) / (1 - names)
 
 
