@@ -35,6 +35,12 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def one_seed() -> None:
+    """A test that takes torch's own generator, as plain modules do for their weights, draws the same in any order."""
+    torch.manual_seed(0)  # noqa: TID251 - the very generator that methods leave alone
+
+
 @pytest.fixture
 def with_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     """Give a method its files from the cache or a mirror, never from the sites themselves, or skip."""

@@ -111,13 +111,15 @@ def test_the_network_has_the_authors_number_of_parameters(channels, parameters):
 
 @pytest.mark.parametrize(("channels", "size"), [(1, (64, 48)), (3, (37, 45)), (1, (35, 33))])
 def test_the_network_is_the_authors(channels, size):
+    # in double precision: in single, rounding alone reaches 1e-4 with some weights on some processors
     plains = [PlainSkip(32, channels) for _ in range(2)]
-    folded = folded_copy(plains, channels)
-    z = torch.rand((2, 32, *size), generator=generator())
+    folded = folded_copy(plains, channels).double()
+    plains = [plain.double() for plain in plains]
+    z = torch.rand((2, 32, *size), generator=generator()).double()
     found = folded(z, None)
     assert found.shape == (2, channels, *size)
     for n, plain in enumerate(plains):
-        torch.testing.assert_close(found[n : n + 1], plain(z[n : n + 1]), atol=1e-4, rtol=0)
+        torch.testing.assert_close(found[n : n + 1], plain(z[n : n + 1]), atol=1e-9, rtol=0)
 
 
 def test_gradients_are_those_of_the_plain_network():
@@ -234,7 +236,7 @@ def test_side_by_side_each_has_the_length_of_its_own_noise(monkeypatch):
     assert [outcome.iterations for outcome in outcomes] == [3, 1, 3]
     for n, (problem, outcome) in enumerate(zip(problems, outcomes, strict=True)):
         alone = DIP(lr=1e-8).restore(problem, Run(seed=n))
-        assert abs(alone.image - outcome.image).max() < 1e-4
+        assert abs(alone.image - outcome.image).max() < 1e-3  # 4e-5 by rounding alone; another seed is 0.4 away
 
 
 def test_stops_at_the_noise_level_if_asked():
