@@ -122,7 +122,7 @@ def test_rates_and_input_noises_are_the_literatures():
     assert [each().decay for each in PRIORS] == 4 * ["constant"] + ["halving"]
 
 
-@pytest.mark.parametrize(("method", "lengths"), [(BPDIP, (875, 525, 350)), (DDec, (2500, 1500, 1000))])
+@pytest.mark.parametrize(("method", "lengths"), [(BPDIP, (1750, 1050, 700)), (DDec, (2500, 1500, 1000))])
 def test_the_fast_presets_do_more_where_there_is_less_noise(method, lengths):
     fast = method(**method.info.presets["fast"])
     problems = [problem_of(sigma=sigma) for sigma in (0.01, 0.03, 0.05)]
