@@ -15,9 +15,9 @@ from dataclasses import replace
 from itertools import zip_longest
 
 from .contract import CaseKey
+from .cost import stops_by_itself
 from .errors import InputError
 from .plan import Ask, Experiment, Job, words
-from .runner import stops_by_itself
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -77,7 +77,7 @@ def affordable(
     Args:
         pending: the cells yet to be computed.
         everything: all measurements of the sweep.
-        rates: from `runner.method_rates`.
+        rates: from `cost.method_rates`.
         seconds: the time.
 
     Raises:

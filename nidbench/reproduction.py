@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .budget import affordable, read_budget, restrict
+from .cost import method_rates
 from .errors import DataError
 from .experiments import told
 from .plan import Ask, Experiment, Plan, ask_text, make_plan, read_ask
 from .records import Store, results_errors, write_whole
-from .runner import Events, RunOptions, method_rates, pending_jobs
+from .runner import Events, RunOptions, pending_jobs
 from .supervise import Computer
 
 Rates = Mapping[str, float | None]

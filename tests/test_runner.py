@@ -18,10 +18,11 @@ import psutil
 import pytest
 
 from nidbench.contract import Clock
+from nidbench.cost import cost, method_rates
 from nidbench.errors import InputError
 from nidbench.plan import Ask, Experiment, Plan, make_plan
 from nidbench.records import Record, Store
-from nidbench.runner import Runner, RunOptions, Summary, cost, method_rates, pending_jobs
+from nidbench.runner import Runner, RunOptions, Summary, pending_jobs
 from nidbench.scoring import MEASURES
 from nidbench.supervise import ChildProcess, Computer, SameProcess
 

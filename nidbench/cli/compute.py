@@ -247,8 +247,9 @@ def _compute(
     dry_run: bool,
     yes: bool,
 ) -> Summary | None:
+    from nidbench.cost import cost, method_rates
     from nidbench.display import Display
-    from nidbench.runner import Runner, cost, method_rates, pending_jobs
+    from nidbench.runner import Runner, pending_jobs
 
     display = Display(console)
     pending = pending_jobs(plan, store, settings, display)

@@ -1,0 +1,27 @@
+"""What is kept of every cell: records, restorations and sweeps in a results folder, each file whole or not there.
+
+    <output>/nidbench.json            the folder's format
+    <output>/cells/<id>/record.json   how the cell ended; there only when everything else of the cell is
+    <output>/cells/<id>/arrays.npz    the restoration and its variance, float32
+    <output>/cells/<id>/kept.npz      what else was asked for: posterior draws, maps of layers
+    <output>/work/<id>/               checkpoint and curve of a cell in flight
+    <output>/sweeps/<name>.json       a list of cell ids and how they were asked for
+
+Records are the truth; MLflow runs, tables and pictures are made from them and can be made again at any time.
+"""
+
+from __future__ import annotations
+
+from .record import FORMAT as FORMAT
+from .record import STATUSES as STATUSES
+from .record import Cell as Cell
+from .record import Point as Point
+from .record import Record as Record
+from .store import Store as Store
+from .sweep import FROM_FILES as FROM_FILES
+from .sweep import Planned as Planned
+from .sweep import Sweep as Sweep
+from .sweep import joined as joined
+from .whole_files import array_hash as array_hash
+from .whole_files import results_errors as results_errors
+from .whole_files import write_whole as write_whole

@@ -1,0 +1,82 @@
+"""Cells asked for together, and how they were asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nidbench.contract import CaseKey
+from nidbench.errors import ResultsError
+
+from .record import FORMAT
+
+#: The note of planned cells whose restorations are files, see `restorations`.
+FROM_FILES = "restored elsewhere, scored from files"
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell as a sweep asks for it.
+
+    Attributes:
+        id: the cell's.
+        label: the method as tables name it, such as `ours:no-sa`.
+        preset: the one in force.
+        note: what tables should say, such as that the preset asked for does not exist.
+        case: the measurement.
+        declared: what the method is told of the noise level.
+        seed: method seed.
+        method: registered name.
+    """
+
+    id: str
+    label: str
+    preset: str
+    note: str
+    case: CaseKey
+    declared: str
+    seed: int
+    method: str
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A list of cells and how they were asked for.
+
+    Attributes:
+        name: the file's.
+        asked: the options of the command, as text or lists of text.
+        cells: in the order of computation.
+    """
+
+    name: str
+    asked: Mapping[str, Any]
+    cells: Sequence[Planned]
+
+    def to_json(self) -> str:
+        """Return the sweep as JSON text."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Sweep:
+        """Read `to_json`'s text."""
+        content = json.loads(text)
+        if content.pop("format") > FORMAT:
+            raise ResultsError("the sweep was written by a newer nidbench: upgrade with pip install -U nidbench")
+        cells = [Planned(**{**cell, "case": CaseKey(**cell["case"])}) for cell in content["cells"]]
+        return cls(content["name"], content["asked"], cells)
+
+
+def joined(sweeps: Sequence[Sweep]) -> Sweep:
+    """Return the cells of several sweeps of one folder as one sweep, each once; `asked` is that of the first.
+
+    Its experiments are those of all, so that all measurements can be made again.
+    """
+    first = sweeps[0]
+    experiments = [asked for sweep in sweeps for asked in sweep.asked["experiments"]]
+    files = [file for sweep in sweeps if (file := sweep.asked.get("method_file"))]
+    asked = {**first.asked, "experiments": experiments, "method_file": files[0] if files else ""}
+    cells = {(cell.id, cell.label): cell for sweep in sweeps for cell in sweep.cells}
+    return Sweep("+".join(sweep.name for sweep in sweeps), asked, list(cells.values()))
