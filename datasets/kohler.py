@@ -115,6 +115,11 @@ class Kohler:
         offset = truth_of(problem, _frame(archive, members[0])).offset
         return [StoredTruth(partial(_frame, archive, member), offset) for member in members]
 
+    def truth_hash(self, name: str, kernel: str) -> str:
+        """Return what the frames along a trajectory are known by: their archive's MD5, for they are 3 GB of pixels."""
+        archive, left_out = _archive(name), sorted(SKIPPED)
+        return "" if provided(archive) is None else f"{archive.md5} {self._number(name, kernel)} {left_out}"
+
     def _number(self, name: str, kernel: str) -> str:
         if kernel not in self.kernels(name):
             raise UnknownNameError(f"kohler has no trajectory {kernel!r}: use one of {', '.join(self.kernels(name))}")

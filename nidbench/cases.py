@@ -15,6 +15,7 @@ from .contract import (
     Dataset,
     Image,
     Kernel,
+    KnownTruths,
     Labelled,
     MeasuredDataset,
     Problem,
@@ -162,6 +163,7 @@ class _Loaded:
             response=response,
             problem=problem,
             truths=truths,
+            truth_hash=lambda: self._hash(image, response),  # x is the truth
             pixels=self.image(image).shape[0] * height * width,
         )
 
@@ -321,6 +323,7 @@ class _Given:
             response=seen.response,
             problem=problem,
             truths=truths,
+            truth_hash=lambda: _truth_hash(self._dataset, image, kernel.true),
             pixels=seen.blurred.shape[0] * height * width,
             notice=self._notice,
         )
@@ -332,6 +335,13 @@ class _Given:
             return middle_of(whole, self._crop)
         except InputError as error:
             raise InputError(f"image {image!r} with kernel {kernel!r}: {error}") from error
+
+
+def _truth_hash(dataset: MeasuredDataset, image: str, kernel: str) -> str:
+    if isinstance(dataset, KnownTruths):
+        return dataset.truth_hash(image, kernel)
+    told = [f"{array_hash(truth.image)} {truth.offset} {truth.encoded}" for truth in dataset.truths(image, kernel)]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest() if told else ""
 
 
 def middle_of(problem: Problem, side: int | None) -> tuple[Problem, tuple[int, int]]:

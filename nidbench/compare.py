@@ -54,9 +54,7 @@ _TYPES: dict[str, Any] = {
 }
 
 
-def scored_cells(
-    store: Store, sweep: Sweep, name: str, protocol: str = "", fingerprints: Mapping[str, str] | None = None
-) -> pd.DataFrame:
+def scored_cells(store: Store, sweep: Sweep, name: str, protocol: str = "") -> pd.DataFrame:
     """Return `tables.cells_frame` of a sweep with `protocol`, under which the cells are scored.
 
     Args:
@@ -64,14 +62,13 @@ def scored_cells(
         sweep: which of its sweeps.
         name: `table2` to `table9`.
         protocol: for all cells; by default that of each condition of the table, half-kernel outside of it.
-        fingerprints: as of `tables.cells_frame`.
 
     Raises:
         UnknownNameError: for another table or protocol.
     """
 
     def under(protocol: str) -> pd.DataFrame:
-        return cells_frame(store, sweep, fingerprints, protocol).assign(protocol=metrics.protocol(protocol).name)
+        return cells_frame(store, sweep, protocol).assign(protocol=metrics.protocol(protocol).name)
 
     if protocol:
         return under(protocol)
@@ -271,7 +268,6 @@ def render_compare(
     name: str = "",
     format: str = "md",  # noqa: A002 - the name of the command line's option
     protocol: str = "",
-    fingerprints: Mapping[str, str] | None = None,
 ) -> str:
     """Return a table of the paper beside a sweep: Markdown, HTML, LaTeX in the paper's layout, or the frame as CSV.
 
@@ -283,14 +279,13 @@ def render_compare(
         name: `table2` to `table9`; by default the table that most of the sweep is in.
         format: one of `typeset.FORMATS`.
         protocol: as of `scored_cells`.
-        fingerprints: likewise.
 
     Raises:
         InputError: no such format, or what `compare_frame` or `default_table` refuse.
         UnknownNameError: no such table or protocol.
     """
     name = name or default_table(sweep)
-    cells = scored_cells(store, sweep, name, protocol, fingerprints)
+    cells = scored_cells(store, sweep, name, protocol)
     compared = render_scored(cells, name, format, [*unscored_lines(cells, sweep), *source_lines(cells)])
     if format == "csv":
         return compared

@@ -341,6 +341,7 @@ class Case:
         response: g.
         problem: makes the measurement; the same bytes at every call, in every process.
         truths: none, one or many sharp images.
+        truth_hash: makes the SHA-256 of what is scored against: of the sharp images and their places; empty for none.
         pixels: values of x, for estimates of cost.
         notice: what tables should say of the data, such as that there is no truth and how to get it.
     """
@@ -352,6 +353,7 @@ class Case:
     response: Response
     problem: Callable[[], Problem]
     truths: Callable[[], Sequence[Truth]]
+    truth_hash: Callable[[], str]
     pixels: int
     notice: str = ""
 
@@ -559,6 +561,15 @@ class MeasuredDataset(Protocol):
         Offsets count from the first pixel of the frame of x: a truth that shows what y shows has those of
         `Problem.valid`.
         """
+        ...
+
+
+@runtime_checkable
+class KnownTruths(Protocol):
+    """A dataset of blurred images whose sharp ones are known by a hash without reading them all adds this."""
+
+    def truth_hash(self, name: str, kernel: str) -> str:
+        """Return a hash that changes wherever `truths` would; empty where there are none."""
         ...
 
 

@@ -87,7 +87,7 @@ class Factor:
 def time_to(curve: Curve, psnr: float) -> Cost | None:
     """Return what it takes until a curve first reaches a PSNR, linear between observations; None if it never does.
 
-    Points whose PSNR is not finite are passed over, as by `Record.oracle`.
+    Points whose PSNR is not finite are passed over, as by `Log.oracle`.
 
     Args:
         curve: by iteration.
@@ -137,17 +137,18 @@ def _finite(curve: Curve) -> list[Point]:
 def curve_of(record: Record | None) -> tuple[Point, ...]:
     """Return a record's curve, its last point what the method returned and all that it took.
 
-    Empty where it is not done, has no finite score or was never observed.
+    Empty where it is not done, has no finite score, was never observed or was read without its log.
     """
-    if record is None or record.status != "done" or not record.curve:
+    if record is None or record.status != "done" or record.log is None or not record.log.curve:
         return ()
-    score, last = record.scores.get(DEFAULT.name), record.curve[-1]
+    curve = record.log.curve
+    score, last = record.scores.get(DEFAULT.name), curve[-1]
     if score is None or not math.isfinite(score.psnr) or record.iterations is None or record.seconds is None:
         return ()
     # Whatever was returned, and from which iteration on, all that was done was spent on it.
     iterations, seconds = max(record.iterations, last.iteration), max(record.seconds, last.seconds)
     told = (last.iteration, last.psnr) == (iterations, score.psnr)
-    return (*record.curve[: -1 if told else None], Point(iterations, seconds, score.psnr, score.ssim))
+    return (*curve[: -1 if told else None], Point(iterations, seconds, score.psnr, score.ssim))
 
 
 def mean_curve(curves: Sequence[Curve], unit: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

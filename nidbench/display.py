@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from .metrics import DEFAULT
@@ -73,8 +74,7 @@ class Display:
         if record.status == "done":
             result = f"{score.psnr:.2f} dB" if score else "done"
         else:
-            last = record.error.strip().splitlines()
-            result = f"[bold red]{record.status}[/]: {last[-1] if last else ''}"
+            result = f"[bold red]{record.status}[/]: {escape(record.error)}"
         where = f"{key.dataset}/{key.image} {key.kernel} {key.noise} seed {job.planned.seed}"
         seconds = "" if record.seconds is None else f" in {record.seconds:.1f} s"
         self._console.print(

@@ -35,7 +35,7 @@ import pandas as pd
 from .contract import CaseKey
 from .curves import Curve, Factor, best, curve_of, factor, ratio
 from .errors import ResultsError
-from .records import Planned, Record, Store
+from .records import Log, Planned, Record, Store
 from .statistics import CASE, PAIRED
 from .typeset import number
 
@@ -102,7 +102,7 @@ class Line:
         method: registered name.
         preset: the one in force.
         plain: whether it has neither variants nor settings of its own.
-        records: those that there are, None for the others that were planned.
+        records: those that there are, with their logs, None for the others that were planned.
     """
 
     name: str
@@ -122,7 +122,7 @@ def read_lines(store: Store, cells: Iterable[Planned]) -> list[Line]:
     found: dict[tuple[str, str, str], dict[Matched, Record | None]] = {}
     for planned in cells:
         try:
-            record = store.read(planned.id)
+            record = store.whole(planned.id)
         except ResultsError:
             record = None
         records = found.setdefault((planned.label, planned.preset, planned.method), {})
@@ -188,7 +188,7 @@ def _case_rows(matched: Matched, record: Record | None, reference: Record | None
         yield from (row | {"target": target} for target in TARGETS)
         return
     row |= _whole(known, theirs) | {"comparable": _taken_alike(record, reference)}
-    passes = bool(record.passes), bool(reference.passes)
+    passes = _averages(record), _averages(reference)
     for target, psnr in (("stop", theirs[-1].psnr), ("oracle", best(theirs)), ("own", known[-1].psnr)):
         both = row | _factor_columns(factor(known, theirs, psnr), passes) | {"target": target}
         yield both if row["comparable"] else both | {"factor_seconds": math.nan, "whole_seconds": math.nan}
@@ -210,6 +210,9 @@ def _factor_columns(found: Factor, passes: tuple[bool, bool]) -> dict[str, Any]:
     }
 
 
+#: What of an environment tells one machine from another.
+_MACHINE = ("cpu", "gpu")
+
 #: Unit -> the column of `factors_frame` that counts the cases with a factor in it.
 _UNITS = {"iterations": "reached", "seconds": "timed"}
 
@@ -223,10 +226,14 @@ def _whole(curve: Curve, reference: Curve) -> dict[str, float]:
     }
 
 
+def _averages(record: Record) -> bool:
+    return record.log is not None and bool(record.log.passes)
+
+
 def _taken_alike(first: Record, second: Record) -> bool:
     """Return whether the seconds of two records can be compared."""
     states = [
-        (each.cell.device, each.threads, each.batch, *(each.environment.get(name) for name in ("cpu", "gpu")))
+        (each.cell.device, each.threads, each.batch, *((each.log or Log()).environment.get(name) for name in _MACHINE))
         for each in (first, second)
     ]
     return states[0] == states[1]

@@ -1,4 +1,4 @@
-"""A fingerprint of a method's source: the same after editing comments, another after editing what it computes with."""
+"""What a method's source says without being imported: its version, and a fingerprint that comments do not change."""
 
 from __future__ import annotations
 
@@ -9,32 +9,63 @@ from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-#: Where the search for sources ends: packages of other distributions are told by their versions instead.
-OWN = "nidbench"
-
 
 def fingerprint(target: str) -> str:
-    """Return the fingerprint of a registered method, 16 hexadecimal digits, without importing it.
-
-    It covers the method's module and all modules of nidbench, or beside it, that it imports.
+    """Return the fingerprint of a method's source, 16 hexadecimal digits: of its file and those beside it it imports.
 
     Args:
         target: `module:attribute`, or the path of a Python file.
     """
-    module = target.partition(":")[0]
-    start = Path(target) if target.endswith(".py") else _source(module)
-    if start is None:
-        return ""
+    start = Path(target) if target.endswith(".py") else _source(target.partition(":")[0])
     found: dict[Path, str] = {}
-    _collect(start, "" if target.endswith(".py") else module, found)
+    if start is not None:
+        _collect(start, found)
     digest = hashlib.sha256()
-    for text in sorted(f"{path.parent.name}/{path.name}\n{content}\n" for path, content in found.items()):
+    for text in sorted(f"{path.name}\n{content}\n" for path, content in found.items()):
         digest.update(text.encode())
-    return digest.hexdigest()[:16]
+    return digest.hexdigest()[:16] if found else ""
 
 
-def _collect(path: Path, module: str, found: dict[Path, str]) -> None:
-    if path in found:
+def stated_version(target: str) -> int | None:
+    """Return the version that a method's `info` states, 1 where it states none; None where the source does not tell.
+
+    Args:
+        target: as of `fingerprint`.
+    """
+    module, _, attribute = target.partition(":")
+    path = Path(target) if target.endswith(".py") else _source(module)
+    try:
+        tree = ast.parse(path.read_bytes()) if path is not None else ast.Module([], [])
+    except (OSError, SyntaxError, ValueError):
+        return None
+    infos = [
+        node.value
+        for each in tree.body
+        if isinstance(each, ast.ClassDef) and attribute in ("", each.name)
+        for node in each.body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and "info" in _names(node)
+    ]
+    return _version(infos[0]) if len(infos) == 1 else None
+
+
+def _names(node: ast.Assign | ast.AnnAssign) -> list[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return [each.id for each in targets if isinstance(each, ast.Name)]
+
+
+def _version(info: ast.expr | None) -> int | None:
+    """Return the version that a call of `MethodInfo` gives by name, 1 where it gives none."""
+    plain = isinstance(info, ast.Call) and len(info.args) < 5 and all(each.arg for each in info.keywords)
+    if not plain or not isinstance(info, ast.Call):
+        return None
+    given = [each.value for each in info.keywords if each.arg == "version"]
+    if not given:
+        return 1
+    return given[0].value if isinstance(given[0], ast.Constant) and type(given[0].value) is int else None
+
+
+def _collect(path: Path, found: dict[Path, str]) -> None:
+    if path in found or not path.is_file():
         return
     content = path.read_bytes()
     try:
@@ -43,24 +74,19 @@ def _collect(path: Path, module: str, found: dict[Path, str]) -> None:
         found[path] = hashlib.sha256(content).hexdigest()
         return
     found[path] = ast.dump(_without_docstrings(tree))
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for imported in _imports(tree, package):
-        source = _source(imported)
-        if source is not None:
-            _collect(source, imported, found)
+    for name in _imports(tree):
+        _collect(path.parent / f"{name}.py", found)
 
 
-def _imports(tree: ast.AST, package: str) -> set[str]:
+def _imports(tree: ast.AST) -> set[str]:
+    """Return the first names of what is imported, as a file beside this one may have them."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            parent = ".".join(package.split(".")[: len(package.split(".")) - node.level + 1]) if node.level else ""
-            base = ".".join(filter(None, (parent, node.module)))
-            names.add(base)
-            names.update(f"{base}.{alias.name}" for alias in node.names)  # where a module is what is imported
-    return {name for name in names if name.partition(".")[0] in (OWN, package.partition(".")[0])}
+            names.update([node.module] if node.module else [alias.name for alias in node.names])
+    return {name.partition(".")[0] for name in names}
 
 
 def _source(module: str) -> Path | None:

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from . import versions
 from .contract import Image, Problem, Restored, Run
 from .errors import InputError, UnstableError
 from .stopping import Stop as Stop
@@ -203,6 +204,7 @@ def fit(recipe: Recipe, problems: Sequence[Problem], runs: Sequence[Run]) -> lis
     Raises:
         InputError: where the problems cannot be fitted side by side.
     """
+    versions.use("engine")
     frames = {(p.blurred.shape[0], *p.frame) for p in problems}
     places = {(r.device, r.precision) for r in runs}
     if len(frames) > 1 or len(places) > 1:

@@ -130,6 +130,7 @@ class Outcome:
         resumed: whether it went on from a checkpoint.
         details: of `Restored`.
         error: traceback.
+        versions: of what the method used, see `versions.used`.
     """
 
     status: str
@@ -143,6 +144,7 @@ class Outcome:
     resumed: bool = False
     details: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
+    versions: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from . import versions
+
 PATCH = 8  #: side of a patch in pixels
 STRIDE = 3  #: step between patches in pixels
 ENOUGH = 30 * PATCH**2  #: patches that estimate 64 eigenvalues well
@@ -27,6 +29,7 @@ def estimate_noise_level(image: NDArray[Any]) -> float:
         One too small for enough patches at the authors' step of 3 is read at step 1, a departure from the paper
         without which pure noise of 0.05 is estimated at 0.047 on 84x84 pixels and at 0 on 28x28.
     """
+    versions.use("noise level")
     variances = [_noise_variance(channel.astype(np.float64)) for channel in image]
     return float(np.sqrt(np.mean(variances)))
 

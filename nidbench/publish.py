@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .cases import cases
-from .contract import Case, CaseKey, Problem, Truth
-from .errors import InputError, NidbenchError
-from .fingerprint import fingerprint
-from .plan import Experiment
+from .errors import InputError
+from .measurements import Measurements
 from .records import Store, Sweep, results_errors, write_whole
-from .registry import methods
-from .scoring import closest
 
 if TYPE_CHECKING:
     from .figures import Choice
@@ -23,28 +18,16 @@ if TYPE_CHECKING:
 ENDINGS = {"md": "md", "csv": "csv", "latex": "tex", "html": "html"}
 
 
-def fingerprints(sweep: Sweep) -> dict[str, str]:
-    """Return today's fingerprint of each method of a sweep that is still registered."""
-    file = sweep.asked.get("method_file") or None
-    try:
-        registry = methods(Path(file) if file else None)
-    except NidbenchError:  # the file is gone: what it held cannot be called stale
-        registry = methods()
-    names = {planned.method for planned in sweep.cells}
-    return {name: fingerprint(registry.targets[name]) for name in names if name in registry.targets}
-
-
 def write_tables(store: Store, sweep: Sweep, protocol: str) -> dict[str, Path]:
     """Write a sweep's table in every format and return the files by format."""
     from .tables import render
 
-    marks = fingerprints(sweep)
     written = {}
     for form, ending in ENDINGS.items():
         path = store.root / "tables" / f"{sweep.name}.{ending}"
         with results_errors(store.root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, render(store, sweep, form, protocol, marks).encode())
+            write_whole(path, render(store, sweep, form, protocol).encode())
         written[form] = path
     return written
 
@@ -56,12 +39,12 @@ def write_comparison(store: Store, sweep: Sweep, name: str, protocol: str) -> di
     """
     from .compare import render_compare
 
-    written, marks = {}, fingerprints(sweep)
+    written = {}
     for form, ending in ENDINGS.items():
         path = store.root / "tables" / f"{sweep.name}-compared.{ending}"
         with results_errors(store.root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, render_compare(store, sweep, name, form, protocol, marks).encode())
+            write_whole(path, render_compare(store, sweep, name, form, protocol).encode())
         written[form] = path
     return written
 
@@ -86,7 +69,7 @@ def write_sheets(store: Store, sweep: Sweep, most: int) -> tuple[list[Path], int
     few = Sweep(sweep.name, sweep.asked, [planned for planned in sweep.cells if planned.case in shown])
     with results_errors(store.root):
         folder.mkdir(parents=True, exist_ok=True)
-        written = sheets(store, few, _measurements(few), folder)
+        written = sheets(store, few, Measurements(few), folder)
     return written, len(keys)
 
 
@@ -108,7 +91,7 @@ def write_figure(
     from .figures import draw
     from .report import sheet_name
 
-    drawn = draw(name, store, sweep, choice, measurements(sweep))
+    drawn = draw(name, store, sweep, choice, Measurements(sweep))
     own = name + ("" if drawn.key is None else f"-{sheet_name(drawn.key).removesuffix('.png')}")
     path = file or store.root / "figures" / sweep.name / f"{own}.png"
     form, known = path.suffix.removeprefix("."), drawn.figure.canvas.get_supported_filetypes()
@@ -120,36 +103,3 @@ def write_figure(
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content.getvalue())
     return path, drawn.lines
-
-
-def measurements(sweep: Sweep) -> Callable[[CaseKey], tuple[Problem, Truth] | None]:
-    """Return a function that makes a sweep's measurements and truths again, as it asked for them; None without truth.
-
-    Of many truths it is the one that the blurred image matches best: the same for all methods.
-    """
-    made = _measurements(sweep)
-
-    def lookup(key: CaseKey) -> tuple[Problem, Truth] | None:
-        problem, truth = made(key) or (None, None)
-        return None if problem is None or truth is None else (problem, truth)
-
-    return lookup
-
-
-def _measurements(sweep: Sweep) -> Callable[[CaseKey], tuple[Problem, Truth | None] | None]:
-    wanted = {planned.case for planned in sweep.cells}
-    found: dict[CaseKey, Case] | None = None
-
-    def lookup(key: CaseKey) -> tuple[Problem, Truth | None] | None:
-        nonlocal found
-        if found is None:
-            experiments = [Experiment(**asked) for asked in sweep.asked["experiments"]]
-            requests = [request for experiment in experiments for request in experiment.requests()]
-            found = {case.key: case for request in requests for case in cases(request) if case.key in wanted}
-        case = found.get(key)
-        if case is None:
-            return None
-        problem = case.problem()
-        return problem, closest(problem, case.truths())
-
-    return lookup

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from .contract import Dataset, KernelError, KernelSet, MeasuredDataset, Method, MethodInfo
 from .errors import InputError, NidbenchError, UnknownNameError
+from .fingerprint import stated_version
 
 #: What there is to register, and the entry point group where it is.
 GROUPS = {
@@ -137,6 +138,29 @@ def load_method(registry: Registry, name: str) -> type[Method]:
             "and `restore(problem, run)`: see the example in nidbench.contract"
         )
     return cast("type[Method]", found)
+
+
+def declared_versions(names: Iterable[str], file: str | None = None) -> dict[str, int]:
+    """Return the version that each method declares today, of those that are still registered or in a method file.
+
+    Read from their sources where they say it there, which takes no import of what they compute with.
+    """
+    try:
+        registry = methods(Path(file) if file else None)
+    except NidbenchError:  # the file is gone, or its name taken since
+        registry = methods()
+    found = {name: _declared_version(registry, name) for name in names if name in registry.targets}
+    return {name: version for name, version in found.items() if version is not None}
+
+
+def _declared_version(registry: Registry, name: str) -> int | None:
+    said = stated_version(registry.targets[name])
+    if said is not None:
+        return said
+    try:
+        return load_method(registry, name).info.version
+    except NidbenchError:  # broken by an edit: what it computed before cannot be called old
+        return None
 
 
 def load_dataset(text: str) -> Dataset | MeasuredDataset:

@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from scipy.ndimage import uniform_filter
 
-from .contract import CaseKey, Image, Kernel, Problem, Truth
+from .contract import CaseKey, Image, Kernel, Truth
 from .errors import ResultsError
+from .measurements import Measurements
 from .metrics import DEFAULT, encoded
 from .records import Planned, Record, Store, Sweep, results_errors
-from .scoring import extended
+from .scoring import closest, extended
 
 #: Raised when sheets change their looks, so that those there are get drawn again.
 LAYOUT = 2
@@ -237,22 +238,16 @@ class _Sheet:
         return axes
 
 
-def sheets(
-    store: Store,
-    sweep: Sweep,
-    problems_and_truths: Callable[[CaseKey], tuple[Problem, Truth | None] | None],
-    folder: Path,
-) -> list[Path]:
+def sheets(store: Store, sweep: Sweep, measurements: Measurements, folder: Path) -> list[Path]:
     """Write a contact sheet for each measurement of a sweep that has done cells, and return their paths.
 
     Of each method's cells `choose` takes one. A method without a restoration is named in the heading. A sheet made from
-    the same cells before is left as it is.
+    the same cells before is left as it is. What was computed from other files than today's is not shown beside them.
 
     Args:
         store: the results folder.
         sweep: which of its sweeps.
-        problems_and_truths: makes a measurement and its sharp image, None where that is not known; None for one that is
-            no longer to be had.
+        measurements: makes them again, with their sharp images.
         folder: where the pictures go.
 
     Raises:
@@ -261,7 +256,7 @@ def sheets(
     cases: dict[CaseKey, list[Planned]] = {}
     for planned in sweep.cells:
         cases.setdefault(planned.case, []).append(planned)
-    paths = [_sheet_of_case(store, key, cells, problems_and_truths, folder) for key, cells in cases.items()]
+    paths = [_sheet_of_case(store, key, cells, measurements, folder) for key, cells in cases.items()]
     return [path for path in paths if path is not None]
 
 
@@ -275,21 +270,20 @@ def _sheet_of_case(
     store: Store,
     key: CaseKey,
     cells: Sequence[Planned],
-    problems_and_truths: Callable[[CaseKey], tuple[Problem, Truth | None] | None],
+    measurements: Measurements,
     folder: Path,
 ) -> Path | None:
-    chosen, lacking = choose(store, cells)
+    chosen, lacking = choose(store, cells, measurements.today)
     path = folder / sheet_name(key)
-    if not chosen:
+    case = measurements.named(key) if chosen else None
+    if case is None:
         return None
-    state = [LAYOUT, lacking, *((label, record.id, record.finished) for label, record in chosen.items())]
+    state = [LAYOUT, lacking, case.truth_hash(), *(_state(label, record) for label, record in chosen.items())]
     made_from = hashlib.sha256(repr(state).encode()).hexdigest()
     if _made_from(path) == made_from:
         return path
-    found = problems_and_truths(key)
-    if found is None:
-        return None
-    problem, truth = found
+    problem = case.problem()
+    truth = closest(problem, case.truths())
     # without a truth, what y shows is looked at, encoded as y is
     place = truth or Truth(extended(problem), encoded=problem.response.kind == "gamma")
     arrays = _arrays(store, chosen, lacking)
@@ -306,17 +300,25 @@ def _sheet_of_case(
     return contact_sheet(path, reference, blurred, shown, variances, scores, problem.kernel, heading, metadata)
 
 
-def choose(store: Store, cells: Sequence[Planned]) -> tuple[dict[str, Record], list[str]]:
-    """Return the first done record of each method label, and the labels that have none with the reason.
+def _state(label: str, record: Record) -> tuple[Any, ...]:
+    return label, record.id, record.finished, record.scores.get(DEFAULT.name), record.input_scores.get(DEFAULT.name)
+
+
+def choose(
+    store: Store, cells: Sequence[Planned], today: Callable[[Record], tuple[Record | None, str]] | None = None
+) -> tuple[dict[str, Record], list[str]]:
+    """Return the first done record of each method label, and the labels that have none, or not all, with the reason.
 
     A label that was planned with several presets, declared levels or seeds says which it is of: `ours (seed 0)`.
 
     Args:
         store: the results folder.
         cells: of one case.
+        today: what of a record stands beside today's files, and why it is not all; None to look at none.
     """
     chosen: dict[str, tuple[Planned, Record]] = {}
     reasons: dict[str, str] = {}
+    partly: dict[str, str] = {}
     for planned in cells:
         label = planned.label
         if label in chosen:
@@ -326,11 +328,16 @@ def choose(store: Store, cells: Sequence[Planned]) -> tuple[dict[str, Record], l
         except ResultsError:
             reasons.setdefault(label, "corrupt")
             continue
-        if record is not None and record.status == "done":
-            chosen[label] = planned, record
-        else:
+        if record is None or record.status != "done":
             reasons.setdefault(label, "missing" if record is None else record.status)
+            continue
+        holding, reason = (record, "") if today is None else today(record)
+        if holding is not None:
+            chosen[label] = planned, holding
+        if reason:
+            partly[label] = reason
     lacking = [f"{label} ({reason})" for label, reason in reasons.items() if label not in chosen]
+    lacking += [f"{label} ({reason})" for label, reason in partly.items()]
     return {_name(planned, cells): record for planned, record in chosen.values()}, lacking
 
 

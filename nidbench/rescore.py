@@ -2,25 +2,23 @@
 
 A cell's record says what it was, its `arrays.npz` holds what its method restored, and its measurement and sharp images
 are made anew from its sweep. What is found is added to the record, which is replaced whole: stopped at any time, a
-second call goes on where the first was.
+second call goes on where the first was. Scores against another sharp image than today's, or by another version of the
+metric, are replaced, all of them; what was scored on the way then, the curve, cannot be made again and is dropped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .cases import cases
-from .contract import Case, CaseKey, Problem, Truth
+from . import versions
+from .contract import MEASURED, Case, Problem, Truth
 from .errors import InputError, ResultsError
-from .metrics import CROPS, PROTOCOLS, AnyProtocol, Score
+from .measurements import OTHER_FILES, Measurements
+from .metrics import CROPS, DEFAULT, PROTOCOLS, AnyProtocol, Score
 from .metrics import protocol as find_protocol
-from .plan import Experiment
-from .records import FROM_FILES, Planned, Record, Store, Sweep
+from .records import FROM_FILES, Log, Planned, Record, Store, Sweep, array_hash
 from .scoring import Part, Scorer, holds
-
-#: In the details of a record whose restoration shows only what y shows; the rest of its frame repeats the edges.
-SHOWS_Y = {"shows": "y"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,11 @@ class Tally:
         lines = [f"{protocol}: {self.scored} cells scored, {self.there} had it already"]
         if self.pending:
             lines = [f"{protocol}: {len(self.pending)} cells to score, {self.there} have it already"]
+        return [*lines, *self.refused_lines()]
+
+    def refused_lines(self) -> list[str]:
+        """Return why which cells cannot be scored."""
+        lines = []
         for reason, which in self.refused.items():
             more = "" if len(which) == 1 else f" and {len(which) - 1} more"
             lines.append(f"{len(which)} cannot be scored: {reason} ({which[0]}{more})")
@@ -51,16 +54,20 @@ class Tally:
 
 
 def review(store: Store, sweep: Sweep, protocol: str) -> Tally:
-    """Return what `rescore` would do, from the records alone.
+    """Return what `rescore` would do: from the records alone, but for given images, whose truths are looked at.
 
     Raises:
         UnknownNameError: no such protocol.
+        DataError: where a dataset's files cannot be fetched.
     """
-    name = find_protocol(protocol).name
+    return _review(store, sweep, find_protocol(protocol).name, Measurements(sweep))
+
+
+def _review(store: Store, sweep: Sweep, name: str, measurements: Measurements) -> Tally:
     pending, there, refused = [], 0, _Refused()
     for planned in {planned.id: planned for planned in sweep.cells}.values():
         try:
-            state = _state(store, planned, name)
+            state = _state(store, planned, name, measurements)
         except ResultsError as error:
             state = str(error)
         if state == _PENDING:
@@ -90,9 +97,10 @@ def rescore(
         ResultsError: where a record cannot be written; those before it are kept.
         DataError: where a dataset's files cannot be fetched.
     """
-    tally = review(store, sweep, protocol)
+    found = find_protocol(protocol)
+    again = _Again(Measurements(sweep), found)
+    tally = _review(store, sweep, found.name, again.measurements)
     refused, scored = _Refused(tally.refused), 0
-    again = _Again(sweep, find_protocol(protocol))
     for done, planned in enumerate(tally.pending, 1):
         try:
             store.update(again.record(store, planned))
@@ -129,21 +137,55 @@ def score_by(
                 say(line)
 
 
+def renew(store: Store, sweep: Sweep, say: Callable[[str], None] = lambda _line: None) -> None:
+    """Score anew the cells of a sweep whose scores are not those of today, where their restorations are stored.
+
+    Args:
+        store: the results folder; keep other runs out of it with `Store.lock`.
+        sweep: which of its sweeps.
+        say: takes a line for what was done, and one for each reason why cells cannot be scored.
+
+    Raises:
+        ResultsError: where a record cannot be written.
+        DataError: where a dataset's files cannot be fetched.
+    """
+    again = _Again(Measurements(sweep), DEFAULT)
+    refused, renewed = _Refused(), 0
+    for planned in {planned.id: planned for planned in sweep.cells}.values():
+        try:
+            record = store.read(planned.id)
+            if record is not None and record.status == "done" and _outdated(record, again.measurements):
+                store.update(again.record(store, planned))
+                renewed += 1
+        except (ResultsError, _CannotError) as error:
+            refused.add(str(error), planned)
+    if renewed:
+        say(f"{renewed} cells scored anew: their sharp images, or the metric, have changed since")
+    for line in Tally(refused=refused.reasons).refused_lines():
+        say(line)
+
+
 _PENDING, _THERE = "pending", "there"
 
 _UNCOMPUTED = "not computed yet, run the sweep again"
 
 
-def _state(store: Store, planned: Planned, name: str) -> str:
+def _state(store: Store, planned: Planned, name: str, measurements: Measurements) -> str:
     """Return `_PENDING`, `_THERE` or why the cell cannot be scored."""
     record = store.read(planned.id)
     if record is None:
         return "no file was given, nidbench score takes it" if planned.note == FROM_FILES else _UNCOMPUTED
     if record.status != "done":
         return f"ended as {record.status}"
-    if name in record.scores and record.measures:
+    if name in record.scores and record.measures and not _outdated(record, measurements):
         return _THERE
     return _PENDING if store.has_arrays(planned.id) else "its restoration, arrays.npz, is not there"
+
+
+def _outdated(record: Record, measurements: Measurements) -> bool:
+    """Return whether scores are to be made anew; the truth of a made measurement is its image, and is what it was."""
+    given = record.cell.case.noise == MEASURED
+    return bool(measurements.outdated_score(record)) if given else "metric" in versions.outdated(record.versions)
 
 
 class _CannotError(Exception):
@@ -161,13 +203,13 @@ class _Refused:
 class _Again:
     """Scores cells anew; the measurement of the last one is kept for the next."""
 
-    def __init__(self, sweep: Sweep, protocol: AnyProtocol) -> None:
-        self._lookup = case_lookup(sweep)
+    def __init__(self, measurements: Measurements, protocol: AnyProtocol) -> None:
+        self.measurements = measurements
         self._protocol = protocol
-        self._latest: tuple[Case, Problem, Sequence[Truth], Scorer] | None = None
+        self._latest: tuple[Case, Problem, Sequence[Truth]] | None = None
 
     def record(self, store: Store, planned: Planned) -> Record:
-        """Return a cell's record with what it lacked.
+        """Return a cell's record with what it lacked, or with all scores of today where it had none of those.
 
         Raises:
             _CannotError: where that cannot be known.
@@ -175,7 +217,7 @@ class _Again:
         record = store.read(planned.id)
         if record is None:  # removed since it was looked at
             raise _CannotError(_UNCOMPUTED)
-        problem, truths, scorer = self._case(record)
+        case, problem, truths = self._case(record)
         try:
             arrays = store.arrays(planned.id)
         except ResultsError as error:
@@ -186,24 +228,38 @@ class _Again:
         shows = shown(record, problem)
         if fault := _fault(self._protocol, problem, truths, shows):
             raise _CannotError(fault)
-        found, measures = scorer.scores(image, shows), record.measures or scorer.measures(image, variance)
-        return replace(
-            record,
-            scores=_ordered({**found, **record.scores}),
-            input_scores=_ordered({**scorer.input_scores, **record.input_scores}),
-            measures=measures,
+        before = replace(record, scores={}, input_scores={}, measures={}) if self._stale(record) else record
+        names = dict.fromkeys((*CROPS, self._protocol.name, *record.scores))
+        scorer = Scorer(problem, truths, names)
+        renewed = replace(
+            before,
+            scores=_ordered({**scorer.scores(image, shows), **before.scores}),
+            input_scores=_ordered({**scorer.input_scores, **before.input_scores}),
+            measures=before.measures or scorer.measures(image, variance),
+            truth_hash=case.truth_hash(),
+            versions={**record.versions, **versions.of("metric")},
         )
+        return renewed if before is record else renewed.with_log(_without_curve(store, record))
 
-    def _case(self, record: Record) -> tuple[Problem, Sequence[Truth], Scorer]:
-        cell = record.cell
-        case = self._lookup(cell.case, cell.image_hash, cell.kernel_hash)
+    def _stale(self, record: Record) -> bool:
+        return bool(self.measurements.outdated_score(record))
+
+    def _case(self, record: Record) -> tuple[Case, Problem, Sequence[Truth]]:
+        case = self.measurements.case(record.cell)
         if case is None:
-            raise _CannotError("its image or kernel is another than when it was computed, or is no longer there")
+            raise _CannotError(OTHER_FILES)
         if self._latest is None or self._latest[0] is not case:
-            problem, truths = case.problem(), case.truths()
-            names = dict.fromkeys((*CROPS, self._protocol.name))
-            self._latest = case, problem, truths, Scorer(problem, truths, names)
-        return self._latest[1:]
+            self._latest = case, case.problem(), case.truths()
+        if record.measurement_hash not in ("", array_hash(self._latest[1].blurred)):
+            raise _CannotError("the measurement made today is not the one it restored: compute it again with --renew")
+        return self._latest
+
+
+def _without_curve(store: Store, record: Record) -> Log:
+    """Return the log of a record without what was scored on the way, against a truth or by a metric of before."""
+    whole = store.whole(record.id)
+    log = Log() if whole is None or whole.log is None else whole.log
+    return replace(log, curve=(), passes=())
 
 
 def _ordered(scores: Mapping[str, Score]) -> dict[str, Score]:
@@ -214,7 +270,7 @@ def _ordered(scores: Mapping[str, Score]) -> dict[str, Score]:
 
 def shown(record: Record, problem: Problem) -> Part | None:
     """Return the rows and columns of x that a record's restoration shows; None for all."""
-    return problem.valid if SHOWS_Y.items() <= record.details.items() else None
+    return problem.valid if record.shows_y else None
 
 
 def _fault(protocol: AnyProtocol, problem: Problem, truths: Sequence[Truth], shows: Part | None) -> str:
@@ -228,28 +284,3 @@ def _fault(protocol: AnyProtocol, problem: Problem, truths: Sequence[Truth], sho
     if shows is not None and not holds(shows, reach):
         return f"its file shows what y shows, and the protocol {protocol.name} looks beyond"
     return ""
-
-
-def case_lookup(sweep: Sweep) -> Callable[[CaseKey, str, str], Case | None]:
-    """Return a function that finds a measurement of a sweep by its names and the hashes of its image and kernel."""
-    wanted = {planned.case for planned in sweep.cells}
-    found: dict[tuple[CaseKey, str, str], Case] = {}
-
-    def look(key: CaseKey, image_hash: str, kernel_hash: str) -> Case | None:
-        if not found:
-            found.update(
-                {
-                    (case.key, case.image_hash, case.kernel_hash): case
-                    for case in _all_cases(sweep)
-                    if case.key in wanted
-                }
-            )
-        return found.get((key, image_hash, kernel_hash))
-
-    return look
-
-
-def _all_cases(sweep: Sweep) -> Iterator[Case]:
-    for asked in sweep.asked["experiments"]:
-        for request in Experiment(**asked).requests():
-            yield from cases(request)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,15 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from . import versions
 from .cases import cases
 from .contract import Case, CaseKey, Image, Problem, Response, Truth
 from .errors import DamagedError, InputError
 from .images import read_restored
 from .metrics import Part, extent, part_of
 from .plan import Experiment
-from .records import FROM_FILES, Cell, Planned, Record, Store, Sweep, array_hash
+from .records import FROM_FILES, Cell, Log, Planned, Record, Store, Sweep, array_hash
 from .registry import Registry
-from .rescore import SHOWS_Y
 from .scoring import Scorer
 
 #: What a file is called where nothing else is said.
@@ -226,14 +226,14 @@ def _planned(submission: Submission, cell: Cell) -> Planned:
 
 
 def _keep(store: Store, submission: Submission, case: Case, cell: Cell, path: Path) -> bool:
-    """Score and keep one file, unless that was done before; return whether it was done now."""
+    """Score and keep one file, unless that was done before, as it would be today; return whether it was done now."""
     details: dict[str, Any] = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     details["encoded"] = bool(submission.encoded)
     try:
-        before = store.read(cell.id)
+        before = store.whole(cell.id)
     except DamagedError:
         before = None
-    if before is not None and details.items() <= before.details.items():
+    if before is not None and _as_today(before, details, case):
         return False
     problem, truths = case.problem(), case.truths()
     linear = _linear(read_restored(path), case.response, submission.encoded)
@@ -249,12 +249,20 @@ def _keep(store: Store, submission: Submission, case: Case, cell: Cell, path: Pa
         scores=scorer.scores(image, None if whole else problem.valid),
         input_scores=scorer.input_scores,
         measurement_hash=array_hash(problem.blurred),
-        details=details | ({} if whole else SHOWS_Y),
+        truth_hash=case.truth_hash(),
+        versions=versions.of("measurement", "metric"),
+        shows_y=not whole,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         measures=scorer.measures(image, None),
     )
-    store.write(record, {"image": image})
+    store.write(record.with_log(Log(details=details)), {"image": image})
     return True
+
+
+def _as_today(record: Record, details: Mapping[str, Any], case: Case) -> bool:
+    """Return whether a record is of the same file, scored against today's truth by today's metric."""
+    same_file = record.log is not None and details.items() <= record.log.details.items()
+    return same_file and record.truth_hash == case.truth_hash() and not versions.outdated(record.versions)
 
 
 def _linear(image: Image, response: Response, encoded: bool | None) -> Image:

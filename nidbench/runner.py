@@ -12,11 +12,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from . import versions
 from .contract import CaseKey, Clock, Problem
 from .errors import DamagedError, InputError, ResultsError
 from .messages import Draw, Hello, Kept, Observation, Outcome, Progress, Refusal, Task
 from .plan import Job, Plan
-from .records import Point, Record, Store, array_hash, results_errors
+from .records import Log, Point, Record, Store, array_hash, results_errors
 from .run import DRAWS, KEEPS
 from .scoring import Averages, Scorer
 from .supervise import Computer, DeadlineError, WorkerDiedError
@@ -35,6 +36,7 @@ class RunOptions:
     Attributes:
         cell_timeout: seconds after which a cell is killed, or None.
         retry: whether cells that failed before are tried again.
+        renew: whether cells are computed again that rest on another version of the engine or the measurement.
         threads: CPU threads of the computing process.
         clock: when estimates are observed.
         checkpoint_seconds: time between checkpoints.
@@ -50,6 +52,7 @@ class RunOptions:
     clock: Clock = EVERY
     checkpoint_seconds: float = 30.0
     keep: Sequence[str] = ()
+    renew: bool = False
 
     def __post_init__(self) -> None:
         for word in self.keep:
@@ -108,11 +111,11 @@ class Summary:
 def pending_jobs(plan: Plan, store: Store, options: RunOptions, events: Events) -> list[Job]:
     """Return the jobs to compute, each cell once.
 
-    Those without a record; those that are done but did not keep what `options.keep` asks for; and, with `retry`, those
-    that failed.
+    Those without a record; those that are done but did not keep what `options.keep` asks for; with `retry`, those
+    that failed, and with `renew` those that are old.
     """
     pending: dict[str, Job] = {}
-    lacking = 0
+    lacking = old = edited = 0
     for job in plan.jobs:
         if job.planned.id in pending:
             continue
@@ -124,14 +127,38 @@ def pending_jobs(plan: Plan, store: Store, options: RunOptions, events: Events) 
             record = None
         bare = record is not None and record.status == "done" and not store.holds(record, options.keep)
         lacking += bare
-        if record is None or bare or (options.retry and record.status != "done"):
+        again = record is not None and (_is_old(record) if record.status == "done" else options.retry)
+        old += again and not options.renew and record is not None and record.status == "done"
+        edited += record is not None and _was_edited(record, job)
+        if record is None or bare or (again and (options.renew or record.status != "done")):
             pending[job.planned.id] = job
     if lacking:
         told = (
             "1 cell is done without {}: it is" if lacking == 1 else f"{lacking} cells are done without {{}}: they are"
         )
         events.warned(f"{told.format(' and '.join(options.keep))} computed again")
+    if old:
+        events.warned(
+            f"{old} cells rest on an older version of the engine or the measurement: --renew computes them again"
+        )
+    if edited:
+        events.warned(
+            f"{edited} cells were computed before their method's file was edited, and stay: raise version in its "
+            "MethodInfo to compute them again"
+        )
     return list(pending.values())
+
+
+def _is_old(record: Record) -> bool:
+    """Return whether a result rests on an older version of what computes; scores are made anew without computing."""
+    return bool({"engine", "measurement", "noise level"} & set(versions.outdated(record.versions)))
+
+
+def _was_edited(record: Record, job: Job) -> bool:
+    """Return whether a done cell's method is a plain file, which has no golden results, and reads otherwise now."""
+    file = job.facts.file
+    plain = file is not None and file.stem == job.facts.spec.name
+    return plain and record.status == "done" and record.source != job.facts.fingerprint
 
 
 class Runner:
@@ -189,8 +216,6 @@ class Runner:
             status=outcome.status,
             scores={} if outcome.image is None else scorer.scores(outcome.image),
             input_scores=scorer.input_scores,
-            curve=watch.curve(),
-            passes=watch.averages.points,
             seconds=outcome.seconds,
             iterations=outcome.iterations,
             stopped=outcome.stopped,
@@ -198,14 +223,15 @@ class Runner:
             threads=self._options.threads,
             resumed=watch.resumed + outcome.resumed,
             measurement_hash=measurement_hash,
-            fingerprint=job.facts.fingerprint,
-            details=outcome.details,
-            error=outcome.error,
-            environment=self._hello.environment,
+            truth_hash=job.case.truth_hash(),
+            versions={**outcome.versions, **versions.of("measurement", "metric")},
+            source=job.facts.fingerprint,
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
             measures={} if outcome.image is None else scorer.measures(outcome.image, outcome.variance),
-            kept=keep if outcome.status == "done" else (),
+            kept=tuple(keep) if outcome.status == "done" else (),
         )
+        told = outcome.details, outcome.error, self._hello.environment
+        record = record.with_log(Log(tuple(watch.curve()), tuple(watch.averages.points), *told))
         if before is not None and outcome.status != "done":
             self._events.warned("what was asked to be kept could not be computed: the cell stays as it was")
         else:

@@ -21,11 +21,13 @@ import pandas as pd
 from . import metrics
 from .errors import ResultsError
 from .metrics import DEFAULT
-from .records import FROM_FILES, STATUSES, Planned, Record, Store, Sweep
+from .records import FROM_FILES, STATUSES, Planned, Record, Store, Sweep, error_line
+from .registry import declared_versions
 from .scoring import MEASURES
 from .statistics import CASE as CASE
 from .statistics import FEWEST, GROUP, Scores, group_starts, named
 from .typeset import UNKNOWN, Sheet, check_format, number, write
+from .versions import outdated
 
 #: The row of the blurred input in `summary_frame`.
 INPUT = "input"
@@ -43,13 +45,14 @@ _TYPES: dict[str, Any] = {
     **dict.fromkeys(("device", "precision"), "str"),
     "threads": "float64",
     **dict.fromkeys(("declared", "response"), "str"),
-    "stale": "bool",
+    "old": "str",
+    **dict.fromkeys(("measurement_hash", "truth_hash"), "str"),
     **dict.fromkeys(("error", "finished", "id"), "str"),
 }
 
 _SUMMARY_TYPES: dict[str, Any] = {
     **dict.fromkeys((*GROUP, "method", "preset", "cells"), "str"),
-    **dict.fromkeys(("done", "planned", "failed", "missing", "stale"), "int64"),
+    **dict.fromkeys(("done", "planned", "failed", "missing", "old"), "int64"),
     **dict.fromkeys(("psnr", "ssim", "seed_std", "image_std", "stop_psnr", "oracle_psnr", "end_psnr"), "float64"),
     **dict.fromkeys(("seconds", "iterations", "peak_memory_mb"), "float64"),
     **dict.fromkeys(("device", "precision"), "str"),
@@ -61,7 +64,6 @@ _SUMMARY_TYPES: dict[str, Any] = {
 def cells_frame(
     store: Store,
     sweep: Sweep,
-    fingerprints: Mapping[str, str] | None = None,
     protocol: str = DEFAULT.name,
 ) -> pd.DataFrame:
     """Return one row for each planned cell of a sweep, whatever became of it.
@@ -74,35 +76,63 @@ def cells_frame(
     error, see `posterior`. `seconds` are divided by `batch`, `peak_memory_mb` is in 10^6 bytes. Numbers not known are
     NaN, text not known is empty.
 
+    `old` says what has another version today, see `versions`: `method` or parts of nidbench, separated by commas; empty
+    where nothing has. Cells of one measurement's name that were computed from other bytes, or scored against other
+    sharp images, cannot be compared: they have no scores, and `old` says so.
+
     Args:
         store: the results folder.
         sweep: which of its sweeps.
-        fingerprints: registered method name -> fingerprint of its source now, to tell which cells are stale.
         protocol: the metric protocol's name.
 
     Raises:
         UnknownNameError: no such protocol.
     """
     protocol = metrics.protocol(protocol).name
-    rows = [_cell_row(store, planned, fingerprints or {}, protocol) for planned in sweep.cells]
-    return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
+    versions = declared_versions({planned.method for planned in sweep.cells}, sweep.asked.get("method_file"))
+    rows = [_cell_row(store, planned, versions, protocol) for planned in sweep.cells]
+    return _told_apart(pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES))
 
 
-def _cell_row(store: Store, planned: Planned, fingerprints: Mapping[str, str], protocol: str) -> dict[str, Any]:
+#: What cells of one measurement must share -> what is said of those that do not, and what to do.
+_SHARED = {
+    "measurement_hash": ("measured on other bytes", "run the older sweep again"),
+    "truth_hash": ("scored against other sharp images", "nidbench rescore scores them anew"),
+}
+
+
+def _told_apart(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells without the scores of those that bear one name and are of different bytes."""
+    for column, (reason, _) in _SHARED.items():
+        known = cells[cells[column] != ""]
+        several = known.groupby(CASE)[column].transform("nunique") > 1
+        mixed = several[several].index
+        if len(mixed):
+            before = cells.loc[mixed, "old"]
+            cells.loc[mixed, "old"] = before.where(before == "", before + ", ") + reason
+            cells.loc[mixed, list(_SCORES)] = math.nan
+    return cells
+
+
+#: Columns of `cells_frame` that compare with a truth.
+_SCORES = ("psnr", "ssim", "input_psnr", "input_ssim", "oracle_psnr", "end_psnr", "stop_psnr", *MEASURES)
+
+
+def _cell_row(store: Store, planned: Planned, versions: Mapping[str, int], protocol: str) -> dict[str, Any]:
     case = planned.case
     row: dict[str, Any] = dict.fromkeys((name for name, kind in _TYPES.items() if kind == "float64"), math.nan)
     row |= dict.fromkeys((name for name, kind in _TYPES.items() if kind == "str"), "")
     row |= {name: getattr(case, name) for name in CASE}
     row |= {name: getattr(planned, name) for name in ("label", "preset", "note", "declared", "seed", "id")}
-    row |= {"kernel_set": case.kernel.partition("/")[0], "status": "missing", "stale": False}
+    row |= {"kernel_set": case.kernel.partition("/")[0], "status": "missing"}
     try:
         record = store.read(planned.id)
     except ResultsError as error:
         return row | {"status": "corrupt", "error": error_line(str(error))}
     if record is None:
         return row
-    now = fingerprints.get(planned.method, record.fingerprint)
-    return row | _record_columns(record, protocol) | {"stale": record.fingerprint != now}
+    method = ("method",) if versions.get(planned.method, record.cell.version) != record.cell.version else ()
+    return row | _record_columns(record, protocol) | {"old": ", ".join((*method, *outdated(record.versions)))}
 
 
 def _record_columns(record: Record, protocol: str) -> dict[str, Any]:
@@ -129,18 +159,11 @@ def _record_columns(record: Record, protocol: str) -> dict[str, Any]:
         "precision": record.cell.precision,
         "threads": record.threads,
         "response": record.cell.response,
-        "error": error_line(record.error),
+        "error": record.error,
+        "measurement_hash": record.measurement_hash,
+        "truth_hash": record.truth_hash,
         "finished": record.finished,
     }
-
-
-def error_line(error: str) -> str:
-    """Return the line of an error that says what went wrong: of a traceback, the one that names the exception."""
-    lines = [line for line in error.splitlines() if line.strip()]
-    starts = [index for index, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
-    if starts:
-        lines = [line for line in lines[starts[-1] + 1 :] if not line.startswith(" ")] or lines[-1:]
-    return lines[0].strip() if lines else ""
 
 
 def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
@@ -202,7 +225,7 @@ def _input_row(group: pd.DataFrame) -> dict[str, Any]:
         "planned": len(inputs),
         "failed": 0,
         "missing": 0,
-        "stale": 0,
+        "old": 0,
         "psnr": inputs["input_psnr"].mean(),
         "ssim": inputs["input_ssim"].mean(),
         "device": "",
@@ -224,7 +247,7 @@ def _method_row(part: pd.DataFrame, measurements: int) -> dict[str, Any]:
         "planned": len(part),
         "failed": len(part) - len(done) - missing,
         "missing": missing,
-        "stale": int(part["stale"].sum()),
+        "old": int((part["old"] != "").sum()),
         "seed_std": _seed_std(done),
         "image_std": _image_std(done),
         "peak_memory_mb": done["peak_memory_mb"].max(),
@@ -263,7 +286,7 @@ def _notes(part: pd.DataFrame, measurements: int) -> Iterator[str]:
     covered = len(part.drop_duplicates(CASE))
     if covered < measurements:
         yield f"planned for {covered} of {measurements} measurements, so not comparable"
-    yield from _stale(part)
+    yield from _old(part)
     told = _distinct(part["declared"])
     if told not in ("", "known"):
         yield f"declared noise level: {told}"
@@ -272,16 +295,20 @@ def _notes(part: pd.DataFrame, measurements: int) -> Iterator[str]:
         yield f"fitted {' or '.join(map(str, batches))} side by side, seconds divided by that"
 
 
-def _stale(part: pd.DataFrame) -> Iterator[str]:
-    if stale := int(part["stale"].sum()):
-        yield f"{stale} of {len(part)} cells stale: computed by an earlier version of the method's source"
+def _old(part: pd.DataFrame) -> Iterator[str]:
+    """Yield what is old of a method's cells, how many, and what to do."""
+    for what, count in part.loc[part["old"] != "", "old"].value_counts().items():
+        remedies = [remedy for reason, remedy in _SHARED.values() if reason in str(what)]
+        told = "old, so not comparable" if remedies else "old, of another version than today's"
+        remedy = remedies[0] if remedies else "nidbench run --renew computes them again"
+        yield f"{count} of {len(part)} cells {told} ({what}): {remedy}"
 
 
 def source_lines(cells: pd.DataFrame) -> list[str]:
-    """Return what has to be known of what computed the methods, notes and stale cells, each once with whom it is of."""
+    """Return what has to be known of what computed the methods, notes and old cells, each once with whom it is of."""
     labels: dict[str, list[str]] = {}
     for label, part in cells.groupby("label", sort=False):
-        for line in (*(note for note in part["note"].unique() if note), *_stale(part)):
+        for line in (*(note for note in part["note"].unique() if note), *_old(part)):
             labels.setdefault(line, []).append(str(label))
     return [f"{', '.join(each)}: {line}" for line, each in labels.items()]
 
@@ -323,7 +350,6 @@ def render(
     sweep: Sweep,
     format: str = "md",  # noqa: A002 - the name of the command line's option
     protocol: str = DEFAULT.name,
-    fingerprints: Mapping[str, str] | None = None,
 ) -> str:
     """Return a sweep's summary as text: Markdown, LaTeX (booktabs) or HTML, or all of `summary_frame` as CSV.
 
@@ -332,14 +358,13 @@ def render(
         sweep: which of its sweeps.
         format: one of `typeset.FORMATS`.
         protocol: the metric protocol's name; captions name it.
-        fingerprints: registered method name -> fingerprint of its source now, to tell which cells are stale.
 
     Raises:
         InputError: no such format.
         UnknownNameError: no such protocol.
     """
     protocol = metrics.protocol(protocol).name
-    cells = cells_frame(store, sweep, fingerprints, protocol)
+    cells = cells_frame(store, sweep, protocol)
     return render_cells(cells, format, protocol, lacking_lines(cells, sweep, protocol))
 
 
@@ -442,7 +467,8 @@ def _caption(cells: pd.DataFrame, summary: pd.DataFrame, numbers: Sequence[str],
     parts = [f"Mean PSNR (dB) and SSIM under the protocol {protocol}: {metrics.protocol(protocol).title}."]
     known = [status for status in (*STATUSES, "corrupt", "missing") if (cells["status"] == status).any()]
     counts = ", ".join(f"{(cells['status'] == status).sum()} {status}" for status in known)
-    parts.append(f"{len(cells)} cells: {counts}; {cells['stale'].sum()} stale.")
+    old = int((cells["old"] != "").sum())
+    parts.append(f"{len(cells)} cells: {counts}" + (f"; {old} old." if old else "."))
     threads = ", ".join(f"{count:.0f}" for count in sorted(cells["threads"].dropna().unique()))
     how = {"Preset": _distinct(cells["preset"]), "device": _distinct(cells["device"])}
     how |= {"precision": _distinct(cells["precision"]), "threads": threads}

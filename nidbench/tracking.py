@@ -26,7 +26,7 @@ import pandas as pd
 
 from .errors import NidbenchError, ResultsError
 from .metrics import DEFAULT
-from .records import Record, Store, Sweep
+from .records import Log, Record, Store, Sweep
 from .scoring import MEASURES
 from .tables import CASE, cells_frame
 
@@ -271,7 +271,7 @@ class _Sync:
 
     def _read(self, cell_id: str) -> Record | None:
         try:
-            return self._store.read(cell_id)
+            return self._store.whole(cell_id)
         except ResultsError:  # `cells.csv` tells of it
             return None
 
@@ -316,9 +316,13 @@ class _Sync:
         counts: dict[str, int] = defaultdict(int)
         for record in map(self._read, cells["id"].unique()):
             if record is not None:
-                counts[json.dumps(dict(record.environment), sort_keys=True)] += 1
+                counts[json.dumps(dict(_log(record).environment), sort_keys=True)] += 1
         each = [{"cells": count, "environment": json.loads(text)} for text, count in counts.items()]
         return {"environments": each}
+
+
+def _log(record: Record) -> Log:
+    return record.log or Log()
 
 
 def _quoted(value: str) -> str:
@@ -376,9 +380,10 @@ def _params(about: Mapping[str, str], records: Sequence[Record]) -> dict[str, st
         cell = record.cell
         values: dict[str, Any] = {"method": cell.method, "version": cell.version, "declared": cell.declared}
         values |= {"response": cell.response, "precision": cell.precision, "device": cell.device}
-        values |= {"threads": record.threads, "batch": record.batch, "fingerprint": record.fingerprint}
+        values |= {"threads": record.threads, "batch": record.batch}
         values |= {f"settings.{name}": value for name, value in cell.settings.items()}
-        values |= {f"environment.{name}": value for name, value in record.environment.items()}
+        values |= {f"version.{part}": version for part, version in record.versions.items()}
+        values |= {f"environment.{name}": value for name, value in _log(record).environment.items()}
         for name, value in values.items():
             found[name][str(value)] = None
     joined = {name: " | ".join(values) for name, values in found.items()}
@@ -391,7 +396,7 @@ def _curve(records: Sequence[Record], when: int) -> Iterator[Metric]:
 
     values: dict[int, list[float]] = defaultdict(list)
     for record in records:
-        for point in record.curve:
+        for point in _log(record).curve:
             if math.isfinite(point.psnr):
                 values[point.iteration].append(point.psnr)
     for iteration, psnr in sorted(values.items()):

@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from . import fetch, registry
+from . import fetch, registry, versions
 from .contract import BatchMethod, Method, NeedsFiles, Run, check_restored
 from .errors import NidbenchError, UnstableError
 from .fingerprint import fingerprint
@@ -121,12 +121,13 @@ class Worker:
             keep=task.keep,
             on_keep=watch.keep if task.keep and task.pilot_seconds is None else None,
         )
+        versions.begin()
         reset_peak_memory(task.device)
         try:
             outcome = self._restore(method, task, run, watch)
         finally:
             self._run = None
-        return replace(outcome, peak_memory=peak_memory(task.device), resumed=resumed)
+        return replace(outcome, peak_memory=peak_memory(task.device), resumed=resumed, versions=versions.used())
 
     @staticmethod
     def _restore(method: Any, task: Task, run: Run, watch: _Watch) -> Outcome:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from nidbench import fetch
 from nidbench.contract import CaseKey, NeedsFiles
 from nidbench.metrics import Score
-from nidbench.records import Cell, Planned, Point, Record, Store, Sweep
+from nidbench.records import Cell, Log, Planned, Point, Record, Store, Sweep
 
 MakeRecord = Callable[..., Record]
 MakeStore = Callable[..., tuple[Store, Sweep]]
@@ -153,10 +153,13 @@ def make_record() -> MakeRecord:
         fields.setdefault("iterations", 100)
         fields.setdefault("peak_memory", 500_000_000)
         fields.setdefault("threads", 1)
-        fields.setdefault("environment", {"torch": "2.13.0", "python": "3.11"})
+        logged = {name: fields.pop(name) for name in ("passes", "details", "error") if name in fields}
+        logged["environment"] = fields.pop("environment", {"torch": "2.13.0", "python": "3.11"})
+        fields.setdefault("versions", {"engine": 1, "measurement": 1, "metric": 1})
+        fields.setdefault("truth_hash", "t")
         fields.setdefault("finished", "2026-01-02T03:04:05+00:00")
         points = tuple(Point(iteration, iteration / 10, value, 0.7) for iteration, value in curve)
-        return Record(cell.id, cell, curve=points, **fields)
+        return Record(cell.id, cell, **fields).with_log(Log(points, **logged))
 
     return make
 

@@ -173,11 +173,16 @@ def test_the_difference_is_judged_as_it_is_shown(published, measured, verdict):
     assert row(grid(label="fid", psnr=measured, preset="default"), "fid")["verdict"] == verdict
 
 
-def test_stale_and_reconstructed_methods_are_told(make_record, make_store):
-    records = [make_record(method, image, 26.5, dataset="set12") for method in ("ours", "dip") for image in SET12[:3]]
+def test_old_and_reconstructed_methods_are_told(make_record, make_store):
+    versions = {"ours": {"engine": 0}, "dip": {"engine": 1}}
+    records = [
+        make_record(method, image, 26.5, dataset="set12", versions=versions[method])
+        for method in ("ours", "dip")
+        for image in SET12[:3]
+    ]
     store, sweep = make_store(*records)
-    text = render_compare(store, sweep, "table2", fingerprints={"ours": "another"})
-    assert "- ours: 3 of 3 cells stale" in text
+    text = render_compare(store, sweep, "table2")
+    assert "- ours: 3 of 3 cells old" in text
     assert "dip: 3 of 3" not in text
     noted = replace(sweep, cells=[replace(planned, note="reconstructed") for planned in sweep.cells])
     assert "- ours, dip: reconstructed" in render_compare(store, noted, "table2")

@@ -8,7 +8,7 @@ from nidbench.contract import CaseKey
 from nidbench.display import Display
 from nidbench.metrics import Score
 from nidbench.plan import Plan
-from nidbench.records import Cell, Planned, Record, Sweep
+from nidbench.records import Cell, Log, Planned, Record, Sweep
 
 
 class FakeJob:
@@ -30,7 +30,8 @@ def shown(record: Record) -> str:
 
 def record(status: str, **more) -> Record:
     cell = Cell("ours", 1, {}, FakeJob().case.key, "", "", "known", "identity", 3, "float32", "cpu")
-    return Record("id", cell, status, **more)
+    error = more.pop("error", "")
+    return Record("id", cell, status, **more).with_log(Log(error=error))
 
 
 def test_a_done_cell_is_one_line_with_its_score_and_time():
@@ -40,7 +41,7 @@ def test_a_done_cell_is_one_line_with_its_score_and_time():
 
 
 def test_a_failed_cell_is_one_line_with_its_reason():
-    text = shown(record("failed", error="Traceback ...\nRuntimeError: no such thing\n"))
+    text = shown(record("failed", error="Traceback (most recent call last):\n  in f\nRuntimeError: no such thing\n"))
     assert "failed: RuntimeError: no such thing" in text
 
 

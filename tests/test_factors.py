@@ -42,7 +42,7 @@ def make_sweep(make_record, tmp_path):
                 last = points[-1] if points else Point(100, 10.0, 24.0, 0.7)
                 own = {"seconds": last.seconds, "iterations": last.iteration} | fields.get(label, {})
                 record = make_record(method, image, last.psnr, settings={"label": label}, **own)
-                record = replace(record, curve=tuple(points))
+                record = record.with_log(replace(record.log, curve=tuple(points)))
                 store.write(record, {})
                 cells.append(Planned(record.id, label, preset, "", record.cell.case, "known", record.cell.seed, method))
         sweep = Sweep("demo", {"experiments": []}, cells)

@@ -14,8 +14,9 @@ from PIL import Image
 from nidbench.cli import main
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.figures import FIGURES, Choice, Drawn, draw
+from nidbench.measurements import Measurements
 from nidbench.metrics import DEFAULT
-from nidbench.publish import measurements, write_figure
+from nidbench.publish import write_figure
 from nidbench.records import Store
 from nidbench.tables import cells_frame
 
@@ -51,7 +52,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drawn(root: Path, name: str, **choice: object) -> Drawn:
     store = Store(root)
     sweep = store.sweep(store.sweep_names()[0])
-    return draw(name, store, sweep, Choice(**choice), measurements(sweep))  # type: ignore[arg-type]
+    return draw(name, store, sweep, Choice(**choice), Measurements(sweep))  # type: ignore[arg-type]
 
 
 def overlaps(found: Drawn) -> list[tuple[str, str]]:
@@ -129,7 +130,8 @@ def test_the_mean_of_draws_is_nearer_to_the_truth_than_they_are(results):
     assert mean < single
     store = Store(results)
     (planned, *_) = [each for each in store.sweep("all").cells if each.label == "sampler[spread=0.3]"]
-    problem, truth = measurements(store.sweep("all"))(planned.case)
+    case = Measurements(store.sweep("all")).named(planned.case)
+    problem, (truth,) = case.problem(), case.truths()
     average = DEFAULT.crop(store.kept(planned.id)["draws"].astype(float).clip(0, 1).mean(axis=0), problem, truth)
     distance = 255 * np.sqrt(((average - DEFAULT.reference(problem, truth)) ** 2).mean())
     assert mean == pytest.approx(distance, abs=0.01)
@@ -214,7 +216,7 @@ def test_a_figure_of_one_case_says_which_cell_of_a_label_it_shows(results):
         ([planned, others[2]], ["sampler (seed 0)"]),
         ([*others, planned], ["sampler (preset paper, declared known, seed 0)"]),
     ]:
-        found = draw("fig11", store, replace(sweep, cells=cells), Choice(), measurements(sweep))
+        found = draw("fig11", store, replace(sweep, cells=cells), Choice(), Measurements(sweep))
         assert [line.partition(": ")[0] for line in found.lines] == names
 
 
@@ -297,12 +299,22 @@ def test_wrong_choices_say_what_there_is(results):
         drawn(results, "fig13")
 
 
+class Untruthful(Measurements):
+    """Measurements of which no file is there any more, though records are taken as they are."""
+
+    def today(self, record):
+        return record, ""
+
+    def case(self, _cell):
+        return None
+
+
 def test_a_case_without_done_cells_or_truth(make_record, make_store):
     store, sweep = make_store(make_record("ours", status="timeout"), make_record("ours", "dog"))
     with pytest.raises(InputError, match=r"no cell of sample/cat .* is done \(ours \(timeout\)\)"):
-        draw("fig1", store, sweep, Choice(), lambda _: None)
+        draw("fig1", store, sweep, Choice(), Measurements(sweep))
     with pytest.raises(InputError, match="no sharp image of sample/dog"):
-        draw("fig1", store, sweep, Choice(image="dog"), lambda _: None)
+        draw("fig1", store, sweep, Choice(image="dog"), Untruthful(sweep))
 
 
 def test_a_file_of_one_s_own_in_the_form_of_its_ending(results, tmp_path):
@@ -318,6 +330,6 @@ def test_a_label_with_dollars_is_text(make_record, make_store):
     records = [make_record("ours", passes=((1, 20.0), (2, 21.0)))]
     store, sweep = make_store(*records)
     odd = replace(sweep, cells=[replace(each, label="a$_$") for each in sweep.cells])
-    figure = draw("fig12", store, odd, Choice(), lambda _: None).figure
+    figure = draw("fig12", store, odd, Choice(), Measurements(sweep)).figure
     figure.canvas.draw()  # raises where the label is taken for a formula
     assert any("a" in text.get_text() for axes in figure.axes for text in axes.get_legend().get_texts())

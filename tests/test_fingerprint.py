@@ -1,14 +1,11 @@
 import importlib
-import os
 import subprocess
 import sys
-from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
-import nidbench
-from nidbench.fingerprint import fingerprint
+from nidbench.fingerprint import fingerprint, stated_version
 from nidbench.registry import Registry
 
 METHOD = '''
@@ -103,49 +100,44 @@ def test_an_import_inside_a_function_counts(package):
     assert package(method=inner) != package(unrelated="x = 2")
 
 
-def test_absolute_imports_of_the_same_package_count(package, tmp_path):
-    absolute = METHOD.replace("from .parts", f"from fp_{tmp_path.name}.parts").replace(
-        "from . import", "import json as"
-    )
-    assert package(method=absolute) != package(parts=PARTS.replace("*", "/"))
-
-
 def test_modules_that_import_each_other_end(package):
     first = package(deep="from .parts import filtered\nconstant = 1")
     assert package(deep="from .parts import filtered\nconstant = 2") != first
 
 
-def test_a_method_that_its_package_exports(package):
-    """As entry point `package:Method`, with the code in a module that `__init__` imports."""
-    first = package(":Method", __init__="from .method import Method")
-    assert package(":Method", method=METHOD.replace("3.0", "3.1")) != first
+@pytest.mark.parametrize(
+    ("stated", "version"),
+    [
+        ('info = MethodInfo("a", version=3)', 3),
+        ('info: ClassVar[MethodInfo] = MethodInfo(title="a", year=2000, version=2)', 2),
+        ('info = MethodInfo("a")', 1),
+        ('info = MethodInfo("a", 2000, "paper", "licence", 4)', None),
+        ('info = MethodInfo("a", version=1 + 1)', None),
+        ("info = MethodInfo(**ABOUT)", None),
+        ("info = ABOUT", None),
+        ("other = 1", None),
+    ],
+)
+def test_the_version_that_a_source_states(package, tmp_path, stated, version):
+    source = f"class Other:\n    info = MethodInfo('b', version=9)\n\nclass Method:\n    {stated}\n"
+    package(method=source)
+    assert stated_version(f"fp_{tmp_path.name}.method:Method") == version
+    plain = tmp_path / "mine.py"
+    plain.write_text(source.partition("\n\n")[2])
+    assert stated_version(str(plain)) == version
 
 
-def test_edits_of_nidbench_itself_count(tmp_path):
-    """On a copy of the package, in a process of its own."""
-    copied = tmp_path / "nidbench"
-    copied.mkdir()
-    for folder in nidbench.__path__:
-        for source in Path(folder).glob("*.py"):
-            (copied / source.name).write_bytes(source.read_bytes())
-    method = tmp_path / "mine.py"
-    method.write_text("from nidbench.contract import Run\n")
-    code = dedent(f"""
-        import sys
-        sys.path.insert(0, {str(tmp_path)!r})
-        from nidbench.fingerprint import __file__, fingerprint
-        assert __file__.startswith({str(tmp_path)!r})
-        print(fingerprint({str(method)!r}))
-    """)
+def test_stated_versions_are_those_of_the_classes():
+    registry = Registry.installed("method")
+    for name in ("ours", "dip", "wiener", "tv", "fid"):
+        assert stated_version(registry.target(name)) == registry.load(name).info.version
 
-    def told():
-        return subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True).stdout
 
-    before = told()
-    (copied / "display.py").write_text("x = 1")  # the contract does not import it
-    assert told() == before
-    (copied / "noise_level.py").write_text((copied / "noise_level.py").read_text() + "\nX = 1\n")  # but this
-    assert told() != before
+def test_sources_that_do_not_tell_state_no_version(tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text("def broken(:")
+    for target in (str(broken), str(tmp_path / "gone.py"), "no_such_package.method:Method", "math:Method"):
+        assert stated_version(target) is None
 
 
 def test_a_plain_file(tmp_path):
@@ -159,7 +151,6 @@ def test_a_plain_file(tmp_path):
 
 
 def test_a_file_that_does_not_parse_has_one_too(tmp_path):
-    """Tables say of its records that they are stale; they do not end in a traceback."""
     path = tmp_path / "mine.py"
     found = []
     for source in ("x = 1", "def broken(:", "def broken(::"):
@@ -201,26 +192,17 @@ def test_nothing_is_imported(tmp_path):
     assert not [name for name in modules if name.startswith(("nidbench.methods.", "nidbench.contract", "fp_loud"))]
 
 
-def test_it_does_not_depend_on_the_process(tmp_path):
-    """Two modules of one name in folders of one name, whose order must not be that of a set."""
-    for branch in ("a", "b"):
-        (tmp_path / "fp_twin" / branch / "inner").mkdir(parents=True)
-        (tmp_path / "fp_twin" / branch / "inner" / "same.py").write_text(f"x = {branch!r}")
-    (tmp_path / "fp_twin" / "method.py").write_text("import fp_twin.a.inner.same\nimport fp_twin.b.inner.same\n")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nfrom nidbench.fingerprint import fingerprint\n"
-    code += "print(fingerprint('fp_twin.method:Method'), fingerprint('nidbench.methods.ours:Ours'))"
-    found = set()
-    for seed in (2, 3):  # by which CPython 3.11 orders that set in two ways
-        environment = {**os.environ, "PYTHONHASHSEED": str(seed)}
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", code], capture_output=True, text=True, env=environment, check=True
-        )
-        found.add(done.stdout)
-    assert len(found) == 1
+def test_what_a_plain_file_imports_beside_it_counts(tmp_path):
+    path, helper = tmp_path / "mine.py", tmp_path / "helper.py"
+    path.write_text("import helper, numpy\nfrom helper import x")
+    found = [fingerprint(str(path))]
+    for source in ("x = 1", "x = 2"):
+        helper.write_text(source)
+        found.append(fingerprint(str(path)))
+    assert len(set(found)) == 3
 
 
-def test_built_in_methods_cover_their_parts():
-    """`ours` rests on files beside it and on the engine; none of the three shares its fingerprint."""
+def test_built_in_methods_have_one_each():
     registry = Registry.installed("method")
     found = [fingerprint(registry.target(name)) for name in ("ours", "dip", "wiener")]
     assert len(set(found)) == 3

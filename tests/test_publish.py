@@ -1,13 +1,14 @@
 """Measurements made again for tables, pictures and figures: with a truth, with many, with none."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from nidbench.cases import cases
+from nidbench.measurements import Measurements
 from nidbench.plan import Experiment
-from nidbench.publish import measurements, write_sheets
+from nidbench.publish import write_sheets
 from nidbench.records import Planned, Store, Sweep
 
 
@@ -29,21 +30,24 @@ def sweep(tmp_path, pictures):
     return Sweep("given", {"experiments": [asdict(experiment)]}, cells)
 
 
-def test_measurements_are_those_with_a_truth(sweep, pictures):
-    lookup = measurements(sweep)
-    with_truth, without = (lookup(planned.case) for planned in sweep.cells)
-    assert without is None
-    assert np.array_equal(with_truth[1].image, pictures.blobs((1, 40, 46), seed=1))
-    assert with_truth[0].blurred.shape == (1, 40, 46)
+def test_measurements_are_made_again_with_their_truths(sweep, pictures):
+    measurements = Measurements(sweep)
+    with_truth, without = (measurements.named(planned.case) for planned in sweep.cells)
+    assert list(without.truths()) == []
+    assert without.truth_hash() == ""
+    (truth,) = with_truth.truths()
+    assert np.array_equal(truth.image, pictures.blobs((1, 40, 46), seed=1))
+    assert with_truth.problem().blurred.shape == (1, 40, 46)
 
 
 def test_sheets_are_drawn_without_a_truth_too(sweep, make_record, tmp_path):
     store = Store(tmp_path / "results")
     for planned in sweep.cells:
-        case = planned.case
-        record = make_record("dip", case.image, kernel=case.kernel, noise=case.noise, dataset=case.dataset)
-        fields = {name: getattr(record, name) for name in record.__dataclass_fields__} | {"id": planned.id}
-        store.write(type(record)(**fields), {"image": np.full((1, 44, 52), 0.5)})
+        case = Measurements(sweep).named(planned.case)
+        own = {"image_hash": case.image_hash, "kernel_hash": case.kernel_hash, "case": case.key}
+        record = make_record("dip", truth_hash=case.truth_hash())
+        record = replace(record, id=planned.id, cell=replace(record.cell, **own))
+        store.write(record, {"image": np.full((1, 44, 52), 0.5)})
     sheets, count = write_sheets(store, sweep, 9)
     assert count == len(sheets) == 2
     assert all(sheet.is_file() for sheet in sheets)

@@ -15,7 +15,19 @@ import pytest
 from nidbench.contract import CaseKey
 from nidbench.errors import ResultsError
 from nidbench.metrics import Score
-from nidbench.records import FORMAT, Cell, Planned, Point, Record, Store, Sweep, array_hash, results_errors, write_whole
+from nidbench.records import (
+    FORMAT,
+    Cell,
+    Log,
+    Planned,
+    Point,
+    Record,
+    Store,
+    Sweep,
+    array_hash,
+    results_errors,
+    write_whole,
+)  # fmt: skip
 
 CASE = CaseKey("sample", "camera", "sample/motion", "gaussian:0.05", 2)
 CELL = Cell(
@@ -28,30 +40,61 @@ RECORD = Record(
     "done",
     {"half-kernel": Score(27.5, 0.81), "cut-30": Score(math.inf, 1.0)},
     {"half-kernel": Score(-math.inf, math.nan)},
+    seconds=1.75,
+    iterations=75,
+    stopped="noise level",
+    batch=4,
+    peak_memory=123_456_789,
+    threads=2,
+    resumed=1,
+    measurement_hash="ef56",
+    truth_hash="ab89",
+    versions={"engine": 1, "metric": 2},
+    source="0123456789abcdef",
+    shows_y=True,
+    finished="2026-01-02T03:04:05+00:00",
+    measures={"null_mse": 1e-3, "coverage_95": 0.5},
+    kept=("draws",),
+)
+LOG = Log(
     (Point(25, 0.5, 20.0, 0.5), Point(50, 1.0, 27.0, 0.8), Point(75, 1.5, 26.0, 0.7)),
     ((1, 24.0), (2, 25.5)),
-    1.75,
-    75,
-    "noise level",
-    4,
-    123_456_789,
-    2,
-    1,
-    "ef56",
-    "0123456789abcdef",
     {"ratios": [[0.1, 0.2], [0.3]], "odd": 'ünïcode \n "quotes"', "none": None},
-    "",
-    {"torch": "2.13.0"},
-    "2026-01-02T03:04:05+00:00",
-    {"null_mse": 1e-3, "coverage_95": 0.5},
-    ("draws",),
+    environment={"torch": "2.13.0"},
 )
-FAILED = Record(CELL.id, CELL, "failed", error="Traceback ...\nValueError: no")
+TRACEBACK = "Traceback (most recent call last):\n  File x\nValueError: no\n"
+FAILED = Record(CELL.id, CELL, "failed").with_log(Log(error=TRACEBACK))
+RECORD = RECORD.with_log(LOG)
+
+#: A record of the first format, as version 0.1.0 wrote it before there were logs and versions.
+FIRST = {
+    "format": 1,
+    "id": CELL.id,
+    "cell": dataclasses.asdict(CELL),
+    "status": "done",
+    "scores": {"half-kernel": {"psnr": 27.5, "ssim": 0.81}, "cut-30": {"psnr": math.inf, "ssim": 1.0}},
+    "input_scores": {"half-kernel": {"psnr": 20.0, "ssim": 0.5}},
+    "curve": [dataclasses.asdict(point) for point in LOG.curve],
+    "passes": [[1, 24.0], [2, 25.5]],
+    "seconds": 1.75,
+    "iterations": 75,
+    "stopped": "noise level",
+    "batch": 1,
+    "peak_memory": 123,
+    "threads": 2,
+    "resumed": 0,
+    "measurement_hash": "ef56",
+    "fingerprint": "0123456789abcdef",
+    "details": {"shows": "y"},
+    "error": "",
+    "environment": {"torch": "2.13.0"},
+    "finished": "2026-01-02T03:04:05+00:00",
+}
 
 CELL_IN_FULL = f"""
     from nidbench.contract import CaseKey
     from nidbench.errors import ResultsError
-    from nidbench.records import Cell, Record, Store
+    from nidbench.records import Cell, Log, Record, Store
     import json, os, sys
     import numpy as np
     cell = {CELL!r}
@@ -88,20 +131,62 @@ def same(first, second):
 
 def test_a_record_survives_json():
     found = Record.from_json(RECORD.to_json())
-    assert same(found, RECORD)
+    assert same(found, dataclasses.replace(RECORD, log=None))
     assert found.scores["cut-30"].psnr == math.inf
     assert math.isnan(found.input_scores["half-kernel"].ssim)
-    assert found.passes == ((1, 24.0), (2, 25.5))
     assert found.cell.id == CELL.id
 
 
+def test_a_log_survives_json():
+    assert Log.from_json(LOG.to_json()) == LOG
+    odd = Log((Point(1, 0.1, -math.inf, math.nan),))
+    assert same(Log.from_json(odd.to_json()), odd)
+
+
+def test_the_log_is_read_only_when_it_is_asked_for(store):
+    store.write(RECORD, {})
+    path = store.root / "cells" / CELL.id / "log.json"
+    assert same(store.whole(CELL.id), RECORD)
+    path.write_text("{")
+    assert store.read(CELL.id).log is None
+    with pytest.raises(ResultsError, match=r"log\.json is damaged"):
+        store.whole(CELL.id)
+    path.unlink()
+    assert store.whole(CELL.id).log == Log()
+
+
+def test_a_record_of_the_first_format_is_read_with_its_log(store):
+    """All that it rests on has the first version, its truth is known where that is the image of its cell."""
+    path = store.root / "cells" / CELL.id / "record.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(FIRST))
+    found = store.whole(CELL.id)
+    assert (found.log.curve, found.log.passes, found.log.environment) == (LOG.curve, LOG.passes, LOG.environment)
+    assert (found.oracle.psnr, found.end.psnr, found.scores["cut-30"].psnr) == (27.0, 26.0, math.inf)
+    assert (found.truth_hash, found.versions) == ("ab12", {"engine": 1, "measurement": 1, "metric": 1})
+    assert (found.shows_y, found.kept, found.measures) == (True, (), {})
+    assert store.read(CELL.id) == dataclasses.replace(found, log=None)
+    given = {**FIRST, "cell": FIRST["cell"] | {"case": FIRST["cell"]["case"] | {"noise": "measured"}, "settings": {}}}
+    found = Record.from_json(json.dumps(given))
+    assert (found.truth_hash, found.versions) == ("", {"measurement": 1, "metric": 1})
+
+
+def test_a_record_in_another_cell_s_folder_is_damage(store):
+    store.write(RECORD, {})
+    (store.root / "cells" / CELL.id).rename(store.root / "cells" / "elsewhere")
+    with pytest.raises(ResultsError, match=f"it is of the cell {CELL.id}"):
+        store.read("elsewhere")
+
+
 def test_a_record_with_nothing_but_its_end_survives_json():
-    assert Record.from_json(FAILED.to_json()) == FAILED
+    assert Record.from_json(FAILED.to_json()) == dataclasses.replace(FAILED, log=None)
+    assert (FAILED.error, FAILED.log.error) == ("ValueError: no", TRACEBACK)
 
 
 def test_every_field_of_a_record_is_kept():
     content = json.loads(RECORD.to_json())
-    assert set(content) == {field.name for field in dataclasses.fields(Record)} | {"format"}
+    assert set(content) == {field.name for field in dataclasses.fields(Record)} - {"log"} | {"format"}
+    assert set(json.loads(LOG.to_json())) == {field.name for field in dataclasses.fields(Log)} | {"format"}
     assert all(
         getattr(RECORD, field.name) != field.default for field in dataclasses.fields(Record) if field.name != "error"
     )
@@ -141,7 +226,7 @@ def test_an_updated_record_keeps_its_arrays(store):
     store.write(RECORD, {"image": np.ones((1, 2, 3))}, {"draws": np.zeros(3)})
     more = dataclasses.replace(RECORD, scores={**RECORD.scores, "kohler": Score(30.0, 0.9)})
     store.update(more)
-    assert same(store.read(CELL.id), more)
+    assert same(store.whole(CELL.id), more)
     assert store.has_arrays(CELL.id)
     assert np.array_equal(store.arrays(CELL.id)["image"], np.ones((1, 2, 3)))
     assert np.array_equal(store.kept(CELL.id)["draws"], np.zeros(3))
@@ -191,7 +276,7 @@ def test_what_is_written_is_read(store):
     image = np.random.default_rng(0).random((3, 5, 4))
     store.write(RECORD, {"image": image, "variance": image / 100})
     again = Store(store.root)
-    assert same(again.read(CELL.id), RECORD)
+    assert same(again.whole(CELL.id), RECORD)
     arrays = again.arrays(CELL.id)
     assert set(arrays) == {"image", "variance"}
     assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
@@ -205,7 +290,7 @@ def test_a_cell_without_record_reads_as_none(store):
 def test_writing_again_replaces(store):
     store.write(FAILED, {})
     store.write(RECORD, {"image": np.zeros((1, 2, 2))})
-    assert same(store.read(CELL.id), RECORD)
+    assert same(store.whole(CELL.id), RECORD)
     store.write(RECORD, {"image": np.ones((1, 2, 2))})
     assert store.arrays(CELL.id)["image"].min() == 1
 
@@ -217,7 +302,10 @@ def test_writing_forgets_unfinished_work_and_leaves_no_scraps(store):
     store.write(RECORD, {"image": np.zeros((1, 2, 2))})
     assert not work.exists()
     files = {str(path.relative_to(store.root)) for path in store.root.rglob("*") if path.is_file()}
-    assert files == {"nidbench.json", f"cells/{CELL.id}/record.json", f"cells/{CELL.id}/arrays.npz"}
+    assert files == {
+        "nidbench.json",
+        *(f"cells/{CELL.id}/{name}" for name in ("record.json", "log.json", "arrays.npz")),
+    }
 
 
 def test_sweeps_are_kept_by_name(store):
@@ -325,7 +413,7 @@ def test_a_damaged_record_is_set_aside_and_counts_as_missing(store):
     assert kept.read_text() == "{"
     assert store.read(CELL.id) is None
     store.write(RECORD, {})
-    assert same(store.read(CELL.id), RECORD)
+    assert same(store.whole(CELL.id), RECORD)
     assert kept.exists()
 
 
@@ -385,12 +473,12 @@ KILLER = """
         for number in range(10**9):
             image = np.full((1, 40, 40), number % 1000)
             details = {"number": number, "pad": "x" * 400_000}
-            store.write(Record(names[number % 3], cell, "done", details=details), {"image": image})
+            store.write(Record(names[number % 3], cell, "done", log=Log(details=details)), {"image": image})
 
     def check():
-        records = [record for record in map(store.read, names) if record is not None]
+        records = [record for record in map(store.whole, names) if record is not None]
         for record in records:
-            assert len(record.details["pad"]) == 400_000
+            assert len(record.log.details["pad"]) == 400_000
         return records
 
     kinds = {"whole": 0, "missing": 0}
@@ -410,7 +498,7 @@ KILLER = """
             _, status = os.waitpid(pid, 0)
         assert os.WTERMSIG(status) == signal.SIGKILL, "the writer failed by itself"
         for record in (left := check()):  # then everything else of the cell is there too
-            assert np.all(store.arrays(record.id)["image"] == record.details["number"] % 1000)
+            assert np.all(store.arrays(record.id)["image"] == record.log.details["number"] % 1000)
         kinds["whole"] += len(left)
         kinds["missing"] += 3 - len(left)
     print(json.dumps(kinds))
@@ -433,10 +521,10 @@ CUTTER = """
     store.write_sweep(Sweep("old", {}, []))
 
     def write():
-        store.write(Record("new", cell, "done", details={"pad": "x" * 16000}), {"image": image})
+        store.write(Record("new", cell, "done", log=Log(details={"pad": "x" * 16000})), {"image": image})
 
     def replace_record():
-        store.write(Record("old", cell, "done", details={"pad": "x" * 16000}), {"image": image * 2})
+        store.write(Record("old", cell, "done", log=Log(details={"pad": "x" * 16000})), {"image": image * 2})
 
     def replace_sweep():
         store.write_sweep(Sweep("old", {"pad": "x" * 16000}, []))
@@ -540,7 +628,7 @@ def test_a_read_only_folder_can_be_read_but_not_written(store, namespaces):
     lines = done.stdout.splitlines()
     assert len(lines) == 4
     assert all("it is read-only: give another --output" in line for line in lines)
-    assert same(store.read(CELL.id), RECORD)
+    assert same(store.whole(CELL.id), RECORD)
 
 
 def test_a_full_disk_is_told_and_what_was_finished_is_kept(tmp_path, namespaces):
@@ -554,7 +642,7 @@ def test_a_full_disk_is_told_and_what_was_finished_is_kept(tmp_path, namespaces)
     work.mkdir(parents=True)
     (work / "checkpoint").write_text("state")
     told(lambda: store.write(Record("large", cell, "done"), {{"image": np.zeros((1, 200, 200))}}))
-    told(lambda: store.write(Record("long", cell, "failed", error="x" * 200_000), {{}}))
+    told(lambda: store.write(Record("long", cell, "failed", log=Log(error="x" * 200_000)), {{}}))
     print(json.dumps({{
         "small": store.read("small").status,
         "arrays": store.arrays("small")["image"].shape,

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -128,6 +129,19 @@ def problem_and_truth(offset=(0, 0), encoded=False, size=(24, 26)):
     return problem, Truth(picture((1, *size), seed=1), offset, encoded)
 
 
+class Made:
+    """Measurements by hand: image -> problem and truth, None for one that is no longer to be had."""
+
+    def __init__(self, found, today=lambda record: (record, "")):
+        self.found, self.today = found, today
+
+    def named(self, key):
+        problem, truth = self.found(key) or (None, None)
+        return problem and SimpleNamespace(
+            problem=lambda: problem, truths=lambda: [truth] if truth else [], truth_hash=lambda: "t"
+        )
+
+
 @pytest.fixture
 def drawn(monkeypatch):
     """What `sheets` asks to be drawn."""
@@ -149,7 +163,7 @@ def test_sheets_of_a_sweep(make_record, make_store, drawn, tmp_path):
     )
     problem, truth = problem_and_truth()
     found = {"cat": (problem, truth), "dog": None}
-    paths = sheets(store, sweep, lambda key: found[key.image], tmp_path / "sheets")
+    paths = sheets(store, sweep, Made(lambda key: found[key.image]), tmp_path / "sheets")
     assert [path.name for path in paths] == ["sample__cat__levin-1__gaussian-0.05__0.png"]
     ((reference, blurred, restorations, variances, scores, kernel, heading),) = drawn
     np.testing.assert_array_equal(reference, truth.image[:, 2:22, 1:25])
@@ -179,22 +193,39 @@ def test_sheets_are_drawn_again_only_when_their_cells_change(make_record, make_s
     records = make_record("ours"), make_record("dip")
     arrays = {"image": picture((1, 24, 26))}
     store, sweep = make_store(records[0], missing=records[1:], arrays=arrays)
-    made = [sheets(store, sweep, lambda _: problem_and_truth(), tmp_path) for _ in range(2)]
+    made = [sheets(store, sweep, Made(lambda _: problem_and_truth()), tmp_path) for _ in range(2)]
     assert made[0] == made[1]
     assert len(drawn) == 1
     store.write(records[1], arrays)
-    sheets(store, sweep, lambda _: problem_and_truth(), tmp_path)
+    sheets(store, sweep, Made(lambda _: problem_and_truth()), tmp_path)
     assert len(drawn) == 2
     made[0][0].write_bytes(b"half a pict")
-    sheets(store, sweep, lambda _: problem_and_truth(), tmp_path)
+    sheets(store, sweep, Made(lambda _: problem_and_truth()), tmp_path)
     assert len(drawn) == 3
+
+
+def test_scores_and_cells_of_other_files_than_today_s_are_not_shown(make_record, make_store, drawn, tmp_path):
+    """A truth that was corrected: the restoration stays, its score does not. Another kernel: neither."""
+    store, sweep = make_store(
+        make_record("ours"), make_record("dip"), make_record("tv"), arrays={"image": picture((1, 24, 26))}
+    )
+    reasons = {"ours": "", "dip": "another truth", "tv": "another kernel"}
+
+    def today(record):
+        kept = {"ours": record, "dip": replace(record, scores={}, input_scores={}), "tv": None}
+        return kept[record.cell.method], reasons[record.cell.method]
+
+    sheets(store, sweep, Made(lambda _: problem_and_truth(), today), tmp_path)
+    assert list(drawn[0][2]) == ["ours", "dip"]
+    assert list(drawn[0][4]) == ["ours", "input"]
+    assert drawn[0][-1].endswith("dip (another truth), tv (another kernel)")
 
 
 def test_a_restoration_that_cannot_be_read_costs_only_itself(make_record, make_store, drawn, tmp_path):
     torn = make_record("dip")
     store, sweep = make_store(make_record("ours"), torn, arrays={"image": picture((1, 24, 26))})
     (store.root / "cells" / torn.id / "arrays.npz").write_bytes(b"PK half")
-    sheets(store, sweep, lambda _: problem_and_truth(), tmp_path)
+    sheets(store, sweep, Made(lambda _: problem_and_truth()), tmp_path)
     assert list(drawn[0][2]) == ["ours"]
     assert drawn[0][-1].endswith("without a result: dip (damaged)")
 
@@ -203,7 +234,7 @@ def test_a_restoration_that_cannot_be_read_costs_only_itself(make_record, make_s
 def test_truths_elsewhere_in_the_frame_and_encoded(make_record, make_store, drawn, tmp_path, offset):
     store, sweep = make_store(make_record("ours"), arrays={"image": np.full((1, 24, 26), 0.25)})
     problem, truth = problem_and_truth(offset, encoded=True)
-    sheets(store, sweep, lambda _: (problem, truth), tmp_path)
+    sheets(store, sweep, Made(lambda _: (problem, truth)), tmp_path)
     reference, blurred, restorations, *_ = drawn[0]
     top, left = max(2, offset[0]), max(1, offset[1])
     assert reference.shape == blurred.shape == restorations["ours"].shape
@@ -237,7 +268,7 @@ def test_a_sheet_of_a_measurement_without_truth_shows_what_y_shows(make_record, 
     record = make_record("ours", scores={}, input_scores={})
     store, sweep = make_store(record, arrays={"image": np.full((1, 24, 26), 0.25)})
     problem, _ = problem_and_truth(encoded=encoded)
-    (path,) = sheets(store, sweep, lambda _: (problem, None), tmp_path)
+    (path,) = sheets(store, sweep, Made(lambda _: (problem, None)), tmp_path)
     assert path.is_file()
     ((reference, blurred, restorations, _, scores, *_),) = drawn
     assert reference is None

@@ -45,7 +45,8 @@ def original(tmp_path_factory):
                 x = restored(problem, truths[0], method)
                 arrays = {"image": x} | ({"variance": np.full_like(x, 0.01)} if method == "other" else {})
                 scores, measures = scorer.scores(x), scorer.measures(x, arrays.get("variance"))
-                store.write(Record(cell.id, cell, "done", scores, scorer.input_scores, measures=measures), arrays)
+                record = Record(cell.id, cell, "done", scores, scorer.input_scores, measures=measures)
+                store.write(replace(record, truth_hash=case.truth_hash(), versions={"metric": 1}), arrays)
                 planned.append(Planned(cell.id, method, "", "", case.key, "known", 0, method))
     store.write_sweep(Sweep("demo", {"experiments": [vars(EXPERIMENT)], "device": "cpu"}, planned))
     return store.root
@@ -108,7 +109,7 @@ def test_the_order_of_calls_and_cells_changes_nothing(original, tmp_path, sweep)
 
 def test_a_dry_run_reads_records_only(store, sweep, monkeypatch):
     before = contents(store)
-    monkeypatch.setattr("nidbench.rescore.cases", lambda _: pytest.fail("data were read"))
+    monkeypatch.setattr("nidbench.measurements.cases", lambda _: pytest.fail("data were read"))
     tally = review(store, sweep, "shift-aligned")
     assert [planned.id for planned in tally.pending] == [planned.id for planned in sweep.cells]
     assert tally.lines("shift-aligned") == ["shift-aligned: 8 cells to score, 0 have it already"]
@@ -205,7 +206,7 @@ def test_too_small_and_without_truth(store, sweep, monkeypatch):
     assert "kohler leaves 84x84 pixels: 161" in reason
     assert "and 7 more)" in tally.lines("kohler")[1]
     monkeypatch.setattr(
-        "nidbench.rescore.cases", lambda request: (replace(case, truths=tuple) for case in cases(request))
+        "nidbench.measurements.cases", lambda request: (replace(case, truths=tuple) for case in cases(request))
     )
     tally = rescore(store, sweep, "shift-aligned")
     assert list(tally.refused) == ["there is no sharp image to compare with"]

@@ -64,8 +64,9 @@ def test_files_are_scored_as_a_method_of_their_own(folder, store):
         (truth,) = case.truths()
         for name in ("half-kernel", "anger"):
             assert record.scores[name] == protocol(name).score(levels(case) / 255, case.problem(), truth)
-        path = folder / record.details["file"]
-        assert record.details["sha256"] == sha256(path.read_bytes()).hexdigest()
+        details = store.whole(planned.id).log.details
+        path = folder / details["file"]
+        assert details["sha256"] == sha256(path.read_bytes()).hexdigest()
         assert (record.cell.method, record.cell.settings) == ("theirs", {"scored": "from files"})
         assert (record.seconds, record.iterations, record.peak_memory, record.threads) == (None, None, None, None)
         assert record.measures["null_mse"] > 0

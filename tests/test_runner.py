@@ -25,6 +25,7 @@ from nidbench.records import Record, Store
 from nidbench.runner import Runner, RunOptions, Summary, pending_jobs
 from nidbench.scoring import MEASURES
 from nidbench.supervise import ChildProcess, Computer, SameProcess
+from nidbench.versions import CURRENT
 
 FAULTY = Path(__file__).parent / "resources" / "faulty.py"
 FAST = RunOptions(clock=Clock(1), checkpoint_seconds=0)
@@ -67,7 +68,7 @@ def sweep(
     computer: Computer = SameProcess() if same_process else ChildProcess(root / "work" / "worker.log", 1)
     plan = make_plan(ask, computer)
     summary = Runner(store, computer, events, options).run(plan, pending_jobs(plan, store, options, events))
-    found = {f"{planned.label} {planned.case.image}": store.read(planned.id) for planned in plan.sweep.cells}
+    found = {f"{planned.label} {planned.case.image}": store.whole(planned.id) for planned in plan.sweep.cells}
     return plan, summary, found, events
 
 
@@ -150,7 +151,7 @@ def test_a_killed_child_resumes_from_its_checkpoint_and_the_result_is_the_same(t
     assert (record.status, record.resumed) == ("done", 2)  # asked twice, found a checkpoint the second time
     assert "SIGKILL" in events.warnings[0]
     assert max(iterations_done(log).values()) == 1
-    assert [point.iteration for point in record.curve] == [1, 2, 3, 4, 5, 6]
+    assert [point.iteration for point in record.log.curve] == [1, 2, 3, 4, 5, 6]
     sweep(tmp_path / "b", question("faulty", images="camera"))
     assert images(tmp_path / "a") == images(tmp_path / "b")
 
@@ -228,10 +229,10 @@ def test_a_damaged_record_is_kept_aside_and_computed_again(tmp_path):
 def test_the_curve_scores_what_was_observed(tmp_path):
     plan, _, records, _ = sweep(tmp_path, question("faulty", images="camera"))
     (record,) = records.values()
-    last = record.curve[-1]
+    last = record.log.curve[-1]
     assert last.iteration == record.iterations == 6
     assert last.psnr == pytest.approx(record.scores["half-kernel"].psnr)
-    assert record.oracle.psnr == max(point.psnr for point in record.curve)
+    assert record.oracle.psnr == max(point.psnr for point in record.log.curve)
     stored = Store(tmp_path).arrays(plan.sweep.cells[0].id)["image"]
     truth = plan.jobs[0].case.truths()[0].image
     rows, columns = plan.jobs[0].case.problem().valid
@@ -308,10 +309,12 @@ def test_records_tell_how_they_came_to_be(tmp_path):
     _, _, records, _ = sweep(tmp_path, question("faulty[iterations=2]", images="camera"))
     (record,) = records.values()
     assert record.cell.settings["iterations"] == 2
-    assert record.environment["torch"]
+    assert record.log.environment["torch"]
     assert record.threads == 1
     assert record.peak_memory > 10_000_000
     assert len(record.measurement_hash) == 64
+    assert record.truth_hash == record.cell.image_hash
+    assert record.versions == {part: CURRENT[part] for part in ("measurement", "metric")}
     assert json.loads((tmp_path / "cells" / record.id / "record.json").read_text())["status"] == "done"
     assert not (tmp_path / "work" / record.id).exists()
     assert os.path.commonpath([tmp_path, Store(tmp_path).root]) == str(tmp_path)
@@ -374,7 +377,7 @@ def test_a_cell_killed_amid_its_draws_keeps_each_of_them_once(tmp_path):
     _, _, records, _ = sweep(tmp_path / "killed", sampling("sampler[mode=kill child]"), options)
     (record,) = records.values()
     assert (record.status, record.resumed) == ("done", 2)
-    assert [n for n, _ in record.passes] == [1, 2, 3, 5, 10]
+    assert [n for n, _ in record.log.passes] == [1, 2, 3, 5, 10]
     whole, resumed = kept(tmp_path / "plain"), kept(tmp_path / "killed")
     assert list(whole) == list(resumed)
     assert all(np.array_equal(whole[name], resumed[name]) for name in whole)

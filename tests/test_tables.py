@@ -176,20 +176,20 @@ def test_spread_over_seeds_apart_from_images(make_record, make_store):
     assert "±" not in render(*make_store(make_record(), make_record(image="dog"), name="one seed"))
 
 
-def test_missing_corrupt_and_stale_are_shown(make_record, make_store):
-    whole, torn = make_record("ours", "cat", fingerprint="old"), make_record("ours", "dog")
+def test_missing_corrupt_and_old_are_shown(make_record, make_store):
+    whole, torn = make_record("ours", "cat", versions={"engine": 0, "metric": 0}), make_record("ours", "dog")
     store, sweep = make_store(whole, torn, missing=(make_record("ours", "fox"),))
     path = store.root / "cells" / torn.id / "record.json"
     path.write_text(path.read_text()[:100])
-    cells = cells_frame(store, sweep, {"ours": "new"})
+    cells = cells_frame(store, sweep)
     assert list(cells["status"]) == ["done", "corrupt", "missing"]
-    assert list(cells["stale"]) == [True, False, False]
+    assert list(cells["old"]) == ["engine, metric", "", ""]
     ours = row(summary_frame(cells), "ours")
-    assert (ours["cells"], ours["failed"], ours["missing"], ours["stale"]) == ("1/3", 1, 1, 1)
+    assert (ours["cells"], ours["failed"], ours["missing"], ours["old"]) == ("1/3", 1, 1, 1)
     assert not ours["best"]
-    text = render(store, sweep, "md", fingerprints={"ours": "new"})
-    assert "3 cells: 1 done, 1 corrupt, 1 missing; 1 stale." in text
-    assert "1 of 3 cells stale" in text
+    text = render(store, sweep, "md")
+    assert "3 cells: 1 done, 1 corrupt, 1 missing; 1 old." in text
+    assert "1 of 3 cells old, of another version than today's (engine, metric): nidbench run --renew" in text
     assert "missing: 1 ours" in text
     assert re.search(r"ours on sample/dog levin/1 gaussian:0.05 #0: corrupt: .*is damaged", text)
 
@@ -235,7 +235,7 @@ def test_a_perfect_restoration_is_infinite(make_record, make_store):
 def test_markdown(sample_store):
     text = render(*sample_store)
     assert "half-kernel: cut floor(k/2) a side" in text
-    assert "4 cells: 3 done, 1 timeout; 0 stale." in text
+    assert "4 cells: 3 done, 1 timeout." in text
     assert "Preset fast, device cpu, precision float32, threads 1." in text
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len({len(line) for line in table}) == 1

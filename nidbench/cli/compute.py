@@ -67,7 +67,7 @@ def _run(
     store: Store, planner: _Planner, protocol_of: Callable[[Planned], str], given: Mapping[str, Any]
 ) -> tuple[Sweep, Summary] | None:
     """Compute and score a sweep; return it and how it went, or None for a dry run."""
-    from nidbench.rescore import score_by
+    from nidbench.rescore import renew, score_by
 
     console, settings = make_console(), _run_options(given)
     with _computing_in(store, settings, given) as computer:
@@ -76,6 +76,7 @@ def _run(
         if summary is None:
             return None
         if not summary.interrupted:
+            renew(store, plan.sweep, lambda line: say(console, line))
             score_by(store, plan.sweep, protocol_of, lambda line: say(console, line))
     return plan.sweep, summary
 
@@ -219,7 +220,9 @@ def _run_options(given: Mapping[str, Any]) -> RunOptions:
     threads = given["threads"] or _cores()
     clock = Clock(given["observe"])
     keep = words(given["keep"])
-    return RunOptions(given["cell_timeout"], given["retry"], threads, clock, given["checkpoint_every"], keep)
+    return RunOptions(
+        given["cell_timeout"], given["retry"], threads, clock, given["checkpoint_every"], keep, given["renew"]
+    )
 
 
 def _cores() -> int:

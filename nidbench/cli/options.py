@@ -80,6 +80,7 @@ computing = together(
         "--cell-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds after which a cell is killed."
     ),
     click.option("--retry", is_flag=True, help="Try cells again that failed before."),
+    click.option("--renew", is_flag=True, help="Compute cells again that rest on an older engine or measurement."),
     click.option(
         "--observe", type=click.IntRange(0), default=25, show_default=True, help="Iterations between observations."
     ),

@@ -17,11 +17,10 @@ from .shared import open_sweep, tell
 @options.output
 def table(sweep: str | None, form: str, protocol: str, output: Path) -> None:
     """Print the table of a SWEEP, by default the latest."""
-    from nidbench.publish import fingerprints
     from nidbench.tables import render
 
     store, found = open_sweep(output, sweep)
-    click.echo(render(store, found, form, protocol, fingerprints(found)))
+    click.echo(render(store, found, form, protocol))
 
 
 @click.command()
@@ -33,11 +32,10 @@ def table(sweep: str | None, form: str, protocol: str, output: Path) -> None:
 def differences(sweep: str | None, against: str, form: str, protocol: str, output: Path) -> None:
     """Print how far the methods of a SWEEP, by default the latest, are from one of them, with 95 % intervals."""
     from nidbench.differences import render_differences
-    from nidbench.publish import fingerprints
     from nidbench.tables import cells_frame, lacking_lines, source_lines
 
     store, found = open_sweep(output, sweep)
-    cells = cells_frame(store, found, fingerprints(found), protocol)
+    cells = cells_frame(store, found, protocol)
     tell(lacking_lines(cells, found, protocol))
     click.echo(render_differences(cells, against, form, protocol, source_lines(cells)))
 
@@ -52,12 +50,11 @@ def orders(sweep: str | None, published: str, form: str, protocol: str, output: 
     """Print which orders of methods in the paper's tables a SWEEP, by default the latest, confirms or contradicts."""
     from nidbench.compare import default_table, scored_cells, unscored_lines
     from nidbench.orders import render_orders
-    from nidbench.publish import fingerprints
     from nidbench.tables import source_lines
 
     store, found = open_sweep(output, sweep)
     name = published or default_table(found)
-    cells = scored_cells(store, found, name, protocol, fingerprints(found))
+    cells = scored_cells(store, found, name, protocol)
     click.echo(render_orders(cells, name, form, [*unscored_lines(cells, found), *source_lines(cells)]))
 
 
@@ -85,10 +82,9 @@ def compare(sweep: str | None, published: str, form: str, protocol: str, output:
     the differences between the sweep's own methods.
     """
     from nidbench.compare import render_compare
-    from nidbench.publish import fingerprints
 
     store, found = open_sweep(output, sweep)
-    click.echo(render_compare(store, found, published, form, protocol, fingerprints(found)))
+    click.echo(render_compare(store, found, published, form, protocol))
 
 
 COMMANDS = (table, differences, orders, ranks, compare)

@@ -7,6 +7,7 @@ have the methods of a sweep side by side, because records keep the scores of a c
 from __future__ import annotations
 
 from nidbench.errors import InputError, UnknownNameError
+from nidbench.measurements import Measurements
 from nidbench.records import Store, Sweep
 from nidbench.registry import unknown
 
@@ -16,7 +17,7 @@ from .deviations import deviations
 from .draws import draws
 from .layers import layers
 from .null_band import null_band
-from .view import Choice, Drawn, Measurements, View, cases_of
+from .view import Choice, Drawn, View, cases_of
 
 __all__ = ["FIGURES", "Choice", "Drawn", "draw"]
 
@@ -39,7 +40,7 @@ def draw(name: str, store: Store, sweep: Sweep, choice: Choice, measurements: Me
         store: the results folder.
         sweep: which of its sweeps.
         choice: which part of it.
-        measurements: makes a measurement and its sharp image; None where no sharp image is known.
+        measurements: makes the sweep's measurements and their sharp images again.
 
     Raises:
         UnknownNameError: no such figure, method, image or kernel.

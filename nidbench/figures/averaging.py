@@ -63,9 +63,9 @@ def _curves(lines: Sequence[Line]) -> dict[str, dict[str, list[dict[int, float]]
     found: dict[tuple[str, Group], dict[str, list[dict[int, float]]]] = {}
     for line in lines:
         for matched, record in line.records.items():
-            if record is not None and record.status == "done" and record.passes:
+            if record is not None and record.status == "done" and record.log is not None and record.log.passes:
                 images = found.setdefault((line.name, matched.group), {})
-                images.setdefault(matched.case.image, []).append(dict(record.passes))
+                images.setdefault(matched.case.image, []).append(dict(record.log.passes))
     told = _told_apart({group for _, group in found})
     return {", ".join(filter(None, (name, told[group]))): images for (name, group), images in found.items()}
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from nidbench.metrics import DEFAULT
 from nidbench.posterior import Plane, plane_of_draws
-from nidbench.records import Record
+from nidbench.records import Log
 from nidbench.run import DRAWS
 from nidbench.scoring import compare
 
@@ -28,7 +28,7 @@ def draws(view: View) -> Drawn:
         plane = plane_of_draws(images, view.reference)
         distances = _distances(plane)
         _show_plane(grid[row, 0], plane, distances, label)
-        _show_passes(grid[row, 1], view.records[label], label)
+        _show_passes(grid[row, 1], view.log(label), label)
         lines += [f"{label}: {text}" for text in _plane_lines(plane, distances)]
     return Drawn(figure, view.key, lines)
 
@@ -74,8 +74,8 @@ def _plane_lines(plane: Plane, distances: _Distances) -> list[str]:
     ]
 
 
-def _show_passes(axes: Axes, record: Record, label: str) -> None:
-    counts, values = zip(*record.passes, strict=True) if record.passes else ((), ())
+def _show_passes(axes: Axes, log: Log, label: str) -> None:
+    counts, values = zip(*log.passes, strict=True) if log.passes else ((), ())
     axes.plot(counts, values, marker="o", markersize=3.5, color=COLOURS[0])
     axes.set_xlabel("averaged passes", fontsize=8)
     axes.set_ylabel("PSNR of the average, dB", fontsize=8)

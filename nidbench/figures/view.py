@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nidbench.contract import CaseKey, Image, Problem, Truth
 from nidbench.errors import InputError, UnknownNameError
+from nidbench.measurements import Measurements
 from nidbench.metrics import DEFAULT
 from nidbench.nullband import THRESHOLD
-from nidbench.records import Planned, Record, Store, Sweep
+from nidbench.records import Log, Planned, Record, Store, Sweep
 from nidbench.registry import unknown
 from nidbench.report import choose
-from nidbench.scoring import Compared, compare, extended
-
-Measurements: TypeAlias = Callable[[CaseKey], tuple[Problem, Truth] | None]
+from nidbench.scoring import Compared, closest, compare, extended
 
 
 @dataclass(frozen=True)
@@ -91,13 +90,19 @@ class View:
         Raises:
             InputError: where no cell of the case is done, or its sharp image is unknown.
         """
-        records, lacking = choose(store, planned_of(sweep, [key], choice))
+        records, lacking = choose(store, planned_of(sweep, [key], choice), measurements.today)
         if not records:
             raise InputError(f"no cell of {key} is done ({', '.join(lacking)}): run the sweep {sweep.name} to its end")
-        found = measurements(key)
-        if found is None:
+        case = measurements.case(next(iter(records.values())).cell)
+        problem, truth = (None, None) if case is None else (case.problem(), closest(case.problem(), case.truths()))
+        if problem is None or truth is None:
             raise InputError(f"no sharp image of {key} is known: choose a case that has one")
-        return cls(store, sweep, key, choice, *found, records)
+        return cls(store, sweep, key, choice, problem, truth, records)
+
+    def log(self, label: str) -> Log:
+        """Return the log of a method's cell."""
+        record = self.store.whole(self.records[label].id)
+        return Log() if record is None or record.log is None else record.log
 
     def compared(self, label: str) -> Compared:
         """Return a method's restoration beside the truth."""

@@ -2,6 +2,7 @@
 
     <output>/nidbench.json            the folder's format
     <output>/cells/<id>/record.json   how the cell ended; there only when everything else of the cell is
+    <output>/cells/<id>/log.json      its curve, details, traceback and environment, read only when asked for
     <output>/cells/<id>/arrays.npz    the restoration and its variance, float32
     <output>/cells/<id>/kept.npz      what else was asked for: posterior draws, maps of layers
     <output>/work/<id>/               checkpoint and curve of a cell in flight
@@ -15,8 +16,10 @@ from __future__ import annotations
 from .record import FORMAT as FORMAT
 from .record import STATUSES as STATUSES
 from .record import Cell as Cell
+from .record import Log as Log
 from .record import Point as Point
 from .record import Record as Record
+from .record import error_line as error_line
 from .store import Store as Store
 from .sweep import FROM_FILES as FROM_FILES
 from .sweep import Planned as Planned

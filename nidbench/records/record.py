@@ -1,26 +1,38 @@
-"""How a cell ended, and what determined it: plain data, and as JSON."""
+"""How a cell ended, and what determined it: plain data, checked against its types when it is read.
+
+A record is small: what tables and comparisons need. What is looked at case by case, curves above all, is a `Log`
+beside it. Both are JSON, with `Infinity` for the PSNR of a perfect restoration, as Python writes and reads it.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, TypeVar
 
-from nidbench.contract import CaseKey, Setting
+import msgspec
+
+from nidbench.contract import MEASURED, CaseKey, Setting
 from nidbench.errors import ResultsError
 from nidbench.metrics import Score
+from nidbench.versions import FIRST
 
-#: Raised when a newer nidbench writes what an older one cannot read.
-FORMAT = 1
+#: Raised when a newer nidbench writes what an older one cannot read. 1 had record and log in one file.
+FORMAT = 2
 
 #: What reading JSON raises where it is cut off, overwritten or of another form.
-DAMAGE = (ValueError, KeyError, TypeError, AttributeError)
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 #: The ways a cell ends. `missing` and `corrupt` are said of cells without a readable record.
 STATUSES = ("done", "failed", "timeout", "out-of-memory", "unstable")
+
+#: Characters of `Record.error`; `Log.error` has all of it.
+_LINE = 300
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,8 @@ class Cell:
     @property
     def id(self) -> str:
         """SHA-256 of all of it, 20 hexadecimal digits."""
-        content = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        # not `asdict`, which copies deeply: tables check the id of every record that they read
+        content = json.dumps(vars(self) | {"case": vars(self.case)}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()[:20]
 
 
@@ -75,6 +88,44 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Log:
+    """What is known of a cell besides its record: read only when asked for.
+
+    Attributes:
+        curve: observations on the way, by iteration.
+        passes: (n, PSNR of the mean of the first n posterior draws), where the method sampled.
+        details: what else the method tells.
+        error: message or traceback where it failed.
+        environment: versions and machine.
+    """
+
+    curve: tuple[Point, ...] = ()
+    passes: tuple[tuple[int, float], ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def oracle(self) -> Point | None:
+        """The best point of the curve: what someone who knows the truth would have picked."""
+        finite = [point for point in self.curve if math.isfinite(point.psnr)]
+        return max(finite, key=lambda point: point.psnr, default=None)
+
+    def to_json(self) -> str:
+        """Return the log as JSON text."""
+        return _json({"format": FORMAT, **asdict(self)})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Log:
+        """Read `to_json`'s text.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError, RecursionError: where it is not a whole log.
+        """
+        return _read(text, cls)
+
+
+@dataclass(frozen=True)
 class Record:
     """How a cell ended.
 
@@ -84,8 +135,7 @@ class Record:
         status: one of `STATUSES`.
         scores: protocol name -> score of the restoration at the method's own stop; empty unless done, or without truth.
         input_scores: protocol name -> score of the blurred input.
-        curve: observations on the way, by iteration.
-        passes: (n, PSNR of the mean of the first n posterior draws), where the method sampled.
+        oracle, end: the best and the last point of its curve, None without one.
         seconds: time of the method, divided by `batch`.
         iterations: steps done.
         stopped: why it ended.
@@ -94,14 +144,17 @@ class Record:
         threads: CPU threads.
         resumed: times that the cell went on from a checkpoint.
         measurement_hash: SHA-256 of the blurred image's bytes.
-        fingerprint: of the method's source.
-        details: what else the method tells.
-        error: message or traceback where it failed.
-        environment: versions and machine.
+        truth_hash: SHA-256 of what it was scored against, see `Case.truth_hash`; empty without truth, or where a record
+            of before does not say.
+        versions: of what its result and scores rest on, see `versions`.
+        source: fingerprint of the method's source, for methods that are plain files and have no golden result.
+        shows_y: whether the restoration, a file of someone's, shows only what y shows.
+        error: in a line what went wrong where it failed; the log has the traceback.
         finished: UTC time, ISO 8601.
         measures: what else is known of the restoration, by the names of `scoring.MEASURES`; without what has
             no truth, no variance or no defined value.
         kept: what the method was asked to hand over besides, see `run.KEEPS`; `kept.npz` holds what it had of that.
+        log: the rest; None where it was not asked for.
     """
 
     id: str
@@ -109,8 +162,8 @@ class Record:
     status: str
     scores: Mapping[str, Score] = field(default_factory=dict)
     input_scores: Mapping[str, Score] = field(default_factory=dict)
-    curve: Sequence[Point] = ()
-    passes: Sequence[tuple[int, float]] = ()
+    oracle: Point | None = None
+    end: Point | None = None
     seconds: float | None = None
     iterations: int | None = None
     stopped: str = ""
@@ -119,43 +172,90 @@ class Record:
     threads: int | None = None
     resumed: int = 0
     measurement_hash: str = ""
-    fingerprint: str = ""
-    details: Mapping[str, Any] = field(default_factory=dict)
+    truth_hash: str = ""
+    versions: Mapping[str, int] = field(default_factory=dict)
+    source: str = ""
+    shows_y: bool = False
     error: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
     finished: str = ""
     measures: Mapping[str, float] = field(default_factory=dict)
-    kept: Sequence[str] = ()
+    kept: tuple[str, ...] = ()
+    log: Log | None = None
 
-    @property
-    def oracle(self) -> Point | None:
-        """The best point of the curve: what someone who knows the truth would have picked."""
-        finite = [point for point in self.curve if math.isfinite(point.psnr)]
-        return max(finite, key=lambda point: point.psnr, default=None)
-
-    @property
-    def end(self) -> Point | None:
-        """The last point of the curve."""
-        return self.curve[-1] if self.curve else None
+    def with_log(self, log: Log) -> Record:
+        """Return the record with its log, and with what it repeats of that: oracle, end and the error in a line."""
+        end = log.curve[-1] if log.curve else None
+        return replace(self, log=log, oracle=log.oracle, end=end, error=error_line(log.error)[:_LINE])
 
     def to_json(self) -> str:
-        """Return the record as JSON text."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, allow_nan=True)
+        """Return the record as JSON text, without its log."""
+        content = asdict(replace(self, log=None))
+        del content["log"]
+        return _json({"format": FORMAT, **content})
 
     @classmethod
-    def from_json(cls, text: str) -> Record:
-        """Read `to_json`'s text.
+    def from_json(cls, text: str | bytes) -> Record:
+        """Read `to_json`'s text, or what the first format had, which comes with its log.
 
         Raises:
-            ValueError, KeyError, TypeError, AttributeError: where it is not a whole record.
+            ValueError, KeyError, TypeError, AttributeError, RecursionError: where it is not a whole record.
+            ResultsError: where a newer nidbench wrote it.
         """
-        content = json.loads(text)
-        if content.pop("format") > FORMAT:
-            raise ResultsError("the record was written by a newer nidbench: upgrade with pip install -U nidbench")
-        content["cell"] = Cell(**{**content["cell"], "case": CaseKey(**content["cell"]["case"])})
-        for name in ("scores", "input_scores"):
-            content[name] = {protocol: Score(**score) for protocol, score in content[name].items()}
-        content["curve"] = tuple(Point(**point) for point in content["curve"])
-        content["passes"] = tuple((int(n), float(value)) for n, value in content["passes"])
-        content["kept"] = tuple(content.get("kept", ()))  # not in the first records
-        return cls(**content)
+        record = _of_first_format(text) if _format(text) == 1 else _read(text, cls)
+        if record.status not in STATUSES:
+            raise ValueError(f"status {record.status!r} is none of {', '.join(STATUSES)}")
+        return record
+
+
+def error_line(error: str) -> str:
+    """Return the line of an error that says what went wrong: of a traceback, the one that names the exception."""
+    lines = [line for line in error.splitlines() if line.strip()]
+    starts = [index for index, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    if starts:
+        lines = [line for line in lines[starts[-1] + 1 :] if not line.startswith(" ")] or lines[-1:]
+    return lines[0].strip() if lines else ""
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=1)
+
+
+class _Stamp(msgspec.Struct):
+    format: int
+
+
+def _format(text: str | bytes) -> int:
+    try:
+        number = msgspec.json.decode(text, type=_Stamp).format
+    except msgspec.DecodeError:  # JSON has no word for infinity
+        number = json.loads(text)["format"]
+    if number > FORMAT:
+        raise ResultsError("the record was written by a newer nidbench: upgrade with pip install -U nidbench")
+    return number
+
+
+def _read(text: str | bytes, kind: type[_T]) -> _T:
+    if _format(text) != FORMAT:
+        raise ValueError(f"it is of another format than {FORMAT}")
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.DecodeError:
+        raw = text.encode() if isinstance(text, str) else text
+        if not any(word in raw for word in (b"Infinity", b"NaN")):
+            raise
+        return msgspec.convert(json.loads(text), kind)
+
+
+def _of_first_format(text: str | bytes) -> Record:
+    content = json.loads(text)
+    log = msgspec.convert({each.name: content[each.name] for each in fields(Log)}, Log)
+    record = msgspec.convert(content, Record)
+    cell = record.cell
+    parts = ("engine", "measurement", "metric") if "lr" in cell.settings else ("measurement", "metric")
+    return replace(
+        record.with_log(log),
+        truth_hash=cell.image_hash if cell.case.noise != MEASURED else "",
+        versions=dict.fromkeys(parts, FIRST),
+        source=content["fingerprint"],
+        shows_y=log.details.get("shows") == "y",
+    )

@@ -11,6 +11,7 @@ import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from nidbench.errors import DamagedError, ResultsError
 
-from .record import DAMAGE, FORMAT, Record
+from .record import DAMAGE, FORMAT, Log, Record
 from .sweep import Sweep, joined
 from .whole_files import results_errors, write_whole
 
@@ -60,23 +61,42 @@ class Store:
             )
 
     def read(self, cell_id: str) -> Record | None:
-        """Return a cell's record, or None where it has none.
+        """Return a cell's record without its log, or None where it has none.
 
         Raises:
-            DamagedError: where the record is there but damaged.
+            DamagedError: where the record is there but damaged, or of another cell.
             ResultsError: where it cannot be read, or is of a newer format.
         """
+        record = self._read(cell_id)
+        return None if record is None else replace(record, log=None)
+
+    def whole(self, cell_id: str) -> Record | None:
+        """Return a cell's record with its log, or None where it has none; a log that is lost is empty.
+
+        Raises:
+            DamagedError: where record or log are there but damaged.
+            ResultsError: where they cannot be read, or are of a newer format.
+        """
+        record = self._read(cell_id)
+        if record is None or record.log is not None:
+            return record
+        path = self.root / "cells" / cell_id / "log.json"
+        with _reading(path):
+            try:
+                return replace(record, log=Log.from_json(path.read_bytes()))
+            except FileNotFoundError:
+                return replace(record, log=Log())
+
+    def _read(self, cell_id: str) -> Record | None:
         path = self.root / "cells" / cell_id / "record.json"
-        try:
-            return Record.from_json(path.read_text())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ResultsError(f"{path} cannot be read: {error.strerror}") from error
-        except DAMAGE as error:
-            raise DamagedError(
-                f"{path} is damaged ({type(error).__name__}: {error}): rerun the sweep to compute the cell again"
-            ) from error
+        with _reading(path):
+            try:
+                record = Record.from_json(path.read_bytes())
+            except FileNotFoundError:
+                return None
+            if record.id != cell_id:
+                raise ValueError(f"it is of the cell {record.id}")
+            return record
 
     def set_aside(self, cell_id: str) -> Path:
         """Rename a damaged record, so that its cell counts as missing; return its new place."""
@@ -90,7 +110,7 @@ class Store:
         """Keep a record and its arrays, replacing those of an earlier attempt, and forget the cell's work folder.
 
         Args:
-            record: how the cell ended.
+            record: how the cell ended, with its log.
             arrays: what `arrays` returns, stored as float32.
             kept: what `kept` returns, stored as it is; None where nothing was asked for.
 
@@ -107,17 +127,21 @@ class Store:
             (folder / "kept.npz").unlink(missing_ok=True)
             if kept is not None:
                 write_whole(folder / "kept.npz", _packed(kept))
+            write_whole(folder / "log.json", (record.log or Log()).to_json().encode())
             write_whole(folder / "record.json", record.to_json().encode())
         shutil.rmtree(self.work(record.id), ignore_errors=True)
 
     def update(self, record: Record) -> None:
-        """Replace a record by one that says more of the same restoration; its arrays stay.
+        """Replace a record by one that says more of the same restoration; its arrays stay, and its log without another.
 
         Raises:
             ResultsError: where the folder cannot be written; the record is as before then.
         """
+        folder = self.root / "cells" / record.id
         with results_errors(self.root):
-            write_whole(self.root / "cells" / record.id / "record.json", record.to_json().encode())
+            if record.log is not None:
+                write_whole(folder / "log.json", record.log.to_json().encode())
+            write_whole(folder / "record.json", record.to_json().encode())
 
     def has_arrays(self, cell_id: str) -> bool:
         """Return whether a restoration of the cell is stored, whole or not."""
@@ -208,6 +232,20 @@ class Store:
             handle.write(str(os.getpid()))
             handle.flush()
             yield
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what reading a cell's file raises into errors that say what to do."""
+    try:
+        yield
+    except ResultsError:
+        raise
+    except OSError as error:
+        raise ResultsError(f"{path} cannot be read: {error.strerror}") from error
+    except DAMAGE as error:
+        reason = f"{type(error).__name__}: {error}"[:300]
+        raise DamagedError(f"{path} is damaged ({reason}): rerun the sweep to compute the cell again") from error
 
 
 def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:

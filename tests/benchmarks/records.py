@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from nidbench.contract import CaseKey
 from nidbench.metrics import Score
-from nidbench.records import Cell, Planned, Point, Record, Store, Sweep
+from nidbench.records import Cell, Log, Planned, Point, Record, Store, Sweep
 
 SECONDS, MEGABYTES, RECORDS, POINTS = 10.0, 1000.0, 10_000, 200
 
@@ -43,7 +43,9 @@ def record(index: int) -> Record:
     cell = Cell(names[method], 1, {"lr": 1e-4}, case, "i", "k", "known", "identity", 0, "float32", "cpu")
     curve = tuple(Point(25 * step, step / 10, 25.0, 0.7) for step in range(POINTS))
     scores = {"half-kernel": Score(27.0, 0.7)}
-    return Record(cell.id, cell, "done", scores, scores, curve=curve, environment={"torch": "2"})
+    return Record(cell.id, cell, "done", scores, scores, truth_hash="i").with_log(
+        Log(curve, environment={"torch": "2"})
+    )
 
 
 def write(store: Store) -> None:
@@ -53,6 +55,7 @@ def write(store: Store) -> None:
         folder = store.root / "cells" / each.id
         folder.mkdir(parents=True)
         (folder / "record.json").write_text(each.to_json())
+        (folder / "log.json").write_text((each.log or Log()).to_json())
         (folder / "arrays.npz").touch()  # a dry run opens none
         cells.append(Planned(each.id, each.cell.method, "paper", "", each.cell.case, "known", 0, each.cell.method))
     store.write_sweep(Sweep("many", {"experiments": []}, cells))
