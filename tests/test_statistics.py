@@ -165,13 +165,91 @@ def test_a_tie_is_closer_than_the_tables_show(make_cells):
     assert (found["wins"], found["ties"], found["losses"]) == (1, 2, 1)
 
 
-def test_perfect_restorations_tie_and_beat_others_without_an_interval(make_cells):
+def test_perfect_restorations_tie_and_beat_others_by_signs(make_cells):
     psnr = {(m, i, 1, 0): math.inf for m in ("ours", "dip") for i in "abc"} | {("fid", i, 1, 0): 30.0 for i in "abc"}
     frame = differences_frame(make_cells(psnr))
     dip, fid = only(frame, method="dip"), only(frame, method="fid")
     assert (dip["difference"], dip["ties"], dip["verdict"]) == (0, 3, "open")
-    assert (fid["difference"], fid["losses"], fid["verdict"]) == (-math.inf, 3, "open")
+    assert (fid["difference"], fid["losses"], fid["verdict"]) == (-math.inf, 3, "worse")
     assert math.isnan(fid["low"])
+    assert (fid["p_student"], fid["holm"]) == (1 / 4, "open")  # three images alone may agree by chance
+
+
+@pytest.mark.parametrize(
+    ("apart", "verdict", "p_student"),
+    [
+        ((math.inf, 0.5, 0.4), "better", 1 / 4),
+        ((-math.inf, -0.5, -0.4), "worse", 1 / 4),
+        ((math.inf, 0.5, -0.4), "open", 1.0),
+        ((math.inf, 0.5, 0.001), "open", 1 / 2),  # a tie is on no side
+        ((math.inf, -math.inf, 0.5), "open", 1.0),
+        ((math.inf, 0.5), "open", math.nan),
+        ((math.inf, *(0.5,) * 5), "better", 1 / 32),
+        ((math.inf, *(0.5,) * 10, -0.1), "better", 2 * 13 / 2**12),
+    ],
+)
+def test_an_infinite_difference_counts_by_its_sign(make_cells, apart, verdict, p_student):
+    psnr = {("dip", f"{n}", 1, 0): math.inf if a == -math.inf else 30.0 for n, a in enumerate(apart)}
+    psnr |= {("ours", f"{n}", 1, 0): 30.0 if a == -math.inf else 30.0 + a for n, a in enumerate(apart)}
+    found = only(differences_frame(make_cells(psnr), "dip"))
+    assert found["verdict"] == verdict
+    assert found["p_student"] == pytest.approx(p_student, nan_ok=True)
+    assert found["holm"] == (verdict if p_student < 0.05 else "open")
+    assert found[["low", "high", "resolution", "image_std"]].isna().all()
+
+
+def test_infinities_of_both_signs_on_one_image_have_no_mean(make_cells):
+    psnr = {("ours", i, 1, s): math.inf for i in "abc" for s in (0, 1)} | {("ours", i, 2, 0): 30.0 for i in "abc"}
+    psnr |= {("dip", i, 1, s): 30.0 for i in "abc" for s in (0, 1)} | {("dip", i, 2, 0): math.inf for i in "abc"}
+    found = only(differences_frame(make_cells(psnr), "dip"))
+    assert math.isnan(found["difference"])
+    assert (found["wins"], found["losses"], found["verdict"]) == (3, 3, "open")
+
+
+@pytest.mark.parametrize("count", [3, 6, 12])
+def test_the_p_value_is_scipy_s_and_below_5_percent_where_the_interval_leaves_out_0(count):
+    for values in generator(count).standard_normal((200, count)) + 0.8:
+        p_value = statistics.p_student(values)
+        assert p_value == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+        low, high = interval(values)
+        assert (p_value < 0.05) == (low > 0 or high < 0)
+    assert statistics.p_student(np.ones(count)) == 0
+    assert statistics.p_student(np.zeros(count)) == 1
+
+
+def test_holm_by_hand():
+    """Holm 1979: the smallest times their number, the next times one less, never falling."""
+    adjusted = statistics.holm([0.01, math.nan, 0.04, 0.03, 0.005])
+    assert adjusted == pytest.approx([0.03, math.nan, 0.06, 0.06, 0.02], nan_ok=True)
+    assert statistics.holm([0.7, 0.8]) == [1.0, 1.0]
+    assert statistics.holm([]) == []
+
+
+def test_of_28_pairs_of_equal_methods_some_verdict_is_false_unless_holm_is_asked():
+    pairs = np.array(list(itertools.combinations(range(8), 2)))
+    draws = generator(7).standard_normal((600, 8, 6))
+    p_values = [[statistics.p_student(each) for each in draw[pairs[:, 0]] - draw[pairs[:, 1]]] for draw in draws]
+    assert np.mean([min(each) < 0.05 for each in p_values]) == pytest.approx(0.6, abs=0.08)
+    adjusted = [statistics.holm(each) for each in p_values]
+    assert np.mean([min(each) < 0.05 for each in adjusted]) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 600)
+    assert all(a >= p for family, own in zip(adjusted, p_values, strict=True) for a, p in zip(family, own, strict=True))
+
+
+def test_the_family_is_the_rows_of_a_group(make_record, make_store):
+    """Three methods beside the reference: one is told apart alone, and no longer among three."""
+    apart = {"dip": (-0.6, -0.9, -1.2), "fid": (0.3, -0.3, 0.1), "ddec": (0.2, 0.1, -0.2)}
+    records = [make_record("ours", i, 30.0, noise=n) for i in "abc" for n in ("poisson:128", "gaussian:0.05")]
+    records += [
+        make_record(m, i, 30.0 + a, noise=n)
+        for m in apart
+        for i, a in zip("abc", apart[m], strict=True)
+        for n in (("poisson:128", "gaussian:0.05") if m == "dip" else ("gaussian:0.05",))
+    ]
+    frame = differences_frame(cells_frame(*make_store(*records)))
+    among, alone = only(frame, method="dip", noise="gaussian:0.05"), only(frame, method="dip", noise="poisson:128")
+    assert among["p_student"] == alone["p_student"] == alone["p_holm"] < 0.05
+    assert among["p_holm"] == pytest.approx(3 * among["p_student"])
+    assert (among["verdict"], among["holm"], alone["holm"]) == ("worse", "open", "worse")
 
 
 def test_identical_methods_are_not_told_apart(make_cells):
