@@ -35,9 +35,9 @@ def write_tables(store: Store, sweep: Sweep, protocol: str) -> dict[str, Path]:
 def write_comparison(store: Store, sweep: Sweep, name: str, protocol: str) -> dict[str, Path]:
     """Write a table of the paper beside a sweep in every format and return the files by format.
 
-    Arguments and errors are those of `compare.render_compare`.
+    Arguments and errors are those of `comparison.render_compare`.
     """
-    from .compare import render_compare
+    from .comparison import render_compare
 
     written = {}
     for form, ending in ENDINGS.items():

@@ -28,7 +28,7 @@ other the chance of at least one false verdict grows. `holm` says what is left o
 where the interval leaves out 0). Simulated, methods equal, 6 images (4000 draws): 28 pairs of 8 methods 0.61 by
 themselves and 0.05 with Holm, 15 pairs with one reference 0.41 and 0.04.
 
-A restoration that equals its truth has infinite PSNR, and there is no interval and no t with it. Where an image has such
+A restoration that equals its truth has infinite PSNR: there is no interval and no t with it. Where an image has such
 a difference, the verdict goes by signs: who is ahead on every image, of at least `FEWEST`, or by a sign test.
 `p_student` is then that of the sign test, 2^(1 - images) where all agree, so that `holm` asks for six images or more.
 

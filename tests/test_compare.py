@@ -1,22 +1,30 @@
 """The paper's tables beside made-up sweeps that differ from them by a known offset, or in what they measured."""
 
 import io
+import math
+import statistics
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from nidbench.compare import WITHIN, compare_frame, default_table, render_compare, render_scored, scored_cells
+from nidbench.anchor import anchor_frame
+from nidbench.compare import compare_frame, default_table, scored_cells
+from nidbench.comparison import render_anchored, render_compare, render_scored
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.experiments import TABLES, table
 from nidbench.metrics import PROTOCOLS, Score
-from nidbench.published import published, tables
+from nidbench.published import LABELS, published, tables
 from nidbench.records import FROM_FILES
-from nidbench.statistics import interval
+from nidbench.verdicts import WITHIN, WITHIN_SSIM
 
 SET12 = [f"{n:02}" for n in range(1, 13)]
 LEVIN = [f"levin/{n}" for n in range(1, 9)]
 PSNR = published("table2", "set12", "levin", "gaussian:0.05")
+PAPER = tables().set_index(["table", "dataset", "kernels", "noise", "method"])[["psnr", "ssim"]].sort_index()
+SSIM = PAPER.loc["table2", "set12", "levin", "gaussian:0.05"]["ssim"].rename(index=LABELS)
 
 
 def grid(images=SET12, kernels=LEVIN, *, label="ours", psnr=0.0, noise="gaussian:0.05", **columns):
@@ -31,7 +39,7 @@ def grid(images=SET12, kernels=LEVIN, *, label="ours", psnr=0.0, noise="gaussian
         for k, kernel in enumerate(kernels)
     ]
     own = {"label": label, "preset": "paper", "dataset": "set12", "kernel_set": kernels[0].partition("/")[0]}
-    own |= {"noise": noise, "noise_seed": 0, "seed": 0, "status": "done", "ssim": 0.75, "declared": "known"}
+    own |= {"noise": noise, "noise_seed": 0, "seed": 0, "status": "done", "ssim": SSIM["ours"], "declared": "known"}
     own |= {"protocol": "half-kernel", "note": ""}
     return pd.DataFrame(rows).assign(**(own | columns))
 
@@ -55,20 +63,102 @@ def test_a_known_offset_has_its_verdict(offset, verdict):
     assert found["difference"] == pytest.approx(offset)
     assert (found["verdict"], found["why"]) == (verdict, "")
     assert (found["images"], found["measurements"], found["paper_measurements"]) == (12, 96, 96)
-    assert (found["published_ssim"], found["measured_ssim"]) == (0.770, 0.75)
+    assert (found["published_ssim"], found["measured_ssim"]) == (0.770, pytest.approx(0.770))
+    assert found["by"] == ("PSNR, SSIM" if verdict == "reproduced" else "PSNR")
 
 
-def test_the_interval_is_that_of_the_images_means():
+@pytest.mark.parametrize(
+    ("psnr", "ssim", "verdict", "by"),
+    [
+        (0.0, WITHIN_SSIM, "reproduced", "PSNR, SSIM"),
+        (0.0, 0.011, "differs", "SSIM"),
+        (0.0, -0.14, "differs", "SSIM"),  # what FID had, whose PSNR met the paper's on the other side of the optimum
+        (0.21, 0.0, "differs", "PSNR"),
+        (0.21, 0.011, "differs", "PSNR, SSIM"),
+    ],
+)
+def test_both_psnr_and_ssim_have_to_agree(psnr, ssim, verdict, by):
+    cells = grid(psnr=PSNR["ours"] + psnr, ssim=SSIM["ours"] + ssim)
+    found = row(cells)
+    assert (found["verdict"], found["by"], found["difference_ssim"]) == (verdict, by, pytest.approx(ssim))
+    shown = verdict if verdict == "reproduced" else f"{verdict}: {by}"
+    assert f"| {shown} " in render_scored(cells, "table2")
+
+
+def test_the_whole_grid_has_no_interval_but_its_mean():
     found = row(grid(psnr=26.0))
-    means = pd.Series([26.0 + 0.1 * (i - 5.5) for i in range(12)]).to_numpy()
-    assert (found["low"], found["high"]) == pytest.approx(interval(means))
+    assert found["low"] == found["measured"] == found["high"]
+    assert " whole grid |" in render_scored(grid(psnr=26.0), "table2")
+
+
+def test_of_some_images_the_interval_is_for_the_others():
+    """Student's t of the images' means, with the correction for 6 of 12."""
+    found = row(grid(SET12[:6], psnr=26.0))
+    means = [26.0 + 0.1 * (i - 2.5) for i in range(6)]
+    half = stats.t.ppf(0.975, 5) * statistics.stdev(means) * math.sqrt(1 / 6 - 1 / 12)
+    assert (found["low"], found["high"]) == pytest.approx((26 - half, 26 + half))
+
+
+def rotated(count, **columns):
+    """Cells of `grid` in turns of images and kernels."""
+    cells = grid(**columns).set_index(["image", "kernel"])
+    return cells.loc[[(SET12[n % 12], LEVIN[(n + n // 24) % 8]) for n in range(count)]].reset_index()
+
+
+@pytest.mark.parametrize(
+    ("offset", "verdict", "by"),
+    [
+        (0.0, "reproduced", "PSNR, SSIM"),
+        (0.2, "undecided", "PSNR"),
+        (0.5, "differs", "PSNR"),
+    ],
+)
+def test_an_interval_decides_where_not_all_ran(offset, verdict, by):
+    """Cells 0.05 dB from what images and kernels make of them: half a width of about 0.02 dB for 24 of 96."""
+    noise = np.random.Generator(np.random.Philox(key=2)).standard_normal(24) * 0.05
+    cells = rotated(24, psnr=PSNR["ours"] + offset)
+    found = row(cells.assign(psnr=cells["psnr"] + noise))
+    assert (found["verdict"], found["by"], found["why"]) == (verdict, by, "")
+    assert 0.005 < found["high"] - found["measured"] < 0.05
+    assert found["measurements"] == 24
 
 
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"images": SET12[:1]}, "8 of 96 measurements, 1 of 12 images"),
-        ({"kernels": LEVIN[:2]}, "24 of 96 measurements, 12 of 12 images"),
+        ({"images": SET12[:1]}, "fewer than 3 images do not tell how much images differ"),
+        ({"kernels": LEVIN[:2]}, "fewer than 3 kernels do not tell how much kernels differ"),
+        ({"images": SET12[:7], "kernels": LEVIN[:1]}, "fewer than 3 kernels do not tell how much kernels differ"),
+    ],
+)
+def test_what_nothing_tells_is_undecided_and_says_why(changes, why):
+    cells = grid(**{"psnr": PSNR["ours"] + 3, **changes})
+    found = row(cells)
+    assert (found["verdict"], found["by"], found["why"]) == ("undecided", "PSNR, SSIM", why)
+    assert math.isnan(found["low"])
+    assert f"(set12 levin gaussian:0.05): {why}" in render_scored(cells, "table2")
+
+
+def test_cells_yet_to_be_computed_are_left_to_the_interval():
+    cells = grid(psnr=PSNR["ours"])
+    cells.loc[80:, ["psnr", "ssim", "status"]] = [math.nan, math.nan, "missing"]
+    found = row(cells)
+    assert (found["verdict"], found["measurements"]) == ("reproduced", 80)
+    assert found["measured"] == pytest.approx(PSNR["ours"] - 0.1)  # two images at the upper end are not there
+    assert found["low"] < PSNR["ours"] < found["high"]
+
+
+def test_a_perfect_cell_makes_an_infinite_mean_that_differs():
+    cells = grid(psnr=PSNR["ours"])
+    cells.loc[0, "psnr"] = math.inf
+    assert (row(cells)["measured"], row(cells)["verdict"], row(cells)["by"]) == (math.inf, "differs", "PSNR")
+    some = row(cells[cells["image"] < "04"])
+    assert (some["verdict"], some["by"], some["why"]) == ("undecided", "PSNR", "a cell is infinite")
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
         ({"images": [f"{name}@96" for name in SET12]}, "images cropped to 96 pixels"),
         ({"preset": "fast"}, "preset fast, not paper or released"),
         ({"label": "ours[lr=0.1]"}, "settings lr=0.1, in the paper of the preset"),
@@ -112,6 +202,7 @@ def test_settings_that_the_paper_has_for_one_table_only():
     names = {"dataset": "kohler", "declared": "known", "images": ["1", "2", "3", "4"], "noise": "measured"}
     names |= {"protocol": "kohler"}
     kernels = [f"kohler/{n}" for n in range(1, 13)]
+    names["ssim"] = PAPER.loc["table6", "kohler", "inaccurate", "", "Ours"]["ssim"]
     cells = grid(kernels=kernels, psnr=29.52, label="ours[iterations=25000,stop=iterations]", **names)
     assert row(cells, cells["label"][0], "table6")["verdict"] == "reproduced"
     plain = row(grid(kernels=kernels, psnr=29.52, **names), "ours", "table6")
@@ -136,7 +227,7 @@ def test_several_noises_of_one_row_are_one_mean():
     ]
     found = row(pd.concat(parts), table="table3")
     assert (found["measurements"], found["published"]) == (48, 31.1)
-    assert found["why"] == "48 of 72 measurements, 12 of 12 images"
+    assert found["low"] < found["measured"] < found["high"]
 
 
 def test_noise_in_place_of_the_kernels_own_is_not_comparable():
@@ -157,7 +248,8 @@ def test_files_of_a_system_that_cannot_run_here_have_its_row(label, method):
     psnr = tables().set_index(["table", "dataset", "noise", "method"])["psnr"][
         "table2", "set12", "gaussian:0.05", method
     ]
-    frame = compare_frame(grid(label=label, psnr=psnr, preset="", note=FROM_FILES), "table2")
+    ssim = PAPER.loc["table2", "set12", "levin", "gaussian:0.05", method]["ssim"]
+    frame = compare_frame(grid(label=label, psnr=psnr, ssim=ssim, preset="", note=FROM_FILES), "table2")
     (found,) = frame[frame["paper_method"] == method].to_dict("records")
     assert (found["method"], found["published"], found["verdict"]) == (label, psnr, "reproduced")
     assert len(frame) == 17
@@ -170,7 +262,8 @@ def test_files_of_a_system_that_cannot_run_here_have_its_row(label, method):
 )
 def test_the_difference_is_judged_as_it_is_shown(published, measured, verdict):
     assert PSNR["fid"] == published
-    assert row(grid(label="fid", psnr=measured, preset="default"), "fid")["verdict"] == verdict
+    cells = grid(label="fid", psnr=measured, ssim=SSIM["fid"], preset="default")
+    assert row(cells, "fid")["verdict"] == verdict
 
 
 def test_old_and_reconstructed_methods_are_told(make_record, make_store):
@@ -226,8 +319,8 @@ def test_markdown_and_its_caption():
     (line,) = [line for line in text.splitlines() if "| ours " in line]
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[3:8] == ["ours", "reproduced", "26.56", "26.60", "+0.04"]
-    assert cells[8].startswith("[26.")
-    assert cells[-3:] == ["0.770", "0.750", "96/96"]
+    assert cells[8] == "whole grid"
+    assert cells[-4:] == ["0.770", "0.770", "+0.000", "96/96"]
 
 
 def test_csv_and_html():
@@ -272,14 +365,15 @@ def test_every_table_compares_with_itself(name):
         dataset, kernels, noise = condition.key
         frame = tables()
         there = (frame["table"] == name) & (frame["dataset"] == dataset) & (frame["kernels"] == kernels)
-        scores = frame[there & (frame["noise"] == noise) & (frame["label"] != "")].set_index("label")["psnr"]
+        scores = frame[there & (frame["noise"] == noise) & (frame["label"] != "")].set_index("label")
         images = [str(n) for n in range(condition.images)]
         per = condition.cases // condition.images
         for label in condition.labels(name):
             names = [f"{condition.kernels}/{n}" for n in range(per)]
             own = {"noise": condition.noise, "declared": condition.declared, "dataset": condition.dataset}
             own |= {"protocol": condition.protocol}
-            cells = grid(images, names, label=label, psnr=scores[label.partition("[")[0]], **own)
+            psnr, ssim = scores.loc[label.partition("[")[0], ["psnr", "ssim"]]
+            cells = grid(images, names, label=label, psnr=psnr, ssim=ssim, **own)
             bound = cells["kernel"].map(condition.noise_of_kernels)
             parts.append(cells.assign(noise=bound.where(bound.notna(), cells["noise"])))
     frame = compare_frame(pd.concat(parts), name)
@@ -294,10 +388,10 @@ def test_records_are_read_under_the_protocol_of_their_condition(make_record, mak
     anger = {"dataset": "anger", "kernel": "anger/1", "noise": "measured", "scores": scores}
     store, sweep = make_store(*records, make_record("ours", "1", 20.0, **anger), preset="paper")
     found = row(scored_cells(store, sweep, "table2"))
-    assert (found["measured"], found["images"], found["protocol"]) == (26.5, 12, "half-kernel")
-    assert found["why"] == "12 of 96 measurements, 12 of 12 images"
+    assert (found["measured"], found["images"], found["protocol"]) == (pytest.approx(26.5), 12, "half-kernel")
+    assert found["why"] == "fewer than 3 kernels do not tell how much kernels differ"
     assert row(scored_cells(store, sweep, "table5"), table="table5")["measured"] == 28.0
-    assert row(scored_cells(store, sweep, "table2", "cut-30"))["measured"] == 27.5
+    assert row(scored_cells(store, sweep, "table2", "cut-30"))["measured"] == pytest.approx(27.5)
     assert render_compare(store, sweep) == render_compare(store, sweep, "table2", "md")
     assert "under the protocol anger: cut 2 floor(k/2)" in render_compare(store, sweep, "table5")
     with pytest.raises(UnknownNameError, match="half-kernel"):
@@ -308,3 +402,80 @@ def test_what_is_not_scored_yet_says_how(make_record, make_store):
     kohler = {"dataset": "kohler", "kernel": "kohler/1", "noise": "measured"}
     store, sweep = make_store(make_record("ours", "1", 28.0, **kohler), preset="paper")
     assert "nidbench rescore demo --protocol kohler" in render_compare(store, sweep, "table6")
+
+
+#: Published at 5 %: ours 26.56 / .770, fdn 26.46 / .757.
+GAP, GAP_SSIM = PSNR["ours"] - PSNR["fdn"], SSIM["ours"] - SSIM["fdn"]
+
+
+def beside_anchor(count=96, ours=GAP, ssim=GAP_SSIM, shift=-2.0, **columns):
+    """`ours` and `fdn` on the same cells, all shifted from the paper's: as on harder crops of them."""
+    anchor = rotated(count, label="fdn", psnr=PSNR["fdn"] + shift, ssim=SSIM["fdn"] + shift / 10, preset="default")
+    own = {"label": "ours", "preset": "paper"} | columns
+    return pd.concat([anchor.assign(psnr=anchor["psnr"] + ours, ssim=anchor["ssim"] + ssim, **own), anchor])
+
+
+@pytest.mark.parametrize(
+    ("ours", "ssim", "verdict", "by"),
+    [
+        (GAP, GAP_SSIM, "reproduced", "PSNR, SSIM"),
+        (GAP - 0.2, GAP_SSIM + 0.01, "reproduced", "PSNR, SSIM"),
+        (GAP - 0.5, GAP_SSIM, "differs", "PSNR"),
+        (GAP, GAP_SSIM - 0.02, "differs", "SSIM"),
+    ],
+)
+@pytest.mark.parametrize("count", [96, 24])
+def test_a_difference_to_the_anchor_is_judged_whatever_both_score(ours, ssim, verdict, by, count):
+    frame = anchor_frame(beside_anchor(count, ours, ssim), "table2", "fdn")
+    (found,) = frame.to_dict("records")
+    assert (found["method"], found["anchor"]) == ("ours", "fdn")
+    assert found["published"] == pytest.approx(0.10)
+    assert (found["measured"], found["measured_ssim"]) == (pytest.approx(ours), pytest.approx(ssim))
+    assert (found["verdict"], found["by"], found["measurements"]) == (verdict, by, count)
+
+
+def test_cells_that_one_of_the_two_lacks_are_left_out():
+    cells = beside_anchor(48)
+    own, anchor = cells[cells["label"] == "ours"], cells[cells["label"] == "fdn"]
+    (found,) = anchor_frame(pd.concat([own[:30], anchor[10:]]), "table2", "fdn").to_dict("records")
+    assert (found["measurements"], found["measured"]) == (20, pytest.approx(GAP))
+
+
+def test_what_the_anchor_does_otherwise_is_told():
+    cells = beside_anchor()
+    cells.loc[cells["label"] == "fdn", "preset"] = "fast"
+    (found,) = anchor_frame(cells, "table2", "fdn").to_dict("records")
+    assert (found["verdict"], found["why"]) == ("not comparable", "fdn: preset fast, not paper or released")
+
+
+def test_the_anchor_s_table_as_text():
+    text = render_anchored(beside_anchor(24), "table2", "fdn")
+    assert "differences in PSNR (dB) and SSIM to fdn, published, and measured on what has a score of both" in text
+    (line,) = [line for line in text.splitlines() if "| ours " in line]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[4:8] == ["reproduced", "+0.10", "+0.10", "+0.00"]
+    assert cells[-1] == "24/96"
+    again = pd.read_csv(io.StringIO(render_anchored(beside_anchor(24), "table2", "fdn", "csv")))
+    assert again["anchor"].tolist() == ["fdn"]
+
+
+def test_the_anchor_s_table_stands_between_the_others(make_record, make_store):
+    records = [make_record(m, i, p, dataset="set12") for m, p in (("ours", 26.5), ("fdn", 26.4)) for i in SET12[:3]]
+    store, sweep = make_store(*records)
+    text = render_compare(store, sweep, "table2", anchor="fdn")
+    first, second, third = (text.index(each) for each in ("beside what", "SSIM to fdn", "Mean difference in PSNR"))
+    assert first < second < third
+    assert "anchor" in render_compare(store, sweep, "table2", "csv", anchor="fdn").splitlines()[0]
+    assert "SSIM to fdn" not in render_compare(store, sweep, "table2")
+
+
+def test_wrong_anchors():
+    cells = beside_anchor()
+    with pytest.raises(UnknownNameError, match="there are fdn, ours"):
+        anchor_frame(cells, "table2", "tv")
+    with pytest.raises(InputError, match="table2 has no difference between fdn and another"):
+        anchor_frame(cells[cells["label"] == "fdn"], "table2", "fdn")
+    several = pd.concat([cells, cells.assign(label="fdn@fast")])
+    assert set(anchor_frame(several, "table2", "fdn")["method"]) == {"ours", "fdn@fast"}
+    with pytest.raises(InputError, match=r"several methods of the sweep: name one of fdn\[a=1\], fdn\[a=2\]"):
+        anchor_frame(pd.concat([cells.assign(label=f"fdn[a={n}]") for n in (1, 2)]), "table2", "fdn")

@@ -165,7 +165,20 @@ def modules_in(package: str) -> set[str]:
 
 
 #: Modules that work on tables of cells.
-ON_FRAMES = ("tables", "ranks", "statistics", "differences", "orders", "published", "compare", "factors", "tracking")
+ON_FRAMES = (
+    "tables",
+    "ranks",
+    "statistics",
+    "differences",
+    "orders",
+    "published",
+    "compare",
+    "comparison",
+    "anchor",
+    "verdicts",
+    "factors",
+    "tracking",
+)
 
 
 @pytest.mark.parametrize(

@@ -74,17 +74,19 @@ def ranks(sweep: str | None, form: str, output: Path) -> None:
 @options.published
 @options.form
 @options.protocol_of_the_paper
+@click.option("--anchor", default="", metavar="LABEL", help="Judge differences to this method as well, such as fdn.")
 @options.output
-def compare(sweep: str | None, published: str, form: str, protocol: str, output: Path) -> None:
+def compare(sweep: str | None, published: str, form: str, protocol: str, anchor: str, output: Path) -> None:
     """Print a table of the paper beside a SWEEP, by default the latest, and which numbers that reproduces.
 
     LaTeX is laid out as in the paper; Markdown, HTML and CSV have a row for each method. Below it, but not in CSV, are
-    the differences between the sweep's own methods.
+    the differences between the sweep's own methods. With --anchor, differences to one of them are judged too, published
+    beside measured; CSV then has these alone.
     """
-    from nidbench.compare import render_compare
+    from nidbench.comparison import render_compare
 
     store, found = open_sweep(output, sweep)
-    click.echo(render_compare(store, found, published, form, protocol))
+    click.echo(render_compare(store, found, published, form, protocol, anchor=anchor))
 
 
 COMMANDS = (table, differences, orders, ranks, compare)
