@@ -184,10 +184,10 @@ def design(images: tuple[int, ...], kernels: tuple[int, ...], size: tuple[int, i
             f"{cells} cells of {max(images) + 1} images and {max(kernels) + 1} kernels are none of a grid of {size[0]} "
             f"images x {size[1]} kernels: give each of its cells at most once"
         )
+    if cells == size[0] * size[1]:
+        return Design(np.full(cells, 1 / cells), (), whole=True, why="")
     of_images, of_kernels = _members(images), _members(kernels)
     weights = _weights(of_images, of_kernels)
-    if cells == size[0] * size[1]:
-        return Design(weights, (), whole=True, why="")
     wanted = _variance(weights, of_images, of_kernels, size)
     forms = [form for form in _forms(of_images, of_kernels) if form.basis.shape[1] >= FEWEST - 1]
     lacking = [part for part in range(3) if wanted[part] and not any(form.expected[part] for form in forms)]
