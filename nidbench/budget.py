@@ -1,15 +1,16 @@
 """A part of a sweep that fits a time and still has something of everything.
 
-Conditions (dataset, kernel set and noise) take turns. In its turn a condition gives the measurement whose image and
-kernel it has used least, the first of these in the sweep's order. So any beginning of that order is spread over
-conditions, images and kernels, the same at every call, and a longer time only adds to what a shorter one has chosen.
+Conditions (dataset, kernel set and noise) take turns. Within one, images and kernels take turns side by side, so that
+any beginning of that order is a rotated subset: of a whole grid, any two images, and any two kernels, are used equally
+often, or one of them once more. What such a part says of the whole, `nidbench.grids` tells. The order is the same at
+every call, and a longer time only adds to what a shorter one has chosen.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
@@ -51,20 +52,22 @@ def spread(keys: Iterable[CaseKey]) -> list[CaseKey]:
     strata: dict[tuple[str, str, str], list[CaseKey]] = {}
     for key in dict.fromkeys(keys):
         strata.setdefault(condition(key), []).append(key)
-    turns = zip_longest(*(_even(stratum) for stratum in strata.values()))
+    turns = zip_longest(*(_rotated(stratum) for stratum in strata.values()))
     return [key for turn in turns for key in turn if key is not None]
 
 
-def _even(keys: Sequence[CaseKey]) -> Iterator[CaseKey]:
-    images: Counter[str] = Counter()
-    kernels: Counter[str] = Counter()
-    left = dict.fromkeys(keys)
-    while left:
-        key = min(left, key=lambda each: (images[each.image] + kernels[each.kernel], images[each.image]))
-        del left[key]
-        images[key.image] += 1
-        kernels[key.kernel] += 1
-        yield key
+def _rotated(keys: Sequence[CaseKey]) -> Iterator[CaseKey]:
+    """Yield the measurements of a condition with images and kernels in turns, and one noise draw after the other."""
+    images, kernels = list(dict.fromkeys(key.image for key in keys)), list(dict.fromkeys(key.kernel for key in keys))
+    draws: dict[tuple[str, str], list[CaseKey]] = defaultdict(list)
+    for key in keys:
+        draws[key.image, key.kernel].append(key)
+    turn = math.lcm(len(images), len(kernels))
+    for draw in range(max(map(len, draws.values()))):
+        for step in range(len(images) * len(kernels)):
+            # the pairs come back after a turn of both, so that the kernels move on by one
+            pair = images[step % len(images)], kernels[(step + step // turn) % len(kernels)]
+            yield from draws.get(pair, [])[draw : draw + 1]
 
 
 def affordable(
@@ -141,7 +144,15 @@ def restrict(ask: Ask, chosen: Iterable[CaseKey]) -> Ask:
         images = blocks.setdefault((experiment, key.dataset, key.kernel, key.noise), [])
         images += [image] if image not in images else []
     parts = [
-        replace(experiment, dataset=dataset, kernels=kernel, noise=noise, images=",".join(images), limit=None)
+        replace(
+            experiment,
+            dataset=dataset,
+            kernels=kernel,
+            noise=noise,
+            images=",".join(images),
+            limit=None,
+            rotate_kernels=False,
+        )
         for (experiment, dataset, kernel, noise), images in blocks.items()
     ]
     return replace(ask, experiments=tuple(parts))

@@ -47,6 +47,8 @@ class CaseRequest:
         responses: of the camera, see `Response.parse`; empty for the dataset's own. Images are as the camera shows
             them, so that it blurs `Response.scene` of an image, and restorations are compared after g. One that is not
             the dataset's own comes after the noise in a measurement's name: `gaussian:0.01+gamma:2.2:8bit`.
+        rotate_kernels: whether image i of the dataset has one of the n kernels only, number i mod n: a part of all
+            measurements that uses images and kernels alike, the same for each image whatever others are asked for.
     """
 
     dataset: str
@@ -58,6 +60,7 @@ class CaseRequest:
     declared: str = "known"
     crop: int | None = None
     responses: tuple[str, ...] = ()
+    rotate_kernels: bool = False
 
 
 def cases(request: CaseRequest) -> Iterator[Case]:
@@ -79,7 +82,7 @@ def cases(request: CaseRequest) -> Iterator[Case]:
     loaded = _Loaded(dataset, request)
     kernels = choose_kernels(request.kernels, dataset.info.kernels)
     for name in _choose_images(request, dataset):
-        for kernel in kernels:
+        for kernel in _rotated(request, dataset, name, kernels):
             for degradation in _degradations(request, dataset, kernel.noise):
                 for seed in request.noise_seeds:
                     yield loaded.case(name, kernel, degradation, seed)
@@ -122,6 +125,15 @@ def _choose_images(request: CaseRequest, dataset: Dataset | MeasuredDataset) -> 
     if request.limit is not None and request.limit < 1:
         raise InputError(f"limit {request.limit}: give at least 1 image")
     return [name for name in names if not request.images or name in request.images][: request.limit]
+
+
+def _rotated(
+    request: CaseRequest, dataset: Dataset | MeasuredDataset, image: str, kernels: Sequence[ChosenKernel]
+) -> Sequence[ChosenKernel]:
+    """Return which of its kernels an image is asked for with."""
+    if not request.rotate_kernels or not kernels:
+        return kernels
+    return [kernels[dataset.names().index(image) % len(kernels)]]
 
 
 class _Loaded:
@@ -232,7 +244,8 @@ def _choose_measured(request: CaseRequest, dataset: MeasuredDataset) -> list[tup
     """Return the images asked for, each with those of the kernels asked for that blurred it and can be told."""
     kernels = choose_kernels(request.kernels, dataset.info.kernels, partial(_own_kernels, request.dataset, dataset))
     images = _choose_images(request, dataset)
-    own = [(name, kernel) for name in images for kernel in kernels if kernel.true in dataset.kernels(name)]
+    blurred = {name: [kernel for kernel in kernels if kernel.true in dataset.kernels(name)] for name in images}
+    own = [(name, kernel) for name in images for kernel in _rotated(request, dataset, name, blurred[name])]
     chosen = [(name, kernel) for name, kernel in own if _can_be_told(kernel)]
     lacking = dict.fromkeys(name for name, _ in own if name not in {name for name, _ in chosen})
     if lacking and (request.images or not chosen):

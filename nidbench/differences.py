@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from . import metrics
 from .errors import InputError
 from .metrics import DEFAULT
+from .scope import kernel_scope
 from .statistics import FEWEST, GROUP, PAIRED, TIE, differences_frame, group_starts, named, reference
 from .tables import failure_lines
 from .typeset import Sheet, check_format, interval_text, number, write
@@ -22,6 +24,7 @@ _COLUMNS = {
     "declared": "declared",
     "method": "method",
     "verdict": "verdict",
+    "holm": "Holm",
     "difference": "difference",
     "interval": "95 % interval",
     "image_std": "± images",
@@ -31,6 +34,18 @@ _COLUMNS = {
     "images": "images",
     "resolution": "resolution",
 }
+
+#: What a column of tables says of whole families of verdicts.
+HOLM = (
+    "Holm: what is left of a verdict where the chance of at least one false one among all rows of a dataset, kernel "
+    "set and noise is kept at 5 %."
+)
+
+#: What is told where a difference is infinite.
+INFINITE = (
+    "A restoration equal to its truth has infinite PSNR, which gives no interval: the verdict goes by who is ahead on "
+    "every image."
+)
 
 
 def render_differences(
@@ -69,7 +84,7 @@ def _sheet(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str, more: Sequen
     rows, begins = paired_rows(frame, shown, _texts)
     header = [_COLUMNS[name] for name in shown]
     notes = [*_notes(frame), *failure_lines(cells), *more]
-    return Sheet(_caption(frame, protocol), header, shown.index("verdict") + 1, rows, begins, notes)
+    return Sheet(_caption(cells, frame, protocol), header, shown.index("holm") + 1, rows, begins, notes)
 
 
 def paired_rows(
@@ -87,7 +102,7 @@ def paired_rows(
 def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
     """Return what stands in each column of a row of `differences_frame`."""
     return {
-        **{name: str(row[name]) for name in (*PAIRED, "method", "verdict", "images")},
+        **{name: str(row[name]) for name in (*PAIRED, "method", "verdict", "holm", "images")},
         "difference": number(row["difference"], "+.2f"),
         "interval": interval_text(row["low"], row["high"], "+.2f"),
         **{name: number(row[name], ".2f") for name in ("image_std", "seed_std", "resolution")},
@@ -96,15 +111,19 @@ def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
     }
 
 
-def _caption(frame: pd.DataFrame, protocol: str) -> str:
+def _caption(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str) -> str:
     parts = [
         f"Mean difference in PSNR (dB) to {frame['against'].iloc[0]}, paired by measurement, under the protocol",
         f"{protocol}: {metrics.protocol(protocol).title}.",
+        kernel_scope(cells),
         "Method seeds are averaged within a measurement, measurements within an image; 95 % interval: Student's t over",
-        "images. verdict: better or worse where it leaves out 0, else open.",
+        "images. verdict: better or worse where it leaves out 0, else open, each row by itself;",
+        HOLM,
         f"won/tied/lost: measurements, a tie below {TIE} dB. pairs: measurements with a score of both, of those asked.",
         "resolution: the true difference that 8 of 10 such experiments would tell from 0.",
     ]
+    if np.isinf(frame["difference"]).any():
+        parts.append(INFINITE)
     if frame["seed_std"].notna().any():
         parts.append("± images, ± seeds: standard deviation of the difference over images, and over method seeds.")
     if (frame["images"] < FEWEST).any():

@@ -9,10 +9,11 @@ import pandas as pd
 
 from . import metrics
 from .compare import OF_KERNELS, cells_of
-from .differences import paired_rows
+from .differences import HOLM, paired_rows
 from .errors import InputError
 from .experiments import table as paper_table
 from .published import published
+from .scope import kernel_scope
 from .statistics import GROUP, PAIRED, ordering
 from .typeset import Sheet, check_format, interval_text, number, write
 
@@ -24,6 +25,7 @@ _COLUMNS = {
     "declared": "declared",
     "pair": "published order",
     "verdict": "verdict",
+    "holm": "Holm",
     "published": "published",
     "difference": "measured",
     "interval": "95 % interval",
@@ -80,7 +82,7 @@ def render_orders(
     return (
         frame.to_csv(index=False)
         if format == "csv"
-        else write(_sheet(frame, _caption(frame, table, list(cells["protocol"].unique())), notes), format)
+        else write(_sheet(frame, _caption(cells, frame, table), notes), format)
     )
 
 
@@ -89,12 +91,12 @@ def _sheet(frame: pd.DataFrame, caption: str, notes: Sequence[str]) -> Sheet:
     shown = [name for name in _COLUMNS if name not in hidden]
     rows, begins = paired_rows(frame, shown, _texts)
     header = [_COLUMNS[name] for name in shown]
-    return Sheet(caption, header, shown.index("verdict") + 1, rows, begins, list(notes))
+    return Sheet(caption, header, shown.index("holm") + 1, rows, begins, list(notes))
 
 
 def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
     return {
-        **{name: str(row[name]) for name in (*PAIRED, "verdict", "images")},
+        **{name: str(row[name]) for name in (*PAIRED, "verdict", "holm", "images")},
         "pair": f"{row['first']} > {row['second']}",
         "published": number(row["published"], "+.2f"),
         "difference": number(row["difference"], "+.2f"),
@@ -104,14 +106,20 @@ def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
     }
 
 
-def _caption(frame: pd.DataFrame, table: str, protocols: Sequence[str]) -> str:
-    counts = frame["verdict"].value_counts()
-    told = ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in ("confirms", "contradicts", "open"))
-    titles = "; ".join(f"{name}: {metrics.protocol(name).title}" for name in protocols)
+def _caption(cells: pd.DataFrame, frame: pd.DataFrame, table: str) -> str:
+    titles = "; ".join(f"{name}: {metrics.protocol(name).title}" for name in cells["protocol"].unique())
+    there = pd.MultiIndex.from_frame(frame[["dataset", "kernel_set"]])
+    shown = cells[pd.MultiIndex.from_frame(cells[["dataset", "kernel_set"]]).isin(there)]
     return (
         f"The order of methods in {table} of Chen et al., IJCV 2022, and here: differences in PSNR (dB) of each pair, "
-        f"the one published as better first, paired by image, under the protocol {titles}. {told}: whether the 95 % "
-        "interval (Student's t over images) lies on the published side of 0, on the other, or holds it. Of "
-        f"{len(frame)} pairs that are truly equal, 1 in 40 would contradict by chance. Images, kernels, presets and "
-        "crops may differ from the paper's: the sweep's table tells them."
+        f"the one published as better first, paired by image, under the protocol {titles}. {kernel_scope(shown)} "
+        f"{_counted(frame['verdict'])}: whether the 95 % interval (Student's t over images) lies on the published side "
+        f"of 0, on the other, or holds it, each pair by itself: of {len(frame)} pairs that are truly equal, 1 in 40 "
+        f"would contradict by chance. {HOLM} By Holm: {_counted(frame['holm'])}. Images, presets and crops may differ "
+        "from the paper's: the sweep's table tells them."
     )
+
+
+def _counted(verdicts: pd.Series[str]) -> str:
+    counts = verdicts.value_counts()
+    return ", ".join(f"{counts.get(verdict, 0)} {verdict}" for verdict in ("confirms", "contradicts", "open"))

@@ -33,6 +33,7 @@ class Experiment:
         preset: for methods that name none.
         declared: what methods are told of the noise level: `known`, `estimated`, `x1.2`.
         crop: side of the square cut from the middle of each image, in pixels; None for whole images.
+        rotate_kernels: whether each image has one of the kernels only, in turns.
     """
 
     methods: str
@@ -47,6 +48,7 @@ class Experiment:
     declared: str = "known"
     crop: int | None = None
     response: str = ""
+    rotate_kernels: bool = False
 
     def requests(self) -> Iterator[CaseRequest]:
         """Yield the measurements of each dataset.
@@ -68,6 +70,7 @@ class Experiment:
                 self.declared,
                 self.crop,
                 words(self.response),
+                self.rotate_kernels,
             )
 
 
@@ -97,8 +100,9 @@ class Ask:
             return self.name
         question = asdict(replace(self, method_file=str(self.method_file or "")))  # type: ignore[arg-type]
         for experiment in question["experiments"]:
-            if not experiment["response"]:  # older than this option: the names of sweeps stay
-                del experiment["response"]
+            for name in ("response", "rotate_kernels"):
+                if not experiment[name]:  # older than this option: the names of sweeps stay
+                    del experiment[name]
         content = json.dumps(question, sort_keys=True)
         first = self.experiments[0]
         # the sweep is a file of this name, which the path of folder:PATH would put elsewhere
@@ -286,7 +290,14 @@ def _experiment(path: Path, content: Mapping[str, Any]) -> Experiment:
 
 
 def _option(path: Path, name: str, value: Any) -> str | int:
-    """Return a value as the command line has it: a number for `limit` and `crop`, else text, commas for lists."""
+    """Return a value as the command line has it: a number for `limit` and `crop`, yes or no for `rotate_kernels`.
+
+    Else text, with commas for lists.
+    """
+    if name == "rotate_kernels":
+        if type(value) is not bool:
+            raise InputError(f"{path}: {name} = {value!r}: give true or false")
+        return value
     if name in ("limit", "crop"):
         if type(value) is not int:
             raise InputError(f"{path}: {name} = {value!r}: give a whole number, such as 2")

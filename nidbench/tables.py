@@ -23,6 +23,7 @@ from .errors import ResultsError
 from .metrics import DEFAULT
 from .records import FROM_FILES, STATUSES, Planned, Record, Store, Sweep, error_line
 from .registry import declared_versions
+from .scope import kernel_scope
 from .scoring import MEASURES
 from .statistics import CASE as CASE
 from .statistics import FEWEST, GROUP, Scores, group_starts, named
@@ -216,7 +217,7 @@ def _comparable(part: pd.DataFrame, measurements: int) -> bool:
 def _input_row(group: pd.DataFrame) -> dict[str, Any]:
     inputs = group.groupby(CASE, sort=False)[["input_psnr", "input_ssim"]].first()
     known = int(inputs["input_psnr"].notna().sum())
-    note = "" if known == len(inputs) else f"mean over {known} of {len(inputs)} measurements"
+    note = [] if known == len(inputs) else [f"mean over {known} of {len(inputs)} measurements"]
     return {
         "method": INPUT,
         "preset": "",
@@ -232,7 +233,7 @@ def _input_row(group: pd.DataFrame) -> dict[str, Any]:
         "precision": "",
         "best": False,
         "leading": False,
-        "notes": note,
+        "notes": "; ".join([*note, *_perfect(inputs["input_psnr"])]),
     }
 
 
@@ -283,6 +284,7 @@ def _notes(part: pd.DataFrame, measurements: int) -> Iterator[str]:
     if scored < len(part):
         unscored = part[part["psnr"].isna()]["status"].replace({"done": "without a score"})
         yield f"mean over {scored} of {len(part)} cells, so not comparable: {_counts(unscored)}"
+    yield from _perfect(part["psnr"])
     covered = len(part.drop_duplicates(CASE))
     if covered < measurements:
         yield f"planned for {covered} of {measurements} measurements, so not comparable"
@@ -293,6 +295,18 @@ def _notes(part: pd.DataFrame, measurements: int) -> Iterator[str]:
     batches = sorted({int(size) for size in part["batch"].dropna() if size > 1})
     if batches:
         yield f"fitted {' or '.join(map(str, batches))} side by side, seconds divided by that"
+
+
+def _perfect(psnr: pd.Series[float]) -> Iterator[str]:
+    """Yield why a mean is infinite, and that of the rest."""
+    perfect = np.isinf(psnr)
+    if perfect.any():
+        rest = psnr[~perfect].mean()
+        others = "" if math.isnan(rest) else f", the mean of the others is {rest:.2f} dB"
+        yield (
+            f"mean PSNR infinite: {int(perfect.sum())} of {psnr.notna().sum()} cells "
+            f"{'equals its truth' if perfect.sum() == 1 else 'equal their truths'}{others}"
+        )
 
 
 def _old(part: pd.DataFrame) -> Iterator[str]:
@@ -474,6 +488,7 @@ def _caption(cells: pd.DataFrame, summary: pd.DataFrame, numbers: Sequence[str],
     how |= {"precision": _distinct(cells["precision"]), "threads": threads}
     if any(how.values()):
         parts.append(", ".join(f"{name} {value}" for name, value in how.items() if value) + ".")
+    parts.append(kernel_scope(cells))
     parts += _mark_lines(cells, summary)
     if "seed_std" in numbers:
         parts.append("± images, ± seeds: standard deviation over images of their mean, and over method seeds.")

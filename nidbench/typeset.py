@@ -74,10 +74,21 @@ def interval_text(low: float, high: float, form: str) -> str:
 
 
 def write(sheet: Sheet, format: str) -> str:  # noqa: A002 - the name of the command line's option
-    """Return a table as `md`, `latex` or `html`; of long numbers in names, four digits."""
+    """Return a table as `md`, `latex` or `html`; of long numbers in names, four digits.
+
+    Names of files, folders and methods are anyone's: what would be markup, a new line or an order to the terminal in
+    them is text.
+    """
     writers: dict[str, Callable[[Sheet], str]] = {"md": _markdown, "latex": _latex, "html": _html}
-    rows = [list(map(shortened, row)) for row in sheet.rows]
-    return writers[format](replace(sheet, rows=rows, notes=list(map(shortened, sheet.notes))))
+    rows = [[shortened(one_line(text)) for text in row] for row in sheet.rows]
+    notes = [shortened(one_line(note)) for note in sheet.notes]
+    header = list(map(one_line, sheet.header))
+    return writers[format](replace(sheet, caption=one_line(sheet.caption), header=header, rows=rows, notes=notes))
+
+
+def one_line(text: str) -> str:
+    """Return text with a blank in place of every character that is none to be seen: line ends, controls, surrogates."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def shortened(text: str) -> str:
@@ -96,12 +107,34 @@ def _markdown(sheet: Sheet) -> str:
     lines = [" | ".join(_justify(row[j], j, widths, sheet.labels) for j in range(len(row))) for row in texts]
     rule = " | ".join("-" * width if j < sheet.labels else "-" * (width - 1) + ":" for j, width in enumerate(widths))
     table = "\n".join(f"| {line} |" for line in (lines[0], rule, *lines[1:]))
-    notes = "\n".join(f"- {note}" for note in sheet.notes)
-    return "\n\n".join(filter(None, (sheet.caption, table, notes))) + "\n"
+    notes = "\n".join(f"- {_escape_start(_escape_prose(note))}" for note in sheet.notes)
+    return "\n\n".join(filter(None, (_escape_start(_escape_prose(sheet.caption)), table, notes))) + "\n"
+
+
+#: What is markup within a line of Markdown -> what stands for it, tried in this order.
+_MARKDOWN = {
+    r"\\(?=[!-/:-@\[-`{-~]|$)": r"\\\\",  # a backslash that would escape what follows
+    r"&(?=#?\w+;)": "&amp;",
+    "<": "&lt;",
+    r"(?<!\s)>|>(?!\s)": "&gt;",  # `ours > dip` stays as it is
+    r"[`*]": r"\\\g<0>",
+    r"(?<!\w)_|_(?!\w)|~(?=~)|\((?<=\]\()": r"\\\g<0>",  # emphasis, struck out text and the address of a link
+}
+
+
+def _escape_prose(text: str) -> str:
+    for pattern, escaped in _MARKDOWN.items():
+        text = re.sub(pattern, escaped, text)
+    return text
 
 
 def _escape_markdown(text: str) -> str:
-    return text.replace("|", "\\|")
+    return _escape_prose(text).replace("|", "\\|")
+
+
+def _escape_start(text: str) -> str:
+    """Return a paragraph that is no heading, list, rule or block of code."""
+    return re.sub(r"^(\d*)(#|[.)+-](?=\s|$)|-(?=-)|=(?=[=\s]*$))", r"\1\\\2", text.lstrip())
 
 
 def _justify(text: str, column: int, widths: Sequence[int], labels: int) -> str:
@@ -124,7 +157,8 @@ _LATEX = {character: f"\\{character}" for character in "_%&#${}"} | {
 
 def escape_latex(text: str) -> str:
     """Return text as LaTeX prints it."""
-    return "".join(_LATEX.get(character, character) for character in text)
+    start = "{}" if text.startswith("*") else ""  # at the start of a row it would be a part of the \\\\ before
+    return start + "".join(_LATEX.get(character, character) for character in text)
 
 
 def _latex(sheet: Sheet) -> str:

@@ -66,9 +66,34 @@ def test_any_beginning_is_spread(count):
     for stratum in strata:
         own = [key for key in part if condition(key) == stratum]
         for used in (Counter(key.image for key in own), Counter(key.kernel for key in own)):
-            assert max(used.values()) <= -(-len(own) // len(used)) + 1
+            assert max(used.values()) - min(used.values()) <= 1
         assert len({key.kernel for key in own}) == min(8, len(own))
         assert len({key.image for key in own}) == min(12 if stratum[0] == "set12" else 4, len(own))
+
+
+@pytest.mark.parametrize(("images", "kernels"), [(12, 8), (4, 8), (12, 6), (80, 8), (5, 4), (7, 1), (1, 3), (9, 6)])
+def test_any_beginning_of_a_grid_uses_images_alike_and_kernels_alike(images, kernels):
+    keys = [CaseKey("set", str(i), f"k/{k}", "gaussian:0.05") for i in range(images) for k in range(kernels)]
+    order = spread(keys)
+    assert set(order) == set(keys)
+    of_images, of_kernels = (
+        Counter(dict.fromkeys(map(str, range(images)), 0)),
+        Counter(dict.fromkeys(range(kernels), 0)),
+    )
+    for key in order:
+        of_images[key.image] += 1
+        of_kernels[int(key.kernel[2:])] += 1
+        for used in (of_images, of_kernels):
+            assert max(used.values()) - min(used.values()) <= 1
+
+
+def test_noise_draws_come_one_after_the_other():
+    keys = [
+        CaseKey("set", str(i), f"k/{k}", "poisson:128", seed) for i in range(3) for k in range(2) for seed in (0, 1)
+    ]
+    order = spread(keys)
+    assert [key.noise_seed for key in order] == [0] * 6 + [1] * 6
+    assert [key.image for key in order[:6]] == [key.image for key in order[6:]]
 
 
 def test_given_images_with_a_kernel_each_are_spread_too():
@@ -114,6 +139,8 @@ def test_a_method_of_unknown_cost_is_named():
 
 def test_a_part_asks_for_its_measurements_and_no_others():
     grids = experiments("table2", "wiener", "set12,levin")
+    rotated = [replace(grid, rotate_kernels=True) for grid in grids]
+    assert restrict(Ask(tuple(rotated)), spread(KEYS)[:20]) == restrict(Ask(tuple(grids)), spread(KEYS)[:20])
     part = restrict(Ask(tuple(grids), name="part"), spread(KEYS)[:20])
     assert part.name == "part"
     asked = {

@@ -173,6 +173,30 @@ def test_kernels_by_set_and_one_by_one():
     assert kernels("toykernels/free", "toykernels") == ["toykernels/free", "toykernels/wide", "toykernels/bound"]
 
 
+def test_rotated_kernels_are_one_for_each_image_by_its_place_in_the_dataset():
+    def pairs(**wanted):
+        request = CaseRequest("toys", noises=("gaussian:0.1",), images=("zebra", "ant"), **wanted)
+        return [name[:2] for name in names(request)]
+
+    every, rotated = pairs(), pairs(rotate_kernels=True)
+    assert rotated == [("zebra", "toykernels/wide"), ("ant", "toykernels/free")]
+    assert set(rotated) < set(every)
+    only = CaseRequest("toys", noises=("gaussian:0.1",), images=("ant",), rotate_kernels=True)
+    assert [name[1] for name in names(only)] == ["toykernels/free"]  # whatever other images are asked for
+    two = ("toykernels/bound", "toykernels/free")
+    assert [name[1] for name in pairs(kernels=two, rotate_kernels=True)] == list(two)
+    assert pairs(kernels=two[:1], rotate_kernels=True) == pairs(kernels=two[:1])
+
+
+def test_rotation_changes_no_measurement():
+    request = CaseRequest("toys", noises=("gaussian:0.1",), images=("zebra", "ant"))
+    whole = {case.key: case for case in cases(request)}
+    for case in cases(replace(request, rotate_kernels=True)):
+        same = whole[case.key]
+        assert np.array_equal(case.problem().blurred, same.problem().blurred)
+        assert (case.image_hash, case.kernel_hash) == (same.image_hash, same.kernel_hash)
+
+
 def test_noise_that_is_asked_for_beats_what_is_bound():
     request = CaseRequest("toys", ("toykernels/bound",), images=("ant",))
     assert [noise for *_, noise, _ in names(request)] == ["bsnr:40"]
@@ -414,6 +438,8 @@ def test_what_was_measured_is_chosen_by_image_and_kernel():
     assert [case.key.kernel for case in cases(replace(GIVEN, kernels=("given/odd",)))] == ["given/odd"] * 2
     assert len(list(cases(replace(GIVEN, kernels=("given",))))) == 3
     assert len(list(cases(replace(GIVEN, limit=1)))) == 2
+    rotated = [(case.key.image, case.key.kernel) for case in cases(replace(GIVEN, rotate_kernels=True))]
+    assert rotated == [("zebra", "given/wide"), ("ant", "given/odd")]  # each by its place among the image's own
     assert [case.key.image for case in cases(replace(GIVEN, images=("ant",)))] == ["ant"]
 
 

@@ -447,10 +447,20 @@ def test_a_part_of_a_table_fits_its_budget_and_is_gone_on_with(small_table, tmp_
     again = call(*options).output
     assert f"goes on with the measurements of {file}" in " ".join(again.split())
     assert "4 cells are there already, 0 to compute" in again
-    assert "1 of 2 measurements, 1 of 2 images" in again
+    assert "undecided: PSNR" in again
+    assert "fewer than 3 images do not tell how much images differ" in again
     other = call(*options, "--crop", "64", "--name", file.stem).output  # another question under the name of the first
     assert "goes on" not in other
     assert "crop = 64" in file.read_text()
+
+
+def test_rotated_kernels_of_a_table_and_of_a_run_are_the_same_cells(tmp_path):
+    sample = ("--methods", "wiener", "--kernels", "sample,levin", "--rotate-kernels", "--output", tmp_path)
+    assert "2 cells to compute" in call("run", *HOW, "--dataset", "sample", *sample, "--dry-run").output
+    file = tmp_path / "sweep.toml"
+    file.write_text('methods = "wiener"\ndataset = "sample"\nkernels = ["sample", "levin"]\nrotate_kernels = true\n')
+    assert "2 cells to compute" in call("run", *HOW, "--config", file, "--output", tmp_path, "--dry-run").output
+    assert "write it there" in refused("run", *HOW, "--config", file, "--rotate-kernels", "--output", tmp_path)
 
 
 def test_the_sweep_of_a_table_can_be_written_without_running_it(small_table, tmp_path):

@@ -1,6 +1,7 @@
 """Differences as text."""
 
 import io
+import math
 
 import pandas as pd
 import pytest
@@ -29,12 +30,12 @@ def lines(text):
 def test_markdown(cells):
     header, _, dip, fid = lines(render_differences(cells))
     assert header == [
-        *("dataset", "kernels", "noise", "method", "verdict", "difference", "95 % interval"),
+        *("dataset", "kernels", "noise", "method", "verdict", "Holm", "difference", "95 % interval"),
         *("won/tied/lost", "pairs", "images", "resolution"),
     ]
     group = ["sample", "levin", "gaussian:0.05"]
-    assert dip == [*group, "dip", "worse", "−1.33", "[−2.05, −0.62]", "0/0/3", "3/3", "3", "0.94"]  # noqa: RUF001
-    assert fid == ["", "", "", "fid", "open", "+0.00", "–", "0/2/0", "2/3", "2", "–"]  # noqa: RUF001
+    assert dip == [*group, "dip", "worse", "worse", "−1.33", "[−2.05, −0.62]", "0/0/3", "3/3", "3", "0.94"]  # noqa: RUF001
+    assert fid == ["", "", "", "fid", "open", "open", "+0.00", "–", "0/2/0", "2/3", "2", "–"]  # noqa: RUF001
 
 
 def test_what_is_missing_is_told_below(cells):
@@ -74,7 +75,7 @@ def test_csv_holds_the_whole_frame(cells):
 
 def test_latex_and_html(cells):
     latex = render_differences(cells, format="latex")
-    assert "dip & worse & $-$1.33 & {[}$-$2.05, $-$0.62] & 0/0/3 & 3/3 & 3 & 0.94" in latex
+    assert "dip & worse & worse & $-$1.33 & {[}$-$2.05, $-$0.62] & 0/0/3 & 3/3 & 3 & 0.94" in latex
     assert latex.isascii()
     assert "<td>worse</td>" in render_differences(cells, format="html")
 
@@ -90,3 +91,18 @@ def test_wrong_calls(cells):
         render_differences(cells, "epll")
     with pytest.raises(UnknownNameError, match="half-kernel"):
         render_differences(cells, protocol="half")
+
+
+def test_the_caption_says_both_verdicts_and_which_kernels(cells):
+    caption = render_differences(cells).splitlines()[0]
+    assert "better or worse where it leaves out 0, else open, each row by itself" in caption
+    assert "the chance of at least one false one among all rows" in caption
+    assert "Under these kernels, and no others: levin/1 of the 8 of levin." in caption
+
+
+def test_infinite_differences_are_explained(make_record, make_store):
+    records = [make_record(m, i, p) for m, p in (("ours", math.inf), ("dip", 26.0)) for i in "abc"]
+    text = render_differences(cells_frame(*make_store(*records)))
+    assert "equal to its truth has infinite PSNR" in text
+    (line,) = lines(text)[2:]
+    assert line[4:8] == ["worse", "open", "−inf", "–"]  # noqa: RUF001

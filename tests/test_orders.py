@@ -40,6 +40,8 @@ def test_the_text_counts_the_verdicts(cells):
     text = render_orders(cells, "table2")
     assert "2 confirms, 1 contradicts, 3 open" in text
     assert "| ours > dip" in text
+    assert "By Holm: 2 confirms, 1 contradicts, 3 open" in text
+    assert "Under these kernels, and no others: levin/1 of the 8 of levin." in text
     frame = pd.read_csv(io.StringIO(render_orders(cells, "table2", "csv")))
     assert frame["verdict"].value_counts().to_dict() == {"open": 3, "confirms": 2, "contradicts": 1}
 

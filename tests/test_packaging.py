@@ -176,6 +176,7 @@ ON_FRAMES = (
     "comparison",
     "anchor",
     "verdicts",
+    "scope",
     "factors",
     "tracking",
 )

@@ -193,7 +193,7 @@ def test_a_file_that_breaks_a_rule_is_named_with_the_rule(toml, text, reason):
                     "wiener", "sample,set12", "levin/1,sample", "poisson:128,gaussian:0.05", "camera", seeds="0-3"
                 ),
                 Experiment("wiener", 'folder:/a "b"', declared="x1.2", noise_seeds="0,2", preset="fast"),
-                Experiment("wiener", "sample", response="gamma:2.2:8bit,saturation:1.5"),
+                Experiment("wiener", "sample", response="gamma:2.2:8bit,saturation:1.5", rotate_kernels=True),
             )
         ),
     ],
@@ -239,17 +239,18 @@ def test_the_sweep_name_is_the_same_for_the_same_question_only():
         *(
             replace(ask, experiments=(replace(EASY, **{key: "7"}),))
             for key in asdict(EASY)
-            if key not in ("limit", "crop")
+            if key not in ("limit", "crop", "rotate_kernels")
         ),
         replace(ask, experiments=(replace(EASY, limit=1),)),
         replace(ask, experiments=(replace(EASY, crop=48),)),
+        replace(ask, experiments=(replace(EASY, rotate_kernels=True),)),
         replace(ask, experiments=(EASY, EASY)),
         replace(ask, device="cpu"),
         replace(ask, precision="bf16"),
         replace(ask, method_file=Path("mine.py")),
     ]
     names = [each.sweep_name() for each in (ask, *others)]
-    assert len(set(names)) == len(names) == 17
+    assert len(set(names)) == len(names) == 18
     assert ask.sweep_name() == Ask((Experiment("wiener", "sample"),)).sweep_name() == "wiener-sample-66a080"
 
 
@@ -469,6 +470,21 @@ def test_a_method_file(computer, tmp_path):
 def test_what_there_is_not_is_refused_before_any_computation(computer, experiment, reason):
     with pytest.raises(NidbenchError, match=reason):
         plan_of(computer, replace(EASY, **experiment))
+
+
+def test_rotated_kernels_are_another_question_with_cells_of_the_whole_one(computer):
+    whole = replace(EASY, kernels="sample,levin/1")
+    rotated = replace(whole, rotate_kernels=True)
+    assert ids(computer, rotated) < ids(computer, whole)
+    assert Ask((rotated,)).sweep_name() != Ask((whole,)).sweep_name()
+    assert Ask((whole,)).sweep_name() == Ask((replace(whole, rotate_kernels=False),)).sweep_name()
+
+
+@pytest.mark.parametrize("value", ["1", '"yes"', "[true]"])
+def test_rotation_is_true_or_false(toml, value):
+    text = f'methods = "wiener"\ndataset = "sample"\nrotate_kernels = {value}\n'
+    with pytest.raises(InputError, match=r"rotate_kernels = .*: give true or false"):
+        read_ask(toml(text))
 
 
 def test_no_dataset_is_refused(computer):

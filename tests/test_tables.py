@@ -232,6 +232,21 @@ def test_a_perfect_restoration_is_infinite(make_record, make_store):
     assert " inf |" in render(store, sweep)
 
 
+def test_an_infinite_mean_says_which_cells_make_it(make_record, make_store):
+    perfect = {"scores": {"half-kernel": Score(math.inf, 1.0)}}
+    records = [make_record("ours", "a", **perfect), make_record("ours", "b", 26.0), make_record("ours", "c", 27.0)]
+    text = render(*make_store(*records, make_record("dip", "a", **perfect)))
+    assert "ours (sample levin gaussian:0.05): mean PSNR infinite: 1 of 3 cells equals its truth, " in text
+    assert "the mean of the others is 26.50 dB" in text
+    assert "mean PSNR infinite: 1 of 1 cells equals its truth\n" in text.replace("; planned for 1 of 3", "\n")
+    plain = make_store(*(make_record("ours", i, 26.0) for i in "abc"), name="plain")
+    assert "infinite" not in render(*plain)
+    blurred = {"input_scores": {"half-kernel": Score(math.inf, 1.0)}}
+    assert "input (sample levin gaussian:0.05): mean PSNR infinite" in render(
+        *make_store(make_record("ours", "a", **blurred), name="blurred")
+    )
+
+
 def test_markdown(sample_store):
     text = render(*sample_store)
     assert "half-kernel: cut floor(k/2) a side" in text

@@ -1,8 +1,11 @@
 """Marks and signs in every format; tests of tables and differences show the rest."""
 
 import math
+import re
+from html.parser import HTMLParser
 
 import pytest
+from markdown_it import MarkdownIt  # rich has it
 
 from nidbench.typeset import Sheet, number, shortened, write
 
@@ -59,3 +62,76 @@ def test_a_bar_in_a_text_does_not_end_a_cell():
 )
 def test_number(value, form, text):
     assert number(value, form) == text
+
+
+#: Names of folders, labels and files that would be more than text.
+NAMES = [
+    *(
+        "<script>alert(1)</script>",
+        "<img src=x onerror=alert(1)>",
+        "a<b",
+        "&lt;b&gt;",
+        "`rm`",
+        "**loud**",
+        "_x_",
+        "~~x~~",
+    ),
+    *(
+        "[here](javascript:x)",
+        "![i](http://x.test/i.png)",
+        "a|b",
+        "a\\|b",
+        "# h",
+        "- l",
+        "1. x",
+        "---",
+        "> q",
+        "    code",
+    ),
+    *("two\nlines", "\r\n# h", "\x1b[31mred", "\u202eevil", "\u2028x", "end\\", "*", "[x]", "\\input{x}", "$x$", "%"),
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_text_in_markdown(name):
+    """Read by another implementation, they come out as they are, but for what is not to be seen."""
+    markdown = MarkdownIt("commonmark").enable("table").enable("strikethrough")
+    sheet = Sheet(f"{name} in a caption.", ["a", name], 1, [[name, "1.00"]], {0}, [name])
+    text = write(sheet, "md")
+    tokens = [each for token in markdown.parse(text) for each in (token, *(token.children or ()))]
+    kinds = {token.type.removesuffix("_open").removesuffix("_close") for token in tokens}
+    assert kinds <= {*("inline", "text", "text_special", "paragraph", "bullet_list", "list_item"), *TABLE}
+    shown = ["".join(each.content for each in token.children) for token in tokens if token.type == "inline"]
+    seen = " ".join("".join(c if c.isprintable() else " " for c in name).split())
+    assert [" ".join(each.split()) for each in shown] == [f"{seen} in a caption.", "a", seen, seen, "1.00", seen]
+
+
+TABLE = ("table", "thead", "tbody", "tr", "th", "td")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_are_text_in_html_and_latex(name):
+    sheet = Sheet(name, ["a", name], 1, [[name, "1.00"]], {0}, [name])
+    page = HTMLTags()
+    page.feed(write(sheet, "html"))
+    assert page.found <= {"caption", "ul", "li", *TABLE}
+    lines = write(sheet, "latex").splitlines()
+    assert len(lines) == len(write(Sheet("x", ["a", "x"], 1, [["x", "1.00"]], {0}, ["x"]), "latex").splitlines())
+    own = "\n".join(lines).replace("\\\\", "")
+    assert "\\input" not in own
+    assert not re.search(
+        r"(?<!\\)[$%#&^~]|\\\\\s*[*\[]", re.sub(r"\$[\\a-z-]+\$| & |^%.*", "", own, flags=re.MULTILINE)
+    )
+    assert not any(line.startswith(("*", "[")) for line in lines)
+
+
+class HTMLTags(HTMLParser):
+    """Which elements a page has."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = set()
+
+    def handle_starttag(self, tag, attrs):
+        self.found.add(tag)
+        assert all(name == "style" for name, _ in attrs)

@@ -112,6 +112,7 @@ def _end(summary: Summary) -> None:
 @click.option(
     "--kernels", default="", help="estimated:PATH, in place of the paper's estimated kernels: only rows that have them."
 )
+@options.rotate_kernels
 @options.images
 @options.limit
 @options.crop
@@ -176,7 +177,7 @@ def _paper_ask(table: str, given: Mapping[str, Any]) -> Ask:
     from nidbench.plan import Ask
     from nidbench.reproduction import whole
 
-    keys = ("images", "limit", "crop", "seeds", "noise_seeds", "preset")
+    keys = ("rotate_kernels", "images", "limit", "crop", "seeds", "noise_seeds", "preset")
     grids = experiments(table, given["methods"], given["dataset"], given["kernels"])
     grids = [replace(grid, **{key: given[key] for key in keys}) for grid in grids]
     own = {"method_file": given["method_file"] and given["method_file"].resolve()}
@@ -189,7 +190,19 @@ def _ask(given: dict[str, Any]) -> Ask:
 
     from nidbench.plan import Ask, Experiment, read_ask
 
-    keys = ("kernels", "noise", "response", "images", "limit", "crop", "seeds", "noise_seeds", "preset", "declared")
+    keys = (
+        "kernels",
+        "rotate_kernels",
+        "noise",
+        "response",
+        "images",
+        "limit",
+        "crop",
+        "seeds",
+        "noise_seeds",
+        "preset",
+        "declared",
+    )
     own = {"method_file": given["method_file"] and given["method_file"].resolve(), "name": given["name"]}
     own |= {key: given[key] for key in ("device", "precision")}
     if given["config"] is not None:

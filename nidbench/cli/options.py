@@ -49,6 +49,11 @@ kernels = click.option(
     help="Kernel sets or kernels: levin or levin/1,levin/4; with kernel errors: perturbed:noise=0.1 or "
     "levin/4@estimated:PATH (estimated:PATH:turned for files that are to be turned by 180 degrees).",
 )
+rotate_kernels = click.option(
+    "--rotate-kernels",
+    is_flag=True,
+    help="Each image with one of the kernels only, image i with number i mod n: a small part that uses all of them.",
+)
 noise = click.option("--noise", default="", help="gaussian:SIGMA, poisson:PEAK or bsnr:DB, separated by commas.")
 response = click.option(
     "--response",
@@ -63,7 +68,7 @@ seeds = click.option("--seeds", default="0", show_default=True, help="Method see
 noise_seeds = click.option("--noise-seeds", default="0", show_default=True, help="Noise draws: 0, 0,3 or 0-4.")
 
 #: The measurements that `run` and `score` ask for.
-measurements = together(kernels, noise, response, images, limit, crop, noise_seeds)
+measurements = together(kernels, rotate_kernels, noise, response, images, limit, crop, noise_seeds)
 
 #: How cells are computed.
 computing = together(

@@ -67,7 +67,7 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
     from nidbench.tables import render
 
     find_protocol(protocol)
-    keys = ("kernels", "noise", "response", "images", "limit", "noise_seeds", "crop")
+    keys = ("kernels", "rotate_kernels", "noise", "response", "images", "limit", "noise_seeds", "crop")
     experiment = Experiment(given["label"], given["dataset"], **{key: given[key] for key in keys})
     submission = Submission(folder, experiment, given["pattern"], given["encoded"], given["name"])
     store = Store(output)
