@@ -5,7 +5,14 @@ y, so that no data term sees it (Fig. 1). It gives no number for "<<". Here the 
 those with |K| < `THRESHOLD` max |K|: convolution acts on each frequency by itself, so that the split of an error into
 its parts inside and outside is exact and orthogonal.
 
-Two bounds to what the band says:
+How much of the error lies in the band says little: at 5 % noise it is less than outside. More is told by `null_ratio`,
+the error's energy in the band over the truth's: 1 where a method leaves the band empty, below where it fills it rightly.
+And noise hides more than the kernel does: where |K|^2 Sx < Sn, y has less of x than of noise. In that *noisy band*
+Sn = sigma^2, and Sx = c / |f|^2, the law of natural images, with the c that gives the truth's variance: its own
+spectrum would make it a band of single frequencies that are low by chance. `noisy_error` is the part of the error in
+it.
+
+Bounds to what the bands say:
 
 - Under a response that is not the identity, gamma or saturation, the error that is split is that of g(x), as it is
   scored (`scoring.compare`). The split is exact all the same, but k acts on x: that the part inside hardly changes y
@@ -21,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .contract import Image, Kernel
+from .contract import Image, Kernel, Problem
 from .errors import InputError
 
 #: Of max |K|: of a component of full contrast not more gets through than noise of 5 %, a usual level, has in a pixel.
@@ -31,7 +38,7 @@ THRESHOLD = 0.05
 RAMP = 1 / 8
 
 #: The names under which records hold what a `Split` says.
-MEASURES = ("null_mse", "seen_mse", "null_share")
+MEASURES = ("null_mse", "seen_mse", "null_share", "null_ratio", "noisy_share", "noisy_error")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +58,79 @@ class Split:
     outside_mse: float
     share: float
 
-    def measures(self) -> dict[str, float]:
-        """Return the numbers under the names of `MEASURES`."""
-        return dict(zip(MEASURES, (self.inside_mse, self.outside_mse, self.share), strict=True))
+
+def measures(error: Image, truth: Image, problem: Problem) -> dict[str, float]:
+    """Return what the bands say of an error, by the names of `MEASURES`: those that can be known.
+
+    `null_mse` and `seen_mse` are the parts of the mean squared error in the near-null band and out of it, `null_share`
+    is the band's fraction of the frequencies, `null_ratio` the error's energy in it over the truth's; `noisy_share` is
+    the noisy band's fraction of the frequencies and `noisy_error` that of the error's energy.
+
+    Args:
+        error: restoration minus truth, on the region that y shows, Shape (C, h, w).
+        truth: of the same region.
+        problem: whose kernel and noise level make the bands.
+    """
+    shape = error.shape[1:]
+    magnitude = np.abs(np.fft.rfft2(_wrapped(problem.kernel, shape)))
+    bands = {"null": magnitude < THRESHOLD * magnitude.max(), "noisy": _noisy(magnitude, truth, problem)}
+    errors, own, count = _energy(error), _energy(truth), _twins(shape)
+    shares = {name: float((count * band).sum() / count.sum()) for name, band in bands.items() if band is not None}
+    inside, whole = float(errors[bands["null"]].sum()), float(errors.sum())
+    scale = error.size * float((taper(shape) ** 2).sum())
+    found = {"null_mse": inside / scale, "seen_mse": (whole - inside) / scale, "null_share": shares["null"]}
+    if own[bands["null"]].any():
+        found["null_ratio"] = inside / float(own[bands["null"]].sum())
+    if "noisy" in shares:
+        found["noisy_share"] = shares["noisy"]
+        if whole:
+            found["noisy_error"] = float(errors[bands["noisy"]].sum()) / whole
+    return found
+
+
+def noisy_band(truth: Image, problem: Problem) -> NDArray[np.bool_] | None:
+    """Return where y has less of x than of noise, |K|^2 Sx < Sn; None where nothing tells.
+
+    That is where the problem's noise has no level, and where its response is not the identity.
+
+    Args:
+        truth: x on the region that y shows, Shape (C, h, w).
+        problem: with the kernel and the noise.
+
+    Returns:
+        Shape (h, w // 2 + 1), frequencies in the order of `numpy.fft.rfft2`.
+    """
+    return _noisy(np.abs(np.fft.rfft2(_wrapped(problem.kernel, truth.shape[1:]))), truth, problem)
+
+
+def _noisy(magnitude: NDArray[np.float64], truth: Image, problem: Problem) -> NDArray[np.bool_] | None:
+    level, (height, width) = problem.noise.level, truth.shape[1:]
+    if level is None or level <= 0 or problem.response.kind != "identity":
+        return None
+    variance = level**2 if problem.noise.kind == "gaussian" else max(0.0, float(truth.mean())) / level
+    squares = np.fft.fftfreq(height)[:, None] ** 2 + np.fft.rfftfreq(width) ** 2
+    inverse = np.divide(1.0, squares, out=np.zeros_like(squares), where=squares > 0)
+    # the mean of Sx over all frequencies but 0 is the variance of a pixel
+    scale = float(truth.var(axis=(1, 2)).mean()) * height * width / float((_twins((height, width)) * inverse).sum())
+    band: NDArray[np.bool_] = (magnitude**2 * inverse * scale < variance) & (squares > 0)
+    return band
+
+
+def _energy(image: Image) -> NDArray[np.float64]:
+    """Return the energy of an image, tapered, over all channels, at each frequency of `rfft2` and its twin."""
+    spectrum = np.fft.rfft2(image.astype(np.float64) * taper(image.shape[1:]))
+    energy: NDArray[np.float64] = (spectrum.real**2 + spectrum.imag**2).sum(axis=0) * _twins(image.shape[1:])
+    return energy
+
+
+def _twins(shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return how many frequencies each one of `rfft2` stands for, Shape (h, w // 2 + 1)."""
+    height, width = shape
+    columns = np.full(width // 2 + 1, 2.0)
+    columns[0] = 1
+    if width % 2 == 0:
+        columns[-1] = 1
+    return np.tile(columns, (height, 1))
 
 
 def split_error(error: Image, kernel: Kernel, threshold: float = THRESHOLD) -> Split:
@@ -99,15 +176,19 @@ def near_null(kernel: Kernel, shape: tuple[int, ...], threshold: float = THRESHO
 
 def transfer_magnitude(kernel: Kernel, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Return |K| / max |K| at the frequencies of an image of Shape (h, w), in the order of `numpy.fft.fft2`."""
+    magnitude = np.abs(np.fft.fft2(_wrapped(kernel, shape)))
+    relative: NDArray[np.float64] = magnitude / magnitude.max()
+    return relative
+
+
+def _wrapped(kernel: Kernel, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return a kernel on Shape (h, w); a larger one is wrapped, which has the same transform at these frequencies."""
     height, width = shape
     rows, columns = (-(-n // side) * side for n, side in zip(kernel.shape, shape, strict=True))
     padded = np.zeros((rows, columns))
     padded[: kernel.shape[0], : kernel.shape[1]] = kernel
-    # a kernel larger than the image is wrapped: at these frequencies the wrapped one has the same transform
-    wrapped = padded.reshape(rows // height, height, columns // width, width).sum((0, 2))
-    magnitude = np.abs(np.fft.fft2(wrapped))
-    relative: NDArray[np.float64] = magnitude / magnitude.max()
-    return relative
+    wrapped: NDArray[np.float64] = padded.reshape(rows // height, height, columns // width, width).sum((0, 2))
+    return wrapped
 
 
 def taper(shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -95,7 +95,7 @@ class Scorer:
         best = max(pairs, key=lambda pair: psnr(to_8_bit(pair.image), pair.truth), default=None)
         if best is None:
             return {}
-        measures = nullband.split_error(best.error, self._problem.kernel).measures()
+        measures = nullband.measures(best.error, best.truth, self._problem)
         if best.variance is not None:
             measures |= posterior.calibration(best.image, best.variance, best.truth)
         return measures

@@ -72,10 +72,10 @@ def cells_frame(
     `status` is one of `records.STATUSES`, `missing` (no record) or `corrupt` (an unreadable one). `psnr` and `ssim` are
     those of done cells under `protocol`; `oracle_psnr`, `end_psnr` and `stop_psnr` (the best point of the curve, its
     last one, the method's own stop) always under half-kernel, as curves are. `null_mse` and `seen_mse` are the parts of
-    the mean squared error at frequencies that the kernel nearly erases (`null_share` of all) and at the others, see
-    `nullband`; `variance_correlation`, `mean_variance` and `coverage_*` say how far the method's own variance tells its
-    error, see `posterior`. `seconds` are divided by `batch`, `peak_memory_mb` is in 10^6 bytes. Numbers not known are
-    NaN, text not known is empty.
+    the mean squared error at frequencies that the kernel nearly erases (`null_share` of all) and at the others, and
+    `null_ratio`, `noisy_share` and `noisy_error` say more of what was hidden, see `nullband`; `variance_correlation`,
+    `mean_variance` and `coverage_*` say how far the method's own variance tells its error, see `posterior`. `seconds`
+    are divided by `batch`, `peak_memory_mb` is in 10^6 bytes. Numbers not known are NaN, text not known is empty.
 
     `old` says what has another version today, see `versions`: `method` or parts of nidbench, separated by commas; empty
     where nothing has. Cells of one measurement's name that were computed from other bytes, or scored against other

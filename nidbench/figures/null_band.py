@@ -41,7 +41,9 @@ def null_band(view: View) -> Drawn:
     canvas.name_rows("image", "error", "in the near-null band")
     _show_band(canvas, 1, len(images), kernel, reference.shape[1:], threshold)
     lines = [f"near-null band: |K| < {threshold:g} max |K|, {parts['truth'].share:.1%} of the frequencies"]
-    lines += [f"{label}: {_parts_of(part, own=label == 'truth')}" for label, part in parts.items()]
+    own = parts["truth"].inside_mse
+    lines += [f"{label}: {_parts_of(part, own)}" for label, part in parts.items() if label != "truth"]
+    lines.append(f"truth: mean square in the band {_square(own)}: the error of leaving it empty")
     return Drawn(canvas.figure, view.key, lines)
 
 
@@ -51,13 +53,15 @@ def _decibels_of(part: Split, *, own: bool) -> str:
     return f"in {decibels(part.inside_mse):.1f} dB, out {decibels(part.outside_mse):.1f} dB"
 
 
-def _parts_of(part: Split, *, own: bool) -> str:
-    inside = f"{part.inside_mse:.3e} ({decibels(part.inside_mse):.2f} dB)"
-    if own:
-        return f"mean square in the band {inside}: the error of leaving it empty"
-    outside = f"{part.outside_mse:.3e} ({decibels(part.outside_mse):.2f} dB)"
+def _parts_of(part: Split, own: float) -> str:
     total = part.inside_mse + part.outside_mse
-    return f"mean squared error in the band {inside}, out of it {outside}; {part.inside_mse / total:.1%} is inside"
+    told = f"mean squared error in the band {_square(part.inside_mse)}, out of it {_square(part.outside_mse)}"
+    ratio = f", {part.inside_mse / own:.2f} times the truth's there" if own > 0 else ""
+    return f"{told}; {part.inside_mse / total if total else 0:.1%} is inside{ratio}"
+
+
+def _square(mse: float) -> str:
+    return f"{mse:.3e} ({decibels(mse):.2f} dB)"
 
 
 def _show_band(canvas: Canvas, row: int, column: int, kernel: Kernel, shape: tuple[int, ...], threshold: float) -> None:
