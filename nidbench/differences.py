@@ -122,7 +122,7 @@ def _caption(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str) -> str:
         f"won/tied/lost: measurements, a tie below {TIE} dB. pairs: measurements with a score of both, of those asked.",
         "resolution: the true difference that 8 of 10 such experiments would tell from 0.",
     ]
-    if np.isinf(frame["difference"]).any():
+    if (~np.isfinite(frame["difference"]) & (frame["pairs"] > 0)).any():
         parts.append(INFINITE)
     if frame["seed_std"].notna().any():
         parts.append("± images, ± seeds: standard deviation of the difference over images, and over method seeds.")

@@ -120,8 +120,9 @@ def test_decibels():
     assert decibels(0) == float("inf")
 
 
-def problem(kernel=BOX, noise=Noise("gaussian", 0.05), response=Response(), shape=SHAPE):
-    return Problem(np.zeros((1, *shape), np.float32), kernel.astype(np.float32), noise, response)
+def problem(kernel=BOX, shape=SHAPE, **told):
+    told = {"noise": Noise("gaussian", 0.05)} | told
+    return Problem(np.zeros((1, *shape), np.float32), kernel.astype(np.float32), **told)
 
 
 def natural(shape=SHAPE, seed=3):
