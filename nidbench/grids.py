@@ -129,13 +129,12 @@ class Design:
         """Return half the width of the intervals, of values of Shape (..., n); NaN where V cannot be estimated."""
         if self.whole or self.why:
             return np.full(values.shape[:-1], 0.0 if self.whole else math.nan)
-        parts = np.stack([coefficient * form.of(values) for coefficient, form in self.forms])
+        parts = np.stack([coefficient * form.of(values) for coefficient, form in self.forms], axis=-1)
         degrees = np.array([form.basis.shape[1] for _, form in self.forms])
-        variance = parts.sum(axis=0)
-        informed = np.square(parts).T / degrees
-        with np.errstate(invalid="ignore"):
-            known = np.nan_to_num(np.square(variance) / informed.T.sum(axis=0), nan=1.0)
-        halves: _Values = special.stdtrit(known, (1 + CONFIDENCE) / 2) * np.sqrt(variance)
+        variance = parts.sum(axis=-1)
+        with np.errstate(invalid="ignore"):  # cells that are all alike leave 0 / 0 degrees of freedom
+            freedom = np.nan_to_num(variance**2 / (parts**2 / degrees).sum(axis=-1), nan=1.0)
+        halves: _Values = special.stdtrit(freedom, (1 + CONFIDENCE) / 2) * np.sqrt(variance)
         return halves
 
 
