@@ -6,7 +6,7 @@ those with |K| < `THRESHOLD` max |K|: convolution acts on each frequency by itse
 its parts inside and outside is exact and orthogonal.
 
 How much of the error lies in the band says little: at 5 % noise it is less than outside. More is told by `null_ratio`,
-the error's energy in the band over the truth's: 1 where a method leaves the band empty, below where it fills it rightly.
+the error's energy in the band over the truth's: 1 where a method leaves the band empty, less where it fills it rightly.
 And noise hides more than the kernel does: where |K|^2 Sx < Sn, y has less of x than of noise. This is the *noisy
 band*, with Sn = sigma^2 and Sx = c / |f|^2, the law of natural images, where c gives the truth's variance: a truth's
 own spectrum would make a band of single frequencies, low by chance. `noisy_error` is the part of the error in it. On
