@@ -15,11 +15,13 @@ NAMED = 12
 
 
 def kernel_scope(cells: pd.DataFrame) -> str:
-    """Return a sentence that says under which kernels the cells of a table are, for its caption.
+    """Return a sentence that says under which kernels the cells of a table have scores, for its caption.
 
     Args:
-        cells: from `tables.cells_frame`.
+        cells: from `tables.cells_frame`. Where none has a score, it is the kernels that were asked for.
     """
+    scored = cells[cells["psnr"].notna()]
+    cells = cells if scored.empty else scored
     told: dict[str, list[str]] = {}
     for (dataset, kernel_set, noise), part in cells.groupby(GROUP, sort=False):
         told.setdefault(_used(part), []).append(f"{dataset} {kernel_set} {noise}")

@@ -1,5 +1,7 @@
 """Which kernels a caption speaks of."""
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -10,7 +12,7 @@ def cells(kernels, images=("a", "b"), noise="gaussian:0.05", kernel_set=""):
     rows = [(image, kernel) for image in images for kernel in kernels]
     sets = kernel_set or kernels[0].partition("/")[0]
     frame = pd.DataFrame(rows, columns=["image", "kernel"])
-    return frame.assign(dataset="set12", kernel_set=sets, noise=noise)
+    return frame.assign(psnr=26.0, dataset="set12", kernel_set=sets, noise=noise)
 
 
 @pytest.mark.parametrize(
@@ -40,3 +42,10 @@ def test_groups_with_other_kernels_are_told_apart():
         "Under these kernels, and no others: levin/1 of the 8 of levin (set12 levin gaussian:0.05, set12 levin x); "
         "levin/2 of the 8 of levin (set12 levin poisson:128)."
     )
+
+
+def test_kernels_without_a_score_are_not_spoken_of():
+    frame = cells([f"levin/{n}" for n in range(1, 9)])
+    frame.loc[frame["kernel"] != "levin/3", "psnr"] = math.nan
+    assert kernel_scope(frame) == "Under these kernels, and no others: levin/3 of the 8 of levin."
+    assert kernel_scope(frame.assign(psnr=math.nan)) == "Under these kernels, and no others: all 8 of levin."
