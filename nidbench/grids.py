@@ -159,7 +159,8 @@ def grid_mean(
     measured = design(rows, columns if size[1] > 1 else (0,) * len(rows), size)
     if not np.isfinite(found).all():
         mean = mean_of(found)
-        bound, why = (mean, "") if measured.whole else (math.nan, "a cell is infinite")
+        lacking = "a cell has no number" if np.isnan(found).any() else "a cell is infinite"
+        bound, why = (mean, "") if measured.whole else (math.nan, lacking)
         return GridMean(mean, bound, bound, why)
     mean, half = float(measured.means(found)), float(measured.halves(found))
     return GridMean(mean, mean - half, mean + half, measured.why)

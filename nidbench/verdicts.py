@@ -111,7 +111,7 @@ def judge(found: Measured, psnr: float, ssim: float, otherwise: Sequence[str]) -
     for word, outcome in (("differs", False), ("undecided", None)):
         by = [name for name, agrees in told.items() if agrees is outcome]
         if by:
-            return Verdict(word, ", ".join(by), found.psnr.why if outcome is None else "")
+            return Verdict(word, ", ".join(by), (found.psnr.why or found.ssim.why) if outcome is None else "")
     return Verdict("reproduced", ", ".join(told))
 
 

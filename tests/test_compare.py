@@ -99,6 +99,15 @@ def test_of_some_images_the_interval_is_for_the_others():
     assert (found["low"], found["high"]) == pytest.approx((26 - half, 26 + half))
 
 
+def test_a_cell_without_ssim_leaves_that_undecided():
+    cells = grid(psnr=PSNR["ours"])
+    cells.loc[0, "ssim"] = math.nan
+    found = row(cells)
+    assert (found["verdict"], found["by"]) == ("undecided", "SSIM")
+    some = row(cells[cells["image"] < "07"])
+    assert (some["by"], some["why"]) == ("PSNR, SSIM", "a cell has no number")
+
+
 def rotated(count, **columns):
     """Cells of `grid` in turns of images and kernels."""
     cells = grid(**columns).set_index(["image", "kernel"])

@@ -162,6 +162,7 @@ def test_infinite_cells_have_a_mean_and_no_interval():
     assert math.isnan(found.low)
     both = grid_mean([math.inf, -math.inf, 31.0], "abc", "111", SIZE)
     assert math.isnan(both.mean)
+    assert grid_mean([math.nan, 30.0, 31.0], "abc", "111", SIZE).why == "a cell has no number"
     assert grid_mean([], [], [], SIZE).why == "no cell was measured"
 
 
