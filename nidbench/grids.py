@@ -160,7 +160,7 @@ def grid_mean(
     if not np.isfinite(found).all():
         mean = mean_of(found)
         lacking = "a cell has no number" if np.isnan(found).any() else "a cell is infinite"
-        bound, why = (mean, "") if measured.whole else (math.nan, lacking)
+        bound, why = (mean, "") if measured.whole and not math.isnan(mean) else (math.nan, lacking)
         return GridMean(mean, bound, bound, why)
     mean, half = float(measured.means(found)), float(measured.halves(found))
     return GridMean(mean, mean - half, mean + half, measured.why)
