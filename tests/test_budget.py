@@ -87,6 +87,13 @@ def test_any_beginning_of_a_grid_uses_images_alike_and_kernels_alike(images, ker
             assert max(used.values()) - min(used.values()) <= 1
 
 
+def test_after_a_turn_of_images_and_kernels_the_kernels_move_on():
+    """The order that `tests/benchmarks/coverage.py` has the coverage of."""
+    keys = [CaseKey("set", str(i), f"k/{k}", "gaussian:0.05") for i in range(12) for k in range(8)]
+    pairs = [(int(key.image), int(key.kernel[2:])) for key in spread(keys)]
+    assert pairs == [(step % 12, (step + step // 24) % 8) for step in range(96)]
+
+
 def test_noise_draws_come_one_after_the_other():
     keys = [
         CaseKey("set", str(i), f"k/{k}", "poisson:128", seed) for i in range(3) for k in range(2) for seed in (0, 1)
