@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from .compare import grids_of, quoted_rows, reasons
 from .errors import InputError, UnknownNameError
 from .experiments import Condition, base_label, table
 from .registry import unknown
-from .statistics import CASE, GROUP
+from .statistics import CASE, GROUP, subtract
 from .verdicts import columns, judge, measured
 
 _TYPES: dict[str, Any] = {
@@ -89,7 +88,8 @@ def _rows(condition: Condition, cells: pd.DataFrame, anchor: str, quotes: dict[A
 
 
 def _apart(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
-    """Return differences of PSNR and SSIM on each measurement, method seeds averaged first."""
-    with np.errstate(invalid="ignore"):  # of two infinite scores there is no difference
-        means = [part.groupby(CASE, sort=False)[["psnr", "ssim"]].mean() for part in (first, second)]
-        return (means[0] - means[1]).reset_index()
+    """Return differences of PSNR and SSIM on each measurement with a score of both, method seeds averaged first."""
+    own, other = (part.groupby(CASE, sort=False)[["psnr", "ssim"]].mean() for part in (first, second))
+    both = own.index.intersection(other.index)
+    apart = {name: subtract(own.loc[both, name], other.loc[both, name]) for name in ("psnr", "ssim")}
+    return pd.DataFrame(apart).reset_index()

@@ -83,7 +83,7 @@ def _sheet(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str, more: Sequen
     shown = [name for name in _COLUMNS if name not in hidden]
     rows, begins = paired_rows(frame, shown, _texts)
     header = [_COLUMNS[name] for name in shown]
-    notes = [*_notes(frame), *failure_lines(cells), *more]
+    notes = [*_notes(cells, frame), *failure_lines(cells), *more]
     return Sheet(_caption(cells, frame, protocol), header, shown.index("holm") + 1, rows, begins, notes)
 
 
@@ -131,11 +131,15 @@ def _caption(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str) -> str:
     return " ".join(parts)
 
 
-def _notes(frame: pd.DataFrame) -> Iterator[str]:
-    """Yield what each row lacks."""
+def _notes(cells: pd.DataFrame, frame: pd.DataFrame) -> Iterator[str]:
+    """Yield what each row lacks, and where its pairs are under fewer kernels than the caption names."""
+    used = cells[cells["psnr"].notna()].groupby(PAIRED)["kernel"].nunique()
     for row in frame.to_dict("records"):
         lacking = f"{row['pairs']} of {row['planned']} pairs" if row["pairs"] < row["planned"] else ""
         unscored = f"{row['unscored']} cells of the two without a score" if row["unscored"] else ""
-        if lacking or unscored:
+        kernels = row["kernels"].split(", ") if row["kernels"] else []
+        fewer = 0 < len(kernels) < used[tuple(row[name] for name in PAIRED)]
+        under = f"under {row['kernels']} only" if fewer else ""
+        if lacking or unscored or under:
             where = " ".join(str(row[name]) for name in GROUP)
-            yield f"{row['method']} ({where}): {', '.join(filter(None, (lacking, unscored)))}"
+            yield f"{row['method']} ({where}): {', '.join(filter(None, (lacking, unscored, under)))}"

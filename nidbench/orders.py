@@ -14,7 +14,7 @@ from .errors import InputError
 from .experiments import table as paper_table
 from .published import published
 from .scope import kernel_scope
-from .statistics import GROUP, PAIRED, ordering
+from .statistics import GROUP, PAIRED, named, ordering
 from .typeset import Sheet, check_format, interval_text, number, write
 
 #: Column, made from one or several of `statistics.ordering` -> title.
@@ -108,8 +108,8 @@ def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
 
 def _caption(cells: pd.DataFrame, frame: pd.DataFrame, table: str) -> str:
     titles = "; ".join(f"{name}: {metrics.protocol(name).title}" for name in cells["protocol"].unique())
-    there = pd.MultiIndex.from_frame(frame[["dataset", "kernel_set"]])
-    shown = cells[pd.MultiIndex.from_frame(cells[["dataset", "kernel_set"]]).isin(there)]
+    own = named(pd.concat([cells_of(cells, paper_table(table), each) for each in paper_table(table).conditions]))
+    shown = own[own["method"].isin([*frame["first"], *frame["second"]])]
     return (
         f"The order of methods in {table} of Chen et al., IJCV 2022, and here: differences in PSNR (dB) of each pair, "
         f"the one published as better first, paired by image, under the protocol {titles}. {kernel_scope(shown)} "

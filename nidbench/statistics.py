@@ -202,7 +202,7 @@ class Scores:
         pair = [first, second]
         means, asked = (each.reindex(columns=pair) for each in (self._means, self._asked.where(self._asked > 0)))
         both = means.notna().all(axis=1)
-        apart = _subtract(means.loc[both, first], means.loc[both, second])
+        apart = subtract(means.loc[both, first], means.loc[both, second])
         with np.errstate(invalid="ignore"):  # infinities of both signs have no mean
             by_image = apart.groupby(level="image").mean().to_numpy(dtype=np.float64)
         low, high = interval(by_image)
@@ -254,8 +254,8 @@ class Scores:
         return [method for method in methods if method == first or apart[method].verdict != "better"]
 
 
-def _subtract(first: pd.Series[float], second: pd.Series[float]) -> pd.Series[float]:
-    """Return the differences; between two perfect restorations, which are infinite, it is 0."""
+def subtract(first: pd.Series[float], second: pd.Series[float]) -> pd.Series[float]:
+    """Return the differences of scores of the same index; between two perfect restorations, both infinite, it is 0."""
     with np.errstate(invalid="ignore"):
         return (first - second).mask(first == second, 0.0)
 

@@ -450,6 +450,13 @@ def test_cells_that_one_of_the_two_lacks_are_left_out():
     assert (found["measurements"], found["measured"]) == (20, pytest.approx(GAP))
 
 
+def test_two_perfect_restorations_are_no_difference():
+    cells = beside_anchor()
+    cells.loc[cells["image"] == "01", "psnr"] = math.inf
+    (found,) = anchor_frame(cells, "table2", "fdn").to_dict("records")
+    assert (found["measurements"], found["measured"]) == (96, pytest.approx(11 / 12 * GAP))
+
+
 def test_what_the_anchor_does_otherwise_is_told():
     cells = beside_anchor()
     cells.loc[cells["label"] == "fdn", "preset"] = "fast"

@@ -100,6 +100,15 @@ def test_the_caption_says_both_verdicts_and_which_kernels(cells):
     assert "Under these kernels, and no others: levin/1 of the 8 of levin." in caption
 
 
+def test_pairs_under_fewer_kernels_than_the_caption_says_are_told(make_record, make_store):
+    kernels = {"ours": (1, 2, 3), "dip": (1, 3), "fid": (1, 2, 3)}
+    records = [make_record(m, i, 26.0, kernel=f"levin/{k}") for m in kernels for k in kernels[m] for i in "abc"]
+    text = render_differences(cells_frame(*make_store(*records)))
+    assert "levin/1, levin/2, levin/3 of the 8 of levin." in text
+    assert "- dip (sample levin gaussian:0.05): 6 of 9 pairs, under levin/1, levin/3 only\n" in text
+    assert "- fid" not in text
+
+
 def test_infinite_differences_are_explained(make_record, make_store):
     records = [make_record(m, i, p) for m, p in (("ours", math.inf), ("dip", 26.0)) for i in "abc"]
     text = render_differences(cells_frame(*make_store(*records)))
