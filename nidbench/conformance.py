@@ -361,10 +361,16 @@ def check(method: Method, *, device: str = "cpu", only: Sequence[Check] | None =
         only: some of `checks()`; None for all.
     """
     probe = Probe(method, device)
-    return [_find(each, probe) for each in (checks() if only is None else only)]
+    return [find(each, probe) for each in (checks() if only is None else only)]
 
 
-def _find(check: Check, probe: Probe) -> Finding:
+def title(check: Check) -> str:
+    """Return what a check states."""
+    return getattr(check, "__name__", "check").replace("_", " ")
+
+
+def find(check: Check, probe: Probe) -> Finding:
+    """Return what one check finds."""
     start = time.perf_counter()
     passed, message = False, ""
     try:
@@ -374,5 +380,4 @@ def _find(check: Check, probe: Probe) -> Finding:
         message = str(violation)
     except Exception as error:  # noqa: BLE001 - whatever a method raises is a finding
         message = f"it raised {type(error).__name__}: {error}"
-    name = getattr(check, "__name__", "check").replace("_", " ")
-    return Finding(name, passed, message, time.perf_counter() - start)
+    return Finding(title(check), passed, message, time.perf_counter() - start)
