@@ -142,9 +142,11 @@ def _torch_readers(torch: Any) -> dict[str, Callable[[], Any]]:
             torch.backends.cudnn.allow_tf32,
         ),
         "torch's oneDNN": lambda: torch._C._get_mkldnn_enabled(),
-        "torch's module hooks": lambda: len(torch.nn.modules.module._global_forward_hooks)
-        + len(torch.nn.modules.module._global_forward_pre_hooks)
-        + len(torch.nn.modules.module._global_backward_hooks),
+        "torch's module hooks": lambda: (
+            len(torch.nn.modules.module._global_forward_hooks)
+            + len(torch.nn.modules.module._global_forward_pre_hooks)
+            + len(torch.nn.modules.module._global_backward_hooks)
+        ),
     }
 
 

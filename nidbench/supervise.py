@@ -362,9 +362,7 @@ class ChildProcess:
         self._active = None
         return self._tidied(key, answer, exchange)
 
-    def _answer(
-        self, key: _Key, exchange: _Exchange, request: Request, heard: Heard, seconds: float | None
-    ) -> Said:
+    def _answer(self, key: _Key, exchange: _Exchange, request: Request, heard: Heard, seconds: float | None) -> Said:
         imports = isinstance(request, Resolve | Check)
         exchange.limit(self._import_seconds if imports and seconds is None else seconds)
         try:
