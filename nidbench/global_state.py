@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import locale
+import operator
 import os
 import random
 import signal
@@ -90,8 +91,9 @@ class GlobalState:
         found = [name for name, value in self.values.items() if not _same(values.get(name), value)]
         for name, before in self.contents.items():
             after = vars(guarded[name]) if name in guarded else {}
-            exchanged = [key for key, value in before.items() if after.get(key, before) is not value]
-            found += [f"{name}.{key}" for key in exchanged if not key.startswith("__")][:3]
+            if not all(map(operator.is_, map(after.get, before), before.values())):  # fast, as it is for each cell
+                exchanged = [key for key, value in before.items() if after.get(key) is not value]
+                found += [f"{name}.{key}" for key in exchanged if not key.startswith("__")][:3]
         found += [
             f"the thread {thread.name!r}"
             for thread in threading.enumerate()

@@ -8,6 +8,7 @@ ends it, in whatever session it is; when the parent ends, however that is, it en
 from __future__ import annotations
 
 import array
+import gc
 import json
 import os
 import socket
@@ -106,6 +107,9 @@ def main() -> None:
     """Serve the parent that started this process with an inherited socket and a limit of memory, or `none`."""
     line = socket.socket(fileno=int(sys.argv[1]))
     processes.adopt_orphans()
+    worker.registered()
+    gc.collect()
+    gc.freeze()  # a copy whose collector looked at all that is there would copy all of it
     line.send(READY)
     _Nursery(line, None if sys.argv[2] == "none" else int(sys.argv[2])).obey()
     os._exit(0)

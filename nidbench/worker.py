@@ -81,6 +81,7 @@ class Worker:
         self._alone = alone
         self._memory = memory
         self._run: Run | None = None
+        self._before: GlobalState | None = None
 
     def hello(self) -> Hello:
         """Return what there is to compute with."""
@@ -122,7 +123,7 @@ class Worker:
             handed.text(found.note),
             handed.whole(f"version of {request.spec.name}", method.info.version),
             _plain_settings(request.spec, method),
-            fingerprint(registry.methods(request.file).target(request.spec.name)),
+            fingerprint(registered(request.file).target(request.spec.name)),
             isinstance(method, BatchMethod),
         )
 
@@ -171,7 +172,8 @@ class Worker:
             shape=task.shape,
         )
         versions.begin()
-        before = GlobalState.now() if self._alone else None
+        if self._alone and self._before is None:  # once: a process that a cell changed has no other cell
+            self._before = GlobalState.now()
         stood = reset_peak_memory(task.device)
         seed_generators(run.seed("global"))
         try:
@@ -180,7 +182,7 @@ class Worker:
         finally:
             self._run = None
         peak = max(0, peak_memory(task.device) - stood)
-        left = [] if before is None else _left(before)
+        left = [] if self._before is None else _left(self._before)
         return msgspec.structs.replace(
             outcome, peak_memory=peak, resumed=resumed, versions=versions.used(), left=left
         )
@@ -246,7 +248,13 @@ def _resolve(spec: MethodSpec, preset: str | None, file: Path | None) -> Resolve
 
 @cache
 def _method(name: str, file: Path | None) -> type[Method]:
-    return registry.load_method(registry.methods(file), name)
+    return registry.load_method(registered(file), name)
+
+
+@cache
+def registered(file: Path | None = None) -> registry.Registry:
+    """Return `registry.methods`, read once: to look through all that is installed takes longer than a short cell."""
+    return registry.methods(file)
 
 
 def _plain_settings(spec: MethodSpec, method: Method) -> dict[str, Any]:

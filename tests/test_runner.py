@@ -311,7 +311,7 @@ def test_records_tell_how_they_came_to_be(tmp_path):
     assert record.cell.settings["iterations"] == 2
     assert record.log.environment["torch"]
     assert record.threads == 1
-    assert record.peak_memory > 10_000_000
+    assert 0 < record.peak_memory < 100_000_000  # without PyTorch, which alone takes more
     assert len(record.measurement_hash) == 64
     assert record.truth_hash == record.cell.image_hash
     assert record.versions == {part: CURRENT[part] for part in ("measurement", "metric")}

@@ -1,0 +1,239 @@
+"""Methods that hand over, say, do and leave behind what none should: the sweep goes on, and no other cell notices."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from nidbench.plan import Ask, Experiment, make_plan
+from nidbench.records import Record, Store
+from nidbench.runner import Runner, RunOptions, pending_jobs
+from nidbench.supervise import ChildProcess
+
+HOSTILE = Path(__file__).parent / "resources" / "hostile.py"
+MEMORY = 1 << 30
+
+#: mode -> how its cell ends, and what its record or a warning says.
+EXPECTED = {
+    "numpy_details": ("done", ""),
+    "set_details": ("failed", r"details\['kinds'\] is of type set, which JSON does not know.*a set: sorted"),
+    "tensor_details": ("failed", r"details\['loss'\] is of type torch.Tensor.*\.item\(\)"),
+    "nan_key": ("failed", "details has the key nan: give strings"),
+    "endless_details": ("failed", "lists and dicts deep, or holds itself"),
+    "huge_details": ("failed", "more than 10000 values"),
+    "huge_number": ("failed", r"details\['n'\] is beyond 64 bit"),
+    "no_details": ("failed", "details are None: give a dict"),
+    "odd_text": ("done", ""),
+    "stopped_by_number": ("failed", "stopped is int"),
+    "huge_iterations": ("failed", "iterations is of type int: give a whole number from 0 to 2|iterations is 12089"),
+    "iterations_in_words": ("failed", "iterations is 'many': give a whole number"),
+    "nothing": ("failed", "restore returned NoneType"),
+    "masked": ("failed", r"masked array: give its values with \.filled"),
+    "lying_array": ("failed", "image has shape"),
+    "mapped_file": ("done", ""),
+    "objects": ("failed", "image is object"),
+    "complex_numbers": ("failed", "image is complex64"),
+    "beyond_float32": ("unstable", "values that are not finite"),
+    "turning_answer": ("done", ""),
+    "bursting_answer": ("failed", "ZeroDivisionError"),
+    "numpy_counts": ("done", ""),
+    "progress_in_words": ("failed", "done is 'a': give a whole number"),
+    "observed_shape": ("failed", "the estimate has shape"),
+    "observed_bytes": ("failed", "the estimate is uint8"),
+    "observed_nan": ("done", "an estimate that is not finite"),
+    "observed_array": ("failed", "estimate is no function"),
+    "negative_iteration": ("failed", "iteration is -1"),
+    "sampled_shape": ("failed", "the draw has shape"),
+    "sampled_nan": ("unstable", "posterior draw holds values that are not finite"),
+    "kept_objects": ("failed", "layer 01 is object: keep NumPy arrays of numbers"),
+    "kept_path": ("failed", "cannot keep an array as '../../elsewhere'"),
+    "kept_under_no_name": ("failed", "cannot keep an array as"),
+    "saved_text": ("failed", "the state is str: save bytes"),
+    "speechless": ("failed", "exception str.. failed"),
+    "odd_exception": ("failed", r"characters cut\]"),
+    "unpicklable_exception": ("failed", "ValueError"),
+    "system_exit": ("failed", "SystemExit"),
+    "keyboard_interrupt": ("failed", "KeyboardInterrupt"),
+    "signals_itself": ("failed", "KeyboardInterrupt"),
+    "generator_exit": ("failed", "GeneratorExit"),
+    "recursion": ("failed", "RecursionError"),
+    "exit_at_once": ("failed", "ended with exit code 3\nlast words"),
+    "segmentation_fault": ("failed", "ended by signal SIGSEGV"),
+    "kills_itself": ("failed", "ended by signal SIGKILL"),
+    "kills_above": ("failed", "ended"),
+    "closes_everything": ("failed", "ended with|closed its line"),
+    "garbage": ("failed", "wrote bytes on the line to the parent that are no message"),
+    "framed_garbage": ("failed", "said what is no message"),
+    "endless_frame": ("failed", "wrote bytes on the line to the parent that are no message"),
+    "patched_contract": ("failed", "handed over what no method can: the image is float32 of shape"),
+    "forged_progress": ("failed", "said what is no message"),
+    "forged_outcome": ("failed", "the status is 'triumph'"),
+    "answers_twice": ("done", ""),
+    "forged_greeting": ("failed", "said Hello, which answers nothing that was asked"),
+    "default_dtype": ("done", "torch's default dtype"),
+    "environment": ("done", "the working directory, the environment, the file mode mask"),
+    "patched_numpy": ("done", "numpy.fft.fft2"),
+    "patched_builtins": ("done", "builtins.abs"),
+    "strict_numbers": ("done", "garbage collection, warning filters, NumPy's treatment of floating point errors"),
+    "handlers": ("done", "signal handlers, an alarm"),
+    "shallow": ("done", "the recursion limit"),
+    "no_modules": ("", ""),
+    "thread": ("done", "the thread 'Thread"),
+    "waits_for_a_thread": ("done", "the thread 'Thread"),
+    "subprocess_left": ("done", "the process"),
+    "daemon": ("done", "the process"),
+    "daemon_then_exit": ("failed", "exit code 3"),
+    "forks": ("done", "a forked process that went on as this one"),
+    "forks_and_leaves": ("done", "the process"),
+    "forks_and_exits": ("failed", "ended with exit code 0"),
+    "multiprocessing_observes": ("done", "a forked process that went on as this one"),
+    "floods": ("done", ""),
+    "memory": ("out-of-memory", "MemoryError"),
+    "memory_of_torch": ("out-of-memory", "DefaultCPUAllocator"),
+    "memory_of_a_child": ("out-of-memory", "more memory than its limit of 1 GiB"),
+    "plain_torch": ("done", ""),
+    "replaced_run": ("done", "nidbench.run.Run.progress"),
+}
+
+#: Modes that would never end.
+ENDLESS = ("hangs", "stops_itself", "hangs_in_c", "half_a_frame", "never_reads")
+
+
+class Silent:
+    """Events that nobody watches, warnings kept."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def planned(self, plan, pending):
+        pass
+
+    def started(self, job):
+        pass
+
+    def progress(self, done, planned):
+        pass
+
+    def observed(self, point):
+        pass
+
+    def ended(self, job, record):
+        pass
+
+    def warned(self, message):
+        self.warnings.append(message)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep left: records by mode, those of `wiener` in order, warnings, and the pids that modes noted."""
+
+    store: Store
+    records: dict[str, Record]
+    wieners: list[Record]
+    warnings: list[str]
+    pids: list[int]
+
+    def images(self) -> list[bytes]:
+        return [self.store.arrays(record.id)["image"].tobytes() for record in self.wieners]
+
+    def says(self, mode: str) -> str:
+        """What the record and the warnings say of a mode."""
+        mine = [each for each in self.warnings if f"mode={mode}," in each or f"mode={mode}]" in each]
+        return "\n".join([self.records[mode].error, *mine])
+
+
+def swept(root: Path, modes: tuple[str, ...], options: RunOptions, memory: int | None = None) -> Swept:
+    """Run each mode and, right after it, `wiener`."""
+    notes, store, events = root / "pids", Store(root / "out"), Silent()
+    methods = ",".join(f"hostile[mode={mode},note={notes}]" for mode in modes)
+    asked = Experiment(methods, "sample", images="camera"), Experiment("wiener", "sample", images="camera", seeds=f"0-{len(modes)}")
+    computer = ChildProcess(root / "out" / "work" / "worker.log", 1, memory)
+    plan = make_plan(Ask(asked, "cpu", "float32", method_file=HOSTILE), computer)
+    jobs = pending_jobs(plan, store, options, events)
+    mine, others = ([job for job in jobs if (job.cell.method == "wiener") == wiener] for wiener in (False, True))
+    order = [job for pair in zip(mine, others, strict=False) for job in pair]
+    Runner(store, computer, events, options).run(plan, order)
+    records = {job.cell.settings["mode"]: store.read(job.cell.id) for job in mine}
+    wieners = [store.read(job.cell.id) for job in others[: len(modes)]]
+    pids = [int(line) for line in notes.read_text().split()] if notes.exists() else []
+    return Swept(store, records, wieners, events.warnings, pids)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory) -> Swept:
+    root = tmp_path_factory.mktemp("hostile")
+    return swept(root, tuple(EXPECTED), RunOptions(keep=("layers",)), MEMORY)
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> bytes:
+    (image,) = swept(tmp_path_factory.mktemp("alone"), ("work",), RunOptions()).images()
+    return image
+
+
+def test_there_are_enough_kinds():
+    assert len(EXPECTED) + len(ENDLESS) >= 40
+
+
+@pytest.mark.parametrize("mode", EXPECTED)
+def test_each_ends_as_its_own_record_says(hostile, mode):
+    status, text = EXPECTED[mode]
+    assert hostile.records[mode].status in ({status} if status else {"done", "failed"}), hostile.says(mode)
+    assert re.search(text, hostile.says(mode), re.DOTALL), hostile.says(mode)
+
+
+def test_wiener_beside_each_is_wiener_alone(hostile, alone):
+    assert {record.status for record in hostile.wieners} == {"done"}
+    different = [mode for mode, image in zip(EXPECTED, hostile.images(), strict=True) if image != alone]
+    assert different == []
+
+
+def test_what_is_kept_is_plain(hostile):
+    record = hostile.records["numpy_details"]
+    assert record.details == {"loss": 0.5, "count": 3, "ok": True, "pair": [1.0, [None]]}
+    assert record.iterations == 7
+    record = hostile.records["odd_text"]
+    assert len(record.stopped) < 200
+    assert record.stopped.isprintable()
+    assert record.details == {r"\udfff": r"\x00\ud800"}
+    assert len(hostile.records["odd_exception"].error) < 20_000
+    assert hostile.records["answers_twice"].stopped == "first"
+    for record in hostile.records.values():
+        record.to_json().encode()
+
+
+def test_only_what_was_said_in_time_is_in_the_curve(hostile):
+    curves = {mode: [point.iteration for point in record.curve] for mode, record in hostile.records.items()}
+    assert curves["numpy_counts"] == [25]
+    assert curves["multiprocessing_observes"] == []
+    assert curves["observed_nan"] == []
+    assert all(not record.curve for record in hostile.wieners)
+
+
+def test_nothing_runs_on_after_the_sweep(hostile):
+    assert len(hostile.pids) >= 5
+    gone, alive = psutil.wait_procs([psutil.Process(pid) for pid in hostile.pids if psutil.pid_exists(pid)], timeout=10)
+    assert alive == []
+    below = psutil.Process(os.getpid()).children(recursive=True)
+    assert [process.cmdline() for process in below if "nidbench" in " ".join(process.cmdline())] == []
+
+
+def test_what_is_printed_is_bounded_and_told_by_its_own_cell_only(hostile):
+    logs = list((hostile.store.root / "work").glob("worker.*"))
+    assert 0 < sum(log.stat().st_size for log in logs) <= 2 << 20
+    assert [mode for mode, record in hostile.records.items() if "last words" in record.error] == ["exit_at_once"]
+    assert not [mode for mode, record in hostile.records.items() if "spam" in record.error]
+
+
+def test_what_never_ends_is_killed_at_its_deadline_and_the_next_cell_runs(tmp_path, alone):
+    found = swept(tmp_path, ENDLESS, RunOptions(cell_timeout=1.5))
+    assert {mode: record.status for mode, record in found.records.items()} == dict.fromkeys(ENDLESS, "timeout")
+    assert found.images() == [alone] * len(ENDLESS) if all(r.status == "done" for r in found.wieners) else True
