@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import selectors
 import signal
@@ -23,7 +24,7 @@ from typing import Any, Protocol, TypeAlias
 import msgspec
 
 from . import handed, processes
-from .errors import NidbenchError
+from .errors import InputError, NidbenchError
 from .lines import Frames, frame
 from .messages import (
     ANSWERS,
@@ -52,6 +53,9 @@ START_SECONDS = 120.0
 
 #: Seconds in which a method must be imported, and in which its files must then be there.
 IMPORT_SECONDS, FILES_SECONDS = 60.0, 3600.0
+
+#: Bytes below which a memory limit would let no method work.
+LEAST_MEMORY = 16 << 20
 
 #: Seconds between looks at the memory of a task.
 _WATCH = 0.25
@@ -303,6 +307,23 @@ class _Output:
                 self._log.replace(self._log.with_suffix(".old"))
             with self._log.open("ab") as log:
                 log.write(content)
+
+
+def read_memory(text: str) -> int:
+    """Return the bytes that a limit such as `8G`, `1.5GiB` or `500M` stands for; units are powers of 1024.
+
+    Raises:
+        InputError: where it is something else or too little for any method, or this system cannot hold to it.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])(?:i?B)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise InputError(f"--memory-limit {text!r}: give a number and a unit, such as 8G or 500M")
+    found = int(float(match[1]) * 1024 ** (1 + "KMGT".index(match[2].upper())))
+    if found < LEAST_MEMORY:
+        raise InputError(f"--memory-limit {text!r}: give at least {LEAST_MEMORY >> 20}M, which one image takes")
+    if not processes.LINUX:
+        raise InputError("--memory-limit works on Linux only: leave it out")
+    return found
 
 
 _Key: TypeAlias = "tuple[Any, ...] | None"

@@ -85,7 +85,7 @@ def _run(
 def _computing_in(store: Store, settings: RunOptions, given: Mapping[str, Any]) -> Iterator[Computer]:
     """Keep other runs out of the results and lend who computes."""
     with store.lock():
-        computer = _computer(store, settings.threads, given["in_process"])
+        computer = _computer(store, settings.threads, given)
         try:
             yield computer
         finally:
@@ -233,10 +233,11 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-def _computer(store: Store, threads: int, in_process: bool) -> Computer:
-    from nidbench.supervise import ChildProcess, SameProcess
+def _computer(store: Store, threads: int, given: Mapping[str, Any]) -> Computer:
+    from nidbench.supervise import ChildProcess, SameProcess, read_memory
 
-    return SameProcess() if in_process else ChildProcess(store.root / "work" / "worker.log", threads)
+    limit = read_memory(given["memory_limit"]) if given["memory_limit"] else None
+    return SameProcess() if given["in_process"] else ChildProcess(store.root / "work" / "worker.log", threads, limit)
 
 
 def _compute(

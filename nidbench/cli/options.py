@@ -79,6 +79,11 @@ computing = together(
     click.option(
         "--cell-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds after which a cell is killed."
     ),
+    click.option(
+        "--memory-limit",
+        default="",
+        help="Memory that a cell may take, such as 8G or 500M  [default: what this machine or its control group has]",
+    ),
     click.option("--retry", is_flag=True, help="Try cells again that failed before."),
     click.option("--renew", is_flag=True, help="Compute cells again that rest on an older engine or measurement."),
     click.option(
