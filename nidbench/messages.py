@@ -39,7 +39,7 @@ class Resolve:
 
 @dataclass(frozen=True)
 class Check:
-    """Asks for the conformance checks of a method; answered by a `Found` each, then `Checked` or `Refusal`.
+    """Asks for conformance checks of a method; answered by `Began` and `Finding` for each, then `Checked` or `Refusal`.
 
     Attributes:
         spec, preset, file: which method.
@@ -187,17 +187,32 @@ class Outcome(msgspec.Struct, frozen=True, tag=True, eq=False):
     left: Sequence[str] = ()
 
 
-class Found(msgspec.Struct, frozen=True, tag=True):
-    """What one conformance check found; see `conformance.Finding`. Without `seconds`, that it begins."""
+class Began(msgspec.Struct, frozen=True, tag=True):
+    """A conformance check begins."""
 
     name: str
-    passed: bool = False
-    message: str = ""
-    seconds: float | None = None
+
+
+class Finding(msgspec.Struct, frozen=True, tag=True):
+    """What one conformance check found.
+
+    Attributes:
+        name: what it states.
+        passed: whether that holds.
+        message: what was seen instead, or a note such as `does not checkpoint`.
+        seconds: wall time it took.
+    """
+
+    name: str
+    passed: bool
+    message: str
+    seconds: float
 
 
 class Checked(msgspec.Struct, frozen=True, tag=True):
-    """All checks are through."""
+    """All checks are through; `left` as of `Outcome`."""
+
+    left: Sequence[str] = ()
 
 
 class Refusal(msgspec.Struct, frozen=True, tag=True):
@@ -207,7 +222,18 @@ class Refusal(msgspec.Struct, frozen=True, tag=True):
 
 
 Said: TypeAlias = (
-    Hello | Imported | MethodFacts | Progress | Observation | Draw | Kept | Outcome | Found | Checked | Refusal
+    Hello
+    | Imported
+    | MethodFacts
+    | Progress
+    | Observation
+    | Draw
+    | Kept
+    | Outcome
+    | Began
+    | Finding
+    | Checked
+    | Refusal
 )
 
 #: What ends the wait for an answer, by request.
@@ -221,7 +247,7 @@ ANSWERS: Mapping[type, tuple[type, ...]] = {
 _ON_THE_WAY: Mapping[type, tuple[type, ...]] = {
     Greet: (),
     Resolve: (Imported,),
-    Check: (Imported, Found),
+    Check: (Imported, Began, Finding),
     Task: (Progress, Observation, Draw, Kept),
 }
 

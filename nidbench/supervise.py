@@ -32,6 +32,7 @@ from .messages import (
     FORKED,
     SAVED,
     Check,
+    Checked,
     Greet,
     Hello,
     Imported,
@@ -400,7 +401,7 @@ class ChildProcess:
 
     def _tidied(self, key: _Key, answer: Said, exchange: _Exchange) -> Said:
         """Return the answer with what the method left behind; where there is anything, its process has ended."""
-        if not isinstance(answer, Outcome):
+        if not isinstance(answer, Outcome | Checked):
             return answer
         source = self._source
         left = [*answer.left, *exchange.strays(), *([] if source is None else source.tidy())]

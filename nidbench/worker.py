@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 import torch
 
-from . import conformance, fetch, handed, processes, registry, versions
+from . import fetch, handed, processes, registry, versions
 from .contract import BatchMethod, Method, NeedsFiles, Run, check_restored
 from .errors import NidbenchError, UnstableError
 from .fingerprint import fingerprint
@@ -35,10 +35,10 @@ from .messages import (
     CHECKPOINT,
     FORKED,
     SAVED,
+    Began,
     Check,
     Checked,
     Draw,
-    Found,
     Greet,
     Hello,
     Imported,
@@ -143,13 +143,14 @@ class Worker:
         return BaseException if self._alone else Exception
 
     def _checked(self, request: Check, send: Send) -> Checked:
-        method = self._resolve(request, send).method
-        probe = conformance.Probe(method, request.device)
+        from . import conformance  # which the cells of a sweep need not wait for
+
+        probe = conformance.Probe(self._resolve(request, send).method, request.device)
         for each in conformance.checks():
             if conformance.title(each) in request.names:
-                send(Found(conformance.title(each)))
+                send(Began(conformance.title(each)))
                 found = conformance.find(each, probe)
-                send(Found(found.name, found.passed, handed.text(found.message), found.seconds))
+                send(msgspec.structs.replace(found, message=handed.text(found.message)))
         return Checked()
 
     def _outcome(self, task: Task, send: Send) -> Outcome:

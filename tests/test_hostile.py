@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import subprocess
+import sys
+from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
 
+from nidbench.checking import check_apart
+from nidbench.conformance import checks, title
+from nidbench.errors import NidbenchError
 from nidbench.plan import Ask, Experiment, make_plan
 from nidbench.records import Record, Store
 from nidbench.runner import Runner, RunOptions, pending_jobs
+from nidbench.specs import MethodSpec
 from nidbench.supervise import ChildProcess
 
 HOSTILE = Path(__file__).parent / "resources" / "hostile.py"
@@ -150,21 +156,32 @@ class Swept:
         return "\n".join([self.records[mode].error, *mine])
 
 
-def swept(root: Path, modes: tuple[str, ...], options: RunOptions, memory: int | None = None) -> Swept:
+def swept(
+    root: Path, modes: tuple[str, ...], options: RunOptions, memory: int | None = None, *, copy: bool = True
+) -> Swept:
     """Run each mode and, right after it, `wiener`."""
     notes, store, events = root / "pids", Store(root / "out"), Silent()
     methods = ",".join(f"hostile[mode={mode},note={notes}]" for mode in modes)
-    asked = Experiment(methods, "sample", images="camera"), Experiment("wiener", "sample", images="camera", seeds=f"0-{len(modes)}")
-    computer = ChildProcess(root / "out" / "work" / "worker.log", 1, memory)
-    plan = make_plan(Ask(asked, "cpu", "float32", method_file=HOSTILE), computer)
-    jobs = pending_jobs(plan, store, options, events)
-    mine, others = ([job for job in jobs if (job.cell.method == "wiener") == wiener] for wiener in (False, True))
-    order = [job for pair in zip(mine, others, strict=False) for job in pair]
-    Runner(store, computer, events, options).run(plan, order)
+    asked = (
+        Experiment(methods, "sample", images="camera"),
+        Experiment("wiener", "sample", images="camera", seeds=f"0-{len(modes) - 1}"),
+    )
+    with closing(ChildProcess(root / "out" / "work" / "worker.log", 1, memory, copy=copy)) as computer:
+        plan = make_plan(Ask(tuple(asked), "cpu", "float32", method_file=HOSTILE), computer)
+        jobs = pending_jobs(plan, store, options, events)
+        mine, others = ([job for job in jobs if (job.cell.method == "wiener") == wiener] for wiener in (False, True))
+        order = [job for pair in zip(mine, others, strict=True) for job in pair]
+        Runner(store, computer, events, options).run(plan, order)
     records = {job.cell.settings["mode"]: store.read(job.cell.id) for job in mine}
-    wieners = [store.read(job.cell.id) for job in others[: len(modes)]]
+    wieners = [store.read(job.cell.id) for job in others]
     pids = [int(line) for line in notes.read_text().split()] if notes.exists() else []
     return Swept(store, records, wieners, events.warnings, pids)
+
+
+def running(pids: list[int]) -> list[psutil.Process]:
+    """Those of some processes that do not end within a time."""
+    there = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    return [each for each in psutil.wait_procs(there, timeout=10)[1] if each.status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.fixture(scope="module")
@@ -220,8 +237,7 @@ def test_only_what_was_said_in_time_is_in_the_curve(hostile):
 
 def test_nothing_runs_on_after_the_sweep(hostile):
     assert len(hostile.pids) >= 5
-    gone, alive = psutil.wait_procs([psutil.Process(pid) for pid in hostile.pids if psutil.pid_exists(pid)], timeout=10)
-    assert alive == []
+    assert running(hostile.pids) == []
     below = psutil.Process(os.getpid()).children(recursive=True)
     assert [process.cmdline() for process in below if "nidbench" in " ".join(process.cmdline())] == []
 
@@ -236,4 +252,99 @@ def test_what_is_printed_is_bounded_and_told_by_its_own_cell_only(hostile):
 def test_what_never_ends_is_killed_at_its_deadline_and_the_next_cell_runs(tmp_path, alone):
     found = swept(tmp_path, ENDLESS, RunOptions(cell_timeout=1.5))
     assert {mode: record.status for mode, record in found.records.items()} == dict.fromkeys(ENDLESS, "timeout")
-    assert found.images() == [alone] * len(ENDLESS) if all(r.status == "done" for r in found.wieners) else True
+    assert found.images() == [alone] * len(ENDLESS)
+
+
+CHECKED = {
+    "set_details": r"details\['kinds'\] is of type set",
+    "observed_shape": "the estimate has shape",
+    "default_dtype": "left behind: torch's default dtype",
+    "subprocess_left": "left behind: the process",
+    "daemon": "nothing runs on: the process",
+    "system_exit": "it raised SystemExit",
+    "exit_at_once": "the computing process ended with exit code 3",
+    "garbage": "wrote bytes on the line",
+}
+
+
+@pytest.fixture(scope="module")
+def computer(tmp_path_factory):
+    with closing(ChildProcess(tmp_path_factory.mktemp("checked") / "log", 1)) as made:
+        yield made
+
+
+@pytest.mark.parametrize("mode", CHECKED)
+def test_the_check_says_so_before_a_run_does(computer, mode, tmp_path):
+    spec = MethodSpec("hostile", None, (), {"mode": mode, "note": str(tmp_path / "pids")})
+    names = ["shape dtype and range", "observing changes nothing", "nothing left behind"]
+    found = list(check_apart(computer, spec, None, HOSTILE, "cpu", names))
+    assert [finding.name for finding in found] == [*names, "nothing runs on"]
+    failed = "\n".join(f"{finding.name}: {finding.message}" for finding in found if not finding.passed)
+    assert re.search(CHECKED[mode], failed), failed
+
+
+def test_what_is_good_passes_the_check_and_plain_torch_does(computer):
+    names = [title(check) for check in checks()]
+    for spec in (MethodSpec("hostile"), MethodSpec("hostile", None, (), {"mode": "plain_torch"})):
+        found = list(check_apart(computer, spec, None, HOSTILE, "cpu", names))
+        assert [finding for finding in found if not finding.passed] == []
+
+
+METHOD = """
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+from nidbench.contract import MethodInfo, Restored
+
+@dataclass(frozen=True)
+class Odd:
+    info: ClassVar[MethodInfo] = MethodInfo("odd", version={version})
+    setting: object = {setting}
+
+    def restore(self, problem, run):
+        return Restored(problem.blurred)
+
+{more}
+"""
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"more": "while True: pass"}, r"odd of .*odd\.py could not be imported: no answer within 2 s"),
+        ({"more": "import os; os._exit(4)"}, r"odd of .*odd\.py could not be imported: .*exit code 4"),
+        ({"more": "raise SystemExit"}, r"odd.py\) cannot be imported: SystemExit"),
+        ({"version": "'two'"}, "version of odd is 'two': give a whole number"),
+        ({"setting": "frozenset()"}, "setting setting of odd is of type frozenset: settings identify a result"),
+    ],
+    ids=["hangs", "exits", "raises", "version", "setting"],
+)
+def test_a_file_that_cannot_be_imported_ends_with_a_message(tmp_path, parts, message):
+    file = tmp_path / "odd.py"
+    file.write_text(METHOD.format(**{"version": 1, "setting": 1, "more": ""} | parts))
+    ask = Ask((Experiment("odd", "sample"),), "cpu", "float32", method_file=file)
+    with closing(ChildProcess(tmp_path / "log", 1, import_seconds=2)) as computer:
+        with pytest.raises(NidbenchError, match=message):
+            make_plan(ask, computer)
+        assert computer.hello().devices[-1] == "cpu"  # and the next request is answered
+
+
+@pytest.mark.parametrize("whom", ["parent", "both"])
+def test_a_killed_parent_leaves_nothing_that_runs(tmp_path, whom):
+    notes = tmp_path / "pids"
+    method = f"hostile[mode=daemon_then_kills,note={notes}]"
+    command = [sys.executable, "-P", "-m", "nidbench", "run", "--methods", method, "--method-file", str(HOSTILE)]
+    command += ["--dataset", "sample", "--images", "camera", "--tracking", "none", "--no-pictures", "--yes"]
+    command += ["--output", str(tmp_path / "out"), "--precision", "float32", "--threads", "1", "--device", "cpu"]
+    ran = subprocess.run(command, capture_output=True, env={**os.environ, "HOSTILE_KILLS": whom}, check=False)
+    assert ran.returncode == -signal.SIGKILL
+    pids = [int(line) for line in notes.read_text().split()]
+    assert len(pids) >= 3
+    assert running(pids) == []
+
+
+def test_processes_can_be_started_where_they_cannot_be_copied(tmp_path, alone):
+    modes = ("default_dtype", "exit_at_once")
+    found = swept(tmp_path, modes, RunOptions(), copy=False)
+    assert [record.status for record in found.records.values()] == ["done", "failed"]
+    assert found.images() == [alone, alone]

@@ -234,10 +234,11 @@ def _cores() -> int:
 
 
 def _computer(store: Store, threads: int, given: Mapping[str, Any]) -> Computer:
-    from nidbench.supervise import ChildProcess, SameProcess, read_memory
+    from nidbench.supervise import ChildProcess, SameProcess
 
-    limit = read_memory(given["memory_limit"]) if given["memory_limit"] else None
-    return SameProcess() if given["in_process"] else ChildProcess(store.root / "work" / "worker.log", threads, limit)
+    if given["in_process"]:
+        return SameProcess()
+    return ChildProcess(store.root / "work" / "worker.log", threads, given["memory_limit"])
 
 
 def _compute(

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import psutil
 import torch
 
 from nidbench.contract import MethodInfo, Problem, Restored, Run
@@ -280,7 +281,7 @@ def saved_text(x, run, _note):
 # what it raises
 
 
-class Speechless(Exception):
+class SpeechlessError(Exception):
     def __str__(self):
         raise RuntimeError("no words")
 
@@ -289,7 +290,7 @@ class Speechless(Exception):
 
 @mode
 def speechless(_x, _run, _note):
-    raise Speechless
+    raise SpeechlessError
 
 
 @mode
@@ -330,8 +331,7 @@ def recursion(_x, run, note):
 
 @mode
 def exit_at_once(_x, _run, _note):
-    print("last words")
-    sys.stdout.flush()
+    os.write(1, b"last words\n")
     os._exit(3)
 
 
@@ -355,7 +355,7 @@ def kills_above(_x, _run, _note):
 
 
 def sockets():
-    handles = [int(name) for name in os.listdir("/proc/self/fd")]
+    handles = [int(path.name) for path in Path("/proc/self/fd").iterdir()]
     found = []
     for handle in handles:
         try:
@@ -527,6 +527,20 @@ def daemon_then_exit(x, run, path):
 
 
 @mode
+def daemon_then_kills(x, run, path):
+    daemon(x, run, path)
+    note(path, os.getpid())
+    note(path, os.getppid())
+    sweeping = psutil.Process(os.getppid()).ppid()
+    if os.environ["HOSTILE_KILLS"] == "both":
+        os.kill(sweeping, signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(sweeping, signal.SIGKILL)
+    while True:
+        pass
+
+
+@mode
 def forks(x, _run, path):
     if os.fork() == 0:
         note(path, os.getpid())
@@ -587,7 +601,9 @@ def memory_of_torch(x, _run, _note):
 @mode
 def memory_of_a_child(x, _run, path):
     # shared: no limit of the kernel's holds for that
-    script = "import mmap, time; m = mmap.mmap(-1, 2 << 30); [m.write(bytes(1 << 20)) for _ in range(2048)]; time.sleep(600)"
+    script = (
+        "import mmap, time; m = mmap.mmap(-1, 2 << 30); [m.write(bytes(1 << 20)) for _ in range(2048)]; time.sleep(600)"
+    )
     child = subprocess.Popen([sys.executable, "-S", "-c", script])
     note(path, child.pid)
     child.wait()
@@ -611,7 +627,7 @@ def hangs_in_c(_x, _run, _note):
 
 
 @mode
-def never_reads(x, _run, _note):
+def never_reads(_x, _run, _note):
     left, _right = socket.socketpair()
     left.recv(1)
 
@@ -621,10 +637,10 @@ def never_reads(x, _run, _note):
 
 @mode
 def plain_torch(x, _run, _note):
-    return Restored(x + torch.nn.Conv2d(1, 1, 3).weight.detach().numpy().mean() + np.float32(np.random.rand()))
+    return Restored(x + torch.nn.Conv2d(1, 1, 3).weight.detach().numpy().mean() + np.float32(np.random.rand()))  # noqa: NPY002
 
 
 @mode
-def replaced_run(x, run, _note):
+def replaced_run(x, _run, _note):
     Run.progress = Run.observe = lambda *_: None
     return replace(Restored(x), stopped="as told")
