@@ -376,6 +376,6 @@ def find(check: Check, probe: Probe) -> Finding:
         passed = True
     except Violation as violation:
         message = str(violation)
-    except Exception as error:  # noqa: BLE001 - whatever a method raises is a finding
+    except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - whatever a method raises is a finding
         message = f"it raised {type(error).__name__}: {error}"
     return Finding(title(check), passed, message, time.perf_counter() - start)

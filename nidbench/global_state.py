@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.fft  # loaded at first use otherwise, and a method could exchange its functions unseen
 
 #: Modules whose contents no method may exchange: what methods, the contract and this harness call.
 GUARDED = (

@@ -159,11 +159,14 @@ class _Nursery:
 
     def start(self) -> _Child:
         child = _Child()
-        socket.send_fds(self._line, [b'{"fork": true}'], [each.fileno() for each in child.theirs])
-        answer = self._receive()
-        if not answer:
+        try:
+            socket.send_fds(self._line, [b'{"fork": true}'], [each.fileno() for each in child.theirs])
+            answer = self._line.recv(1 << 16)
+            if not answer:
+                raise BrokenPipeError
+        except OSError:
             child.hang_up()
-            raise WorkerDiedError("the process that computing processes come from has ended")
+            raise
         self.pids.add(json.loads(answer)["pid"])
         return child.begun(json.loads(answer)["pid"])
 
@@ -351,7 +354,7 @@ class ChildProcess:
         import_seconds: float = IMPORT_SECONDS,
         copy: bool = processes.LINUX,
     ) -> None:
-        self._log = log
+        self.log = log
         self._threads = threads
         self._memory = processes.memory_here() if memory is None else memory
         self._import_seconds = import_seconds
@@ -433,6 +436,9 @@ class ChildProcess:
 
     def close(self) -> None:
         """Kill the processes and all that they started."""
+        self._shut()
+
+    def _shut(self) -> None:
         for child in self._children.values():
             child.hang_up()
         self._children.clear()
@@ -447,7 +453,7 @@ class ChildProcess:
 
     def _prints(self) -> _Output:
         if self._output is None:
-            self._output = _Output(self._log)
+            self._output = _Output(self.log)
         return self._output
 
     def _child(self, key: _Key) -> _Child:
@@ -461,8 +467,13 @@ class ChildProcess:
         return child
 
     def _started(self) -> _Child:
-        if self._source is not None and not self._source.alive():  # something killed it while it was idle
-            self.close()
+        try:
+            return self._begun().start()
+        except OSError:  # something killed it: all that came from it ended with it
+            self._shut()
+            return self._begun().start()
+
+    def _begun(self) -> _Nursery | _Starts:
         if self._source is None:
             output = self._prints()
             threads = str(self._threads)
@@ -473,8 +484,8 @@ class ChildProcess:
                 self._source = kind({**os.environ, **more}, self._memory, output.writer)
             except NidbenchError as error:
                 output.pump()
-                raise NidbenchError(f"{error}: see {self._log}") from None
-        return self._source.start()
+                raise NidbenchError(f"{error}: see {self.log}") from None
+        return self._source
 
     def _end(self, key: _Key, grace: float = 0.0) -> int | None:
         child = self._children.pop(key, None)

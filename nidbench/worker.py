@@ -105,6 +105,10 @@ class Worker:
                     return self._outcome(request, send)
         except NidbenchError as error:
             return Refusal(handed.text(str(error)))
+        except self._whatever as error:  # of what a method is made of, where it is asked for it
+            if isinstance(request, Task):
+                return Outcome("failed", error=_traceback(error))
+            return Refusal(f"{getattr(request, 'spec', 'nidbench')} cannot be used: {_told(error)}")
 
     def request_checkpoint(self) -> None:
         """Have the task in progress save its state at its next opportunity."""
@@ -128,12 +132,7 @@ class Worker:
         )
 
     def _resolve(self, request: Resolve | Check, send: Send) -> Resolved:
-        try:
-            found = _resolve(request.spec, request.preset, request.file)
-        except self._whatever as error:
-            if isinstance(error, NidbenchError):
-                raise
-            raise NidbenchError(f"{request.spec} cannot be made: {_told(error)}") from error
+        found = _resolve(request.spec, request.preset, request.file)
         send(Imported())
         return found
 

@@ -532,12 +532,8 @@ def daemon_then_kills(x, run, path):
     note(path, os.getpid())
     note(path, os.getppid())
     sweeping = psutil.Process(os.getppid()).ppid()
-    if os.environ["HOSTILE_KILLS"] == "both":
-        os.kill(sweeping, signal.SIGKILL)
-        os.kill(os.getpid(), signal.SIGKILL)
     os.kill(sweeping, signal.SIGKILL)
-    while True:
-        pass
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @mode
