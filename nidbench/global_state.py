@@ -70,7 +70,7 @@ class GlobalState:
 
     Attributes:
         values: name -> something that compares.
-        contents: module or class -> its attributes, which are compared by identity.
+        contents: module or class -> its functions and classes, compared by identity.
         threads: ids of the Python threads that run.
         files: regular files that are open.
     """
@@ -83,7 +83,10 @@ class GlobalState:
     @classmethod
     def now(cls) -> GlobalState:
         """Look at this process."""
-        contents = {name: dict(vars(found)) for name, found in _guarded().items()}
+        contents = {
+            name: {key: value for key, value in vars(found).items() if callable(value)}
+            for name, found in _guarded().items()
+        }
         return cls(_values(), contents, frozenset(map(id, threading.enumerate())), frozenset(_open_files()))
 
     def changes(self) -> list[str]:

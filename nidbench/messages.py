@@ -21,6 +21,7 @@ from . import handed
 from .contract import NEVER, Clock, Image, Problem, Setting
 from .errors import NidbenchError
 from .specs import MethodSpec
+from .versions import CURRENT
 
 
 @dataclass(frozen=True)
@@ -364,6 +365,7 @@ def _check_outcome(said: Outcome, task: Task) -> None:
     for name, count in (("planned", said.planned), ("peak_memory", said.peak_memory)):
         if count is not None:
             handed.whole(name, count)
+    _require(set(said.versions) <= set(CURRENT), "there are no such versions")
     _require(repr(handed.details(said.details)) == repr(said.details), "the details are not plain")  # NaN is not NaN
     for text in (said.stopped, said.error, *said.left):
         _require(handed.text(text, 2 * handed.LONGEST_TEXT) == text, "a text is long or holds control characters")

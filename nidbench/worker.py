@@ -183,9 +183,7 @@ class Worker:
             self._run = None
         peak = max(0, peak_memory(task.device) - stood)
         left = [] if self._before is None else _left(self._before)
-        return msgspec.structs.replace(
-            outcome, peak_memory=peak, resumed=resumed, versions=versions.used(), left=left
-        )
+        return msgspec.structs.replace(outcome, peak_memory=peak, resumed=resumed, versions=versions.used(), left=left)
 
     def _restore(self, method: Any, task: Task, run: Run, watch: _Watch) -> Outcome:
         try:

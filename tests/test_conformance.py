@@ -251,8 +251,9 @@ class MixesNeighbours(Good):
 
 
 @pytest.fixture(autouse=True)
-def cleared(monkeypatch):
+def cleared(monkeypatch, tmp_path):
     """What methods leave behind is gone after each test."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NIDBENCH_TEST_LEFT", "")
     LeavesThread.ended.clear()
     yield

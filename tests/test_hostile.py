@@ -152,7 +152,7 @@ class Swept:
     def says(self, mode: str) -> str:
         """What the record and the warnings say of a mode."""
         mine = [each for each in self.warnings if f"mode={mode}," in each or f"mode={mode}]" in each]
-        return "\n".join([self.records[mode].error, *mine])
+        return "\n".join([self.records[mode].log.error, *mine])
 
 
 def swept(root: Path, modes: tuple[str, ...], options: RunOptions, computer: ChildProcess) -> Swept:
@@ -168,8 +168,8 @@ def swept(root: Path, modes: tuple[str, ...], options: RunOptions, computer: Chi
     mine, others = ([job for job in jobs if (job.cell.method == "wiener") == wiener] for wiener in (False, True))
     order = [job for pair in zip(mine, others, strict=True) for job in pair]
     Runner(store, computer, events, options).run(plan, order)
-    records = {job.cell.settings["mode"]: store.read(job.cell.id) for job in mine}
-    wieners = [store.read(job.cell.id) for job in others]
+    records = {job.cell.settings["mode"]: store.whole(job.cell.id) for job in mine}
+    wieners = [store.whole(job.cell.id) for job in others]
     pids = [int(line) for line in notes.read_text().split()] if notes.exists() else []
     return Swept(store, records, wieners, events.warnings, pids)
 
@@ -230,24 +230,24 @@ def test_wiener_beside_each_is_wiener_alone(hostile, alone):
 
 def test_what_is_kept_is_plain(hostile):
     record = hostile.records["numpy_details"]
-    assert record.details == {"loss": 0.5, "count": 3, "ok": True, "pair": [1.0, [None]]}
+    assert record.log.details == {"loss": 0.5, "count": 3, "ok": True, "pair": [1.0, [None]]}
     assert record.iterations == 7
     record = hostile.records["odd_text"]
     assert len(record.stopped) < 200
     assert record.stopped.isprintable()
-    assert record.details == {r"\udfff": r"\x00\ud800"}
-    assert len(hostile.records["odd_exception"].error) < 20_000
+    assert record.log.details == {r"\udfff": r"\x00\ud800"}
+    assert len(hostile.records["odd_exception"].log.error) < 20_000
     assert hostile.records["answers_twice"].stopped == "first"
     for record in hostile.records.values():
-        record.to_json().encode()
+        record.to_json().encode() and record.log.to_json().encode()
 
 
 def test_only_what_was_said_in_time_is_in_the_curve(hostile):
-    curves = {mode: [point.iteration for point in record.curve] for mode, record in hostile.records.items()}
+    curves = {mode: [point.iteration for point in record.log.curve] for mode, record in hostile.records.items()}
     assert curves["numpy_counts"] == [25]
     assert curves["multiprocessing_observes"] == []
     assert curves["observed_nan"] == []
-    assert all(not record.curve for record in hostile.wieners)
+    assert all(not record.log.curve for record in hostile.wieners)
 
 
 def test_nothing_runs_on_after_its_cell(hostile):
@@ -258,8 +258,8 @@ def test_nothing_runs_on_after_its_cell(hostile):
 def test_what_is_printed_is_bounded_and_told_by_its_own_cell_only(hostile, computer):
     logs = list(computer.log.parent.glob("worker.*"))
     assert 0 < sum(log.stat().st_size for log in logs) <= 2 << 20
-    assert [mode for mode, record in hostile.records.items() if "last words" in record.error] == ["exit_at_once"]
-    assert not [mode for mode, record in hostile.records.items() if "spam" in record.error]
+    assert [mode for mode, record in hostile.records.items() if "last words" in record.log.error] == ["exit_at_once"]
+    assert not [mode for mode, record in hostile.records.items() if "spam" in record.log.error]
 
 
 def test_what_never_ends_is_killed_at_its_deadline_and_the_next_cell_runs(tmp_path, computer):
