@@ -168,7 +168,7 @@ IDENTITY = Response()
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """All that a method may see. Never the ground truth.
+    """All that a method is handed. The truth is not: methods are trusted to look for it nowhere else.
 
     Attributes:
         blurred: y, Shape (C, h, w), float32, nominally in [0, 1]; not clipped or quantised unless the response says so.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import sys
 import time
@@ -11,8 +12,13 @@ from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from .errors import InputError
+
 #: Whether a process can take in orphans and look at others: the kernel is Linux, and /proc is there.
 LINUX = sys.platform == "linux" and Path("/proc/self/task").is_dir()
+
+#: Bytes below which a memory limit would let no method work.
+LEAST_MEMORY = 16 << 20
 
 _SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # of prctl(2)
 
@@ -67,6 +73,14 @@ def kill_descendants(pid: int, spare: Collection[int] = ()) -> list[str]:
     return list(killed.values())
 
 
+def kill_marked(mark: str) -> None:
+    """Kill all processes that began with this text in their environment: a last resort, where kinship tells no more."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if mark.encode() in (folder / "environ").read_bytes():
+                os.kill(int(folder.name), signal.SIGKILL)
+
+
 def command(pid: int) -> str:
     """Return what a process runs, for messages: its number and the first words of its command."""
     with suppress(OSError):
@@ -110,6 +124,23 @@ def _limits() -> Iterator[Path]:
             for folder in (own, *own.parents):
                 if folder.is_relative_to(root):
                     yield from (folder / "memory.max", folder / "memory.limit_in_bytes")
+
+
+def read_memory(text: str) -> int:
+    """Return the bytes that a limit such as `8G`, `1.5GiB` or `500M` stands for; units are powers of 1024.
+
+    Raises:
+        InputError: where it is something else or too little for any method, or this system cannot hold to it.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])(?:i?B)?", text.strip(), re.IGNORECASE)
+    if match is None:
+        raise InputError(f"--memory-limit {text!r}: give a number and a unit, such as 8G or 500M")
+    found = int(float(match[1]) * 1024 ** (1 + "KMGT".index(match[2].upper())))
+    if found < LEAST_MEMORY:
+        raise InputError(f"--memory-limit {text!r}: give at least {LEAST_MEMORY >> 20}M, which one image takes")
+    if not LINUX:
+        raise InputError("--memory-limit works on Linux only: leave it out")
+    return found
 
 
 def kernel_kills() -> int:

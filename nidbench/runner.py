@@ -281,8 +281,6 @@ class Runner:
         )
         try:
             answer = self._twice(task, watch)
-        except MessageError as error:
-            return Outcome("failed", iterations=watch.done, error=str(error))
         except DeadlineError as error:
             return Outcome("timeout", seconds=options.cell_timeout or 0.0, iterations=watch.done, error=str(error))
         except WorkerDiedError as error:

@@ -6,26 +6,21 @@ Each method has a process of its own, kept for its next cells; what a method lea
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import re
 import secrets
 import selectors
 import signal
-import socket
-import subprocess
-import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import msgspec
 
-from . import handed, processes
-from .errors import InputError, NidbenchError
-from .lines import Frames, frame
+from . import processes
+from .children import START_SECONDS, Child, Nursery, Source, Starts
+from .errors import NidbenchError
+from .lines import frame
 from .messages import (
     ANSWERS,
     CHECKPOINT,
@@ -46,26 +41,18 @@ from .messages import (
     pack_request,
     unpack,
 )
+from .output import Output
 
 Heard = Callable[[Any], None]
-
-#: Seconds in which the first process must have imported what it needs.
-START_SECONDS = 120.0
 
 #: Seconds in which a method must be imported, and in which its files must then be there.
 IMPORT_SECONDS, FILES_SECONDS = 60.0, 3600.0
 
-#: Bytes below which a memory limit would let no method work.
-LEAST_MEMORY = 16 << 20
-
 #: Seconds between looks at the memory of a task.
 _WATCH = 0.25
 
-#: Processes that are kept for the next cell of their method.
-_KEPT = 4
-
-#: Bytes of a log, after which the next one is begun; the one before it is kept.
-_LOG_SIZE = 1 << 20
+#: Processes that are kept for the next cell of their method; on a GPU each holds some of its memory.
+_KEPT, _KEPT_ON_GPU = 8, 2
 
 
 class Computer(Protocol):
@@ -112,224 +99,6 @@ class WorkerDiedError(NidbenchError):
         self.again = again and not out_of_memory
 
 
-class _Child:
-    """One computing process, with what is between it and this one."""
-
-    def __init__(self) -> None:
-        self.messages, theirs = socket.socketpair()
-        self.control, control = socket.socketpair()
-        self.theirs = theirs, control
-        self.messages.setblocking(False)
-        self.control.setblocking(False)
-        self.frames = Frames()
-        self.pid = 0
-
-    def begun(self, pid: int) -> _Child:
-        """Note the process and close its ends here."""
-        self.pid = pid
-        for each in self.theirs:
-            each.close()
-        return self
-
-    def hang_up(self) -> None:
-        for each in (self.messages, self.control, *self.theirs):
-            each.close()
-
-    def said_aside(self) -> bytes:
-        """Return what came on the control line."""
-        with contextlib.suppress(OSError):
-            return self.control.recv(4096)
-        return b""
-
-
-class _Nursery:
-    """Makes computing processes by copying one, on Linux; see `nidbench.nursery`."""
-
-    def __init__(self, environment: dict[str, str], memory: int | None, output: int) -> None:
-        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        handle = theirs.fileno()
-        command = _python("nidbench.nursery", handle, memory)
-        self._process = _popen(command, (handle,), environment, output)
-        theirs.close()
-        self._line.settimeout(START_SECONDS)
-        if not self._receive():
-            self.close()
-            raise NidbenchError("the computing process did not start")
-        self.pids: set[int] = set()
-
-    def start(self) -> _Child:
-        child = _Child()
-        try:
-            socket.send_fds(self._line, [b'{"fork": true}'], [each.fileno() for each in child.theirs])
-            answer = self._line.recv(1 << 16)
-            if not answer:
-                raise BrokenPipeError
-        except OSError:
-            child.hang_up()
-            raise
-        self.pids.add(json.loads(answer)["pid"])
-        return child.begun(json.loads(answer)["pid"])
-
-    def end(self, child: _Child, grace: float = 0.0) -> int | None:
-        """End a process and what descends from it; return its exit code where it had ended by itself, or soon does."""
-        child.hang_up()
-        self.pids.discard(child.pid)
-        code: int | None = self._order(child.pid, grace).get("code")
-        return code
-
-    def tidy(self) -> list[str]:
-        """End what has lost its parent, and return what it was."""
-        if self.pids >= set(processes.children(self._process.pid)):
-            return []
-        found: list[str] = self._order(None, 0.0).get("killed", [])
-        return found
-
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def close(self) -> None:
-        self._line.close()  # it ends all that it has started, and itself
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(10)
-        _kill(self._process)
-
-    def _order(self, pid: int | None, grace: float) -> dict[str, Any]:
-        with contextlib.suppress(OSError):  # it was killed: the kernel ends its children with it
-            self._line.send(json.dumps({"end": pid, "grace": grace}).encode())
-        answer: dict[str, Any] = json.loads(self._receive() or b"{}")
-        return answer
-
-    def _receive(self) -> bytes:
-        with contextlib.suppress(OSError):
-            return self._line.recv(1 << 16)
-        return b""
-
-
-class _Starts:
-    """Makes computing processes by starting Python anew, where there is no Linux."""
-
-    def __init__(self, environment: dict[str, str], memory: int | None, output: int) -> None:
-        self._environment, self._memory, self._output = environment, memory, output
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
-
-    def start(self) -> _Child:
-        child = _Child()
-        handles = tuple(each.fileno() for each in child.theirs)
-        command = _python("nidbench.worker", *handles, self._memory)
-        process = _popen(command, handles, self._environment, self._output)
-        self._processes[process.pid] = process
-        return child.begun(process.pid)
-
-    def end(self, child: _Child, grace: float = 0.0) -> int | None:
-        child.hang_up()
-        process = self._processes.pop(child.pid)
-        code = None
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            code = process.wait(grace)
-        _kill(process)
-        return code
-
-    def tidy(self) -> list[str]:
-        return []
-
-    def alive(self) -> bool:
-        return True
-
-    def close(self) -> None:
-        for process in self._processes.values():
-            _kill(process)
-
-
-def _python(module: str, *arguments: int | None) -> list[str]:
-    words = ["none" if each is None else str(each) for each in arguments]
-    # -P: the working directory must not shadow what is installed
-    return [sys.executable, "-P", "-c", f"from {module} import main; main()", *words]
-
-
-def _popen(
-    command: list[str], handles: tuple[int, ...], environment: dict[str, str], output: int
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        pass_fds=handles,
-        env=environment,
-        start_new_session=True,  # Ctrl-C is the parent's to handle
-    )
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-class _Output:
-    """What the computing processes print: the last of it in memory, more of it in a log of bounded size.
-
-    Args:
-        log: file for it; it and the one before it, `.old`, take at most 2 MiB.
-    """
-
-    def __init__(self, log: Path) -> None:
-        self._log = log
-        self.reader, self.writer = os.pipe()
-        os.set_blocking(self.reader, False)
-        self._tail: deque[bytes] = deque(maxlen=16)
-
-    def begin(self) -> None:
-        """Forget what was printed before."""
-        self.pump()
-        self._tail.clear()
-
-    def pump(self) -> None:
-        """Take what there is, at most some mebibytes."""
-        for _ in range(64):
-            try:
-                content = os.read(self.reader, 1 << 16)
-            except BlockingIOError:
-                return
-            self._tail.append(content)
-            self._write(content)
-
-    def tail(self) -> list[str]:
-        """Return the last lines printed since `begin`."""
-        self.pump()
-        printed = b"".join(self._tail).decode(errors="replace")
-        return [handed.text(line, 500) for line in printed.splitlines()[-20:]]
-
-    def close(self) -> None:
-        for handle in (self.reader, self.writer):
-            os.close(handle)
-
-    def _write(self, content: bytes) -> None:
-        with contextlib.suppress(OSError):  # a full disk ends no cell for what it prints
-            self._log.parent.mkdir(parents=True, exist_ok=True)
-            if self._log.exists() and self._log.stat().st_size + len(content) > _LOG_SIZE:
-                self._log.replace(self._log.with_suffix(".old"))
-            with self._log.open("ab") as log:
-                log.write(content)
-
-
-def read_memory(text: str) -> int:
-    """Return the bytes that a limit such as `8G`, `1.5GiB` or `500M` stands for; units are powers of 1024.
-
-    Raises:
-        InputError: where it is something else or too little for any method, or this system cannot hold to it.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])(?:i?B)?", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise InputError(f"--memory-limit {text!r}: give a number and a unit, such as 8G or 500M")
-    found = int(float(match[1]) * 1024 ** (1 + "KMGT".index(match[2].upper())))
-    if found < LEAST_MEMORY:
-        raise InputError(f"--memory-limit {text!r}: give at least {LEAST_MEMORY >> 20}M, which one image takes")
-    if not processes.LINUX:
-        raise InputError("--memory-limit works on Linux only: leave it out")
-    return found
-
-
 _Key: TypeAlias = "tuple[Any, ...] | None"
 
 
@@ -359,10 +128,10 @@ class ChildProcess:
         self._memory = processes.memory_here() if memory is None else memory
         self._import_seconds = import_seconds
         self._copy = copy
-        self._source: _Nursery | _Starts | None = None
-        self._output: _Output | None = None
-        self._children: dict[_Key, _Child] = {}
-        self._active: _Child | None = None
+        self._source: Source | None = None
+        self._output: Output | None = None
+        self._children: dict[_Key, Child] = {}
+        self._active: Child | None = None
         self._hello: Hello | None = None
 
     def hello(self) -> Hello:
@@ -375,7 +144,8 @@ class ChildProcess:
     def ask(self, request: Request, heard: Heard, seconds: float | None = None) -> Any:
         """Return the answer to a request, or raise what `Computer.ask` raises."""
         key = None if isinstance(request, Greet) else (str(request.spec), request.preset, request.file)
-        child, output = self._child(key), self._prints()
+        kept = _KEPT_ON_GPU if getattr(request, "device", "cpu").startswith("cuda") else _KEPT
+        child, output = self._child(key, kept), self._prints()
         output.begin()
         self._active = child
         exchange = _Exchange(child, output, request, self._memory)
@@ -451,35 +221,35 @@ class ChildProcess:
             output.pump()
             output.close()
 
-    def _prints(self) -> _Output:
+    def _prints(self) -> Output:
         if self._output is None:
-            self._output = _Output(self.log)
+            self._output = Output(self.log)
         return self._output
 
-    def _child(self, key: _Key) -> _Child:
+    def _child(self, key: _Key, kept: int) -> Child:
         """Return the process of a method: the one that it had, one that no method has used yet, or a new one."""
         child = self._children.pop(key, None) or self._children.pop(None, None)
         if child is None:
-            while len(self._children) >= _KEPT:
+            while len(self._children) >= kept:
                 self._end(next(iter(self._children)))
             child = self._started()
         self._children[key] = child
         return child
 
-    def _started(self) -> _Child:
+    def _started(self) -> Child:
         try:
             return self._begun().start()
         except OSError:  # something killed it: all that came from it ended with it
             self._shut()
             return self._begun().start()
 
-    def _begun(self) -> _Nursery | _Starts:
+    def _begun(self) -> Source:
         if self._source is None:
             output = self._prints()
             threads = str(self._threads)
             # strings are hashed alike in all processes: the order of a set is no draw of luck
             more = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONHASHSEED": "0"}
-            kind = _Nursery if self._copy else _Starts
+            kind = Nursery if self._copy else Starts
             try:
                 self._source = kind({**os.environ, **more}, self._memory, output.writer)
             except NidbenchError as error:
@@ -514,7 +284,7 @@ def _signal_name(number: int) -> str:
 class _Exchange:
     """One request and what is said to it, until its answer, its deadline or its end."""
 
-    def __init__(self, child: _Child, output: _Output, request: Request, memory: int | None) -> None:
+    def __init__(self, child: Child, output: Output, request: Request, memory: int | None) -> None:
         self.child, self.output = child, output
         self.kills = processes.kernel_kills()
         self._request = request

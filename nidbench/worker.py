@@ -182,6 +182,8 @@ class Worker:
         finally:
             self._run = None
         peak = max(0, peak_memory(task.device) - stood)
+        if task.device.startswith("cuda"):
+            torch.cuda.empty_cache()  # processes of other methods share the device
         left = [] if self._before is None else _left(self._before)
         return msgspec.structs.replace(outcome, peak_memory=peak, resumed=resumed, versions=versions.used(), left=left)
 

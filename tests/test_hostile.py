@@ -6,17 +6,22 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+from click.testing import CliRunner
 
 from nidbench.checking import check_apart
+from nidbench.cli import main
 from nidbench.conformance import checks, title
+from nidbench.cost import method_rates
 from nidbench.errors import NidbenchError
 from nidbench.plan import Ask, Experiment, make_plan
+from nidbench.processes import read_memory
 from nidbench.records import Record, Store
 from nidbench.runner import Runner, RunOptions, pending_jobs
 from nidbench.specs import MethodSpec
@@ -335,6 +340,39 @@ def test_a_file_that_cannot_be_imported_ends_with_a_message(tmp_path, computer, 
     ask = Ask((Experiment("odd", "sample"),), "cpu", "float32", method_file=file)
     with pytest.raises(NidbenchError, match=message):
         make_plan(ask, computer)
+
+
+def test_plain_code_that_draws_from_global_generators_is_reproducible(tmp_path, hostile, alone):
+    seeds = Experiment("hostile[mode=plain_torch]", "sample", images="camera", seeds="0,1")
+    store, same = Store(tmp_path), SameProcess()
+    plan = make_plan(Ask((seeds,), "cpu", "float32", method_file=HOSTILE), same)
+    Runner(store, same, Silent(), RunOptions()).run(plan, plan.jobs)
+    first, second = (store.arrays(job.cell.id)["image"] for job in plan.jobs)
+    before = hostile.store.arrays(hostile.records["plain_torch"].id)["image"]
+    assert first.tobytes() == before.tobytes()
+    assert first.tobytes() != second.tobytes()
+
+
+def test_a_pilot_keeps_to_the_time_of_a_cell(tmp_path, computer):
+    ask = Ask((Experiment("hostile[mode=hangs]", "sample", images="camera"),), "cpu", "float32", method_file=HOSTILE)
+    plan, store, options = make_plan(ask, computer), Store(tmp_path), RunOptions(cell_timeout=1.0)
+    start = time.monotonic()
+    assert method_rates(plan, plan.jobs, store, computer, options, 60.0) == {"hostile[mode=hangs]": None}
+    assert time.monotonic() - start < 300
+
+
+@pytest.mark.parametrize("limit", ["8", "much", "1M", "-1G"])
+def test_a_memory_limit_that_is_none_is_refused_before_anything_is_written(tmp_path, limit):
+    run = ["run", "--methods", "wiener", "--dataset", "sample", "--output", str(tmp_path / "out")]
+    refused = CliRunner().invoke(main, [*run, "--memory-limit", limit])
+    assert refused.exit_code == 2
+    assert f"--memory-limit '{limit}': give" in refused.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_memory_limits_are_read_in_powers_of_1024():
+    assert read_memory("1.5GiB") == 3 << 29
+    assert read_memory("500m") == 500 << 20
 
 
 def test_killed_parent_and_child_leave_nothing_that_runs(tmp_path):

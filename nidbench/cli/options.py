@@ -67,7 +67,7 @@ measurements = together(kernels, noise, response, images, limit, crop, noise_see
 
 
 def _memory(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
-    from nidbench.supervise import read_memory
+    from nidbench.processes import read_memory
 
     return None if text is None else read_memory(text)
 
