@@ -342,7 +342,7 @@ def test_a_file_that_cannot_be_imported_ends_with_a_message(tmp_path, computer, 
         make_plan(ask, computer)
 
 
-def test_plain_code_that_draws_from_global_generators_is_reproducible(tmp_path, hostile, alone):
+def test_plain_code_that_draws_from_global_generators_is_reproducible(tmp_path, hostile):
     seeds = Experiment("hostile[mode=plain_torch]", "sample", images="camera", seeds="0,1")
     store, same = Store(tmp_path), SameProcess()
     plan = make_plan(Ask((seeds,), "cpu", "float32", method_file=HOSTILE), same)
