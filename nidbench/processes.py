@@ -103,6 +103,12 @@ def data_size() -> int:
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmData"))
 
 
+def return_memory() -> None:
+    """Give memory that this process has freed back to the system, where its C library can."""
+    with suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def memory_here() -> int | None:
     """Return the bytes of memory that this machine or its control group has, the less; None where nothing tells."""
     found = []

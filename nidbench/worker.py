@@ -312,6 +312,7 @@ def reset_peak_memory(device: str) -> int:
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.memory_allocated(device)
+    processes.return_memory()  # what an earlier cell freed would hide what this one takes
     with suppress(OSError):  # not Linux: the peak is that of the process's life
         Path("/proc/self/clear_refs").write_text("5")
     return peak_memory(device)
