@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from . import processes
 from .contract import BatchMethod, Clock, Image, Method, Problem, Restored, Run, check_restored
 from .degrade import measure
-from .global_state import GlobalState, seed_generators
+from .global_state import TORCH_COMPILER, GlobalState, seed_generators
 from .messages import Finding
 from .run import KEEPS
 
@@ -128,7 +128,8 @@ class Probe:
         """The first subject restored by itself, before anything else was, in a folder where nothing is."""
         with _in_empty_folder() as folder:
             restored = self.restore(self.first)
-            self.left |= {f"the file {path.name}": None for path in folder.iterdir()}
+            files = [path.name for path in folder.iterdir() if not path.name.upper().startswith(TORCH_COMPILER)]
+            self.left |= {f"the file {name}": None for name in files}
         return restored
 
     @property
@@ -255,7 +256,11 @@ def nothing_left_behind(probe: Probe) -> str:
     """Global state is as it was, no thread and no process runs on, no file stays."""
     _ = probe.in_turn
     left = ", ".join(probe.left)
-    _require(not left, f"it left behind: {left}; put back what it changes, end what it starts, keep files in memory")
+    _require(
+        not left,
+        f"it left behind: {left}; put back what it changes, end what it starts, keep files in memory, and "
+        "import at the top of the file what changes the process at its import",
+    )
     return ""
 
 

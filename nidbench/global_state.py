@@ -25,6 +25,10 @@ from typing import Any
 import numpy as np
 import numpy.fft  # loaded at first use otherwise, and a method could exchange its functions unseen
 
+#: Begins what PyTorch's compiler, which the first optimiser of a process imports, puts into the environment. It also
+#: adds a warning filter of sympy's, wraps `torch.manual_seed` and makes a folder: none of it the method's doing.
+TORCH_COMPILER = "TORCHINDUCTOR"
+
 #: Modules whose contents no method may exchange: what methods, the contract and this harness call.
 GUARDED = (
     *("builtins", "json", "math", "os", "random", "time", "numpy", "numpy.fft", "numpy.linalg", "numpy.random"),
@@ -84,7 +88,7 @@ class GlobalState:
     def now(cls) -> GlobalState:
         """Look at this process."""
         contents = {
-            name: {key: value for key, value in vars(found).items() if callable(value)}
+            name: {key: value for key, value in vars(found).items() if callable(value) and key != "manual_seed"}
             for name, found in _guarded().items()
         }
         return cls(_values(), contents, frozenset(map(id, threading.enumerate())), frozenset(_open_files()))
@@ -173,7 +177,7 @@ def _handlers() -> dict[int, str]:
 
 _READERS: dict[str, Callable[[], Any]] = {
     "the working directory": lambda: str(Path.cwd()),
-    "the environment": lambda: dict(os.environ),
+    "the environment": lambda: {key: value for key, value in os.environ.items() if not key.startswith(TORCH_COMPILER)},
     "the file mode mask": _umask,
     "the nice value": lambda: os.getpriority(os.PRIO_PROCESS, 0),
     "signal handlers": _handlers,
@@ -185,7 +189,7 @@ _READERS: dict[str, Callable[[], Any]] = {
     "a tracer": lambda: (sys.gettrace(), sys.getprofile()),
     "the recursion limit": sys.getrecursionlimit,
     "garbage collection": lambda: (gc.isenabled(), gc.get_threshold()),
-    "warning filters": lambda: [tuple(map(str, entry)) for entry in warnings.filters],
+    "warning filters": lambda: [each for each in map(str, warnings.filters) if "sympy" not in each],
     "NumPy's treatment of floating point errors": lambda: (np.geterr(), np.geterrcall()),
     "NumPy's print options": np.get_printoptions,
     "the locale": lambda: locale.setlocale(locale.LC_ALL),
