@@ -106,6 +106,7 @@ def _receive(line: socket.socket) -> tuple[bytes, list[int]]:
 def main() -> None:
     """Serve the parent that started this process with an inherited socket and a limit of memory, or `none`."""
     line = socket.socket(fileno=int(sys.argv[1]))
+    worker.leave_signals_to_parent()
     processes.adopt_orphans()
     worker.registered()
     gc.collect()

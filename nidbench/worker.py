@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import signal
 import socket
 import sys
 import threading
@@ -358,6 +359,26 @@ class ForkedError(NidbenchError):
     """Said in a copy of this process that a method made: only the process that was asked has anything to say."""
 
 
+#: Signals that batch systems send to every process of a job: the parent's to act on, which has checkpoints to ask for.
+_TO_THE_PARENT = (signal.SIGTERM, signal.SIGHUP)
+
+
+def leave_signals_to_parent() -> None:
+    """Go on where a whole job is told to end: the parent ends this process when it is done with it."""
+    for number in _TO_THE_PARENT:
+        # not ignored, as that would reach the programs that a method starts
+        signal.signal(number, _go_on)
+
+
+def _go_on(_number: int, _frame: object) -> None:
+    pass
+
+
+def _heed_signals() -> None:
+    for number in _TO_THE_PARENT:
+        signal.signal(number, signal.SIG_DFL)
+
+
 def serve(messages: socket.socket, control: socket.socket, memory: int | None = None) -> None:
     """Answer the parent's requests until it hangs up.
 
@@ -369,6 +390,7 @@ def serve(messages: socket.socket, control: socket.socket, memory: int | None = 
     here, getpid, sending = os.getpid(), os.getpid, threading.Lock()
     # closed in copies of this process: they would write into what this one says, and hold the line open after its end
     os.register_at_fork(after_in_child=messages.close)
+    os.register_at_fork(after_in_child=_heed_signals)  # as the pools of a method count on
 
     def say(number: str, said: Said) -> None:
         if getpid() != here:
@@ -398,5 +420,6 @@ def serve(messages: socket.socket, control: socket.socket, memory: int | None = 
 
 def main() -> None:
     """Serve the parent that started this process with two inherited sockets and a limit of memory, or `none`."""
+    leave_signals_to_parent()
     messages, control = (socket.socket(fileno=int(handle)) for handle in sys.argv[1:3])
     serve(messages, control, None if sys.argv[3] == "none" else int(sys.argv[3]))

@@ -109,6 +109,8 @@ EXPECTED = {
     "memory_of_torch": ("out-of-memory", "DefaultCPUAllocator"),
     "memory_of_a_child": ("out-of-memory", "more memory than its limit of 1 GiB"),
     "plain_torch": ("done", ""),
+    "told_to_end": ("done", ""),
+    "pool": ("done", ""),
     "replaced_run": ("done", "nidbench.run.Run.progress"),
 }
 

@@ -633,6 +633,20 @@ def never_reads(_x, _run, _note):
 
 
 @mode
+def told_to_end(x, _run, _note):
+    for pid in (os.getpid(), os.getppid()):
+        os.kill(pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGHUP)
+    return Restored(x)
+
+
+@mode
+def pool(x, _run, _note):
+    with multiprocessing.get_context("fork").Pool(1) as workers:
+        return Restored(x * workers.apply(int, ("1",)))
+
+
+@mode
 def plain_torch(x, _run, _note):
     return Restored(x + torch.nn.Conv2d(1, 1, 3).weight.detach().numpy().mean() + np.float32(np.random.rand()))  # noqa: NPY002
 
