@@ -6,22 +6,25 @@ No truth is shown to a method, and none of this says whether it restores well.
 
 from __future__ import annotations
 
+import contextlib
 import copy
-import random
-import sys
+import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import processes
 from .contract import BatchMethod, Clock, Image, Method, Problem, Restored, Run, check_restored
 from .degrade import measure
+from .global_state import TORCH_COMPILER, GlobalState, seed_generators
+from .messages import Finding
 from .run import KEEPS
 
 FRAME = (64, 48)  #: (H, W) of every image
@@ -29,23 +32,6 @@ LOW, HIGH = -1.0, 2.0  #: a restoration of an image in [0, 1] stays between thes
 TOLERANCE = 1e-4  #: between side by side and alone, float32, a few iterations
 DEVICE_TOLERANCE = 1e-2  #: between any two runs on other devices than the CPU, which may add in any order
 INTERRUPTED_AT = 2  #: the save at which a run is cut off
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one check found.
-
-    Attributes:
-        name: what it states.
-        passed: whether that holds.
-        message: what was seen instead, or a note such as `does not checkpoint`.
-        seconds: wall time it took.
-    """
-
-    name: str
-    passed: bool
-    message: str
-    seconds: float
 
 
 class Violation(Exception):  # noqa: N818 - not an error of ours
@@ -63,6 +49,11 @@ class Subject:
     name: str
     problem: Problem
     seed: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, H, W) of x."""
+        return self.problem.blurred.shape[0], *self.problem.frame
 
 
 def subjects() -> dict[str, Subject]:
@@ -101,21 +92,26 @@ class Probe:
     def __init__(self, method: Method, device: str = "cpu") -> None:
         self.method, self.device = method, device
         self.subjects = subjects()
-        self.disturbed: set[str] = set()  #: global random generators that a restoration moved
+        self.left: dict[str, None] = {}  #: what a restoration left behind
         self.modified: set[str] = set()  #: arrays of a problem that a restoration wrote to
 
     def run(self, subject: Subject) -> Run:
         """Return a run without clock or checkpoint."""
-        return Run(subject.seed, device=self.device)
+        return Run(subject.seed, device=self.device, shape=subject.shape)
 
     def fresh(self) -> Method:
         """Return a copy of the method as it was given."""
         return copy.deepcopy(self.method)
 
     def restore(self, subject: Subject, run: Run | None = None, method: Method | None = None) -> Restored:
-        """Return a restoration that keeps the contract, by a fresh copy unless one is given."""
+        """Return a restoration that keeps the contract, by a fresh copy unless one is given.
+
+        The global generators are seeded before it as they are before a cell.
+        """
+        own = run or self.run(subject)
         with _Watch(self, [subject.problem]):
-            restored = (method or self.fresh()).restore(subject.problem, run or self.run(subject))
+            seed_generators(own.seed("global"))
+            restored = (method or self.fresh()).restore(subject.problem, own)
         return _contract(restored, subject)
 
     def restore_many(self, subjects: Sequence[Subject]) -> list[Restored | Exception]:
@@ -124,12 +120,17 @@ class Probe:
         if not isinstance(method, BatchMethod):
             raise TypeError(f"{type(method).__name__} has no restore_many")
         with _Watch(self, [subject.problem for subject in subjects]):
+            seed_generators(self.run(subjects[0]).seed("global"))
             return method.restore_many([s.problem for s in subjects], [self.run(s) for s in subjects])
 
     @cached_property
     def alone(self) -> Restored:
-        """The first subject restored by itself, before anything else was."""
-        return self.restore(self.first)
+        """The first subject restored by itself, before anything else was, in a folder where nothing is."""
+        with _in_empty_folder() as folder:
+            restored = self.restore(self.first)
+            files = [path.name for path in folder.iterdir() if not path.name.upper().startswith(TORCH_COMPILER)]
+            self.left |= {f"the file {name}": None for name in files}
+        return restored
 
     @property
     def first(self) -> Subject:
@@ -157,30 +158,32 @@ class Probe:
 
 
 class _Watch:
-    """Notes which global generators and which arrays of problems changed meanwhile."""
+    """Notes what a restoration leaves behind in this process, and which arrays of problems it writes to."""
 
     def __init__(self, probe: Probe, problems: Sequence[Problem]) -> None:
         self.probe, self.problems = probe, problems
 
     def __enter__(self) -> None:
-        self.generators, self.arrays = _global_generators(), _arrays(self.problems)
+        self.state, self.arrays = GlobalState.now(), _arrays(self.problems)
+        self.processes = processes.children(os.getpid())
 
     def __exit__(self, *_: object) -> None:
-        after = _global_generators()
-        self.probe.disturbed |= {name for name, state in self.generators.items() if after[name] != state}
+        running = set(processes.children(os.getpid())) - set(self.processes)
+        self.probe.left |= dict.fromkeys([*self.state.changes(), *map(processes.command, running)])
         for before, now in zip(self.arrays, _arrays(self.problems), strict=True):
             self.probe.modified |= {name for name, content in before.items() if now[name] != content}
 
 
-def _global_generators() -> dict[str, object]:
-    states: dict[str, object] = {
-        "random": random.getstate(),
-        "numpy.random": str(np.random.get_state(legacy=False)),  # noqa: NPY002 - looked at, not drawn from
-    }
-    torch: Any = sys.modules.get("torch")  # not imported here: a method without it is checked without it
-    if torch is not None:
-        states["torch"] = torch.get_rng_state().numpy().tobytes()
-    return states
+@contextlib.contextmanager
+def _in_empty_folder() -> Iterator[Path]:
+    """Have the working directory, which is also that of temporary files, in a folder that is there meanwhile."""
+    temporary = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
+        tempfile.tempdir = name
+        try:
+            yield Path(name)
+        finally:
+            tempfile.tempdir = temporary
 
 
 def _arrays(problems: Sequence[Problem]) -> list[dict[str, bytes]]:
@@ -229,10 +232,7 @@ def no_state_between_images(probe: Probe) -> str:
 
 
 def observing_changes_nothing(probe: Probe) -> str:
-    """With an observer at every third iteration, keeping all there is, and without: the same bytes.
-
-    What the observer is shown has the shape of x.
-    """
+    """With an observer at every third iteration, keeping all there is, and without: the same bytes."""
     seen: list[Image] = []
     samples: list[Image] = []
     run = Run(
@@ -243,21 +243,24 @@ def observing_changes_nothing(probe: Probe) -> str:
         on_sample=samples.append,
         keep=KEEPS,
         on_keep=lambda _name, _array: None,
+        shape=probe.first.shape,
     )
     restored = probe.restore(probe.first, run)
-    shape = probe.alone.image.shape
     for image in (*seen, *samples):
-        _require(image.shape == shape, f"an image of shape {image.shape} was shown, the frame of x is {shape}")
         _require(bool(np.isfinite(image).all()), "an image was shown that is not finite")
     probe.require_same(restored, probe.alone, "observed and not")
     return "" if seen else "shows no estimates on the way"
 
 
-def global_generators_untouched(probe: Probe) -> str:
-    """The generators of `random`, `numpy.random` and `torch` are where they were."""
+def nothing_left_behind(probe: Probe) -> str:
+    """Global state is as it was, no thread and no process runs on, no file stays."""
     _ = probe.in_turn
-    moved = ", ".join(sorted(probe.disturbed))
-    _require(not moved, f"the global generator of {moved} moved: draw from run.generator(...) or fit.seeded(run, ...)")
+    left = ", ".join(probe.left)
+    _require(
+        not left,
+        f"it left behind: {left}; put back what it changes, end what it starts, keep files in memory, and "
+        "import at the top of the file what changes the process at its import",
+    )
     return ""
 
 
@@ -347,7 +350,7 @@ def checks() -> tuple[Check, ...]:
         observing_changes_nothing,
         resumed_equals_uninterrupted,
         side_by_side_equals_alone,
-        global_generators_untouched,
+        nothing_left_behind,
         problem_untouched,
     )
 
@@ -361,10 +364,16 @@ def check(method: Method, *, device: str = "cpu", only: Sequence[Check] | None =
         only: some of `checks()`; None for all.
     """
     probe = Probe(method, device)
-    return [_find(each, probe) for each in (checks() if only is None else only)]
+    return [find(each, probe) for each in (checks() if only is None else only)]
 
 
-def _find(check: Check, probe: Probe) -> Finding:
+def title(check: Check) -> str:
+    """Return what a check states."""
+    return getattr(check, "__name__", "check").replace("_", " ")
+
+
+def find(check: Check, probe: Probe) -> Finding:
+    """Return what one check finds."""
     start = time.perf_counter()
     passed, message = False, ""
     try:
@@ -372,7 +381,6 @@ def _find(check: Check, probe: Probe) -> Finding:
         passed = True
     except Violation as violation:
         message = str(violation)
-    except Exception as error:  # noqa: BLE001 - whatever a method raises is a finding
+    except (Exception, SystemExit, GeneratorExit) as error:  # noqa: BLE001 - whatever a method raises is a finding
         message = f"it raised {type(error).__name__}: {error}"
-    name = getattr(check, "__name__", "check").replace("_", " ")
-    return Finding(name, passed, message, time.perf_counter() - start)
+    return Finding(title(check), passed, message, time.perf_counter() - start)

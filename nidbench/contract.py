@@ -44,6 +44,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, TypeVar, r
 import numpy as np
 from numpy.typing import NDArray
 
+from . import handed
 from .errors import InputError, UnstableError
 from .noise_level import estimate_noise_level
 from .run import NEVER as NEVER
@@ -167,7 +168,7 @@ IDENTITY = Response()
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """All that a method may see. Never the ground truth.
+    """All that a method is handed. The truth is not: methods are trusted to look for it nowhere else.
 
     Attributes:
         blurred: y, Shape (C, h, w), float32, nominally in [0, 1]; not clipped or quantised unless the response says so.
@@ -380,29 +381,36 @@ class Restored:
 def check_restored(restored: Restored, problem: Problem) -> Restored:
     """Return a method's answer as float32, or refuse it: the one place where the contract is enforced.
 
+    Each of its attributes is looked at once, so that one that is computed is what was checked. NumPy's numbers in
+    `iterations` and `details` become Python's, text becomes printable.
+
     Raises:
-        TypeError: not a `Restored` holding NumPy arrays of floating point.
-        ValueError: of another shape than (C, H, W) of the problem.
-        UnstableError: not finite.
+        TypeError: where it is no `Restored`, or holds no NumPy arrays of floats, or details that JSON does not know.
+        ValueError: where an array has not the frame of x, or a number is out of range.
+        UnstableError: where it holds values that are not finite.
     """
     if not isinstance(restored, Restored):
         raise TypeError(f"restore returned {type(restored).__name__}: return a nidbench.contract.Restored")
-    expected = (problem.blurred.shape[0], *problem.frame)
-    arrays = {"image": restored.image, "variance": restored.variance}
-    for name, array in arrays.items():
-        if array is None and name == "variance":
-            continue
-        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-            kind = getattr(array, "dtype", type(array).__name__)
-            raise TypeError(f"{name} is {kind}: return a NumPy array of floats (a tensor: .cpu().numpy())")
-        if array.shape != expected:
-            raise ValueError(f"{name} has shape {array.shape}, the frame of x is {expected}: pad or crop to it")
-        if not np.isfinite(array).all():
-            raise UnstableError(f"{name} holds {np.count_nonzero(~np.isfinite(array))} values that are not finite")
-    variance = None if restored.variance is None else restored.variance.astype(np.float32)
+    shape = problem.blurred.shape[0], *problem.frame
+    given = restored.variance
+    stopped = restored.stopped
+    if not isinstance(stopped, str):
+        raise TypeError(f"stopped is {type(stopped).__name__}: give a few words, such as 'iterations'")
     return Restored(
-        restored.image.astype(np.float32), variance, int(restored.iterations), restored.stopped, dict(restored.details)
+        _finite("image", restored.image, shape),
+        None if given is None else _finite("variance", given, shape),
+        handed.whole("iterations", restored.iterations),
+        handed.text(stopped, handed.LONGEST_NAME),
+        handed.details(restored.details),
     )
+
+
+def _finite(name: str, value: object, shape: tuple[int, ...]) -> Image:
+    array = handed.floats(name, value, shape)
+    finite = np.isfinite(array)
+    if not finite.all():
+        raise UnstableError(f"{name} holds {np.count_nonzero(~finite)} values that are not finite")
+    return array
 
 
 @dataclass(frozen=True)

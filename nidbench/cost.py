@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -93,7 +94,8 @@ def _pilot(job: Job, computer: Computer, options: RunOptions, pilot_seconds: flo
         pilot_seconds=pilot_seconds,
     )
     try:
-        outcome = computer.ask(task, lambda _: None, 10 * pilot_seconds + 20)
+        allowed = min(10 * pilot_seconds + 20, options.cell_timeout or math.inf)
+        outcome = computer.ask(task, lambda _: None, allowed)
     except (DeadlineError, WorkerDiedError):
         return None
     if not isinstance(outcome, Outcome) or outcome.status not in ("done", "pilot"):

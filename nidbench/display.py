@@ -55,7 +55,7 @@ class Display:
 
     def started(self, job: Job) -> None:
         """A cell begins."""
-        text = f"{job.planned.label} · {job.case.key.image} · {job.case.key.kernel} · {job.case.key.noise}"
+        text = escape(f"{job.planned.label} · {job.case.key.image} · {job.case.key.kernel} · {job.case.key.noise}")
         self._progress.reset(self._cell, total=None, description=text, last="", visible=True)
 
     def progress(self, done: int, planned: int) -> None:
@@ -78,7 +78,7 @@ class Display:
         where = f"{key.dataset}/{key.image} {key.kernel} {key.noise} seed {job.planned.seed}"
         seconds = "" if record.seconds is None else f" in {record.seconds:.1f} s"
         self._console.print(
-            f"[{self._ended}/{self._count}] {job.planned.label}  {where}  {result}{seconds}",
+            f"[{self._ended}/{self._count}] {escape(job.planned.label)}  {escape(where)}  {result}{seconds}",
             highlight=False,
             soft_wrap=True,
         )
@@ -86,4 +86,4 @@ class Display:
 
     def warned(self, message: str) -> None:
         """Something a person should know."""
-        self._console.print(f"[yellow]warning[/] {message}", highlight=False, soft_wrap=True)
+        self._console.print(f"[yellow]warning[/] {escape(message)}", highlight=False, soft_wrap=True)

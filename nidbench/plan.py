@@ -17,7 +17,7 @@ from .errors import InputError, NidbenchError
 from .messages import Hello, MethodFacts, Refusal, Resolve
 from .records import Cell, Planned, Sweep
 from .specs import MethodSpec, parse_methods
-from .supervise import Computer
+from .supervise import Computer, DeadlineError, WorkerDiedError
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,11 @@ def make_plan(ask: Ask, computer: Computer) -> Plan:
 
 
 def _facts(computer: Computer, spec: MethodSpec, preset: str | None, file: Path | None) -> MethodFacts:
-    answer = computer.ask(Resolve(spec, preset, file), lambda _: None)
+    try:
+        answer = computer.ask(Resolve(spec, preset, file), lambda _: None)
+    except (DeadlineError, WorkerDiedError) as error:
+        where = "" if file is None else f" of {file}"
+        raise NidbenchError(f"{spec}{where} could not be imported: {error}") from None
     if isinstance(answer, Refusal):
         raise NidbenchError(answer.message)
     facts: MethodFacts = answer

@@ -91,7 +91,7 @@ class Registry:
             module = _load_file(Path(target)) if target.endswith(".py") else importlib.import_module(module_name)
         except NidbenchError:
             raise
-        except Exception as error:  # whatever third-party code raises while it is imported
+        except (Exception, SystemExit) as error:  # whatever third-party code raises while it is imported
             raise NidbenchError(
                 f"{self.kind} {name!r} ({target}) cannot be imported: {type(error).__name__}: {error}"
             ) from error

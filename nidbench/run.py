@@ -1,4 +1,9 @@
-"""What the harness lends a method for one cell: seeds, device, a place to checkpoint, an observation clock."""
+"""What the harness lends a method for one cell: seeds, device, a place to checkpoint, an observation clock.
+
+Before each cell the harness seeds the global generators of `random`, NumPy and PyTorch from `Run.seed("global")`: plain
+code that draws from them gives equal results for equal seeds. What a method saves in a checkpoint is its own business:
+one that draws from global generators and resumes must save their states with the rest, or draw from `Run.generator`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +18,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+from . import handed
+from .errors import UnstableError
+from .global_state import generators_kept
 
 Image: TypeAlias = NDArray[Any]
 """An image: Shape (C, H, W), C = 1 (gray) or 3 (colour), floating point, nominally in [0, 1]."""
@@ -66,6 +75,7 @@ class Run:
         on_progress: receives (iterations done, iterations planned), some times a second.
         keep: what a method is asked to hand over for pictures, see `keeps`.
         on_keep: receives (name, array) of what it hands over.
+        shape: (C, H, W) of x, which whatever is shown must have; None where nobody says.
     """
 
     def __init__(
@@ -82,6 +92,7 @@ class Run:
         on_progress: Callable[[int, int], None] | None = None,
         keep: Collection[str] = (),
         on_keep: Callable[[str, NDArray[Any]], None] | None = None,
+        shape: tuple[int, ...] | None = None,
     ) -> None:
         self.device = device
         self.precision = precision
@@ -94,6 +105,7 @@ class Run:
         self._on_progress = on_progress
         self._keep = frozenset(keep)
         self._on_keep = on_keep
+        self._shape = shape
         self._started = self._saved = time.perf_counter()
         self._reported = 0.0
         self._asked: Callable[[], None] | None = None
@@ -123,7 +135,12 @@ class Run:
             self._started = started + time.perf_counter() - start
 
     def progress(self, done: int, planned: int) -> None:
-        """Say how far the run is; cheap enough for every iteration."""
+        """Say how far the run is, in whole numbers; cheap enough for every iteration.
+
+        Raises:
+            TypeError, ValueError: where they are none.
+        """
+        done, planned = handed.whole("done", done), handed.whole("planned", planned)
         now = time.perf_counter()
         if self._on_progress is not None and (now - self._reported > 0.25 or done == planned):
             self._reported = now
@@ -137,21 +154,40 @@ class Run:
         """Show the estimate after an iteration, outside the timed part.
 
         `estimate` returns x, Shape (C, H, W), and must draw from a stream of its own (`seed(f"observe {iteration}")`),
-        so that observing changes nothing.
+        so that observing changes nothing; global generators are put back to where they were after it.
+
+        Raises:
+            TypeError: no whole number, no function, or one that returns no array of floats.
+            ValueError: an estimate of another shape.
         """
+        iteration = handed.whole("iteration", iteration)
+        if not callable(estimate):
+            raise TypeError("estimate is no function: give one that returns x, such as lambda: x")
         if self._on_observe is not None:
             seconds = self.elapsed
-            with self.untimed():
-                self._on_observe(iteration, seconds, np.asarray(estimate(), dtype=np.float32))
+            with self.untimed(), generators_kept():
+                self._on_observe(iteration, seconds, self._shown("the estimate", estimate()))
 
     def sample(self, image: Image) -> None:
         """Show one draw from the method's posterior, Shape (C, H, W).
 
         A run that goes on from a checkpoint shows the draws before it again: those of the interrupted attempt are lost.
+
+        Raises:
+            TypeError: no array of floats.
+            ValueError: another shape.
+            UnstableError: values that are not finite, which would spoil every average.
         """
         if self._on_sample is not None:
             with self.untimed():
-                self._on_sample(np.asarray(image, dtype=np.float32))
+                draw = self._shown("the draw", image)
+                if not np.isfinite(draw).all():
+                    raise UnstableError("a posterior draw holds values that are not finite")
+                self._on_sample(draw)
+
+    def _shown(self, what: str, image: object) -> NDArray[np.float32]:
+        """Return what a method shows as float32; a tensor on the CPU counts as the array that it shares memory with."""
+        return handed.floats(what, image if isinstance(image, np.ndarray) else np.asarray(image), self._shape)
 
     def keeps(self, what: str) -> bool:
         """Return whether a kind of array is wanted: `layers` for maps of the network's layers.
@@ -169,17 +205,15 @@ class Run:
 
         Raises:
             TypeError: not a NumPy array of numbers.
-            ValueError: a name that is empty or taken by the harness.
+            ValueError: a name that is empty, long, taken by the harness or no name for a file.
         """
         if self._on_keep is None:
             return
-        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
-            kind = getattr(array, "dtype", type(array).__name__)
-            raise TypeError(f"{name} is {kind}: keep NumPy arrays of numbers (a tensor: .cpu().numpy())")
-        if not name or name in RESERVED:
+        name, array = handed.name(name), handed.numbers(name, array)
+        if name in RESERVED:
             raise ValueError(f"cannot keep an array as {name!r}: use another name, such as 'layer 01'")
         with self.untimed():
-            self._on_keep(name, array.astype(np.float32) if array.dtype == np.float64 else array.copy())
+            self._on_keep(name, array)
 
     def checkpoint_due(self) -> bool:
         """Return whether enough time has passed to be worth a `save`."""
@@ -195,9 +229,15 @@ class Run:
         """Keep the method's state, whole or not at all, so that a run cut off here can go on from it.
 
         Where it cannot be written, as on a full disk, the run goes on and `trouble` says why.
+
+        Raises:
+            TypeError: where the state is not bytes.
         """
+        if not isinstance(state, bytes | bytearray | memoryview):
+            raise TypeError(f"the state is {type(state).__name__}: save bytes (torch.save into io.BytesIO, json.dumps)")
         if self._checkpoint is None:
             return
+        state = bytes(state)
         seconds = self.elapsed
         with self.untimed():
             header = json.dumps({"seconds": seconds, "sha256": hashlib.sha256(state).hexdigest()}).encode()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from . import versions
 from .contract import CaseKey, Clock, Problem
 from .errors import DamagedError, InputError, ResultsError
-from .messages import Draw, Hello, Kept, Observation, Outcome, Progress, Refusal, Task
+from .messages import Draw, Hello, Kept, MessageError, Observation, Outcome, Progress, Refusal, Task
 from .plan import Job, Plan
 from .records import Log, Point, Record, Store, array_hash, results_errors
 from .run import DRAWS, KEEPS
@@ -24,6 +24,9 @@ from .supervise import Computer, DeadlineError, WorkerDiedError
 
 #: The usual clock.
 EVERY = Clock()
+
+#: Bytes of arrays that are kept of one cell.
+MOST_KEPT = 1 << 30
 
 #: Seconds that an interrupted cell has for a last checkpoint.
 GRACE = 10.0
@@ -177,6 +180,7 @@ class Runner:
         self._events = events
         self._options = options
         self._hello: Hello = computer.hello()
+        self._warned: set[tuple[str, str]] = set()
         self._latest: tuple[tuple[CaseKey, str], Problem, Scorer, str] | None = None
 
     def run(self, plan: Plan, pending: Sequence[Job]) -> Summary:
@@ -207,6 +211,7 @@ class Runner:
         keep = sorted({*self._options.keep, *(before.kept if before else ())})
         watch = _Watch(scorer, self._events, self._store.work(job.cell.id), keeps_draws=DRAWS in keep)
         outcome = self._ask(job, problem, watch, keep)
+        self._warn_of(job, [*outcome.left, *watch.faults])
         arrays = {} if outcome.image is None else {"image": outcome.image}
         if outcome.variance is not None:
             arrays["variance"] = outcome.variance
@@ -237,6 +242,13 @@ class Runner:
         else:
             self._store.write(record, arrays, watch.kept() if record.kept else None)
         return record
+
+    def _warn_of(self, job: Job, left: Sequence[str]) -> None:
+        """Say once for each method what it left behind, and that its next cell does not meet it."""
+        new = [each for each in left if (job.planned.label, each.partition(" (")[0]) not in self._warned]
+        self._warned |= {(job.planned.label, each.partition(" (")[0]) for each in new}
+        if new:
+            self._events.warned(f"{job.planned.label} left behind: {', '.join(new)}; its next cell begins without")
 
     def _done_before(self, job: Job) -> Record | None:
         """Return the record of a cell that is computed again only for what it did not keep."""
@@ -283,7 +295,7 @@ class Runner:
             try:
                 answer: Outcome | Refusal = self._computer.ask(task, watch.heard, self._options.cell_timeout)
             except WorkerDiedError as error:
-                if last or error.out_of_memory:
+                if last or not error.again:
                     raise
                 watch.resumed += 1
                 self._events.warned(f"{error}; the cell is tried once more")
@@ -310,6 +322,8 @@ class _Watch:
         self.averages = Averages(self._scorer)
         self._arrays: dict[str, NDArray[Any]] = {}
         self._draws: list[NDArray[np.float16]] = []
+        self._bytes = 0
+        self.faults: Sequence[str] = ()
 
     def heard(self, message: object) -> None:
         """Take one message of the computing process."""
@@ -319,17 +333,27 @@ class _Watch:
         elif isinstance(message, Draw):
             self.averages.add(message.image)
             if self._keeps_draws:
+                self._take(message.image)
                 with np.errstate(over="ignore"):  # a draw that is so far off is infinite, and a record all the same
                     self._draws.append(message.image.astype(np.float16))
         elif isinstance(message, Kept):
+            self._take(message.array)
             self._arrays[message.name] = message.array
         elif isinstance(message, Observation):
             self.done = max(self.done, message.iteration)
+            if not np.isfinite(message.image).all():
+                self.faults = ("an estimate that is not finite, which the curve has no point for",)
+                return
             point = self._scorer.point(message)
             if point is not None:
                 self._points[point.iteration] = point
                 self._keep(point)
                 self._events.observed(point)
+
+    def _take(self, array: NDArray[Any]) -> None:
+        self._bytes += array.nbytes
+        if self._bytes > MOST_KEPT:
+            raise MessageError(f"it handed over more than {MOST_KEPT >> 30} GiB to be kept: keep less")
 
     def kept(self) -> dict[str, NDArray[Any]]:
         """Return the method's arrays by name and, where they were asked for, its draws, Shape (n, C, H, W)."""

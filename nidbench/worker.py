@@ -1,7 +1,8 @@
-"""The computing process: methods run here, one task after the other, and never see a truth.
+"""The computing process: methods run here, one task after the other, and are handed no truth.
 
-Started by `nidbench.supervise` with two connections: one for messages, and a control line by which the parent asks for
-checkpoints and whose end says that the parent is gone.
+They are trusted code, not sandboxed: a method that looked for the truth, in the data or in another process, could find
+it. Started by `nidbench.supervise` with two connections: one for messages, and a control line by which the parent asks
+for checkpoints and whose end says that the parent is gone.
 """
 
 from __future__ import annotations
@@ -9,41 +10,55 @@ from __future__ import annotations
 import os
 import platform
 import resource
+import signal
+import socket
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import replace
-from functools import cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
-from . import fetch, registry, versions
+from . import fetch, handed, processes, registry, versions
 from .contract import BatchMethod, Method, NeedsFiles, Run, check_restored
 from .errors import NidbenchError, UnstableError
 from .fingerprint import fingerprint
+from .global_state import GlobalState, seed_generators
+from .lines import read_frame, write_frame
 from .messages import (
     CHECKPOINT,
+    FORKED,
     SAVED,
+    Began,
+    Check,
+    Checked,
     Draw,
+    Greet,
     Hello,
+    Imported,
     Kept,
     MethodFacts,
     Observation,
     Outcome,
     Progress,
     Refusal,
+    Request,
     Resolve,
+    Said,
     Task,
+    pack,
+    unpack_request,
 )
 from .specs import MethodSpec, Resolved, all_settings, resolve
 
-Send = Callable[[Any], None]
+Send = Callable[[Said], None]
 
 
 class PilotOver(BaseException):
@@ -54,14 +69,20 @@ class Worker:
     """Answers requests.
 
     Args:
-        send: takes what is said on the way to an answer.
         saved: called after a checkpoint that the parent asked for.
+        alone: whether the process is there for this alone, so that a method's SystemExit or KeyboardInterrupt is its
+            own failure and not an order to this process; only then is global state looked at.
+        memory: bytes that a task may ask for beyond what the process has before it, where the system can hold to that.
     """
 
-    def __init__(self, send: Send, saved: Callable[[], None] = lambda: None) -> None:
-        self._send = send
+    def __init__(
+        self, saved: Callable[[], None] = lambda: None, *, alone: bool = False, memory: int | None = None
+    ) -> None:
         self._saved = saved
+        self._alone = alone
+        self._memory = memory
         self._run: Run | None = None
+        self._before: GlobalState | None = None
 
     def hello(self) -> Hello:
         """Return what there is to compute with."""
@@ -71,42 +92,71 @@ class Worker:
             native.append("cpu")
         return Hello([*cuda, "cpu"], native, environment(), os.getpid())
 
-    def answer(self, request: Resolve | Task) -> MethodFacts | Outcome | Refusal:
-        """Return the answer to a request; errors become part of it."""
+    def answer(self, request: Request, send: Send = lambda _: None) -> Said:
+        """Return the answer to a request; errors become part of it. `send` takes what is said on the way."""
         try:
-            if isinstance(request, Resolve):
-                return self._facts(request)
-            return self._outcome(request)
+            match request:
+                case Greet():
+                    return self.hello()
+                case Resolve():
+                    return self._facts(request, send)
+                case Check():
+                    return self._checked(request, send)
+                case Task():
+                    return self._outcome(request, send)
         except NidbenchError as error:
-            return Refusal(str(error))
+            return Refusal(handed.text(str(error)))
+        except self._whatever as error:  # of what a method is made of, where it is asked for it
+            if isinstance(request, Task):
+                return Outcome("failed", error=_traceback(error))
+            return Refusal(f"{getattr(request, 'spec', 'nidbench')} cannot be used: {_told(error)}")
 
     def request_checkpoint(self) -> None:
         """Have the task in progress save its state at its next opportunity."""
         if self._run is not None:
             self._run.request_checkpoint(self._saved)
 
-    def _facts(self, request: Resolve) -> MethodFacts:
-        found = _resolve(request.spec, request.preset, request.file)
-        target = registry.methods(request.file).target(request.spec.name)
+    def _facts(self, request: Resolve, send: Send) -> MethodFacts:
+        found = self._resolve(request, send)
         method = found.method
         if isinstance(method, NeedsFiles):  # a lack of them ends the run here, before its first cell
             fetch.fetch(method.files())
-        batch = isinstance(method, BatchMethod)
         return MethodFacts(
             request.spec,
             request.file,
             found.preset,
-            found.note,
-            method.info.version,
-            all_settings(method),
-            fingerprint(target),
-            batch,
+            handed.text(found.note),
+            handed.whole(f"version of {request.spec.name}", method.info.version),
+            _plain_settings(request.spec, method),
+            fingerprint(registered(request.file).target(request.spec.name)),
+            isinstance(method, BatchMethod),
         )
 
-    def _outcome(self, task: Task) -> Outcome:
+    def _resolve(self, request: Resolve | Check, send: Send) -> Resolved:
+        found = _resolve(request.spec, request.preset, request.file)
+        send(Imported())
+        return found
+
+    @property
+    def _whatever(self) -> type[BaseException]:
+        """What of a method's exceptions is its own failure."""
+        return BaseException if self._alone else Exception
+
+    def _checked(self, request: Check, send: Send) -> Checked:
+        from . import conformance  # which the cells of a sweep need not wait for
+
+        probe = conformance.Probe(self._resolve(request, send).method, request.device)
+        for each in conformance.checks():
+            if conformance.title(each) in request.names:
+                send(Began(conformance.title(each)))
+                found = conformance.find(each, probe)
+                send(msgspec.structs.replace(found, message=handed.text(found.message)))
+        return Checked()
+
+    def _outcome(self, task: Task, send: Send) -> Outcome:
         torch.set_num_threads(task.threads)
         method = _resolve(task.spec, task.preset, task.file).method
-        watch = _Watch(self._send, task)
+        watch = _Watch(send, task)
         resumed = task.checkpoint is not None and task.checkpoint.exists()
         run = self._run = Run(
             task.seed,
@@ -120,27 +170,34 @@ class Worker:
             on_progress=watch.progress,
             keep=task.keep,
             on_keep=watch.keep if task.keep and task.pilot_seconds is None else None,
+            shape=task.shape,
         )
         versions.begin()
-        reset_peak_memory(task.device)
+        if self._alone and self._before is None:  # once: a process that a cell changed has no other cell
+            self._before = GlobalState.now()
+        stood = reset_peak_memory(task.device)
+        seed_generators(run.seed("global"))
         try:
-            outcome = self._restore(method, task, run, watch)
+            with _memory_limit(self._memory if task.device == "cpu" else None):
+                outcome = self._restore(method, task, run, watch)
         finally:
             self._run = None
-        return replace(outcome, peak_memory=peak_memory(task.device), resumed=resumed, versions=versions.used())
+        peak = max(0, peak_memory(task.device) - stood)
+        if task.device.startswith("cuda"):
+            torch.cuda.empty_cache()  # processes of other methods share the device
+        left = [] if self._before is None else _left(self._before)
+        return msgspec.structs.replace(outcome, peak_memory=peak, resumed=resumed, versions=versions.used(), left=left)
 
-    @staticmethod
-    def _restore(method: Any, task: Task, run: Run, watch: _Watch) -> Outcome:
+    def _restore(self, method: Any, task: Task, run: Run, watch: _Watch) -> Outcome:
         try:
             restored = check_restored(method.restore(task.problem, run), task.problem)
         except PilotOver:
             seconds, iterations = watch.pace()
             return Outcome("pilot", seconds=seconds, iterations=iterations, planned=watch.planned)
-        except UnstableError:
-            return Outcome("unstable", seconds=run.elapsed, iterations=watch.done, error=traceback.format_exc())
-        except Exception as error:  # noqa: BLE001 - whatever a method raises is a result, not a crash of the sweep
+        except self._whatever as error:
             status = "out-of-memory" if is_out_of_memory(error) else "failed"
-            return Outcome(status, seconds=run.elapsed, iterations=watch.done, error=traceback.format_exc())
+            status = "unstable" if isinstance(error, UnstableError) else status
+            return Outcome(status, seconds=run.elapsed, iterations=watch.done, error=_traceback(error))
         return Outcome(
             "done",
             restored.image,
@@ -148,7 +205,7 @@ class Worker:
             seconds=run.elapsed,
             iterations=restored.iterations,
             stopped=restored.stopped,
-            details={**restored.details, **({"trouble": run.trouble} if run.trouble else {})},
+            details={**restored.details, **({"trouble": handed.text(run.trouble)} if run.trouble else {})},
         )
 
 
@@ -182,7 +239,7 @@ class _Watch:
     def pace(self) -> tuple[float, int]:
         """Return seconds and iterations since the first report: what comes before it is not repeated."""
         start, done = self._first or (time.monotonic(), self.done)
-        return time.monotonic() - start, self.done - done
+        return time.monotonic() - start, max(0, self.done - done)
 
 
 def _resolve(spec: MethodSpec, preset: str | None, file: Path | None) -> Resolved:
@@ -192,23 +249,74 @@ def _resolve(spec: MethodSpec, preset: str | None, file: Path | None) -> Resolve
 
 @cache
 def _method(name: str, file: Path | None) -> type[Method]:
-    return registry.load_method(registry.methods(file), name)
+    return registry.load_method(registered(file), name)
+
+
+@cache
+def registered(file: Path | None = None) -> registry.Registry:
+    """Return `registry.methods`, read once: to look through all that is installed takes longer than a short cell."""
+    return registry.methods(file)
+
+
+def _plain_settings(spec: MethodSpec, method: Method) -> dict[str, Any]:
+    found = all_settings(method)
+    for name, value in found.items():
+        if type(value) not in (int, float, str, bool, type(None)):
+            raise NidbenchError(
+                f"setting {name} of {spec.name} is of type {type(value).__name__}: settings identify a result, give it "
+                "a default of int, float, str, bool or None"
+            )
+    return found
+
+
+def _left(before: GlobalState) -> list[str]:
+    """Return what a method left behind in this process and below it, each in a few printable words."""
+    running = [processes.command(child) for child in processes.children(os.getpid())]
+    return [handed.text(each, 200) for each in (*before.changes(), *running)][:20]
+
+
+def _told(error: BaseException) -> str:
+    """Return an exception in a line; one whose own text cannot be had by its name."""
+    return handed.text(traceback.format_exception_only(error)[-1].strip(), 1000)
+
+
+def _traceback(error: BaseException) -> str:
+    """Return an exception with its traceback; the middle of a long one is cut."""
+    return handed.text("".join(traceback.format_exception(error)))
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an exception says that memory ran out; PyTorch's CPU allocator has no type of its own for it."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in _told(error)
 
 
-def reset_peak_memory(device: str) -> None:
-    """Begin a new measurement of the peak, where the system allows."""
+@contextmanager
+def _memory_limit(limit: int | None) -> Iterator[None]:
+    """Refuse the process more memory than so many bytes beyond what it has, so that the method itself sees the refusal.
+
+    Linux counts all that is private and writable; elsewhere nothing is refused.
+    """
+    if limit is None or not processes.LINUX:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = processes.data_size() + limit
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def reset_peak_memory(device: str) -> int:
+    """Begin a new measurement of the peak, where the system allows, and return what stands there already, in bytes."""
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
-        return
-    try:
+        return torch.cuda.memory_allocated(device)
+    processes.return_memory()  # what an earlier cell freed would hide what this one takes
+    with suppress(OSError):  # not Linux: the peak is that of the process's life
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        return  # not Linux: the peak is that of the process's life
+    return peak_memory(device)
 
 
 def peak_memory(device: str) -> int:
@@ -247,22 +355,71 @@ def _cpu_name() -> str:
         return platform.processor() or "unknown"
 
 
-def main() -> None:
-    """Serve the parent that started this process with two inherited connections, until it hangs up."""
-    messages, control = (Connection(int(handle)) for handle in sys.argv[1:3])
-    worker = Worker(messages.send, lambda: control.send_bytes(SAVED))
+class ForkedError(NidbenchError):
+    """Said in a copy of this process that a method made: only the process that was asked has anything to say."""
+
+
+#: Signals that batch systems send to every process of a job: the parent's to act on, which has checkpoints to ask for.
+_TO_THE_PARENT = (signal.SIGTERM, signal.SIGHUP)
+
+
+def leave_signals_to_parent() -> None:
+    """Go on where a whole job is told to end: the parent ends this process when it is done with it."""
+    for number in _TO_THE_PARENT:
+        # not ignored, as that would reach the programs that a method starts
+        signal.signal(number, _go_on)
+
+
+def _go_on(_number: int, _frame: object) -> None:
+    pass
+
+
+def _heed_signals() -> None:
+    for number in _TO_THE_PARENT:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def serve(messages: socket.socket, control: socket.socket, memory: int | None = None) -> None:
+    """Answer the parent's requests until it hangs up.
+
+    Args:
+        messages: where requests come from and messages go to.
+        control: where it asks for checkpoints.
+        memory: see `Worker`.
+    """
+    here, getpid, sending = os.getpid(), os.getpid, threading.Lock()
+    # closed in copies of this process: they would write into what this one says, and hold the line open after its end
+    os.register_at_fork(after_in_child=messages.close)
+    os.register_at_fork(after_in_child=_heed_signals)  # as the pools of a method count on
+
+    def say(number: str, said: Said) -> None:
+        if getpid() != here:
+            control.sendall(FORKED)
+            raise ForkedError("a forked process speaks to the harness: call run's methods where restore was called")
+        content = pack(number, said)
+        with sending:  # a method may have threads
+            write_frame(messages, content)
 
     def listen() -> None:
         try:
-            while control.recv_bytes() == CHECKPOINT:
+            while CHECKPOINT in control.recv(4096):
                 worker.request_checkpoint()
-        except (EOFError, OSError):
+        finally:
             os._exit(0)  # the parent is gone: what is unfinished resumes from its checkpoint
 
+    worker = Worker(lambda: control.sendall(SAVED), alone=True, memory=memory)
     threading.Thread(target=listen, daemon=True).start()
     try:
-        messages.send(worker.hello())
-        while (request := messages.recv()) is not None:
-            messages.send(worker.answer(request))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+        while True:
+            number, request = unpack_request(read_frame(messages))
+            answer = worker.answer(request, partial(say, number))
+            say(number, answer)
+    except (ForkedError, EOFError, OSError):
         os._exit(0)
+
+
+def main() -> None:
+    """Serve the parent that started this process with two inherited sockets and a limit of memory, or `none`."""
+    leave_signals_to_parent()
+    messages, control = (socket.socket(fileno=int(handle)) for handle in sys.argv[1:3])
+    serve(messages, control, None if sys.argv[3] == "none" else int(sys.argv[3]))

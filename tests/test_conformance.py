@@ -1,7 +1,9 @@
 """The conformance suite: good methods pass, and every check fails on a method that breaks just that."""
 
+import os
 import random
 import re
+import threading
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -165,24 +167,46 @@ class SavesChange(Good):
 
 
 @dataclass(frozen=True)
-class UsesRandom(Good):
+class Plain(Good):
+    """Draws from the global generators, as plain code does; the harness has seeded them."""
+
+    restore_many = None
+
     def answer(self, x, _problem):
-        random.random()
+        drawn = random.random() + np.random.random() + torch.nn.Linear(1, 1).bias.item()  # noqa: NPY002
+        return Restored(x + np.float32(0.01 * drawn), iterations=self.iterations)
+
+    def show(self, x):
+        return x + torch.rand(1).numpy() + np.float32(random.random())
+
+
+@dataclass(frozen=True)
+class LeavesEnvironment(Good):
+    def answer(self, x, _problem):
+        os.environ["NIDBENCH_TEST_LEFT"] = str(len(os.environ))
         return Restored(x)
 
 
 @dataclass(frozen=True)
-class UsesNumpy(Good):
+class LeavesFile(Good):
     def answer(self, x, _problem):
-        np.random.random()  # noqa: NPY002 - what the check is for
+        np.save("left.npy", x)
         return Restored(x)
 
 
 @dataclass(frozen=True)
-class UsesTorch(Good):
+class LeavesThread(Good):
+    ended: ClassVar[threading.Event] = threading.Event()
+
     def answer(self, x, _problem):
-        torch.rand(1)
+        threading.Thread(target=self.ended.wait, name="left over").start()
         return Restored(x)
+
+
+@dataclass(frozen=True)
+class SetInDetails(Good):
+    def answer(self, x, _problem):
+        return Restored(x, details={"kinds": {1}})
 
 
 @dataclass(frozen=True)
@@ -226,11 +250,24 @@ class MixesNeighbours(Good):
         return [replace(outcome, image=outcome.image + np.float32(1e-3)) for outcome in outcomes]
 
 
+@pytest.fixture(autouse=True)
+def cleared(monkeypatch, tmp_path):
+    """What methods leave behind is gone after each test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NIDBENCH_TEST_LEFT", "")
+    LeavesThread.ended.clear()
+    yield
+    LeavesThread.ended.set()
+    for thread in threading.enumerate():
+        if thread.name == "left over":
+            thread.join()
+
+
 def failures(method):
     return {finding.name: finding.message for finding in check(method) if not finding.passed}
 
 
-@pytest.mark.parametrize("method", [Good(), Wiener()], ids=lambda m: type(m).__name__)  # the others: test_methods.py
+@pytest.mark.parametrize("method", [Good(), Plain(), Wiener()], ids=lambda m: type(m).__name__)
 def test_good_methods_pass(method):
     findings = check(method)
     assert [finding for finding in findings if not finding.passed] == []
@@ -252,7 +289,7 @@ def test_good_methods_pass(method):
         (UnseededVariance(), "same seed same bytes", "variances differ"),
         (Leaks(), "no state between images", "after other images and alone: images differ by up to"),
         (ObserverEffect(), "observing changes nothing", "observed and not: images differ"),
-        (ShowsTooLittle(), "observing changes nothing", r"shape \(1, 62, 48\) was shown"),
+        (ShowsTooLittle(), "observing changes nothing", r"the estimate has shape \(1, 62, 48\)"),
         (ShowsNan(), "observing changes nothing", "shown that is not finite"),
         (ForgetsWhereItWas(), "resumed equals uninterrupted", "resumed and uninterrupted: images differ"),
         (NeverLoads(), "resumed equals uninterrupted", "does not load the one that is there"),
@@ -262,9 +299,10 @@ def test_good_methods_pass(method):
         (FailsTogether(), "side by side equals alone", "beside others ValueError: a neighbour is hopeless"),
         (DropsFailures(), "side by side equals alone", "2 outcomes for 3 problems"),
         (MixesNeighbours(), "side by side equals alone", "differ by 0.001, allowed is 0.0001"),
-        (UsesRandom(), "global generators untouched", "generator of random moved"),
-        (UsesNumpy(), "global generators untouched", r"generator of numpy\.random moved"),
-        (UsesTorch(), "global generators untouched", "generator of torch moved"),
+        (LeavesEnvironment(), "nothing left behind", "left behind: the environment; put back"),
+        (LeavesFile(), "nothing left behind", r"the file left\.npy"),
+        (LeavesThread(), "nothing left behind", "the thread 'left over'"),
+        (SetInDetails(), "shape dtype and range", r"details\['kinds'\] is of type set"),
         (WritesBlurred(), "problem untouched", "problem's blurred changed"),
         (WritesKernel(), "problem untouched", "problem's kernel changed"),
     ],
@@ -276,7 +314,7 @@ def test_each_check_fails_on_what_breaks_it(method, name, message):
     assert re.search(message, found[name])
 
 
-@pytest.mark.parametrize("method", [Leaks(), ObserverEffect(), OneSeedForAll(), UsesTorch(), ForgetsWhereItWas()])
+@pytest.mark.parametrize("method", [Leaks(), ObserverEffect(), OneSeedForAll(), LeavesFile(), ForgetsWhereItWas()])
 def test_one_fault_is_one_finding(method):
     assert len(failures(method)) == 1
 

@@ -17,14 +17,14 @@ class FakeJob:
         self.planned = Planned("id", "ours:no-sa", "fast", "", self.case.key, "known", 3, "ours")
 
 
-def shown(record: Record) -> str:
+def shown(record: Record, warning: str = "look here") -> str:
     text, job = io.StringIO(), FakeJob()
     with Display(Console(file=text, width=60)) as display:
         display.planned(Plan(Sweep("s", {}, [job.planned]), [job]), 1)
         display.started(job)
         display.progress(1, 2)
         display.ended(job, record)
-        display.warned("look here")
+        display.warned(warning)
     return text.getvalue()
 
 
@@ -43,6 +43,12 @@ def test_a_done_cell_is_one_line_with_its_score_and_time():
 def test_a_failed_cell_is_one_line_with_its_reason():
     text = shown(record("failed", error="Traceback (most recent call last):\n  in f\nRuntimeError: no such thing\n"))
     assert "failed: RuntimeError: no such thing" in text
+
+
+def test_what_a_method_says_is_no_markup():
+    text = shown(record("failed", error="ValueError: [/bold] [link=x] [red]"), "look [/here]")
+    assert "failed: ValueError: [/bold] [link=x] [red]" in text
+    assert "look [/here]" in text
 
 
 def test_a_log_gets_no_control_characters():

@@ -172,7 +172,7 @@ def test_conforms_with_any_weights():
 def test_weights_are_fetched_before_the_run_starts():
     (file,) = FDN.files()
     assert not destination(file).exists()
-    assert isinstance(Worker(lambda _: None).answer(Resolve(MethodSpec("fdn"), None, None)), MethodFacts)
+    assert isinstance(Worker().answer(Resolve(MethodSpec("fdn"), None, None)), MethodFacts)
     assert destination(file).exists()
 
 
@@ -197,7 +197,7 @@ def test_the_data_commands_on_other_names():
 @pytest.mark.usefixtures("no_mirror")
 def test_missing_weights_refuse_the_run_and_say_where_they_belong(camera):
     (file,) = FDN.files()
-    refused = Worker(lambda _: None).answer(Resolve(MethodSpec("fdn"), None, None))
+    refused = Worker().answer(Resolve(MethodSpec("fdn"), None, None))
     assert isinstance(refused, Refusal)
     for part in (file.path, file.url, file.sha256, str(destination(file)), "NIDBENCH_DATA_MIRROR"):
         assert part in refused.message

@@ -311,7 +311,7 @@ def test_records_tell_how_they_came_to_be(tmp_path):
     assert record.cell.settings["iterations"] == 2
     assert record.log.environment["torch"]
     assert record.threads == 1
-    assert record.peak_memory > 10_000_000
+    assert 0 < record.peak_memory < 100_000_000  # without PyTorch, which alone takes more
     assert len(record.measurement_hash) == 64
     assert record.truth_hash == record.cell.image_hash
     assert record.versions == {part: CURRENT[part] for part in ("measurement", "metric")}
@@ -389,7 +389,7 @@ def test_a_done_cell_is_not_lost_to_what_it_cannot_keep(tmp_path):
     options = RunOptions(keep=("draws",), cell_timeout=1e-9)
     summary = Runner(store, computer, events, options).run(plan, pending_jobs(plan, store, options, events))
     assert summary.counts == {"done": 1}
-    assert store.read(plan.sweep.cells[0].id) == next(iter(before.values()))
+    assert store.whole(plan.sweep.cells[0].id) == next(iter(before.values()))
     assert "could not be computed: the cell stays as it was" in events.warnings[-1]
 
 

@@ -85,7 +85,7 @@ def _run(
 def _computing_in(store: Store, settings: RunOptions, given: Mapping[str, Any]) -> Iterator[Computer]:
     """Keep other runs out of the results and lend who computes."""
     with store.lock():
-        computer = _computer(store, settings.threads, given["in_process"])
+        computer = _computer(store, settings.threads, given)
         try:
             yield computer
         finally:
@@ -246,10 +246,12 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-def _computer(store: Store, threads: int, in_process: bool) -> Computer:
+def _computer(store: Store, threads: int, given: Mapping[str, Any]) -> Computer:
     from nidbench.supervise import ChildProcess, SameProcess
 
-    return SameProcess() if in_process else ChildProcess(store.root / "work" / "worker.log", threads)
+    if given["in_process"]:
+        return SameProcess()
+    return ChildProcess(store.root / "work" / "worker.log", threads, given["memory_limit"])
 
 
 def _compute(

@@ -70,6 +70,13 @@ noise_seeds = click.option("--noise-seeds", default="0", show_default=True, help
 #: The measurements that `run` and `score` ask for.
 measurements = together(kernels, rotate_kernels, noise, response, images, limit, crop, noise_seeds)
 
+
+def _memory(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
+    from nidbench.processes import read_memory
+
+    return None if text is None else read_memory(text)
+
+
 #: How cells are computed.
 computing = together(
     click.option(
@@ -83,6 +90,11 @@ computing = together(
     ),
     click.option(
         "--cell-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds after which a cell is killed."
+    ),
+    click.option(
+        "--memory-limit",
+        callback=_memory,
+        help="Memory that a cell may take, such as 8G or 500M  [default: what this machine or its control group has]",
     ),
     click.option("--retry", is_flag=True, help="Try cells again that failed before."),
     click.option("--renew", is_flag=True, help="Compute cells again that rest on an older engine or measurement."),

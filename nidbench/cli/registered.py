@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
+
+from nidbench.errors import NidbenchError
 
 
 @click.command(name="list")
@@ -52,20 +55,33 @@ def info(method: str) -> None:
 @click.option("--device", default="cpu", show_default=True)
 @click.pass_context
 def check(context: click.Context, method: str, device: str) -> None:
-    """Run the conformance suite on a METHOD: a name or a Python file."""
-    from nidbench import conformance
-    from nidbench.registry import load_method
-    from nidbench.specs import MethodSpec, resolve
+    """Run the conformance suite on a METHOD: a name or a Python file.
 
-    registry, name = _method_registry(method)
-    found = resolve(MethodSpec(name), load_method(registry, name), "smoke")
-    if found.note:
-        click.echo(f"note {found.note}")
-    findings = conformance.check(found.method, device=device)
-    for finding in findings:
-        mark = "ok  " if finding.passed else "FAIL"
-        click.echo(f"{mark} {finding.name} ({finding.seconds:.1f} s) {finding.message}")
-    if not all(finding.passed for finding in findings):
+    It runs in a process of its own, as in a sweep: what ends that process is a finding, too.
+    """
+    import tempfile
+
+    from nidbench import conformance
+    from nidbench.checking import check_apart
+    from nidbench.messages import Refusal, Resolve
+    from nidbench.specs import MethodSpec
+    from nidbench.supervise import ChildProcess
+
+    _, name = _method_registry(method)
+    spec, file = MethodSpec(name), Path(method).resolve() if method.endswith(".py") else None
+    with tempfile.TemporaryDirectory() as folder, closing(ChildProcess(Path(folder) / "log", 1)) as computer:
+        facts = computer.ask(Resolve(spec, "smoke", file), lambda _: None)
+        if isinstance(facts, Refusal):
+            raise NidbenchError(facts.message)
+        if facts.note:
+            click.echo(f"note {facts.note}")
+        passed = True
+        names = [conformance.title(each) for each in conformance.checks()]
+        for finding in check_apart(computer, spec, "smoke", file, device, names):
+            mark = "ok  " if finding.passed else "FAIL"
+            click.echo(f"{mark} {finding.name} ({finding.seconds:.1f} s) {finding.message}")
+            passed &= finding.passed
+    if not passed:
         context.exit(1)
 
 

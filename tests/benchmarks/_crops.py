@@ -34,7 +34,7 @@ def compute(spec: str, fit: Fit, key: str) -> dict[str, Any]:
     problem = measure(x, load_kernels("levin").load("1"), noise, key=key)
     parsed = MethodSpec.parse(spec)
     method = resolve(parsed, load_method(methods(), parsed.name), None).method
-    run = Run(seed, precision=choose_precision("auto", "cpu", Worker(lambda _: None).hello()))
+    run = Run(seed, precision=choose_precision("auto", "cpu", Worker().hello()))
     restored = method.restore(problem, run)
     score = DEFAULT.score(restored.image, problem, Truth(x))
     return {

@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import psutil
 
 from nidbench.contract import MethodInfo, Problem, Restored, Run
+
+
+def _sweeping() -> int:
+    """Return the process that runs the sweep: the parent of the one that this one is a copy of."""
+    return psutil.Process(os.getppid()).ppid()
 
 
 @dataclass(frozen=True)
@@ -59,10 +65,10 @@ class Faulty:
         if self.mode == "kill child":
             os.kill(os.getpid(), signal.SIGKILL)
         if self.mode == "kill parent":
-            os.kill(os.getppid(), signal.SIGKILL)
+            os.kill(_sweeping(), signal.SIGKILL)
             signal.pause()  # the control line's end must stop this process
         if self.mode == "interrupt parent":
-            os.kill(os.getppid(), signal.SIGINT)
+            os.kill(_sweeping(), signal.SIGINT)
             deadline = time.monotonic() + 60
             while time.monotonic() < deadline:
                 pass  # goes on computing, as a method does
