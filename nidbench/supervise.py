@@ -22,6 +22,10 @@ Heard = Callable[[Any], None]
 #: Seconds in which the computing process must have started.
 START_SECONDS = 120.0
 
+#: Has OpenMP's threads (GNU's, Intel's) wait for each other asleep. By default they spin, which burns a core and, where
+#: something else wants the cores too, keeps the thread that they wait for from running.
+PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+
 
 class Computer(Protocol):
     """Something that answers requests: a child process, or this one for debugging."""
@@ -148,8 +152,6 @@ class ChildProcess:
         self._control, control = Pipe()
         handles = (theirs.fileno(), control.fileno())
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        threads = str(self._threads)
-        environment = {**os.environ, "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
         # -P: the working directory must not shadow what is installed
         command = [sys.executable, "-P", "-c", "from nidbench.worker import main; main()", *map(str, handles)]
         with self._log.open("ab") as log:
@@ -159,7 +161,7 @@ class ChildProcess:
                 stdout=log,
                 stderr=log,
                 pass_fds=handles,
-                env=environment,
+                env=_environment(self._threads),
                 start_new_session=True,  # Ctrl-C is the parent's to handle
             )
         theirs.close()
@@ -206,6 +208,12 @@ class SameProcess:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """Return the environment of the computing process; a way of waiting that the user chose stays."""
+    waiting = {} if PASSIVE.keys() & os.environ.keys() else PASSIVE
+    return {**os.environ, **waiting, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
 
 
 def _kernel_kills() -> int:
