@@ -10,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .contract import NEVER, Clock, Image, Problem, Setting
+from .pace import Span
 from .specs import MethodSpec
 
 
@@ -122,9 +123,10 @@ class Outcome:
     Attributes:
         status: `done`, `failed`, `out-of-memory` or `unstable`; of a pilot also `pilot`, cut off before its end.
         image, variance: x, Shape (C, H, W), where done.
-        seconds: time of the method; of a pilot, that of its `iterations`.
-        iterations: steps done; of a pilot, those after its first report.
+        seconds: time of the method.
+        iterations: steps done.
         planned: steps of the whole run, where known.
+        spans: of a pilot: the whole where it is done, else what passed between its reports of progress.
         stopped: why it ended.
         peak_memory: in bytes.
         resumed: whether it went on from a checkpoint.
@@ -139,6 +141,7 @@ class Outcome:
     seconds: float = 0.0
     iterations: int = 0
     planned: int | None = None
+    spans: Sequence[Span] = ()
     stopped: str = ""
     peak_memory: int | None = None
     resumed: bool = False

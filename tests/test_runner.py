@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from nidbench.contract import Clock
-from nidbench.cost import cost, method_rates
+from nidbench.cost import Rate, cost, method_rates
 from nidbench.errors import InputError
 from nidbench.plan import Ask, Experiment, Plan, make_plan
 from nidbench.records import Record, Store
@@ -244,22 +244,21 @@ def test_the_pilot_tells_the_cost_of_what_is_pending(tmp_path):
     store, computer = Store(tmp_path), SameProcess()
     plan = make_plan(question("faulty,wiener"), computer)
     jobs = pending_jobs(plan, store, FAST, Silent())
-    told = cost(jobs, method_rates(plan, jobs, store, computer, FAST))
-    assert 0 < told.seconds < 60
+    told = cost(jobs, method_rates(plan, jobs, store, computer, FAST, lambda _: None))
+    assert 0 < told.low <= told.seconds <= told.high < 600
     assert (told.unknown, told.most) == ((), ())
-    assert cost(jobs, method_rates(plan, jobs, store, computer, FAST, pilot_seconds=0.0)).seconds > 0
+    assert cost(jobs, method_rates(plan, jobs, store, computer, FAST, lambda _: None, pilot_seconds=0.0)).seconds > 0
 
 
 def test_rates_told_once_serve_any_part_of_a_sweep(tmp_path):
     store, computer = Store(tmp_path), SameProcess()
     plan = make_plan(question("faulty,wiener"), computer)
     jobs = pending_jobs(plan, store, FAST, Silent())
-    rates = method_rates(plan, jobs, store, computer, FAST)
+    rates = method_rates(plan, jobs, store, computer, FAST, lambda _: None)
     assert set(rates) == {"faulty", "wiener"}
     parts = [cost([job], rates).seconds for job in jobs]
     assert cost(jobs, rates).seconds == pytest.approx(sum(parts))
-    assert parts[0] == rates[jobs[0].planned.label] * jobs[0].case.pixels
-    assert cost(jobs, {"faulty": None, "wiener": 1.0}).unknown == ("faulty",)
+    assert parts[0] == rates[jobs[0].planned.label].about * jobs[0].case.pixels
     assert cost([], rates).seconds == 0
 
 
@@ -270,8 +269,9 @@ def test_finished_cells_tell_the_cost_of_others_of_their_method(tmp_path):
     jobs = pending_jobs(plan, store, FAST, Silent())
     assert 0 < len(jobs) < len(plan.jobs)
     done = [job for job in plan.jobs if job not in jobs]
-    mean = np.mean([store.read(job.planned.id).seconds / job.case.pixels for job in done])
-    assert method_rates(plan, jobs, store, computer, FAST) == {"wiener": pytest.approx(mean)}
+    paces = [store.read(job.planned.id).seconds / job.case.pixels for job in done]
+    rates = method_rates(plan, jobs, store, computer, FAST, lambda _: None)
+    assert rates == {"wiener": Rate(pytest.approx(np.mean(paces)), min(paces), max(paces))}
 
 
 def test_methods_that_stop_by_themselves_are_told():
