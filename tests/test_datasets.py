@@ -20,7 +20,6 @@ from nidbench.errors import InputError, UnknownNameError
 from nidbench.images import read_image
 from nidbench.registry import load_dataset, load_kernel_error
 
-
 DATASETS = list(entry_points(group="nidbench.datasets"))
 KERNELS = list(entry_points(group="nidbench.kernels"))
 SHARP = [entry for entry in DATASETS if hasattr(entry.load(), "load")]
