@@ -24,7 +24,7 @@ from nidbench.plan import Ask, Experiment, Plan, make_plan
 from nidbench.records import Record, Store
 from nidbench.runner import Runner, RunOptions, Summary, pending_jobs
 from nidbench.scoring import MEASURES
-from nidbench.supervise import ChildProcess, Computer, SameProcess
+from nidbench.supervise import PASSIVE, ChildProcess, Computer, SameProcess
 from nidbench.versions import CURRENT
 
 FAULTY = Path(__file__).parent / "resources" / "faulty.py"
@@ -406,3 +406,19 @@ def test_every_done_cell_has_its_measures(tmp_path):
     # the taper weighs the middle more, so that the sum is near the error of the score and not equal to it
     scored = 10 ** (-records["wiener camera"].scores["half-kernel"].psnr / 10)
     assert found["null_mse"] + found["seen_mse"] == pytest.approx(scored, rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [({}, PASSIVE), ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE"})],
+)
+def test_threads_wait_asleep_unless_the_user_says_how(chosen, expected, tmp_path, monkeypatch):
+    for name in PASSIVE:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    computer = ChildProcess(tmp_path / "worker.log", 3)
+    found = psutil.Process(computer.hello().pid).environ()
+    computer.close()
+    assert {name: found[name] for name in PASSIVE if name in found} == expected
+    assert found["OMP_NUM_THREADS"] == "3"

@@ -72,6 +72,7 @@ def _run(
 
     console, settings = make_console(), _run_options(given)
     with _computing_in(store, settings, given) as computer:
+        say(console, "starting the computing process, reading methods and measurements")
         plan, rates = planner(computer, settings)
         summary = _compute(console, store, computer, plan, settings, rates, dry_run=given["dry_run"], yes=given["yes"])
         if summary is None:

@@ -27,12 +27,13 @@ from torch import nn
 
 from nidbench.contract import CaseKey, Noise, Problem, Run, Truth
 from nidbench.degrade import measure
+from nidbench.errors import NidbenchError
 from nidbench.fit import Estimate, Loss, Recipe, Schedule, fit_one, seeded
 from nidbench.metrics import PROTOCOLS, protocol
 from nidbench.noise_level import estimate_noise_level
 from nidbench.registry import load_method, methods
 from nidbench.specs import MethodSpec, resolve
-from nidbench.versions import CURRENT
+from nidbench.versions import of
 
 HERE = Path(__file__).parent
 
@@ -190,11 +191,8 @@ def current(name: str) -> Arrays:
 def versions(name: str) -> dict[str, int]:
     """Return the versions under which they may change: its own, and for methods those of what they rest on."""
     if name in SHARED:
-        return {name: CURRENT[name]}
-    return {
-        name: load_method(methods(), name).info.version,
-        **{each: CURRENT[each] for each in ("engine", "noise level")},
-    }
+        return of(name)
+    return {name: load_method(methods(), name).info.version, **of("engine", "measurement", "noise level")}
 
 
 def path(name: str) -> Path:
@@ -224,13 +222,13 @@ def complaint(name: str) -> str:
     command = f"python tests/golden/make.py {name.replace(' ', '-')}"
     if not path(name).exists():
         return f"nothing is kept of {name}: run {command}"
-    then, of = kept(name)
+    then, their = kept(name)
     tolerance = TOLERANCES.get(name, TOLERANCE)
     changed = {key: value for key, value in deviations(current(name), then).items() if not value <= tolerance}
     if not changed:
         return ""
     what = ", ".join(f"{key} by {value:.1e}" for key, value in sorted(changed.items()))
-    if of != versions(name):
+    if their != versions(name):
         return f"results of {name} changed ({what}) with a version: keep them by {command}"
     where = "nidbench/versions.py" if name in SHARED else f"MethodInfo of {load_method(methods(), name).__module__}"
     return f"results of {name} changed ({what}; tolerance {tolerance:g}): raise its version in {where}, then {command}"
@@ -257,7 +255,10 @@ def main() -> None:
     names = [each.replace("noise-level", "noise level") for each in sys.argv[1:]]
     known = [*SHARED, *methods().names()]
     for name in names or [each for each in known if not path(each).exists()]:
-        sys.stdout.write(f"{keep(name)}\n")
+        try:
+            sys.stdout.write(f"{keep(name)}\n")
+        except NidbenchError as error:  # its package or its weights are not here
+            sys.stdout.write(f"{name}: nothing is kept: {error}\n")
 
 
 if __name__ == "__main__":
