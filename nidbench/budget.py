@@ -15,7 +15,8 @@ from dataclasses import replace
 from itertools import zip_longest
 
 from .contract import CaseKey
-from .cost import Rates, stops_by_itself
+from .cost import Rates, kind, stops_by_itself
+from .cost import seconds as seconds_of
 from .errors import InputError
 from .plan import Ask, Experiment, Job, words
 
@@ -115,13 +116,13 @@ def _costs(pending: Sequence[Job], rates: Rates) -> Mapping[CaseKey, float]:
     """Return the seconds that each measurement takes; 0 where all of its cells are there."""
     costs: dict[CaseKey, float] = defaultdict(float)
     for job in pending:
-        rate = rates[job.planned.label]
+        rate = rates[kind(job)]
         if rate is None:
             raise InputError(
                 f"no pilot told how long {job.planned.label} takes, so that nothing can be fitted to a budget: leave "
                 "it out of --methods, or give --limit in place of --budget"
             )
-        costs[job.case.key] += rate.about * job.case.pixels
+        costs[job.case.key] += seconds_of(job, rate.about)
     return costs
 
 

@@ -17,7 +17,7 @@ from .supervise import Computer, DeadlineError, WorkerDiedError
 
 @dataclass(frozen=True)
 class Rate:
-    """What a whole cell of a method costs, in seconds per pixel value.
+    """What a whole cell of a method costs, in seconds per pixel of x.
 
     Attributes:
         about: most likely.
@@ -30,8 +30,22 @@ class Rate:
     high: float
 
 
-Rates: TypeAlias = "Mapping[str, Rate | None]"
-"""Label of a method -> what it costs, None where its pilot told nothing."""
+Rates: TypeAlias = "Mapping[tuple[str, int], Rate | None]"
+"""`Kind` of cells -> what they cost, None where their pilot told nothing."""
+
+
+def kind(job: Job) -> tuple[str, int]:
+    """Return what makes cells cost alike but for their size: the label of the method and the number of channels.
+
+    Three channels cost a network little more than one, and a method that restores each by itself three times as much.
+    """
+    return job.planned.label, job.case.shape[0]
+
+
+def seconds(job: Job, per_pixel: float) -> float:
+    """Return what a cell costs by a rate per pixel."""
+    _, height, width = job.case.shape
+    return per_pixel * height * width
 
 
 @dataclass(frozen=True)
@@ -61,36 +75,37 @@ def method_rates(
     options: RunOptions,
     say: Callable[[str], None],
     pilot_seconds: float = 2.0,
-) -> dict[str, Rate | None]:
-    """Return what the methods of pending jobs cost, by label.
+) -> dict[tuple[str, int], Rate | None]:
+    """Return what pending jobs cost, by their kind.
 
-    Of a method with finished cells in the plan by some of them; of others by what a short pilot on the first case
-    tells, None where it tells nothing. A pilot sees all iterations planned, of which a method that stops by itself may
+    Of a kind with finished cells in the plan by some of them; of others by what a short pilot on the first case tells,
+    None where it tells nothing. A pilot sees all iterations planned, of which a method that stops by itself may
     do few. Methods are named before their pilots begin, which take some seconds each.
     """
-    rates: dict[str, Rate | None] = dict(_finished_rates(plan, pending, store))
-    pilots = {job.planned.label: job for job in reversed(pending) if job.planned.label not in rates}
+    rates: dict[tuple[str, int], Rate | None] = dict(_finished_rates(plan, pending, store))
+    pilots: dict[tuple[str, int], Job] = {}
+    for job in pending:
+        if kind(job) not in rates:
+            pilots.setdefault(kind(job), job)
     if pilots:
-        say(f"timing {', '.join(reversed(pilots))}: a short pilot of each")
-    for label, job in reversed(pilots.items()):
-        rates[label] = _pilot(job, computer, options, pilot_seconds)
-    return rates
+        say(f"timing {', '.join(dict.fromkeys(label for label, _ in pilots))}: a short pilot of each")
+    return rates | {each: _pilot(job, computer, options, pilot_seconds) for each, job in pilots.items()}
 
 
-#: Finished cells of a method that tell what the others cost: reading all of a large sweep would take seconds.
+#: Finished cells of a kind that tell what the others cost: reading all of a large sweep would take seconds.
 _ENOUGH = 20
 
 
-def _finished_rates(plan: Plan, pending: Sequence[Job], store: Store) -> dict[str, Rate]:
+def _finished_rates(plan: Plan, pending: Sequence[Job], store: Store) -> dict[tuple[str, int], Rate]:
     waiting = {job.planned.id for job in pending}
-    seconds: dict[str, list[float]] = {job.planned.label: [] for job in pending}
+    paces: dict[tuple[str, int], list[float]] = {kind(job): [] for job in pending}
     for job in plan.jobs:
-        known = seconds.get(job.planned.label)
+        known = paces.get(kind(job))
         if known is not None and len(known) < _ENOUGH and job.planned.id not in waiting:
             record = store.read(job.planned.id)
             if record is not None and record.status == "done" and record.seconds is not None:
-                known.append(record.seconds / job.case.pixels)
-    return {label: Rate(fmean(each), min(each), max(each)) for label, each in seconds.items() if each}
+                known.append(record.seconds / seconds(job, 1.0))
+    return {each: Rate(fmean(known), min(known), max(known)) for each, known in paces.items() if known}
 
 
 def stops_by_itself(job: Job) -> bool:
@@ -99,14 +114,14 @@ def stops_by_itself(job: Job) -> bool:
 
 
 def cost(pending: Sequence[Job], rates: Rates) -> Estimate:
-    """Return the cost of the pending jobs, whose methods are all in `method_rates`."""
-    costs = [(rate, job.case.pixels) for job in pending if (rate := rates[job.planned.label]) is not None]
-    unknown = dict.fromkeys(job.planned.label for job in pending if rates[job.planned.label] is None)
+    """Return the cost of the pending jobs, whose kinds are all in `rates`."""
+    costs = [(job, rate) for job in pending if (rate := rates[kind(job)]) is not None]
+    unknown = dict.fromkeys(job.planned.label for job in pending if rates[kind(job)] is None)
     most = dict.fromkeys(job.planned.label for job in pending if stops_by_itself(job))
     return Estimate(
-        sum(rate.about * pixels for rate, pixels in costs),
-        sum(rate.low * pixels for rate, pixels in costs),
-        sum(rate.high * pixels for rate, pixels in costs),
+        sum(seconds(job, rate.about) for job, rate in costs),
+        sum(seconds(job, rate.low) for job, rate in costs),
+        sum(seconds(job, rate.high) for job, rate in costs),
         tuple(unknown),
         tuple(most),
     )
@@ -133,7 +148,7 @@ def _pilot(job: Job, computer: Computer, options: RunOptions, pilot_seconds: flo
             break
     paces = [span.seconds / span.iterations for span in spans]
     alone = [span.alone(options.threads) / span.iterations for span in spans]
-    whole = planned / job.case.pixels
+    whole = planned / seconds(job, 1.0)
     return Rate(median(paces) * whole, _LESS * min(alone) * whole, _MORE * max(paces) * whole)
 
 

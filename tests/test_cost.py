@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from nidbench.cli import main
 from nidbench.cli.compute import _range
-from nidbench.cost import Rate, cost, method_rates
+from nidbench.cost import Rate, cost, kind, method_rates
 from nidbench.messages import Outcome
 from nidbench.pace import Span
 from nidbench.plan import Ask, Experiment, make_plan
@@ -136,10 +136,12 @@ def test_a_pilot_that_fails_tells_nothing(tmp_path):
 
 def test_parts_add_up():
     plan = make_plan(Ask((Experiment("wiener,tv", "sample"),), device="cpu", precision="float32"), SameProcess())
-    rates = {"wiener": Rate(2.0, 1.0, 4.0), "tv": None}
-    pixels = sum(job.case.pixels for job in plan.jobs if job.planned.label == "wiener")
+    gray, colour = ("wiener", 1), ("wiener", 3)
+    rates = {gray: Rate(2.0, 1.0, 4.0), colour: Rate(20.0, 10.0, 40.0), ("tv", 1): None, ("tv", 3): None}
+    pixels = {kind(job): math.prod(job.case.shape[1:]) for job in plan.jobs}
     told = cost(plan.jobs, rates)
-    assert (told.low, told.seconds, told.high) == (pixels, 2 * pixels, 4 * pixels)
+    least = pixels[gray] + 10 * pixels[colour]
+    assert (told.low, told.seconds, told.high) == (least, 2 * least, 4 * least)
     assert told.unknown == ("tv",)
 
 
@@ -195,7 +197,7 @@ def hours(tmp_path) -> Iterator[Path]:
 
 
 def test_an_estimate_beyond_an_hour_starts_where_it_may_be_wrong(hours):
-    arguments = ["run", "--methods", "wiener", "--noise-seeds", "0,1", "--output", str(hours), *ARGUMENTS]
+    arguments = ["run", "--methods", "wiener", "--noise-seeds", "0-3", "--output", str(hours), *ARGUMENTS]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     assert re.search(r"about \d{4}\.\d h \(\S+ s to", result.output)

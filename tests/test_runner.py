@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -18,7 +19,7 @@ import psutil
 import pytest
 
 from nidbench.contract import Clock
-from nidbench.cost import Rate, cost, method_rates
+from nidbench.cost import Rate, cost, kind, method_rates
 from nidbench.errors import InputError
 from nidbench.plan import Ask, Experiment, Plan, make_plan
 from nidbench.records import Record, Store
@@ -255,23 +256,26 @@ def test_rates_told_once_serve_any_part_of_a_sweep(tmp_path):
     plan = make_plan(question("faulty,wiener"), computer)
     jobs = pending_jobs(plan, store, FAST, Silent())
     rates = method_rates(plan, jobs, store, computer, FAST, lambda _: None)
-    assert set(rates) == {"faulty", "wiener"}
+    assert set(rates) == {(name, channels) for name in ("faulty", "wiener") for channels in (1, 3)}
     parts = [cost([job], rates).seconds for job in jobs]
     assert cost(jobs, rates).seconds == pytest.approx(sum(parts))
-    assert parts[0] == rates[jobs[0].planned.label].about * jobs[0].case.pixels
+    _, height, width = jobs[0].case.shape
+    assert parts[0] == rates[kind(jobs[0])].about * height * width
     assert cost([], rates).seconds == 0
 
 
 def test_finished_cells_tell_the_cost_of_others_of_their_method(tmp_path):
     sweep(tmp_path, question("wiener", images="camera"))
     store, computer = Store(tmp_path), SameProcess()
-    plan = make_plan(question("wiener"), computer)
+    plan = make_plan(question("wiener", images="camera", noise_seeds="0-1"), computer)
     jobs = pending_jobs(plan, store, FAST, Silent())
     assert 0 < len(jobs) < len(plan.jobs)
     done = [job for job in plan.jobs if job not in jobs]
-    paces = [store.read(job.planned.id).seconds / job.case.pixels for job in done]
-    rates = method_rates(plan, jobs, store, computer, FAST, lambda _: None)
-    assert rates == {"wiener": Rate(pytest.approx(np.mean(paces)), min(paces), max(paces))}
+    paces = [store.read(job.planned.id).seconds / math.prod(job.case.shape[1:]) for job in done]
+    said = []
+    rates = method_rates(plan, jobs, store, computer, FAST, said.append)
+    assert rates == {("wiener", 1): Rate(pytest.approx(np.mean(paces)), min(paces), max(paces))}
+    assert not said  # no pilot
 
 
 def test_methods_that_stop_by_themselves_are_told():
