@@ -1,5 +1,6 @@
 """Automation: `nox -l` lists the sessions; each makes its own environment from the pinned versions."""
 
+import os
 from pathlib import Path
 
 import nox
@@ -10,12 +11,45 @@ nox.options.reuse_existing_virtualenvs = True
 CONSTRAINTS = ("-c", "constraints.txt")
 BENCHMARKS = Path("tests/benchmarks")
 
+#: Tests on real files run where a mirror of them is at hand.
+MIRROR = Path("../shared/mirror").resolve()
+if MIRROR.is_dir():
+    os.environ.setdefault("NIDBENCH_DATA_MIRROR", MIRROR.as_uri())
+
+#: Names of PyTorch's (ATEN_CPU_CAPABILITY) and oneDNN's instruction sets -> flags of /proc/cpuinfo that they need.
+INSTRUCTION_SETS = {
+    ("default", "sse41"): ("sse4_1",),
+    ("avx2", "avx2"): ("avx2", "fma"),
+    ("avx512", "avx512_core"): ("avx512f", "avx512bw", "avx512dq", "avx512vl"),
+}
+
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """The test suite on an editable install."""
     session.install(*CONSTRAINTS, "-e", ".[test]")
     session.run("pytest", *session.posargs)
+
+
+@nox.session
+def isa(session: nox.Session) -> None:
+    """The test suite under each instruction set of an x86-64 CPU, with 1 and 2 threads; says what this CPU lacks."""
+    session.install(*CONSTRAINTS, "-e", ".[test]")
+    flags = set(Path("/proc/cpuinfo").read_text().partition("\nflags")[2].partition("\n")[0].split())
+    said = []
+    for (aten, onednn), needed in INSTRUCTION_SETS.items():
+        lacking = sorted({*needed} - flags)
+        if lacking:
+            said.append(f"{onednn}: not tested, this CPU lacks {', '.join(lacking)}")
+            continue
+        chosen = {"ATEN_CPU_CAPABILITY": aten, "ONEDNN_MAX_CPU_ISA": onednn}
+        is_used = f"import torch; assert torch.backends.cpu.get_cpu_capability() == {aten.upper()!r}"
+        session.run("python", "-c", is_used, env=chosen)
+        for threads in ("1", "2"):
+            both = {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE", "NIDBENCH_TEST_THREADS": threads}
+            session.run("pytest", *session.posargs, env=chosen | both)
+            said.append(f"{onednn}, {threads} threads: passed")
+    session.log("; ".join(said))
 
 
 @nox.session

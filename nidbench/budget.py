@@ -16,7 +16,8 @@ from dataclasses import replace
 from itertools import zip_longest
 
 from .contract import CaseKey
-from .cost import stops_by_itself
+from .cost import Rates, kind, stops_by_itself
+from .cost import seconds as seconds_of
 from .errors import InputError
 from .plan import Ask, Experiment, Job, words
 
@@ -70,9 +71,7 @@ def _rotated(keys: Sequence[CaseKey]) -> Iterator[CaseKey]:
             yield from draws.get(pair, [])[draw : draw + 1]
 
 
-def affordable(
-    pending: Sequence[Job], everything: Iterable[CaseKey], rates: Mapping[str, float | None], seconds: float
-) -> list[CaseKey]:
+def affordable(pending: Sequence[Job], everything: Iterable[CaseKey], rates: Rates, seconds: float) -> list[CaseKey]:
     """Return the measurements, in the order of `spread`, that can be computed in a time.
 
     Those before the first that no longer fits, so that cheap ones are not preferred; what is there already is free.
@@ -116,17 +115,17 @@ def _less(pending: Sequence[Job]) -> str:
     )
 
 
-def _costs(pending: Sequence[Job], rates: Mapping[str, float | None]) -> Mapping[CaseKey, float]:
+def _costs(pending: Sequence[Job], rates: Rates) -> Mapping[CaseKey, float]:
     """Return the seconds that each measurement takes; 0 where all of its cells are there."""
     costs: dict[CaseKey, float] = defaultdict(float)
     for job in pending:
-        rate = rates[job.planned.label]
+        rate = rates[kind(job)]
         if rate is None:
             raise InputError(
                 f"no pilot told how long {job.planned.label} takes, so that nothing can be fitted to a budget: leave "
                 "it out of --methods, or give --limit in place of --budget"
             )
-        costs[job.case.key] += rate * job.case.pixels
+        costs[job.case.key] += seconds_of(job, rate.about)
     return costs
 
 

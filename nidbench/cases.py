@@ -176,7 +176,7 @@ class _Loaded:
             problem=problem,
             truths=truths,
             truth_hash=lambda: self._hash(image, response),  # x is the truth
-            pixels=self.image(image).shape[0] * height * width,
+            shape=(self.image(image).shape[0], height, width),
         )
 
     def _frame(self, image: str, kernel: ChosenKernel) -> tuple[int, int]:
@@ -337,7 +337,7 @@ class _Given:
             problem=problem,
             truths=truths,
             truth_hash=lambda: _truth_hash(self._dataset, image, kernel.true),
-            pixels=seen.blurred.shape[0] * height * width,
+            shape=(seen.blurred.shape[0], height, width),
             notice=self._notice,
         )
 

@@ -343,7 +343,7 @@ class Case:
         problem: makes the measurement; the same bytes at every call, in every process.
         truths: none, one or many sharp images.
         truth_hash: makes the SHA-256 of what is scored against: of the sharp images and their places; empty for none.
-        pixels: values of x, for estimates of cost.
+        shape: of x, (C, H, W), for estimates of cost.
         notice: what tables should say of the data, such as that there is no truth and how to get it.
     """
 
@@ -355,7 +355,7 @@ class Case:
     problem: Callable[[], Problem]
     truths: Callable[[], Sequence[Truth]]
     truth_hash: Callable[[], str]
-    pixels: int
+    shape: tuple[int, int, int]
     notice: str = ""
 
 

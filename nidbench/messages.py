@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from . import handed
 from .contract import NEVER, Clock, Image, Problem, Setting
 from .errors import NidbenchError
+from .pace import Span
 from .specs import MethodSpec
 from .versions import CURRENT
 
@@ -161,9 +162,10 @@ class Outcome(msgspec.Struct, frozen=True, tag=True, eq=False):
         status: `done`, `failed`, `out-of-memory` or `unstable`; of a pilot also `pilot`, cut off before its end; of a
             task that was killed at its deadline `timeout`, which the parent alone says.
         image, variance: x, Shape (C, H, W), where done.
-        seconds: time of the method; of a pilot, that of its `iterations`.
-        iterations: steps done; of a pilot, those after its first report.
+        seconds: time of the method.
+        iterations: steps done.
         planned: steps of the whole run, where known.
+        spans: of a pilot: the whole where it is done, else what passed between its reports of progress.
         stopped: why it ended.
         peak_memory: in bytes, beyond what stood there before the method began.
         resumed: whether it went on from a checkpoint.
@@ -179,6 +181,7 @@ class Outcome(msgspec.Struct, frozen=True, tag=True, eq=False):
     seconds: float = 0.0
     iterations: int = 0
     planned: int | None = None
+    spans: Sequence[Span] = ()
     stopped: str = ""
     peak_memory: int | None = None
     resumed: bool = False
@@ -362,6 +365,9 @@ def _check_outcome(said: Outcome, task: Task) -> None:
             _require(bool(np.isfinite(image).all()), f"{name} is not finite")
     handed.whole("iterations", said.iterations)
     _require(0 <= said.seconds < np.inf, f"seconds are {said.seconds}")
+    for span in said.spans:
+        _require(span.iterations > 0 and 0 <= span.seconds < np.inf and 0 <= span.cpu < np.inf, f"a span is {span}")
+    _require(bool(said.spans) or task.pilot_seconds is None or said.status not in ("done", "pilot"), "it tells no time")
     for name, count in (("planned", said.planned), ("peak_memory", said.peak_memory)):
         if count is not None:
             handed.whole(name, count)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .budget import affordable, read_budget, restrict
-from .cost import method_rates
+from .cost import Rates, method_rates
 from .errors import DataError
 from .experiments import told
 from .plan import Ask, Experiment, Plan, ask_text, make_plan, read_ask
 from .records import Store, results_errors, write_whole
 from .runner import Events, RunOptions, pending_jobs
 from .supervise import Computer
-
-Rates = Mapping[str, float | None]
-"""Label -> seconds per pixel value of a whole cell, None where its pilot told nothing."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ class Reproduction:
         chosen, rates, plan = self.ask, None, self._whole(computer)
         if seconds is not None:
             pending = pending_jobs(plan, store, settings, events)
-            rates = method_rates(plan, pending, store, computer, settings)
+            rates = method_rates(plan, pending, store, computer, settings, say)
             chosen = restrict(self.ask, affordable(pending, [job.case.key for job in plan.jobs], rates, seconds))
             plan = make_plan(chosen, computer)
         about = told(self.table, [job.case.key for job in plan.jobs], self.dataset, self.kernels)

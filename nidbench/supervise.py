@@ -54,6 +54,10 @@ _WATCH = 0.25
 #: Processes that are kept for the next cell of their method; on a GPU each holds some of its memory.
 _KEPT, _KEPT_ON_GPU = 8, 2
 
+#: Has OpenMP's threads (GNU's, Intel's) wait for each other asleep. By default they spin, which burns a core and, where
+#: something else wants the cores too, keeps the thread that they wait for from running.
+PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+
 
 class Computer(Protocol):
     """Something that answers requests: child processes, or this one for debugging."""
@@ -246,12 +250,9 @@ class ChildProcess:
     def _begun(self) -> Source:
         if self._source is None:
             output = self._prints()
-            threads = str(self._threads)
-            # strings are hashed alike in all processes: the order of a set is no draw of luck
-            more = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "PYTHONHASHSEED": "0"}
             kind = Nursery if self._copy else Starts
             try:
-                self._source = kind({**os.environ, **more}, self._memory, output.writer)
+                self._source = kind(_environment(self._threads), self._memory, output.writer)
             except NidbenchError as error:
                 output.pump()
                 raise NidbenchError(f"{error}: see {self.log}") from None
@@ -272,6 +273,14 @@ class ChildProcess:
         else:
             how = f"ended by signal {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
         return WorkerDiedError("\n".join([f"the computing process {how}", *exchange.output.tail()]))
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """Return the environment of computing processes; a way of waiting that the user chose stays."""
+    waiting = {} if PASSIVE.keys() & os.environ.keys() else PASSIVE
+    # strings are hashed alike in all processes: the order of a set is no draw of luck
+    more = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "PYTHONHASHSEED": "0"}
+    return {**os.environ, **waiting, **more}
 
 
 def _signal_name(number: int) -> str:

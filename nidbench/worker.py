@@ -14,7 +14,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -56,9 +55,13 @@ from .messages import (
     pack,
     unpack_request,
 )
+from .pace import Meter, Span
 from .specs import MethodSpec, Resolved, all_settings, resolve
 
 Send = Callable[[Said], None]
+
+#: A pilot's spans of time are compared with each other, so that a moment's disturbance of one does not count.
+FEWEST_SPANS = 4
 
 
 class PilotOver(BaseException):
@@ -192,8 +195,7 @@ class Worker:
         try:
             restored = check_restored(method.restore(task.problem, run), task.problem)
         except PilotOver:
-            seconds, iterations = watch.pace()
-            return Outcome("pilot", seconds=seconds, iterations=iterations, planned=watch.planned)
+            return Outcome("pilot", iterations=watch.done, planned=watch.planned, spans=watch.spans)
         except self._whatever as error:
             status = "out-of-memory" if is_out_of_memory(error) else "failed"
             status = "unstable" if isinstance(error, UnstableError) else status
@@ -206,6 +208,7 @@ class Worker:
             iterations=restored.iterations,
             stopped=restored.stopped,
             details={**restored.details, **({"trouble": handed.text(run.trouble)} if run.trouble else {})},
+            spans=[] if task.pilot_seconds is None else [watch.whole.span(1)],
         )
 
 
@@ -215,7 +218,9 @@ class _Watch:
     def __init__(self, send: Send, task: Task) -> None:
         self._send = send
         self._pilot_seconds = task.pilot_seconds
-        self._first: tuple[float, int] | None = None
+        self._meter: Meter | None = None
+        self.whole = Meter()
+        self.spans: list[Span] = []
         self.done = 0
         self.planned: int | None = None
 
@@ -230,16 +235,21 @@ class _Watch:
 
     def progress(self, done: int, planned: int) -> None:
         self.done, self.planned = done, planned
-        self._first = self._first or (time.monotonic(), done)
-        seconds, iterations = self.pace()
-        if self._pilot_seconds is not None and iterations and seconds > self._pilot_seconds and done < planned:
-            raise PilotOver
+        if self._pilot_seconds is not None:
+            self._time(done)
+            if done < planned and self._enough(self._pilot_seconds):
+                raise PilotOver
         self._send(Progress(done, planned))
 
-    def pace(self) -> tuple[float, int]:
-        """Return seconds and iterations since the first report: what comes before it is not repeated."""
-        start, done = self._first or (time.monotonic(), self.done)
-        return time.monotonic() - start, max(0, self.done - done)
+    def _time(self, done: int) -> None:
+        if self._meter is None:  # what comes before the first report is not repeated
+            self._meter = Meter(done)
+        elif done > self._meter.done:
+            self.spans.append(self._meter.span(done))
+
+    def _enough(self, pilot_seconds: float) -> bool:
+        seconds = sum(span.seconds for span in self.spans)
+        return seconds > pilot_seconds and (len(self.spans) >= FEWEST_SPANS or seconds > 5 * pilot_seconds)
 
 
 def _resolve(spec: MethodSpec, preset: str | None, file: Path | None) -> Resolved:

@@ -26,13 +26,12 @@ from nidbench.records import Cell, Log, Planned, Point, Record, Store, Sweep
 
 MakeRecord = Callable[..., Record]
 MakeStore = Callable[..., tuple[Store, Sweep]]
-SHARED = Path(__file__).parents[2] / "shared" / "mirror"
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """On a machine that is busy with something else, threads that wait for each other made tests 30 times slower."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(int(os.environ.get("NIDBENCH_TEST_THREADS", "1")))
 
 
 @pytest.fixture(autouse=True)
@@ -48,8 +47,6 @@ def with_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     def provide(method: Any) -> None:
         if not isinstance(method, NeedsFiles):
             return
-        if not os.environ.get("NIDBENCH_DATA_MIRROR") and SHARED.is_dir():
-            monkeypatch.setenv("NIDBENCH_DATA_MIRROR", SHARED.as_uri())
         missing = [file for file in method.files() if fetch.local(file) is None]
         if missing and os.environ.get("NIDBENCH_DATA_MIRROR"):
             monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path_factory.getbasetemp() / "data"))
@@ -78,9 +75,7 @@ def pictures() -> ModuleType:
 def shared_mirror(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fetch from a mirror, never from the sites themselves, into a cache that the tests share, or skip."""
     if not os.environ.get("NIDBENCH_DATA_MIRROR"):
-        if not SHARED.is_dir():
-            pytest.skip("needs a mirror of the data: set NIDBENCH_DATA_MIRROR")
-        monkeypatch.setenv("NIDBENCH_DATA_MIRROR", SHARED.as_uri())
+        pytest.skip("needs a mirror of the data: set NIDBENCH_DATA_MIRROR")
     monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path_factory.getbasetemp() / "data"))
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from nidbench.budget import affordable, as_budget, condition, read_budget, restrict, spread
 from nidbench.contract import CaseKey
+from nidbench.cost import Rate
 from nidbench.errors import InputError
 from nidbench.experiments import experiments
 from nidbench.plan import Ask
@@ -20,15 +21,15 @@ KEYS = [
     for kernel in range(1, 9)
     for noise in NOISES
 ]
-RATES = {"ours": 2.0, "dip": 1.0}
+RATES = {(label, 1): Rate(about, 0.1, 10.0) for label, about in (("ours", 2.0), ("dip", 1.0))}
 
 
-def jobs(keys, labels=RATES, pixels=1, **settings):
+def jobs(keys, labels=("ours", "dip"), pixels=1, **settings):
     """What `affordable` looks at of jobs."""
     return [
         SimpleNamespace(
             planned=SimpleNamespace(label=label),
-            case=SimpleNamespace(key=key, pixels=pixels),
+            case=SimpleNamespace(key=key, shape=(1, 1, pixels)),
             cell=SimpleNamespace(settings=settings),
         )
         for key in keys
@@ -141,7 +142,7 @@ def test_too_little_says_what_is_enough():
 
 def test_a_method_of_unknown_cost_is_named():
     with pytest.raises(InputError, match="how long fdn takes"):
-        affordable(jobs(KEYS, ("ours", "fdn")), KEYS, {"ours": 1.0, "fdn": None}, 1000)
+        affordable(jobs(KEYS, ("ours", "fdn")), KEYS, {**RATES, ("fdn", 1): None}, 1000)
 
 
 def test_a_part_asks_for_its_measurements_and_no_others():

@@ -225,30 +225,23 @@ def test_data_says_what_is_there(tmp_path, monkeypatch):
     assert "NIDBENCH_DATA_MIRROR is 'nothing'" in refused("data", "fetch", "levin")
 
 
-def test_data_fetch_gets_what_a_mirror_has_and_names_the_rest(tmp_path, monkeypatch):
-    shared = Path(__file__).parents[2] / "shared" / "mirror"
-    if not shared.is_dir():
-        pytest.skip("needs a mirror of a part of the data")
-    monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path))
-    monkeypatch.setenv("NIDBENCH_DATA_MIRROR", shared.as_uri())
+def test_data_fetch_gets_what_a_mirror_has_and_names_the_rest(tmp_path, fake_files):
+    fake_files("anger", {f"{folder}/{n}.png": bytes([n]) * 7 for folder in ("blurry", "gt") for n in range(3)})
+    (tmp_path / "mirror" / "data.test" / "blurry" / "2.png").unlink()
     first, again = call("data", "fetch", "anger"), call("data", "fetch", "anger")
     assert (first.exit_code, again.exit_code) == (1, 1)
-    assert "anger: 16 fetched, 0 there before, 8 missing" in first.output
-    assert "anger: 0 fetched, 16 there before, 8 missing" in again.output
-    (line,) = (line for line in again.output.splitlines() if line.startswith("missing: anger/blurry/input_5.png"))
-    url = (
-        "https://raw.githubusercontent.com/kidanger/degradations-deconvolution/4748f3f08ed225a8f270d2d542c34fa9ed29a491"
-    )
+    assert "anger: 5 fetched, 0 there before, 1 missing" in first.output
+    assert "anger: 0 fetched, 5 there before, 1 missing" in again.output
+    (line,) = (line for line in again.output.splitlines() if line.startswith("missing: fake/blurry/2.png"))
     for part in (
-        ", 116249 bytes, SHA-256 06b6d212",
-        f", at {tmp_path}/anger/blurry/input_5.png",
-        f"; from {url}/imgs/input_5.png (FileNotFoundError",
+        f", 7 bytes, SHA-256 {hashlib.sha256(bytes([2]) * 7).hexdigest()[:8]}",
+        f", at {tmp_path}/cache/fake/blurry/2.png",
+        "; from https://data.test/blurry/2.png (FileNotFoundError",
     ):
         assert part in line
     verified = call("data", "verify", "anger").output
     assert line.partition(" (File")[0] in verified.splitlines()
-    assert "anger: 16 of 24 files are there and whole" in verified
-    assert call("data", "fetch", "set12").exit_code == 0
+    assert "anger: 5 of 6 files are there and whole" in verified
 
 
 def test_data_that_cannot_be_put_anywhere_says_so_once(tmp_path, monkeypatch):

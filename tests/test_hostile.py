@@ -359,7 +359,9 @@ def test_a_pilot_keeps_to_the_time_of_a_cell(tmp_path, computer):
     ask = Ask((Experiment("hostile[mode=hangs]", "sample", images="camera"),), "cpu", "float32", method_file=HOSTILE)
     plan, store, options = make_plan(ask, computer), Store(tmp_path), RunOptions(cell_timeout=1.0)
     start = time.monotonic()
-    assert method_rates(plan, plan.jobs, store, computer, options, 60.0) == {"hostile[mode=hangs]": None}
+    assert method_rates(plan, plan.jobs, store, computer, options, lambda _: None, 60.0) == {
+        ("hostile[mode=hangs]", 1): None
+    }
     assert time.monotonic() - start < 300
 
 

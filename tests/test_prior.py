@@ -64,10 +64,12 @@ def test_any_frame_is_padded_and_cropped(method):
 
 @pytest.mark.parametrize("method", PRIORS)
 def test_fitting_lowers_its_loss(method):
-    problem = problem_of(sigma=0.01, height=32, width=32)
+    # a dark, smooth image is fitted soon, whatever rounding does to the way: to 0.005 to 0.09 of the first loss
+    rows, columns = np.mgrid[:32, :32] / 32
+    problem = measure((0.15 + 0.1 * np.sin(6 * rows + 3 * columns))[None], np.ones((3, 5)), "gaussian:0.01", key="dark")
     first, last = (method(iterations=n, stop="iterations").restore(problem, Run()).image for n in (1, 25))
     loss = loss_of(method(), problem)
-    assert loss(torch.from_numpy(last)).value < 0.95 * loss(torch.from_numpy(first)).value
+    assert loss(torch.from_numpy(last)).value < 0.4 * loss(torch.from_numpy(first)).value
 
 
 @pytest.mark.parametrize("method", PRIORS)
@@ -271,8 +273,11 @@ def test_selfdeblur_asks_for_similarity():
 
 def test_ddec_returns_the_network_of_the_lowest_residual():
     problem = problem_of()
-    found = DDec(iterations=12, lr=0.3).restore(problem, Run())  # so fast that the residual rises between
-    (returned,) = found.details["returned"]
-    assert returned < found.iterations == 12
-    shorter = DDec(iterations=returned, lr=0.3, stop="iterations").restore(problem, Run())
-    np.testing.assert_array_equal(found.image, shorter.image)
+    earlier = 0
+    for seed in range(4):
+        found = DDec(iterations=8, lr=0.3).restore(problem, Run(seed))  # so fast that the residual rises between
+        (returned,) = found.details["returned"]
+        shorter = DDec(iterations=returned, lr=0.3, stop="iterations").restore(problem, Run(seed))
+        np.testing.assert_array_equal(found.image, shorter.image)
+        earlier += returned < found.iterations == 8
+    assert earlier  # of some seeds on some processors it is the last

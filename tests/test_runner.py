@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import signal
@@ -18,13 +19,13 @@ import psutil
 import pytest
 
 from nidbench.contract import Clock
-from nidbench.cost import cost, method_rates
+from nidbench.cost import Rate, cost, kind, method_rates
 from nidbench.errors import InputError
 from nidbench.plan import Ask, Experiment, Plan, make_plan
 from nidbench.records import Record, Store
 from nidbench.runner import Runner, RunOptions, Summary, pending_jobs
 from nidbench.scoring import MEASURES
-from nidbench.supervise import ChildProcess, Computer, SameProcess
+from nidbench.supervise import PASSIVE, ChildProcess, Computer, SameProcess
 from nidbench.versions import CURRENT
 
 FAULTY = Path(__file__).parent / "resources" / "faulty.py"
@@ -244,34 +245,37 @@ def test_the_pilot_tells_the_cost_of_what_is_pending(tmp_path):
     store, computer = Store(tmp_path), SameProcess()
     plan = make_plan(question("faulty,wiener"), computer)
     jobs = pending_jobs(plan, store, FAST, Silent())
-    told = cost(jobs, method_rates(plan, jobs, store, computer, FAST))
-    assert 0 < told.seconds < 60
+    told = cost(jobs, method_rates(plan, jobs, store, computer, FAST, lambda _: None))
+    assert 0 < told.low <= told.seconds <= told.high < 600
     assert (told.unknown, told.most) == ((), ())
-    assert cost(jobs, method_rates(plan, jobs, store, computer, FAST, pilot_seconds=0.0)).seconds > 0
+    assert cost(jobs, method_rates(plan, jobs, store, computer, FAST, lambda _: None, pilot_seconds=0.0)).seconds > 0
 
 
 def test_rates_told_once_serve_any_part_of_a_sweep(tmp_path):
     store, computer = Store(tmp_path), SameProcess()
     plan = make_plan(question("faulty,wiener"), computer)
     jobs = pending_jobs(plan, store, FAST, Silent())
-    rates = method_rates(plan, jobs, store, computer, FAST)
-    assert set(rates) == {"faulty", "wiener"}
+    rates = method_rates(plan, jobs, store, computer, FAST, lambda _: None)
+    assert set(rates) == {(name, channels) for name in ("faulty", "wiener") for channels in (1, 3)}
     parts = [cost([job], rates).seconds for job in jobs]
     assert cost(jobs, rates).seconds == pytest.approx(sum(parts))
-    assert parts[0] == rates[jobs[0].planned.label] * jobs[0].case.pixels
-    assert cost(jobs, {"faulty": None, "wiener": 1.0}).unknown == ("faulty",)
+    _, height, width = jobs[0].case.shape
+    assert parts[0] == rates[kind(jobs[0])].about * height * width
     assert cost([], rates).seconds == 0
 
 
 def test_finished_cells_tell_the_cost_of_others_of_their_method(tmp_path):
     sweep(tmp_path, question("wiener", images="camera"))
     store, computer = Store(tmp_path), SameProcess()
-    plan = make_plan(question("wiener"), computer)
+    plan = make_plan(question("wiener", images="camera", noise_seeds="0-1"), computer)
     jobs = pending_jobs(plan, store, FAST, Silent())
     assert 0 < len(jobs) < len(plan.jobs)
     done = [job for job in plan.jobs if job not in jobs]
-    mean = np.mean([store.read(job.planned.id).seconds / job.case.pixels for job in done])
-    assert method_rates(plan, jobs, store, computer, FAST) == {"wiener": pytest.approx(mean)}
+    paces = [store.read(job.planned.id).seconds / math.prod(job.case.shape[1:]) for job in done]
+    said = []
+    rates = method_rates(plan, jobs, store, computer, FAST, said.append)
+    assert rates == {("wiener", 1): Rate(pytest.approx(np.mean(paces)), min(paces), max(paces))}
+    assert not said  # no pilot
 
 
 def test_methods_that_stop_by_themselves_are_told():
@@ -406,3 +410,19 @@ def test_every_done_cell_has_its_measures(tmp_path):
     # the taper weighs the middle more, so that the sum is near the error of the score and not equal to it
     scored = 10 ** (-records["wiener camera"].scores["half-kernel"].psnr / 10)
     assert found["null_mse"] + found["seen_mse"] == pytest.approx(scored, rel=0.5)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [({}, PASSIVE), ({"OMP_WAIT_POLICY": "ACTIVE"}, {"OMP_WAIT_POLICY": "ACTIVE"})],
+)
+def test_threads_wait_asleep_unless_the_user_says_how(chosen, expected, tmp_path, monkeypatch):
+    for name in PASSIVE:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    computer = ChildProcess(tmp_path / "worker.log", 3)
+    found = psutil.Process(computer.hello().pid).environ()
+    computer.close()
+    assert {name: found[name] for name in PASSIVE if name in found} == expected
+    assert found["OMP_NUM_THREADS"] == "3"

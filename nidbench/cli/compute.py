@@ -20,12 +20,13 @@ from .track import to_mlflow
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nidbench.cost import Rates
     from nidbench.plan import Ask, Plan
     from nidbench.records import Planned, Store, Sweep
     from nidbench.runner import RunOptions, Summary
     from nidbench.supervise import Computer
 
-#: Estimated seconds beyond which `run` asks before it starts.
+#: Seconds beyond which `run` asks before it starts, where it takes at least as long: a wrong guess must not hold it up.
 ASK_BEYOND = 3600.0
 
 
@@ -60,7 +61,7 @@ def run(output: Path, protocol: str, **given: Any) -> None:
 
 
 #: Makes the plan of a run, and what its pilots told where it needed them.
-_Planner: TypeAlias = "Callable[[Computer, RunOptions], tuple[Plan, Mapping[str, float | None] | None]]"
+_Planner: TypeAlias = "Callable[[Computer, RunOptions], tuple[Plan, Rates | None]]"
 
 
 def _run(
@@ -71,6 +72,7 @@ def _run(
 
     console, settings = make_console(), _run_options(given)
     with _computing_in(store, settings, given) as computer:
+        say(console, "starting the computing process, reading methods and measurements")
         plan, rates = planner(computer, settings)
         summary = _compute(console, store, computer, plan, settings, rates, dry_run=given["dry_run"], yes=given["yes"])
         if summary is None:
@@ -151,7 +153,7 @@ def reproduce(table: str, output: Path, protocol: str, file: Path | None, **give
     def protocol_of(planned: Planned) -> str:
         return protocol or protocol_of_the_paper(table, planned.case)
 
-    def planner(computer: Computer, settings: RunOptions) -> tuple[Plan, Mapping[str, float | None] | None]:
+    def planner(computer: Computer, settings: RunOptions) -> tuple[Plan, Rates | None]:
         events = Display(make_console())
         return wanted.plan(store, computer, settings, events, click.echo, write=not given["dry_run"])
 
@@ -260,7 +262,7 @@ def _compute(
     computer: Computer,
     plan: Plan,
     settings: RunOptions,
-    rates: Mapping[str, float | None] | None,
+    rates: Rates | None,
     *,
     dry_run: bool,
     yes: bool,
@@ -277,16 +279,19 @@ def _compute(
         if note:
             display.warned(f"{name}: {note}")
     if pending:
-        told = cost(pending, method_rates(plan, pending, store, computer, settings) if rates is None else rates)
-        about = f"about {_duration(told.seconds)}" + (" and more" if told.unknown else "")
+        if rates is None:
+            rates = method_rates(plan, pending, store, computer, settings, lambda line: say(console, line))
+        told = cost(pending, rates)
+        about = f"about {_duration(told.seconds)} ({_range(told.low, told.high)})"
+        about += " and more" if told.unknown else ""
         about += f", less where {', '.join(told.most)} stops by itself" if told.most else ""
         console.print(
             f"{plan.sweep.name}: {len(pending)} cells to compute on {plan.jobs[0].device}, {about}", highlight=False
         )
         if told.unknown:
             display.warned(f"no pilot told how long these take: {', '.join(told.unknown)}")
-        if not dry_run and not yes and told.seconds > ASK_BEYOND:
-            _confirm()
+        if not dry_run and not yes and told.low > ASK_BEYOND:
+            _confirm(told.low)
     if dry_run:
         _show_plan(console, plan, {job.planned.id for job in pending})
         return None
@@ -294,10 +299,11 @@ def _compute(
         return Runner(store, computer, display, settings).run(plan, pending)
 
 
-def _confirm() -> None:
+def _confirm(seconds: float) -> None:
+    least = f"at least {_duration(seconds)}"
     if not sys.stdin.isatty():
-        raise click.UsageError("that is more than an hour: add --yes to start it, or --limit or --preset fast for less")
-    click.confirm("That is more than an hour. Start?", abort=True)
+        raise click.UsageError(f"that is {least}: add --yes to start it, or --limit or --preset fast for less")
+    click.confirm(f"That is {least}. Start?", abort=True)
 
 
 def _show_plan(console: Console, plan: Plan, pending: set[str]) -> None:
@@ -314,6 +320,15 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _range(low: float, high: float) -> str:
+    """Return two durations, the unit once where they share it."""
+    least, most = _duration(low), _duration(high)
+    if least == most:
+        return most
+    number, _, unit = least.partition(" ")
+    return f"{number if most.endswith(f' {unit}') else least} to {most}"
 
 
 def _publish(
