@@ -81,7 +81,11 @@ class BM3D:
         for plane, sigma in zip(tapered, standard.sigma.flatten().tolist(), strict=True):
             planes.append(self._deblur(plane, centred(problem.kernel), float(np.hypot(sigma, TAPERED))))
             run.progress(len(planes), len(tapered))
-        return Restored(standard.restored(torch.from_numpy(np.stack(planes))), stopped="closed form", details={"licence": self.info.licence})
+        return Restored(
+            standard.restored(torch.from_numpy(np.stack(planes))),
+            stopped="closed form",
+            details={"licence": self.info.licence},
+        )
 
     def _deblur(self, plane: NDArray[np.float64], kernel: Kernel, sigma: float) -> NDArray[np.float64]:
         from bm3d import BM3DProfile, bm3d_deblurring

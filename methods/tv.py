@@ -109,4 +109,3 @@ def _inner(frame: tuple[int, int], device: torch.device) -> Tensor:
     inner = torch.ones(2, *frame, dtype=torch.bool, device=device)
     inner[0, :, -1] = inner[1, -1] = False
     return inner
-
