@@ -18,7 +18,7 @@ from nidbench.blur import transfer_function
 from nidbench.contract import MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
 
-from ._linear import DIFFERENCES, Standardised
+from ._linear import DIFFERENCES, UNTESTED, Standardised
 
 #: How the weight of the prior grows with the noise level.
 EXPONENT = 4 / 3
@@ -50,6 +50,7 @@ class TV:
         "Almeida, Figueiredo: Deconvolving Images With Unknown Boundaries Using the Alternating Direction Method of "
         "Multipliers, IEEE TIP 22, 2013",
         version=2,
+        tuned_on={"default": UNTESTED},
     )
 
     weight: float = 0.6

@@ -42,7 +42,7 @@ def test_known_noise(sigma, channels):
 
 @pytest.mark.parametrize("sigma", [0.001, 0.003])
 def test_colour_with_little_noise_and_much_texture(sigma):
-    """What all channels share takes none of the directions that tell the noise: channel by channel it is 1.2 times and more."""
+    """What all channels share leaves directions that tell the noise, where one channel by itself has none."""
     texture = gaussian_filter(np.random.default_rng(9).standard_normal((128, 128)), 0.8)
     image = np.stack([noisy(0.2 * texture * scale, sigma, seed) for seed, scale in enumerate((1.0, 0.8, 0.5))])
     assert estimate_noise_level(image) == pytest.approx(sigma, rel=0.05)

@@ -3,8 +3,8 @@
 Images: eight that ship with scikit-image, none of them in `sample`; gray, those of 400 rows or more averaged twofold so
 that they are sharp to the pixel, the middle 192x192 at most. Kernels: by formula, three motion paths of 13 to 27
 pixels, two Gaussians and a disc; two of them for each image. Noise: 0.5 to 10 %. For each method and level the setting
-with the best mean PSNR, by a parabola through the best of the grid and its neighbours, how much a single setting for all
-levels loses, and the exponent of the noise level by which the best setting would still have to change.
+with the best mean PSNR, by a parabola through the best of the grid and its neighbours, how much a single setting for
+all levels loses, and the exponent of the noise level by which the best setting would still have to change.
 
     python tests/benchmarks/tuning.py fid tv wiener richardson-lucy
 """
