@@ -57,7 +57,7 @@ class RichardsonLucy:
             raise InputError(f"iterations={self.iterations}: give 1 or more, such as 200")
         if not 0 <= self.discrepancy < float("inf"):
             raise InputError(
-                f"discrepancy={self.discrepancy}: give a share of the noise level such as 0.99, or 0 to never stop early"
+                f"discrepancy={self.discrepancy}: give a share of the noise level, such as 0.99, or 0 for no early stop"
             )
 
     def restore(self, problem: Problem, run: Run) -> Restored:

@@ -371,8 +371,8 @@ def test_whatever_determines_a_result_changes_its_cell(computer, experiment, opt
     "experiment",
     [
         {"preset": "fast"},  # wiener has none
-        {"methods": "wiener[weight=3]"},  # its default
-        {"methods": "wiener[weight=1.5]"},
+        {"methods": "wiener[weight=1.5]"},  # its default
+        {"methods": "wiener[weight=15e-1]"},
         {"noise": "gaussian:0.050"},  # the default, written otherwise
         {"response": "identity"},
         {"kernels": "sample"},
