@@ -40,7 +40,7 @@ LEVELS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.1)
 #: method -> setting and what is tried of it
 GRIDS = {
     "fid": ("fidelity", np.geomspace(500, 8000, 9)),
-    "tv": ("weight", np.geomspace(0.15, 1.2, 7)),
+    "tv": ("weight", np.geomspace(0.3, 1.2, 5)),
     "wiener": ("weight", np.geomspace(0.5, 16, 7)),
     "richardson-lucy": ("discrepancy", np.linspace(0.8, 1.1, 7)),
     "bm3d": ("threshold", np.geomspace(1.5, 4.5, 5)),
