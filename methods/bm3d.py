@@ -23,8 +23,8 @@ from ._linear import Standardised
 #: The package compares blocks of 8x8; on a frame of that size its compiled part dies and takes the process with it.
 SMALLEST_FRAME = 9
 
-#: What tapering leaves wrong, as a noise level at `_linear.CONTRAST`. It inverts twice, and wants more than FID: without
-#: noise 1e-2 gains 2 dB over 3e-3 on four crops of tests/benchmarks/tuning.py.
+#: What tapering leaves wrong, as a noise level at `_linear.CONTRAST`. It inverts twice, and wants more than FID:
+#: without noise 1e-2 gains 2 dB over 3e-3 on four crops of tests/benchmarks/tuning.py.
 TAPERED = 1e-2
 
 
@@ -58,6 +58,7 @@ class BM3D:
         notice="its package is for non-commercial use only (Tampere University), and results made public must refer "
         "to the authors",
         version=2,
+        tuned_on={"default": "set12/01, 02"},
     )
 
     threshold: float = 3.0
