@@ -418,8 +418,8 @@ def spelled_out(settings):
 
 
 def test_labels_of_one_cell_stay_apart_in_the_sweep(computer):
-    plan = plan_of(computer, Experiment("wiener,wiener[weight=3]", "sample", images="camera"))
-    assert [planned.label for planned in plan.sweep.cells] == ["wiener", "wiener[weight=3]"]
+    plan = plan_of(computer, Experiment("wiener,wiener[weight=1.5]", "sample", images="camera"))
+    assert [planned.label for planned in plan.sweep.cells] == ["wiener", "wiener[weight=1.5]"]
     assert len({planned.id for planned in plan.sweep.cells}) == 1
 
 
