@@ -30,9 +30,6 @@ UNTESTED = "images and kernels that no dataset has: eight of scikit-image under 
 #: tests/benchmarks/tuning.py.
 TAPERED = 3e-3
 
-#: First-order differences along rows and columns.
-DIFFERENCES = (((1.0, -1.0),), ((1.0,), (-1.0,)))
-
 #: What single precision leaves of y and of its Fourier transforms, relative to its largest value.
 ROUNDING = 1e-6
 
@@ -66,6 +63,16 @@ def noise_levels(planes: Sequence[Problem]) -> NDArray[np.float64]:
     """Return the noise level of each of `channels`, Shape (C,), not less than what rounding leaves; 0 where y is 0."""
     rounded = [ROUNDING * float(abs(plane.blurred).max()) for plane in planes]
     return np.hypot([plane.sigma() for plane in planes], rounded)
+
+
+def differences(frame: tuple[int, int]) -> Tensor:
+    """Return the transfer functions of x[i + 1] - x[i] along rows and along columns, Shape (2, H, W//2 + 1)."""
+    height, width = frame
+    frequencies = torch.meshgrid(
+        torch.fft.fftfreq(height, dtype=torch.float64), torch.fft.rfftfreq(width, dtype=torch.float64), indexing="ij"
+    )
+    phases = 2j * torch.pi * torch.stack([frequencies[1], frequencies[0]])
+    return (torch.exp(phases) - 1).to(torch.complex64)
 
 
 @dataclass(frozen=True, eq=False)

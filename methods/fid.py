@@ -15,11 +15,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nidbench.blur import transfer_function
 from nidbench.contract import MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
 
-from ._linear import DIFFERENCES, TAPERED, UNTESTED, Standardised
+from ._linear import TAPERED, UNTESTED, Standardised, differences
 
 #: How lambda falls with the noise level.
 EXPONENT = 1.5
@@ -71,16 +70,16 @@ class FID:
         standard = Standardised.of(problem, run.device)
         operator = standard.operator
         y, blur = operator.tapered, operator.transfer
-        differences = [transfer_function(y.new_tensor(each), operator.frame) for each in DIFFERENCES]
-        smoothness = torch.stack([d.abs().square() for d in differences]).sum(0)
+        steps = differences(operator.frame).to(run.device)
+        smoothness = steps.abs().square().sum(0)
         sigma = torch.hypot(standard.sigma, torch.full_like(standard.sigma, TAPERED))
         weight = self.fidelity * (0.01 / sigma) ** EXPONENT
         data, power = weight * blur.conj() * torch.fft.rfft2(y), weight * blur.abs().square()
         x, betas = y, list(self._betas())
         for beta in betas:
             spectrum = torch.fft.rfft2(x)
-            splits = [shrink(torch.fft.irfft2(d * spectrum, s=operator.frame), beta) for d in differences]
-            pull = sum(d.conj() * torch.fft.rfft2(w) for d, w in zip(differences, splits, strict=True))
+            splits = [shrink(torch.fft.irfft2(d * spectrum, s=operator.frame), beta) for d in steps]
+            pull = sum(d.conj() * torch.fft.rfft2(w) for d, w in zip(steps, splits, strict=True))
             x = torch.fft.irfft2((data + beta * pull) / (power + beta * smoothness), s=operator.frame)
         return Restored(standard.restored(x), iterations=len(betas), stopped="schedule")
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nidbench.blur import transfer_function
 from nidbench.contract import MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
 
-from ._linear import DIFFERENCES, UNTESTED, Standardised
+from ._linear import UNTESTED, Standardised, differences
 
 #: How the weight of the prior grows with the noise level.
 EXPONENT = 1.5
@@ -73,30 +73,30 @@ class TV:
         for i, x in enumerate(self._iterates(standard, problem.valid, weight), 1):
             run.progress(i, self.iterations)
             if run.due(i):
-                run.observe(i, lambda x=x: standard.restored(x))  # type: ignore[misc]
+                run.observe(i, partial(standard.restored, x))
         if not run.due(i):
-            run.observe(i, lambda: standard.restored(x))  # the curve ends with what is returned
+            run.observe(i, partial(standard.restored, x))  # the curve ends with what is returned
         return Restored(standard.restored(x), iterations=i, details={"weight": weight.flatten().tolist()})
 
     def _iterates(self, standard: Standardised, valid: tuple[slice, slice], weight: Tensor) -> Iterator[Tensor]:
         """Yield every x, Shape (C, H, W)."""
         operator = standard.operator
         blur, frame = operator.transfer, operator.frame
-        differences = torch.stack([transfer_function(blur.real.new_tensor(each), frame) for each in DIFFERENCES])
+        steps = differences(frame).to(blur.device)
         inner, shown = _inner(frame, blur.device), torch.zeros(frame, dtype=torch.bool, device=blur.device)
         shown[valid] = True
         rho = weight / self.split
-        power = EAGERNESS * blur.abs().square() + differences.abs().square().sum(0)
+        power = EAGERNESS * blur.abs().square() + steps.abs().square().sum(0)
         x, y = operator.tapered, operator.extend(operator.blurred)
         p, q = torch.zeros_like(x), x.new_zeros(2, *x.shape)
         for _ in range(self.iterations):
             spectrum = torch.fft.rfft2(x)
             blurred = torch.fft.irfft2(blur * spectrum, s=frame) + p
             z = torch.where(shown, (y + EAGERNESS * rho * blurred) / (1 + EAGERNESS * rho), blurred)
-            gradient = torch.fft.irfft2(differences[:, None] * spectrum, s=frame) + q
+            gradient = torch.fft.irfft2(steps[:, None] * spectrum, s=frame) + q
             v = torch.where(inner[:, None], shrink(gradient * inner[:, None], self.split), gradient)
             p, q = blurred - z, gradient - v
-            pull = (differences[:, None].conj() * torch.fft.rfft2(v - q)).sum(0)
+            pull = (steps[:, None].conj() * torch.fft.rfft2(v - q)).sum(0)
             x = torch.fft.irfft2((EAGERNESS * blur.conj() * torch.fft.rfft2(z - p) + pull) / power, s=frame)
             yield x
 

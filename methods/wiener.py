@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from nidbench.contract import MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
 
-from ._linear import CONTRAST, TAPERED, UNTESTED, Standardised
+from ._linear import CONTRAST, TAPERED, UNTESTED, Standardised, differences
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,7 @@ class Wiener:
         standard = Standardised.of(problem, run.device)
         operator = standard.operator
         noise = (standard.sigma.square() + TAPERED**2) / CONTRAST**2
-        ratio = self.weight * noise * difference_power(operator.frame).to(run.device)
+        ratio = self.weight * noise * differences(operator.frame).to(run.device).abs().square().sum(0)
         filtered = operator.transfer.conj() / (operator.transfer.abs().square() + ratio)
         x = torch.fft.irfft2(filtered * torch.fft.rfft2(operator.tapered), s=operator.frame)
         return Restored(standard.restored(x), stopped="closed form")
-
-
-def difference_power(frame: tuple[int, int]) -> Tensor:
-    """Return |d|^2 = 4 sin^2(pi f_y) + 4 sin^2(pi f_x), Shape (H, W//2 + 1), f in cycles per pixel."""
-    height, width = frame
-    rows = torch.sin(torch.pi * torch.fft.fftfreq(height)).square()
-    columns = torch.sin(torch.pi * torch.fft.rfftfreq(width)).square()
-    return 4 * (rows[:, None] + columns)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from nidbench.methods._linear import CONTRAST, Standardised, channels, noise_levels
+from nidbench.methods._linear import CONTRAST, Standardised, channels, differences, noise_levels
 from scipy.ndimage import gaussian_filter
 
 from nidbench.contract import Noise, Problem, Response, Run
@@ -61,6 +61,21 @@ def assert_same(found, expected, contrast=1.0):
     """Alike but for rounding, which may tip a threshold or a stop here and there."""
     assert abs(found - expected).mean() < 1e-3 * contrast
     assert abs(found - expected).max() < 0.03 * contrast
+
+
+@pytest.mark.parametrize("frame", [(7, 8), (6, 1), (1, 5)])
+def test_differences_are_those_to_the_next_pixel(frame):
+    x = np.random.default_rng(0).standard_normal(frame)
+    found = [np.fft.irfft2(np.fft.rfft2(x) * each.numpy(), s=frame) for each in differences(frame)]
+    np.testing.assert_allclose(found, [np.roll(x, -1, 1) - x, np.roll(x, -1, 0) - x], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [each for each in CLASSICAL if each != "bm3d"])  # whose package takes no such frame
+def test_one_row_is_an_image(name):
+    row = scene()[:, 20:21]
+    for sharp, kernel in ((row, skewed(1, 5)), (row.mT, skewed(5, 1))):
+        problem = measure(sharp, kernel, "gaussian:0.01", key="row")
+        assert abs(restored(load_method(methods(), name)(), problem) - sharp).mean() < 0.1
 
 
 @pytest.mark.parametrize("noise", ["gaussian:0.02", "gaussian:0.0002", "poisson:200"])
