@@ -23,6 +23,9 @@ PAPER_ITERATIONS = {0.01: 10_000, 0.03: 6000, 0.05: 4000}
 class Fitted(ABC):
     """A method that fits untrained networks with the engine; its descendants say which, to what, and for how long.
 
+    The networks end in a sigmoid, as those of the papers do: x is in [0, 1], an absolute scale. Where y has another,
+    bring it to [0, 1] first.
+
     Attributes:
         iterations: at most this many; None for a `share` of the method's own number.
         share: of that number, in (0, 1]; without effect where `iterations` is a number.

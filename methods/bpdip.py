@@ -65,6 +65,7 @@ class BPDIP(SkipPrior):
             "fast": {"noise_scaled": True, "share": 0.1, "decay": "cosine"},
             "smoke": {"iterations": 4, "lr": 1e-7},
         },
+        tuned_on={"fast": "set12/02, 08, 09, 10"},
     )
 
     epsilon: float = 0.01

@@ -63,6 +63,7 @@ class DDec(DeepPrior):
             },
             "smoke": {"iterations": 4, "lr": 1e-7, "stop": "iterations"},
         },
+        tuned_on={"fast": "set12/02, 04, 05, 07"},
     )
 
     stop: str = "lowest-residual"

@@ -51,6 +51,7 @@ class DIKP(SkipPrior):
             "smoke": {"iterations": 4, "lr": 1e-7},
         },
         reconstructed=True,
+        tuned_on={"fast": "set12/08, 09, 10"},
     )
 
     alpha: float | None = None

@@ -38,4 +38,5 @@ class DIP(SkipPrior):
             # networks and one alone differ by 0.05 in x after one step at 1e-2; this rate keeps rounding below 1e-4
             "smoke": {"iterations": 4, "lr": 1e-7},
         },
+        tuned_on={"fast": "set12/02, 07"},
     )

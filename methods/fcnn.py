@@ -44,6 +44,8 @@ class FCNN:
     channel, and for noise of 1, 3 and 5 %: the level nearest by ratio is taken, and `details` of the result say which.
     A gamma response is undone first, saturation is ignored.
 
+    The weights are for images on [0, 1], an absolute scale: c y with c sigma does not give c x.
+
     The authors extend y by the wrap of Liu and Jia (ICIP 2008) and taper it with a Gaussian; here y is tapered as for
     the other methods.
     """

@@ -41,8 +41,9 @@ class FDN:
     """Iterates x <- F^-1[ (w conj(K) F(y') + F(c(x))) / (w |K|^2 + sum |F_i|^2) ], w, c and F_i learned for each stage.
 
     y' is the edge-tapered y, whose pixels outside what the camera saw are those of k * x from the second stage on. The
-    weights are for gray images: colour is restored channel by channel. The noise level is clamped to 0.1 to 12.75 out
-    of 255, the range of training. A gamma response is undone first, saturation is ignored.
+    weights are for gray images: colour is restored channel by channel. They are for images on [0, 1], an absolute
+    scale: c y with c sigma does not give c x. The noise level is clamped to 0.1 to 12.75 out of 255, the range of
+    training. A gamma response is undone first, saturation is ignored.
 
     The authors' script sets negative entries of the kernel to 0 and takes odd sizes only; here k is used as it is. It
     takes single-precision Fourier transforms, and so does this.

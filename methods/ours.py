@@ -130,6 +130,7 @@ class Ours(Fitted):
             "no-replacement": {"replaced": 0.0, "masked": False},
             "no-masking": {"masked": False},
         },
+        tuned_on={"fast": "set12/02, 04, 05, 07"},
     )
 
     iterations: int | None = 100_000

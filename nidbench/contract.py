@@ -428,6 +428,8 @@ class MethodInfo:
         variants: name -> settings on top of a preset, for ablations.
         reconstructed: True where no authors' code exists to check against; tables say so.
         notice: what binds whoever uses the method; `run` says it before it computes anything, and tables repeat it.
+        tuned_on: preset (`default` where there are none) -> images on which its settings were chosen by their score. As
+            `set12/02, 04` where they are images of a dataset: `run` and tables then say it, too.
     """
 
     title: str
@@ -439,6 +441,7 @@ class MethodInfo:
     variants: Mapping[str, Settings] = field(default_factory=dict)
     reconstructed: bool = False
     notice: str = ""
+    tuned_on: Mapping[str, str] = field(default_factory=dict)
 
 
 class Method(Protocol):

@@ -99,7 +99,8 @@ def resolve(spec: MethodSpec, kind: type[Method], preset: str | None) -> Resolve
     """Fix all settings of a method: preset, then variants, then single settings.
 
     Its own preset beats the sweep's; a method without the sweep's preset uses the first it has, and the note says so.
-    The note begins with the method's notice, and with whether it is a reconstruction.
+    The note begins with the method's notice, with whether it is a reconstruction, and on which images of a dataset the
+    preset was tuned.
 
     Raises:
         UnknownNameError: for an own preset, variant or setting that it has not.
@@ -111,9 +112,11 @@ def resolve(spec: MethodSpec, kind: type[Method], preset: str | None) -> Resolve
     wanted = spec.preset or preset
     chosen = wanted if wanted is not None and wanted in presets else next(iter(presets))
     replaced = wanted not in (None, chosen) and bool(kind.info.presets)
+    tuning = kind.info.tuned_on.get(chosen, "")
     notes = (
         kind.info.notice,
         "reconstructed: there is no authors' code to check against" * kind.info.reconstructed,
+        f"tuned on {tuning}" * ("/" in tuning),
         f"has no preset {wanted!r}, uses {chosen!r}" * replaced,
     )
     note = "; ".join(filter(None, notes))

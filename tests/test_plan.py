@@ -22,6 +22,7 @@ from nidbench.plan import (
     read_seeds,
     words,
 )
+from nidbench.registry import load_method, methods
 from nidbench.supervise import SameProcess
 
 CPU = Hello(["cpu"], [], {}, 1)
@@ -371,8 +372,8 @@ def test_whatever_determines_a_result_changes_its_cell(computer, experiment, opt
     "experiment",
     [
         {"preset": "fast"},  # wiener has none
-        {"methods": "wiener[weight=3]"},  # its default
-        {"methods": "wiener[weight=3.0]"},
+        {"methods": "wiener[weight=1.5]"},  # its default
+        {"methods": "wiener[weight=15e-1]"},
         {"noise": "gaussian:0.050"},  # the default, written otherwise
         {"response": "identity"},
         {"kernels": "sample"},
@@ -418,8 +419,8 @@ def spelled_out(settings):
 
 
 def test_labels_of_one_cell_stay_apart_in_the_sweep(computer):
-    plan = plan_of(computer, Experiment("wiener,wiener[weight=3]", "sample", images="camera"))
-    assert [planned.label for planned in plan.sweep.cells] == ["wiener", "wiener[weight=3]"]
+    plan = plan_of(computer, Experiment("wiener,wiener[weight=1.5]", "sample", images="camera"))
+    assert [planned.label for planned in plan.sweep.cells] == ["wiener", "wiener[weight=1.5]"]
     assert len({planned.id for planned in plan.sweep.cells}) == 1
 
 
@@ -441,9 +442,10 @@ def test_a_method_file(computer, tmp_path):
         "    def restore(self, problem, run): ...\n"
     )
     plan = plan_of(computer, replace(EASY, methods="halving,wiener", images="camera"), method_file=path)
+    registered = load_method(methods(), "wiener")
     assert [(job.cell.method, job.cell.version, job.cell.settings) for job in plan.jobs] == [
         ("halving", 4, {"by": 2.0}),
-        ("wiener", 1, {"weight": 3.0}),
+        ("wiener", registered.info.version, {"weight": registered().weight}),
     ]
 
 

@@ -44,7 +44,7 @@ def test_is_the_iteration_written_with_matrices(channels, size):
     y = problem.blurred.astype(np.float64).reshape(channels, -1).clip(0, None)
     blur = matrix(problem.kernel, problem.frame, problem.blurred.shape[1:])
     seen = blur.sum(0)
-    x = np.full((channels, blur.shape[1]), y.mean())
+    x = np.repeat(y.mean(1, keepdims=True), blur.shape[1], 1)
     for _ in range(7):
         x = np.where(seen > 1e-3, x * ((y / (x @ blur.T)) @ blur) / seen, x)  # what y hardly shows stays
     restored = check_restored(RichardsonLucy(7, discrepancy=0).restore(problem, Run()), problem)
@@ -87,7 +87,7 @@ def test_stops_where_the_residual_reaches_its_share_of_the_noise():
 
     before = RichardsonLucy(restored.iterations - 1).restore(problem, Run())
     assert before.stopped == "iterations"
-    assert residual(restored.image) <= 0.9 * 0.03 < residual(before.image)
+    assert residual(restored.image) <= 0.99 * 0.03 < residual(before.image)
     assert RichardsonLucy(discrepancy=0.8).restore(problem, Run()).iterations > restored.iterations
     assert RichardsonLucy(discrepancy=100).restore(problem, Run()).iterations == 0
 
@@ -135,6 +135,17 @@ def test_undoes_a_gamma_response():
     without = RichardsonLucy().restore(Problem(bent.blurred, kernel, bent.noise), Run()).image
     errors = [((image - sharp)[0, 3:-3, 3:-3] ** 2).mean() for image in (restored, without)]
     assert errors[0] < 0.1 * errors[1]
+
+
+def test_channels_stop_one_by_one():
+    """What is smooth agrees with y long before what is not, and then is left alone."""
+    smooth, sharp = 0.4 + 0 * scene(), scene(low=0.02)
+    problem = measure(np.concatenate([smooth, sharp, sharp]), skewed(4, 5), "gaussian:0.01", key="one by one")
+    whole = RichardsonLucy().restore(problem, Run())
+    alone = [RichardsonLucy().restore(Problem(y[None], problem.kernel, problem.noise), Run()) for y in problem.blurred]
+    assert alone[0].iterations < min(alone[1].iterations, alone[2].iterations)
+    assert whole.iterations == max(each.iterations for each in alone)
+    np.testing.assert_allclose(whole.image, np.concatenate([each.image for each in alone]), atol=1e-5)
 
 
 def test_darkness_stays_dark():

@@ -181,6 +181,20 @@ def test_a_notice_is_told_with_whatever_else_there_is_to_say():
     assert resolve(MethodSpec.parse("bound"), Bound, "fast").note == "not for sale; has no preset 'fast', uses 'paper'"
 
 
+def test_a_preset_tuned_on_images_of_a_dataset_says_so():
+    @dataclass(frozen=True)
+    class Tuned:
+        tuned_on: ClassVar[dict[str, str]] = {"fast": "set12/02, 04", "smoke": "images that no dataset has"}
+        info: ClassVar[MethodInfo] = MethodInfo(
+            "Tuned", presets={"paper": {}, "fast": {}, "smoke": {}}, tuned_on=tuned_on
+        )
+
+        def restore(self, problem, run): ...
+
+    notes = {preset: resolve(MethodSpec("tuned"), Tuned, preset).note for preset in Tuned.info.presets}
+    assert notes == {"paper": "", "fast": "tuned on set12/02, 04", "smoke": ""}
+
+
 @pytest.mark.parametrize(
     ("text", "near", "kind"),
     [

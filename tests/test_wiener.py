@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from nidbench.methods._linear import SMALLEST_SIGMA, linearised
-from nidbench.methods.wiener import Wiener, difference_power
+from nidbench.methods._linear import linearised
+from nidbench.methods.wiener import Wiener
 
 from nidbench.contract import Noise, Problem, Response, Run, check_restored
 from nidbench.degrade import measure
@@ -41,21 +41,15 @@ def test_is_the_closed_form(channels, size):
     transfer = np.fft.fft2(np.roll(padded, (-(size[0] // 2), -(size[1] // 2)), (0, 1)))
     rows, columns = np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)
     differences = abs(np.exp(2j * np.pi * rows) - 1) ** 2 + abs(np.exp(2j * np.pi * columns) - 1) ** 2
-    power = problem.blurred.astype(np.float64).var() - 0.03**2
-    ratio = 3 * 0.03**2 / power * differences
+    power = problem.blurred.astype(np.float64).var((1, 2)) - 0.03**2
+    # beside the noise, what tapering leaves wrong: 3e-3 at a contrast of 0.2
+    ratio = 1.5 * (0.03**2 / power + 0.015**2)[:, None, None] * differences
     y = np.fft.fft2(problem.operator().tapered.numpy().astype(np.float64))
     expected = np.fft.ifft2(transfer.conj() * y / (abs(transfer) ** 2 + ratio)).real
 
     restored = check_restored(Wiener().restore(problem, Run()), problem)
     np.testing.assert_allclose(restored.image, expected, atol=2e-5)
     assert (restored.iterations, restored.stopped) == (0, "closed form")
-
-
-def test_differences_have_the_power_of_their_kernel():
-    across, down = np.zeros((2, 7, 8))
-    across[0, :2] = down[:2, 0] = -1, 1
-    power = [abs(np.fft.rfft2(stencil)) ** 2 for stencil in (across, down)]
-    np.testing.assert_allclose(difference_power((7, 8)), sum(power), atol=1e-5)
 
 
 def test_without_blur_and_noise_returns_the_image():
@@ -106,12 +100,6 @@ def test_black_pixels_do_not_make_the_noise_infinite(gamma):
 def test_a_flat_image_stays_flat(noise):
     problem = measure(np.full((1, 30, 30), 0.4), motion(3, 5), noise, key="flat")
     assert abs(Wiener().restore(problem, Run()).image - 0.4).max() < 0.1
-
-
-def test_noise_is_never_taken_as_none():
-    problem = measure(scene(), motion(5, 5), "gaussian:0", key="none")
-    assert np.isfinite(Wiener().restore(problem, Run()).image).all()
-    assert SMALLEST_SIGMA > 0
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, float("inf"), float("nan")])

@@ -46,6 +46,8 @@ def info(method: str) -> None:
         for key, settings in sets.items():
             values = ", ".join(f"{each}={value}" for each, value in settings.items()) or "the defaults"
             click.echo(f"{title[:-1]} {key}: {values}")
+    for preset, images in facts.tuned_on.items():
+        click.echo(f"preset {preset} was tuned on {images}")
     for field in dataclasses.fields(kind):
         click.echo(f"setting {field.name} = {field.default}")
 
