@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-CURRENT: Mapping[str, int] = {"engine": 1, "measurement": 1, "metric": 1, "noise level": 1}
+CURRENT: Mapping[str, int] = {"engine": 1, "measurement": 1, "metric": 1, "noise level": 2}
 
 #: What records of before there were versions rest on.
 FIRST = 1
