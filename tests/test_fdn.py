@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from nidbench.methods.fdn import FDN
 from nidbench.methods.fid import FID
-from nidbench.methods.wiener import linearised
+from nidbench.methods._linear import linearised
 from scipy.fft import idctn
 from scipy.ndimage import convolve
 
