@@ -195,7 +195,7 @@ def _flat(ring: NDArray[np.float64]) -> bool:
     """Return whether a border has one level, but for noise, in which neighbours differ as all pixels do."""
     level, deviation = _level(ring)
     noise = _MAD * float(np.median(np.abs(np.diff(ring)))) / np.sqrt(2)
-    return deviation <= max(0.1 * abs(level), 1.5 * noise)
+    return bool(deviation <= max(0.1 * abs(level), 1.5 * noise))
 
 
 def _bright_border(weights: NDArray[np.float64]) -> bool:
@@ -206,7 +206,8 @@ def _bright_border(weights: NDArray[np.float64]) -> bool:
     level, _ = _level(ring)
     if ring.sum() > 0.5 * weights.sum() and (ring > 0).mean() >= 0.9:
         return True
-    return bool(_flat(ring) and level > 0.9 * weights.max() and (weights < 0.5 * level).any())
+    inverted = level > 0.9 * weights.max() and (weights < 0.5 * level).any()
+    return bool(inverted) and _flat(ring)
 
 
 def _wrapped(weights: NDArray[np.float64]) -> bool:

@@ -72,8 +72,8 @@ def read_image(path: Path) -> NDArray[np.float64]:
     """
     try:
         stored = read_stored(path, ())
-        if stored.values.dtype != np.uint8:
-            raise InputError(f"it has {stored.values.dtype}, not 8 bit a channel")
+        if stored.values.dtype not in (np.uint8, np.bool):
+            raise InputError(f"it has more than 8 bit a channel, {stored.values.dtype}")
         return _channels_first(stored, UNSTATED).image
     except InputError as error:
         raise InputError(f"{path} cannot be read as an image ({error}): {_WAY_OUT}") from error

@@ -58,6 +58,10 @@ class Units:
         """Return how a person says that a name has a value: `bits = 12 in measured.toml`."""
         return self.key.format(name=name, value=value)
 
+    def stated(self) -> dict[str, float]:
+        """Return what is said, by name: nothing where nobody says anything."""
+        return {name: value for name, value in (("scale", self.scale), ("bits", self.bits)) if value is not None}
+
 
 #: Where nobody says anything.
 UNSTATED = Units()
@@ -154,14 +158,16 @@ def _assumed(values: NDArray[Any], high: int, units: Units) -> str:
 def unlike(image: NDArray[Any], reference: NDArray[Any]) -> str:
     """Return how the values of an image contradict those of another of the same scene, or nothing.
 
-    Both have the same shape. A straight line from one to the other tells another scale, an offset or a sign apart from
-    what blur, noise and a poor restoration do; where none fits nothing is said.
+    Means over blocks tell another scale, an offset or a sign apart from what blur, noise and a poor restoration do;
+    where no straight line relates them nothing is said.
+
+    Args:
+        image: Shape (C, H, W).
+        reference: likewise.
     """
-    x, y = (np.asarray(each, np.float64).ravel() for each in (image, reference))
+    x, y = _coarse(image), _coarse(reference)
     spread = x.std() * y.std()
-    if not spread > 0:
-        return ""
-    correlation = float(((x - x.mean()) * (y - y.mean())).mean() / spread)
+    correlation = float(((x - x.mean()) * (y - y.mean())).mean() / spread) if spread > 0 else 0.0
     if abs(correlation) < _RELATED:
         return ""
     slope = float(np.copysign(y.std() / x.std(), correlation))
@@ -169,4 +175,13 @@ def unlike(image: NDArray[Any], reference: NDArray[Any]) -> str:
     on_tanh = abs(slope - 0.5) < 0.1 and abs(offset - 0.5) < 0.1
     if 1 / _FACTOR < slope < _FACTOR and not on_tanh:
         return ""
-    return f"{slope:.3g} times its values {'plus' if offset >= 0 else 'minus'} {abs(offset):.2g} fit"
+    return f"{slope:.3g} times its values {'plus' if offset >= 0 else 'minus'} {abs(offset):.2g}"
+
+
+def _coarse(image: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the means of some sixteen blocks along each axis of an image, of every channel."""
+    height, width = image.shape[1:]
+    rows, columns = max(1, height // 16), max(1, width // 16)
+    kept = np.asarray(image[:, : height // rows * rows, : width // columns * columns], np.float64)
+    blocks = kept.reshape(len(image), height // rows, rows, width // columns, columns)
+    return np.asarray(blocks.mean((2, 4)))
