@@ -65,10 +65,25 @@ noise_seeds = click.option("--noise-seeds", default="0", show_default=True, help
 #: The measurements that `run` and `score` ask for.
 measurements = together(kernels, noise, response, images, limit, crop, noise_seeds)
 
+
+def _only(_context: click.Context, option: click.Parameter, given: tuple[Path, ...]) -> Path | None:
+    """Return what an option was given, once; click itself keeps the last without a word."""
+    if len(given) > 1:
+        raise click.UsageError(
+            f"{option.opts[0]} was given {len(given)} times, {', '.join(map(str, given))}: give one; several methods "
+            "are registered as entry points of a package"
+        )
+    return given[0] if given else None
+
+
 #: How cells are computed.
 computing = together(
     click.option(
-        "--method-file", type=click.Path(path_type=Path), help="A file with your method; its stem is its name."
+        "--method-file",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        callback=_only,
+        help="A file with your method; its stem is its name.",
     ),
     name,
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
