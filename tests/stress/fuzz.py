@@ -1,10 +1,10 @@
-"""Damaged files and hostile arguments, thousands of them: each is taken or refused in words, and nothing is half-written.
+"""Damaged files and hostile arguments, thousands of them: taken or refused in words, and nothing half-written.
 
     python tests/stress/fuzz.py --calls 5000 --seed 0
 
 Half of the calls are readers on mutated files, the others the command line in this process. A call is a fault where it
-raises anything but nidbench's own errors, ends with an exit code that means nothing, accepts what is no image or kernel,
-or leaves files behind after it was refused. The same seed makes the same calls.
+raises anything but nidbench's own errors, ends with an exit code that means nothing, accepts what is no image or
+kernel, or leaves files behind after it was refused. The same seed makes the same calls.
 """
 
 from __future__ import annotations
@@ -34,39 +34,79 @@ from nidbench.errors import NidbenchError
 from nidbench.images import RESTORED, read_image, read_kernel, read_pixels, sharp_shape
 
 #: What a person, a script or a shell may put in the place of any argument.
-HOSTILE = (
-    "", " ", ",", ":", "/", ".", "..", "\0", "a\0b", "a\nb", "\udc80", "é" * 150, "a" * 300, "-", "--", "-1", "0", "1e999",
-    "nan", "inf", "9" * 30, "9" * 5000, "0x10", "[", "]", "a[b", "wiener[", "wiener[weight=]", "wiener[weight=nan]", "@", "@fast",
-    "wiener@", "wiener:x", "wiener,,wiener", "my.py", "dir/my.py", "*", "%s", "{}", "{image", "{image:1000000000}",
-    "{image!r}", "{0}", "{image.__class__}", "$(id)", "<b>", "|", "folder:", "folder:.", "folder:/dev/null", "folder:none",
-    "folder:good,folder:good", "estimated:", "estimated:.", "estimated:.:border:turned", "perturbed:", "perturbed:noise=nan",
-    "perturbed:pad=-99", "perturbed:shift=99999", "levin/99", "sample@", "sample@perturbed:noise=0.1", "gaussian:", "gaussian:-1",
-    "gaussian:nan", "gaussian:1e999", "gaussian:0", "poisson:0", "poisson:1e-300", "bsnr:nan", "bsnr:1e5", "gamma:0", "gamma:nan",
-    "saturation:9", "gamma:2.2:99bit", "identity:8bit", "measured", "0-4", "4-0", "0-99999999", "x1.2", "x0", "xnan", "estimated",
-    "float32", "auto", "cuda:99", "draws,layers", "sample", "set12", "table2", "table99", "half-kernel", "shift-aligned:999999",
-    "cut-999999999", "camera", "camera@8", "/proc/self/mem", "/dev/zero", "pipe", "loop", "good", "good/a.png", "deep.toml",
-    "binary.toml", "bom.toml", "huge.toml", "measured.zip", "cut.zip", "a.npy",
-)  # fmt: skip
+_ODD = (
+    "",
+    " ",
+    ",",
+    "\0",
+    "a\0b",
+    "a\nb",
+    "\udc80",
+    "é" * 150,
+    "a" * 300,
+    "9" * 30,
+    "9" * 5000,
+    "*",
+    "$(id)",
+    "<b>",
+    "|",
+)
+_NUMBERS = "-1 0 1e999 nan inf 0x10 0-4 4-0 0-99999999 x1.2 x0 xnan"
+_METHODS = "a[b wiener[ wiener[weight=] wiener[weight=nan] @ @fast wiener@ wiener:x wiener,,wiener my.py dir/my.py [ ]"
+_PATTERNS = "%s {} {image {image:1000000000} {image!r} {0} {image.__class__}"
+_DATASETS = (
+    "sample set12 folder: folder:. folder:/dev/null folder:none folder:good,folder:good camera camera@8 measured"
+)
+_KERNELS = (
+    "estimated: estimated:. estimated:.:border:turned perturbed: perturbed:noise=nan perturbed:pad=-99 levin/99 sample@ "
+    "perturbed:shift=99999 sample@perturbed:noise=0.1"
+)
+_NOISES = "gaussian: gaussian:-1 gaussian:nan gaussian:1e999 gaussian:0 poisson:0 poisson:1e-300 bsnr:nan bsnr:1e5"
+_RESPONSES = "gamma:0 gamma:nan saturation:9 gamma:2.2:99bit identity:8bit"
+_WORDS = "estimated float32 auto cuda:99 draws,layers table2 table99 half-kernel shift-aligned:999999 cut-999999999"
+_PATHS = (
+    ": / . .. - -- /proc/self/mem /dev/zero pipe loop good good/a.png deep.toml binary.toml bom.toml huge.toml a.npy "
+    "measured.zip cut.zip"
+)
+HOSTILE = _ODD + tuple(
+    word
+    for group in (_NUMBERS, _METHODS, _PATTERNS, _DATASETS, _KERNELS, _NOISES, _RESPONSES, _WORDS, _PATHS)
+    for word in group.split()
+)
+
+_QUIETLY = "--in-process --tracking none --no-pictures --output out"
+_SCENE = "--dataset folder:good --kernels sample"
+_FILES = f"score files {_SCENE} --noise gaussian:0.02 --label theirs --pattern {{image}}.npy"
+_GRID = "--images a --limit 1 --crop 24 --seeds 0 --noise-seeds 0 --response identity --declared known --noise gaussian:0.02"
+_HOW = (
+    "--preset smoke --name s --device cpu --precision float32 --keep x --observe 25 --threads 1 --protocol half-kernel"
+)
 
 #: Commands whose every word may be replaced; what they would compute is small.
 COMMANDS = (
-    "run --methods wiener --dataset folder:good --kernels sample --noise gaussian:0.02 --images a --limit 1 --crop 24 --seeds 0"
-    " --noise-seeds 0 --response identity --preset smoke --declared known --name s --device cpu --precision float32 --keep x"
-    " --observe 25 --threads 1 --protocol half-kernel --dry-run --in-process --tracking none --no-pictures --yes --output out",
-    "run --methods wiener --dataset folder:measured --dry-run --in-process --tracking none --no-pictures --yes --output out",
-    "run --methods mine --method-file mine.py --dataset folder:good --kernels sample --dry-run --in-process --output out",
-    "run --config sweep.toml --dry-run --in-process --tracking none --no-pictures --output out",
-    "score files --dataset folder:good --kernels sample --noise gaussian:0.02 --label theirs --pattern {image}.npy --bits 12"
-    " --name t --output out",
-    "score files --dataset folder:good --kernels sample --noise gaussian:0.02 --label theirs --pattern {image}.npy --scale 1"
-    " --output out",
-    "rescore s --protocol uncropped --dry-run --output out", "table s --format md --protocol uncropped --output out",
-    "differences s --against wiener --format csv --output out", "ranks s --output out", "compare s --paper table2 --output out",
-    "orders s --paper table2 --output out", "report s --most 1 --output out",
+    f"run --methods wiener {_SCENE} {_GRID} {_HOW} --dry-run --yes {_QUIETLY}",
+    f"run --methods wiener {_SCENE} {_GRID} {_HOW} --yes {_QUIETLY}",
+    f"run --methods wiener --dataset folder:measured --dry-run --yes {_QUIETLY}",
+    f"run --methods mine --method-file mine.py {_SCENE} --dry-run {_QUIETLY}",
+    f"run --config sweep.toml --dry-run {_QUIETLY}",
+    f"{_FILES} --bits 12 --name t --output out",
+    f"{_FILES} --scale 1 --output out",
+    "rescore s --protocol uncropped --dry-run --output out",
+    "table s --format md --protocol uncropped --output out",
+    "differences s --against wiener --format csv --output out",
+    "ranks s --output out",
+    "compare s --paper table2 --output out",
+    "orders s --paper table2 --output out",
+    "report s --most 1 --output out",
     "figure fig1 s --method wiener --image a --kernel motion --case 1 --threshold 0.05 --output out",
-    "reproduce table2 --methods wiener --dataset set12 --budget 1m --kernels levin --limit 1 --dry-run --in-process --output out",
-    "list methods", "info wiener", "data add kohler measured.zip", "data add levin good", "data verify kohler", "data path levin",
-)  # fmt: skip
+    f"reproduce table2 --methods wiener --dataset set12 --budget 1m --kernels levin --limit 1 --dry-run {_QUIETLY}",
+    "list methods",
+    "info wiener",
+    "data add kohler measured.zip",
+    "data add levin good",
+    "data verify kohler",
+    "data path levin",
+)
 
 
 @dataclass
@@ -189,7 +229,9 @@ def _mutated(random_: random.Random, content: bytes) -> bytes:
         elif kind == 3:
             data[at:at] = data[max(0, at - 8) : at + 8]
         elif kind == 4:
-            data[at : at + 4] = random_.choice((b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0", b"\xff\xff\xff\x7f"))
+            data[at : at + 4] = random_.choice(
+                (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0", b"\xff\xff\xff\x7f")
+            )
         else:
             del data[random_.randrange(len(data) + 1) :]
     return bytes(data)
@@ -208,7 +250,7 @@ def _reader(random_: random.Random, seeds: dict[str, bytes], folder: Path, tally
         end = "read"
     except NidbenchError as error:
         fault, end = "" if str(path) in str(error) else f"the message does not name the file: {error}", "refused"
-    except Exception:
+    except Exception:  # noqa: BLE001 - which is what is looked for
         fault, end = traceback.format_exc(), "traceback"
     tally.ends[f"{reader.__name__}: {end}"] += 1
     if fault:
@@ -259,7 +301,7 @@ def _command(random_: random.Random, folder: Path, tally: Tally) -> None:
     elif result.exit_code not in (0, 1, 2) or "Traceback" in result.output:
         tally.faults.append(f"{shown}: exit code {result.exit_code}: {result.output[-300:]}")
     left = _held(folder / "out") - before
-    if result.exit_code == 2 and left or any(name.endswith(".partial") for name in left):
+    if (result.exit_code == 2 and left) or any(name.endswith(".partial") for name in left):
         tally.faults.append(f"{shown}: refused, and left {sorted(left)}: {result.output[-300:]}")
 
 
@@ -298,11 +340,9 @@ def _main() -> int:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         tally = fuzz(asked.calls, asked.seed, Path(folder))
-    for end, count in sorted(tally.ends.items()):
-        print(f"{count:6} {end}")
-    for fault in tally.faults:
-        print(f"FAULT {fault}")
-    print(f"{sum(tally.ends.values())} calls, {len(tally.faults)} faults")
+    lines = [f"{count:6} {end}" for end, count in sorted(tally.ends.items())]
+    lines += [f"FAULT {fault}" for fault in tally.faults]
+    sys.stdout.write("\n".join([*lines, f"{sum(tally.ends.values())} calls, {len(tally.faults)} faults\n"]))
     return 1 if tally.faults else 0
 
 
