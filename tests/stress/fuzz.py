@@ -58,8 +58,8 @@ _DATASETS = (
     "sample set12 folder: folder:. folder:/dev/null folder:none folder:good,folder:good camera camera@8 measured"
 )
 _KERNELS = (
-    "estimated: estimated:. estimated:.:border:turned perturbed: perturbed:noise=nan perturbed:pad=-99 levin/99 sample@ "
-    "perturbed:shift=99999 sample@perturbed:noise=0.1"
+    "estimated: estimated:. estimated:.:border:turned perturbed: perturbed:noise=nan perturbed:pad=-99 levin/99 "
+    "sample@ perturbed:shift=99999 sample@perturbed:noise=0.1"
 )
 _NOISES = "gaussian: gaussian:-1 gaussian:nan gaussian:1e999 gaussian:0 poisson:0 poisson:1e-300 bsnr:nan bsnr:1e5"
 _RESPONSES = "gamma:0 gamma:nan saturation:9 gamma:2.2:99bit identity:8bit"
@@ -77,15 +77,16 @@ HOSTILE = _ODD + tuple(
 _QUIETLY = "--in-process --tracking none --no-pictures --output out"
 _SCENE = "--dataset folder:good --kernels sample"
 _FILES = f"score files {_SCENE} --noise gaussian:0.02 --label theirs --pattern {{image}}.npy"
-_GRID = "--images a --limit 1 --crop 24 --seeds 0 --noise-seeds 0 --response identity --declared known --noise gaussian:0.02"
+_GRID = "--images a --limit 1 --crop 56 --seeds 0 --noise-seeds 0 --response identity --noise gaussian:0.02"
 _HOW = (
-    "--preset smoke --name s --device cpu --precision float32 --keep x --observe 25 --threads 1 --protocol half-kernel"
+    "--preset smoke --name s --device cpu --precision float32 --keep draws --declared known --observe 25 --threads 1 "
+    "--protocol half-kernel"
 )
 
 #: Commands whose every word may be replaced; what they would compute is small.
 COMMANDS = (
+    f"run --methods wiener,fid {_SCENE} {_GRID} {_HOW} --yes {_QUIETLY}",
     f"run --methods wiener {_SCENE} {_GRID} {_HOW} --dry-run --yes {_QUIETLY}",
-    f"run --methods wiener {_SCENE} {_GRID} {_HOW} --yes {_QUIETLY}",
     f"run --methods wiener --dataset folder:measured --dry-run --yes {_QUIETLY}",
     f"run --methods mine --method-file mine.py {_SCENE} --dry-run {_QUIETLY}",
     f"run --config sweep.toml --dry-run {_QUIETLY}",
@@ -98,8 +99,8 @@ COMMANDS = (
     "compare s --paper table2 --output out",
     "orders s --paper table2 --output out",
     "report s --most 1 --output out",
-    "figure fig1 s --method wiener --image a --kernel motion --case 1 --threshold 0.05 --output out",
-    f"reproduce table2 --methods wiener --dataset set12 --budget 1m --kernels levin --limit 1 --dry-run {_QUIETLY}",
+    "figure fig1 s --method wiener --image a@56 --kernel motion --case 1 --threshold 0.05 --output out",
+    f"reproduce table2 --methods wiener --dataset set12 --budget 1m --limit 1 --dry-run {_QUIETLY}",
     "list methods",
     "info wiener",
     "data add kohler measured.zip",
@@ -154,8 +155,8 @@ def _working_in(folder: Path) -> Iterator[None]:
 
 
 def _scene(channels: int = 1) -> np.ndarray:
-    """Shape (30, 34, channels) in [0, 1]."""
-    rows, columns = np.indices((30, 34))
+    """Shape (60, 64, channels) in [0, 1]."""
+    rows, columns = np.indices((60, 64))
     waves = [0.5 + 0.4 * np.sin(rows / (3 + c)) * np.cos(columns / (4 + c)) for c in range(channels)]
     return np.stack(waves, -1)
 
@@ -210,6 +211,7 @@ def _furnish(folder: Path) -> None:
     (folder / "cut.zip").write_bytes((folder / "measured.zip").read_bytes()[:-30])
     os.mkfifo(folder / "pipe")
     (folder / "loop").symlink_to("loop")
+    CliRunner().invoke(main, COMMANDS[0].split())  # so that other commands have a sweep to work on
 
 
 def _mutated(random_: random.Random, content: bytes) -> bytes:
