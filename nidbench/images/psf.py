@@ -76,7 +76,8 @@ def read_kernel(path: Path, background: Background = "none") -> Kernel:
     """
     try:
         weights = _without_background(_plane(read_stored(path, _KERNELS).values), background)
-        check_kernel(weights)
+        if not (np.isfinite(weights).all() and (weights > 0).any()):
+            check_kernel(weights)
     except InputError as error:
         raise InputError(f"{path} is not a kernel ({error}): {_WAY_OUT}") from error
     if fault := _fault(weights):
@@ -148,7 +149,7 @@ def _level(ring: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _fault(weights: NDArray[np.float64]) -> tuple[str, str] | None:
-    """Return what keeps weights with a positive sum from being a kernel, and the way out; None for a kernel."""
+    """Return what keeps weights, of which some are positive, from being a kernel, and the way out; else None."""
     size = f"{weights.shape[0]}x{weights.shape[1]}"
     if weights.min() < -_ROUNDING * weights.max():
         below = -weights.clip(None, 0).sum() / weights.clip(0, None).sum()

@@ -122,7 +122,10 @@ def _inverted(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
 def _pixels(path: Path, page: TiffPage) -> NDArray[Any]:
     try:
         return np.asarray(page.asarray())
-    except ValueError as error:  # tifffile's, for compressions that it leaves to a further library
+    except (
+        ValueError,
+        NotImplementedError,
+    ) as error:  # tifffile's, for compressions and depths that it leaves to a further library
         if "imagecodecs" not in str(error):
             raise
     return _pixels_by_pillow(path, page)
@@ -138,7 +141,7 @@ def _pixels_by_pillow(path: Path, page: TiffPage) -> NDArray[Any]:
 
     if _photometric(page) == "MINISWHITE" or (page.bitspersample > 8 and page.samplesperpixel > 1):
         compression = getattr(page.compression, "name", str(page.compression))
-        raise InputError(f"it is compressed by {compression}: save it without compression, or by ZIP (deflate)")
+        raise InputError(f"it is of {page.bitspersample} bit, compressed by {compression}: save it without compression")
     with Image.open(_upright(path, page), formats=("TIFF",)) as file:
         check(file)
         pixels = np.asarray(file)
