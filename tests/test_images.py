@@ -95,7 +95,7 @@ TIFFS = {
     "big tiff": {"bigtiff": True},
     "tiles": {"tile": (16, 16)},
     "deflate": {"compression": "zlib", "predictor": True},
-    "planes": {"planarconfig": "separate"},
+    "planes": {"planarconfig": "separate", "software": "a scanner"},
 }
 
 
@@ -106,6 +106,11 @@ def test_tiff_files_whatever_their_layout(tmp_path, name):
     tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", **TIFFS[name])
     assert np.array_equal(read_restored(tmp_path / "a.tif"), pixels.transpose(2, 0, 1) / 65535)
     assert sharp_shape(tmp_path / "a.tif") == (3, 30, 37)
+
+
+def test_three_planes_that_tifffile_took_for_colours_may_be_a_stack(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", levels(3, 30, 37), photometric="rgb", planarconfig="separate")
+    refused(tmp_path / "a.tif", "may be a stack", "the page that is meant alone")
 
 
 def test_tiff_files_whose_0_is_white_and_of_real_numbers(tmp_path):

@@ -75,6 +75,11 @@ def _check(page: TiffPage) -> None:
         raise InputError("it has a palette")
     if photometric not in _COLOURS or page.axes not in ("YX", "YXS", "SYX"):
         raise InputError(f"it is {photometric} with the axes {page.axes}, not gray or RGB")
+    if page.axes == "SYX" and page.software.startswith("tifffile"):
+        raise InputError(
+            "it holds three planes that tifffile took for colours, as it does with any three, so that they may be a "
+            "stack: save colours as (H, W, 3), or the page that is meant alone"
+        )
     if page.dtype is None or page.dtype.kind not in "buif":
         raise InputError(f"it holds {page.dtype}, not real numbers")
     end = page.parent.filehandle.size

@@ -176,7 +176,7 @@ def _seeds(folder: Path) -> dict[str, bytes]:
         Image.fromarray(colour).save(made / name)
     Image.fromarray(gray.astype(np.uint16) * 257).save(made / "deep.png")
     Image.fromarray(gray).save(made / "lzw.tif", compression="tiff_lzw")
-    tifffile.imwrite(made / "stack.tif", np.stack([gray] * 3))
+    tifffile.imwrite(made / "stack.tif", np.stack([gray] * 3), photometric="minisblack")
     tifffile.imwrite(made / "zip.tif", colour.astype(np.uint16) * 200, compression="zlib", byteorder=">")
     tifffile.imwrite(made / "real.tif", _scene()[..., 0].astype(np.float32), tile=(16, 16))
     for kind in ("f8", ">f4", "f2", "u1", ">u2", "i4", "?", "c16"):
