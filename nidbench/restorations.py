@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Formatter
@@ -77,7 +77,8 @@ class Taken:
         there: files that were scored before and are the same.
         missing: names of files that measurements have no match in.
         unused: files of the folder that no measurement asks for.
-        assumed: what was taken for granted of the files' values, each with a file of which it is so.
+        assumed: what was taken for granted of the files, each with a file of which it is so.
+        notices: dataset -> what there is to know of it.
     """
 
     sweep: Sweep
@@ -86,6 +87,7 @@ class Taken:
     missing: Sequence[str]
     unused: Sequence[str]
     assumed: Sequence[str] = ()
+    notices: Mapping[str, str] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """Return what to tell a person."""
@@ -97,8 +99,8 @@ class Taken:
             lines.append(f"{len(self.unused)} files of the folder are of no measurement: {_few(self.unused)}")
         if self.assumed:
             others = f" (and likewise {len(self.assumed) - 1} more)" if len(self.assumed) > 1 else ""
-            lines.append(f"range of the files: {self.assumed[0]}{others}")
-        return lines
+            lines.append(f"assumed: {self.assumed[0]}{others}")
+        return lines + [f"{dataset}: {notice}" for dataset, notice in self.notices.items() if notice]
 
 
 def file_name(pattern: str, key: CaseKey) -> str:
@@ -165,7 +167,8 @@ def take(store: Store, submission: Submission) -> Taken:
             assumed.append(f"{path.name} has {record.log.details[_ASSUMED]}")
     sweep = Sweep(submission.name or _sweep_name(submission), _asked(submission), planned)
     store.write_sweep(sweep)
-    return Taken(sweep, scored, there, missing, _unused(submission, set(files.values())), assumed)
+    notices = {case.key.dataset: case.notice for case in chosen}
+    return Taken(sweep, scored, there, missing, _unused(submission, set(files.values())), assumed, notices)
 
 
 def _check_name(store: Store, name: str) -> None:
@@ -276,8 +279,8 @@ def _keep(store: Store, submission: Submission, case: Case, cell: Cell, path: Pa
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         measures=scorer.measures(image, None),
     )
-    if reading.assumed:
-        details[_ASSUMED] = reading.assumed
+    if assumed := "; ".join(filter(None, [reading.assumed, "" if whole else _origin(problem)])):
+        details[_ASSUMED] = assumed
     store.write(record.with_log(Log(details=details)), {"image": image})
     return True
 
@@ -286,6 +289,14 @@ def _as_today(record: Record, details: Mapping[str, Any], case: Case) -> bool:
     """Return whether a record is of the same file, scored against today's truth by today's metric."""
     same_file = record.log is not None and details.items() <= record.log.details.items()
     return same_file and record.truth_hash == case.truth_hash() and not versions.outdated(record.versions)
+
+
+def _origin(problem: Problem) -> str:
+    """Return where an image of the size of y is put, where programs differ in that."""
+    if all(side % 2 for side in problem.kernel.shape):
+        return ""
+    rows, columns = problem.kernel.shape
+    return f"the size of the blurred image, put where the kernel of even size {rows}x{columns} has its origin, k//2"
 
 
 def _check_scale(submission: Submission, path: Path, image: Image, problem: Problem) -> None:

@@ -1,5 +1,7 @@
 """`datasets/_measured_folder.py`: anyone's own measurements."""
 
+import os
+
 import numpy as np
 import pytest
 from nidbench.datasets._measured_folder import MeasuredFolder
@@ -140,6 +142,14 @@ def test_a_kernel_off_its_middle_is_told(folder):
     made = MeasuredFolder(folder)
     assert "kernels: of dog.npy its weights lie -6.0 rows and +0.0 columns off its middle" in made.notice(["dog"])
     assert "off its middle" not in made.notice(["cat"])
+
+
+def test_a_camera_that_is_no_file_is_not_waited_for(folder):
+    for make in (os.mkfifo, os.mkdir, lambda path: path.symlink_to("measured.toml")):
+        make(folder / "measured.toml")
+        with pytest.raises(InputError, match=r"measured\.toml is no file that can be read"):
+            MeasuredFolder(folder).measured("cat", "folder/cat")
+        (folder / "measured.toml").rmdir() if make is os.mkdir else (folder / "measured.toml").unlink()
 
 
 def test_what_is_said_of_several_files_is_said_once(folder, pictures):

@@ -291,3 +291,21 @@ def test_files_after_the_camera_s_response_are_undone(tmp_path, store, monkeypat
         psnr[encoded] = store.read(taken.sweep.cells[0].id).scores["half-kernel"].psnr
     assert psnr[True] == float("inf")
     assert psnr[False] < 20
+
+
+@pytest.mark.parametrize(("taps", "told"), [((4, 5), True), ((5, 5), False)])
+def test_where_an_image_of_the_size_of_y_is_put_is_told_for_even_kernels(tmp_path, store, pictures, taps, told):
+    """Mode "same" is centred differently in scipy and MATLAB."""
+    image = pictures.blobs((1, 40, 46))
+    for place, array in (("blurred", image[0]), ("truth", image[0]), ("kernels", np.ones(taps))):
+        (tmp_path / "mine" / place).mkdir(parents=True)
+        np.save(tmp_path / "mine" / place / "a.npy", array)
+    save(tmp_path / "files" / "a.png", 255 * image)
+    taken = take(
+        store, Submission(tmp_path / "files", Experiment("theirs", f"folder:{tmp_path / 'mine'}"), "{image}.png")
+    )
+    lines = "\n".join(taken.lines())
+    assert (
+        "assumed: a.png has the size of the blurred image, and is put where the kernel of even size" in lines
+    ) == told
+    assert ("folder:mine: kernels of even size have their origin at k//2" in lines) == told
