@@ -15,7 +15,7 @@ from ._measured_folder import MeasuredFolder
 
 #: What blurred images come with, as the beginnings of the names of files and of folders.
 _KERNEL_FILES = ("psf", "kernel", "blur_kernel", "blurkernel")
-_FOLDERS = ("blur", "kernel", "psf", "truth", "sharp", "gt", "groundtruth", "ground_truth")
+_FOLDERS = ("blur", "kernel", "psf", "truth", "sharp", "gt", "ground", "clean", "latent")
 
 _LAYOUT = (
     "put blurred images into blurred/, kernels into kernels/ and sharp images, if there are any, into truth/; or, "

@@ -120,7 +120,7 @@ def file_name(pattern: str, key: CaseKey) -> str:
     names |= {"level": key.noise.partition(":")[2], "seed": str(key.noise_seed)}
     safe = {name: re.sub("[:/]", "-", value) for name, value in names.items()}
     try:
-        fields = [field for field in Formatter().parse(pattern) if field[1] is not None]
+        fields = [part for part in Formatter().parse(pattern) if part[1] is not None]
     except ValueError as error:
         raise InputError(f"pattern {pattern!r}: {error}; write such as {PATTERN}") from error
     asked = {str(name) for _, name, _, _ in fields}

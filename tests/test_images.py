@@ -113,6 +113,32 @@ def test_three_planes_that_tifffile_took_for_colours_may_be_a_stack(tmp_path):
     refused(tmp_path / "a.tif", "may be a stack", "the page that is meant alone")
 
 
+def test_compressed_tiff_files_that_pillow_reads(tmp_path):
+    gray, colour = levels(30, 37), levels(30, 37, 3)
+    for stored, compression in ((gray, "tiff_lzw"), (colour, "tiff_lzw"), (gray.astype(np.uint16) * 257, "tiff_lzw")):
+        Image.fromarray(stored).save(tmp_path / "a.tif", compression=compression)
+        expected = np.atleast_3d(stored).transpose(2, 0, 1) / np.iinfo(stored.dtype).max
+        assert np.array_equal(read_restored(tmp_path / "a.tif"), expected)
+    smooth = Image.fromarray(np.rint(np.indices((32, 48)).sum(0)[..., None] + np.array([0, 60, 120])).astype(np.uint8))
+    smooth.save(tmp_path / "a.tif", compression="jpeg", quality=100)
+    assert np.abs(255 * read_image(tmp_path / "a.tif") - np.asarray(smooth).transpose(2, 0, 1)).max() < 6
+
+
+def test_luminance_and_chrominance_are_not_taken_for_colours(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", levels(30, 37, 3), photometric="ycbcr", subsampling=(1, 1))
+    refused(tmp_path / "a.tif", "luminance and chrominance")
+    tifffile.imwrite(tmp_path / "a.tif", levels(30, 37, 3), photometric="cielab")
+    refused(tmp_path / "a.tif", "CIELAB")
+
+
+def test_previews_beside_a_page_are_not_asked_for(tmp_path):
+    pixels = levels(30, 37)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(pixels[::2, ::2], subfiletype=1, metadata=None)
+        file.write(pixels, metadata=None)
+    assert np.array_equal(read_image(tmp_path / "a.tif")[0], pixels / 255)
+
+
 def test_tiff_files_whose_0_is_white_and_of_real_numbers(tmp_path):
     pixels = levels(12, 17)
     for depth, stored in ((8, pixels), (16, pixels.astype(np.uint16) * 257)):

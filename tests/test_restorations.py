@@ -305,7 +305,5 @@ def test_where_an_image_of_the_size_of_y_is_put_is_told_for_even_kernels(tmp_pat
         store, Submission(tmp_path / "files", Experiment("theirs", f"folder:{tmp_path / 'mine'}"), "{image}.png")
     )
     lines = "\n".join(taken.lines())
-    assert (
-        "assumed: a.png has the size of the blurred image, and is put where the kernel of even size" in lines
-    ) == told
+    assert ("assumed: a.png has the size of the blurred image, put where the kernel of even size" in lines) == told
     assert ("folder:mine: kernels of even size have their origin at k//2" in lines) == told

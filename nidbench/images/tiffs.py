@@ -73,6 +73,8 @@ def _check(page: TiffPage) -> None:
     photometric = _photometric(page)
     if photometric == "PALETTE":
         raise InputError("it has a palette")
+    if photometric == "YCBCR" and "JPEG" not in _compression(page):
+        raise InputError("it holds luminance and chrominance (YCbCr), not RGB")
     if photometric not in _COLOURS or page.axes not in ("YX", "YXS", "SYX"):
         raise InputError(f"it is {photometric} with the axes {page.axes}, not gray or RGB")
     if page.axes == "SYX" and page.software.startswith("tifffile"):
@@ -90,6 +92,10 @@ def _check(page: TiffPage) -> None:
 
 def _photometric(page: TiffPage) -> str:
     return getattr(page.photometric, "name", str(page.photometric))
+
+
+def _compression(page: TiffPage) -> str:
+    return getattr(page.compression, "name", str(page.compression))
 
 
 def shape_of(path: Path) -> tuple[int, int, int]:
@@ -145,8 +151,9 @@ def _pixels_by_pillow(path: Path, page: TiffPage) -> NDArray[Any]:
     from PIL import Image
 
     if _photometric(page) == "MINISWHITE" or (page.bitspersample > 8 and page.samplesperpixel > 1):
-        compression = getattr(page.compression, "name", str(page.compression))
-        raise InputError(f"it is of {page.bitspersample} bit, compressed by {compression}: save it without compression")
+        raise InputError(
+            f"it is of {page.bitspersample} bit, compressed by {_compression(page)}: save it without compression"
+        )
     with Image.open(_upright(path, page), formats=("TIFF",)) as file:
         check(file)
         pixels = np.asarray(file)
