@@ -95,6 +95,7 @@ WIDE_KERNELS = {
     "a box of broken sides": np.pad(np.ones((5, 5)), 1, constant_values=0.3),
     "a corner": np.pad([[1.0]], ((0, 8), (0, 8))),
     "corners": np.pad([[1.0]], ((0, 8), (0, 8))) + np.pad([[1.0]], ((8, 0), (8, 0))),
+    "a coded aperture": (np.random.Generator(np.random.Philox(0)).random((13, 13)) > 0.4).astype(float),
     "a ring": disk(31) - np.pad(disk(23), 4),
 }
 

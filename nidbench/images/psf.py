@@ -193,10 +193,14 @@ def _pedestal(weights: NDArray[np.float64]) -> float:
 
 
 def _flat(ring: NDArray[np.float64]) -> bool:
-    """Return whether a border has one level, but for noise, in which neighbours differ as all pixels do."""
+    """Return whether a border has one level, but for noise, in which neighbours differ as all pixels do.
+
+    A tenth of it may be something else: what crosses the border.
+    """
     level, deviation = _level(ring)
     noise = _MAD * float(np.median(np.abs(np.diff(ring)))) / np.sqrt(2)
-    return bool(deviation <= max(0.1 * abs(level), 1.5 * noise))
+    at_level = np.abs(ring - level) <= max(0.1 * abs(level), 3 * deviation)
+    return bool(deviation <= max(0.1 * abs(level), 1.5 * noise) and at_level.mean() >= 0.9)
 
 
 def _bright_border(weights: NDArray[np.float64]) -> bool:
