@@ -289,8 +289,6 @@ def _read_camera(path: Path) -> _Camera:
     """
     if not (path.is_symlink() or path.exists()):
         return _Camera()
-    if not path.is_file():
-        raise InputError(f"{path} is no file that can be read: write one, or remove it")
     content = read_toml(path)
     if unknown := set(content) - set(_KEYS):
         raise InputError(f"{path}: unknown key {min(unknown)!r}; there are {', '.join(_KEYS)}")

@@ -11,6 +11,8 @@ from .errors import InputError
 #: A number with more digits is a slip, and Python refuses to write it down.
 _DIGITS = 18
 
+_BYTES = 10_000_000
+
 
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the content of a TOML file.
@@ -19,7 +21,13 @@ def read_toml(path: Path) -> dict[str, Any]:
         InputError: where it cannot be read, is no TOML in UTF-8, is nested too deeply, or has numbers beyond 18 digits.
     """
     try:
+        if not (path.is_file() or path.is_dir()) and path.exists():
+            raise InputError(f"cannot read {path}: it is a pipe or a device, not a file")
+        if path.exists() and path.stat().st_size > _BYTES:
+            raise InputError(f"cannot read {path}: it has more than {_BYTES} bytes, which nobody writes")
         content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except InputError:
+        raise
     except RecursionError as error:
         raise InputError(f"cannot read {path}: it is nested too deeply") from error
     except (OSError, ValueError) as error:  # UnicodeDecodeError and TOMLDecodeError are ValueErrors

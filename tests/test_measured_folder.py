@@ -147,7 +147,7 @@ def test_a_kernel_off_its_middle_is_told(folder):
 def test_a_camera_that_is_no_file_is_not_waited_for(folder):
     for make in (os.mkfifo, os.mkdir, lambda path: path.symlink_to("measured.toml")):
         make(folder / "measured.toml")
-        with pytest.raises(InputError, match=r"measured\.toml is no file that can be read"):
+        with pytest.raises(InputError, match=r"cannot read .*measured\.toml"):
             MeasuredFolder(folder).measured("cat", "folder/cat")
         (folder / "measured.toml").rmdir() if make is os.mkdir else (folder / "measured.toml").unlink()
 

@@ -1,5 +1,8 @@
 """TOML files that people write: read as they are, or refused in words."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from nidbench.errors import InputError
@@ -32,3 +35,17 @@ def test_what_cannot_be_read_is_refused(tmp_path, content, reason):
 def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(InputError, match="cannot read"):
         read_toml(tmp_path)
+
+
+def test_what_is_no_file_is_not_read_without_end(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(InputError, match="a pipe or a device"):
+            read_toml(path)
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(10**11)
+    with pytest.raises(InputError, match="more than 10000000 bytes"):
+        read_toml(tmp_path / "large")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match="cannot read"):
+        read_toml(tmp_path / "loop")

@@ -14,6 +14,7 @@ import contextlib
 import io
 import os
 import random
+import resource
 import sys
 import tempfile
 import traceback
@@ -108,6 +109,10 @@ COMMANDS = (
     "data verify kohler",
     "data path levin",
 )
+
+
+#: Bytes of address space, of which libraries take most.
+_MEMORY = 6 << 30
 
 
 @dataclass
@@ -340,6 +345,8 @@ def _main() -> int:
     parser.add_argument("--calls", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
+    # what asks for more memory than that is a fault of its own, and not one of this machine
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     with tempfile.TemporaryDirectory() as folder:
         tally = fuzz(asked.calls, asked.seed, Path(folder))
     lines = [f"{count:6} {end}" for end, count in sorted(tally.ends.items())]
