@@ -10,6 +10,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 CONSTRAINTS = ("-c", "constraints.txt")
 BENCHMARKS = Path("tests/benchmarks")
+STRESS = Path("tests/stress")
 
 #: Tests on real files run where a mirror of them is at hand.
 MIRROR = Path("../shared/mirror").resolve()
@@ -92,3 +93,12 @@ def bench(session: nox.Session) -> None:
     names = session.posargs or [path.stem for path in sorted(BENCHMARKS.glob("[a-z]*.py"))]
     for name in names:
         session.run("python", str(BENCHMARKS / f"{name}.py"))
+
+
+@nox.session
+def stress(session: nox.Session) -> None:
+    """Thousands of faults made to happen; name one script and its options after `--`: `-- fuzz --calls 500`."""
+    session.install(*CONSTRAINTS, "-e", ".[test]")
+    name, *options = session.posargs or ["*"]
+    for script in sorted(STRESS.glob(f"{name}.py")):
+        session.run("python", str(script), *options)

@@ -1,44 +1,65 @@
 """Blurred images of one's own, with their kernels and, where there are any, sharp images: a folder of files.
 
-PATH/blurred/NAME.png            8-bit gray or RGB, also .tif, .bmp, .jpg, and arrays, .npy, .mat
-PATH/kernels/NAME.png            or .tif, .bmp, .npy, .mat; a single file serves all images
+PATH/blurred/NAME.png            gray or RGB, also .tif, .bmp, .jpg, and arrays, .npy, .npz, .mat
+PATH/kernels/NAME.png            or .tif, .bmp, .npy, .npz, .mat; a single file serves all images
 PATH/truth/NAME.png              optional, likewise: of the blurred image's size, or of that with its kernel's reach
 PATH/measured.toml               optional: what is known of the camera
 
     noise = 0.01                 # standard deviation on [0, 1]; without it, methods estimate it
     response = "gamma:2.2"       # or "identity" (the default), "saturation"; "gamma:2.2:8bit" where it is rounded
     kernels = "convolution"      # the default; "correlation" for kernels to be turned by 180 degrees
+    kernel_background = "none"   # the default; "border" takes the level of its border off each kernel, and then what is
+                                 # within the noise of the border; "clip" what is negative
+    bits = 12                    # of the camera, whose integers are stored in a deeper type; or
+    scale = 4095                 # the value of intensity 1, whatever the type
 
-Files of one name belong together. Arrays hold integers of 8 or 16 bit, or real numbers on [0, 1].
+    [truth]                      # where sharp images differ in that from blurred ones, [blurred]
+    scale = 1
+
+Files of one name belong together. Of integers of 8 bit 255 is intensity 1; of 16 bit 65535 is, unless `bits` or `scale`
+says something else; real numbers are on [0, 1]; others need `scale`. With kernels of even size, the origin is k//2.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from nidbench.contract import IDENTITY, MEASURED, DatasetInfo, Problem, Response, Truth
+from nidbench.contract import IDENTITY, MEASURED, DatasetInfo, Image, Problem, Response, Truth
 from nidbench.errors import DataError, InputError, UnknownNameError
 from nidbench.fetch import RemoteFile
 from nidbench.images import (
     ARRAY_SUFFIXES,
+    BACKGROUNDS,
+    BLURRED,
     IMAGE_SUFFIXES,
     KERNEL_SUFFIXES,
-    read_blurred,
+    SHARP,
+    Background,
+    Reading,
+    Units,
+    kernel_notice,
     read_kernel,
-    read_sharp,
+    read_pixels,
     sharp_shape,
+    unlike,
 )
+from nidbench.toml_file import read_toml
 
 from ._measured import given, offset_of, truth_of
 
 _SUFFIXES = (*IMAGE_SUFFIXES, *ARRAY_SUFFIXES)
+_SAID = "{name} = {value} in measured.toml"
+_UNSAID = Units(key=_SAID)
 _LAYOUT = "put blurred images into blurred/, kernels of the same names (or a single one) into kernels/"
+_EVEN = (
+    "kernels of even size have their origin at k//2, as in MATLAB's conv2(x, k, 'same'), and the truth is taken to "
+    "show what the blurred image shows; made by scipy's mode 'same' it is a pixel off"
+)
 
 
 @dataclass(frozen=True)
@@ -49,11 +70,16 @@ class _Camera:
         noise: standard deviation on [0, 1], or None.
         response: of the camera.
         turned: whether kernels are for correlation.
+        background: what is taken off kernels.
+        blurred, truth: what the values of the files mean.
     """
 
     noise: float | None = None
     response: Response = IDENTITY
     turned: bool = False
+    background: Background = "none"
+    blurred: Units = _UNSAID
+    truth: Units = _UNSAID
 
 
 class MeasuredFolder:
@@ -104,11 +130,44 @@ class MeasuredFolder:
         return [f"folder/{self._kernel_file(name).stem}"]
 
     def notice(self, names: Sequence[str]) -> str:
-        """Return how many of these images have no sharp one."""
+        """Return how many of these images have no sharp one, and what was taken for granted of their files.
+
+        Raises:
+            InputError: where a file cannot be read, or an image and its truth are on different scales.
+        """
         lacking = [name for name in names if name not in self._sharp]
-        return (
-            f"no scores for {len(lacking)} of {len(names)} images: they have no sharp image in truth" if lacking else ""
+        lines = [f"no scores for {len(lacking)} of {len(names)} images: they have no sharp image in truth"] * bool(
+            lacking
         )
+        said: dict[str, list[str]] = {}
+        for name in names:
+            for about, what in self._assumptions(name):
+                said.setdefault(about, []).append(what)
+        return "; ".join([*lines, *(f"{about}: {_first(whats)}" for about, whats in said.items())])
+
+    def _assumptions(self, name: str) -> Iterator[tuple[str, str]]:
+        """Yield what was taken for granted of an image's files: of what kind, and of which file."""
+        blurred = self._read_blurred(name)
+        problem = self._problem(name, blurred.image)
+        if blurred.assumed:
+            yield "range of the blurred images", f"{self._blurred[name].name} has {blurred.assumed}"
+        kernel = self._kernel_file(name)
+        if off := kernel_notice(problem.kernel):
+            yield "kernels", f"of {kernel.name} {off}"
+        if name not in self._sharp:
+            return
+        sharp, rows = self._read_sharp(name), problem.valid
+        if sharp.assumed:
+            yield "range of the sharp images", f"{self._sharp[name].name} has {sharp.assumed}"
+        of_y = sharp.image.shape == problem.blurred.shape
+        shown = sharp.image if of_y else sharp.image[:, *rows]
+        if shown.shape == problem.blurred.shape and (fitting := unlike(shown, problem.blurred)):
+            raise InputError(
+                f"{self._sharp[name]} and {self._blurred[name]}, of which it is the truth, are not on one scale: the "
+                f"blurred image is {fitting}: say scale or bits under [truth] or [blurred] in measured.toml"
+            )
+        if of_y and any(side % 2 == 0 for side in problem.kernel.shape):
+            yield _EVEN, f"{kernel.name} has {problem.kernel.shape[0]}x{problem.kernel.shape[1]}"
 
     def measured(self, name: str, kernel: str) -> Problem:
         """Return a blurred image, Shape (1 or 3, h, w).
@@ -120,10 +179,7 @@ class MeasuredFolder:
         """
         if kernel not in self.kernels(name):
             raise UnknownNameError(f"{self._path}: {name} has no kernel {kernel!r}: use {self.kernels(name)[0]}")
-        weights = read_kernel(self._kernel_file(name))
-        camera = self._camera
-        turned = weights[::-1, ::-1] if camera.turned else weights
-        problem = given(read_blurred(self._blurred[name]), turned, camera.noise, camera.response)
+        problem = self._problem(name, self._read_blurred(name).image)
         if name in self._sharp:  # found out now, when a run is planned, not when its scores are due
             with self._about_truth(name):
                 offset_of(problem, sharp_shape(self._sharp[name]))
@@ -139,7 +195,19 @@ class MeasuredFolder:
         if name not in self._sharp:
             return []
         with self._about_truth(name):
-            return [truth_of(problem, read_sharp(self._sharp[name]), encoded=problem.response.kind == "gamma")]
+            return [truth_of(problem, self._read_sharp(name).image, encoded=problem.response.kind == "gamma")]
+
+    def _problem(self, name: str, blurred: Image) -> Problem:
+        camera = self._camera
+        weights = read_kernel(self._kernel_file(name), camera.background)
+        turned = weights[::-1, ::-1] if camera.turned else weights
+        return given(blurred, turned, camera.noise, camera.response)
+
+    def _read_blurred(self, name: str) -> Reading:
+        return read_pixels(self._blurred[name], BLURRED, self._camera.blurred)
+
+    def _read_sharp(self, name: str) -> Reading:
+        return read_pixels(self._sharp[name], SHARP, self._camera.truth)
 
     @contextmanager
     def _about_truth(self, name: str) -> Iterator[None]:
@@ -187,19 +255,30 @@ class MeasuredFolder:
         return _read_camera(self._path / "measured.toml")
 
 
+def _first(whats: Sequence[str]) -> str:
+    """Return the first of what is said of several files, and how many there are."""
+    others = len(dict.fromkeys(whats)) - 1
+    return whats[0] + (f" (and likewise {others} more)" if others else "")
+
+
 def _by_name(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     """Return the files of a folder by their names without suffix, sorted; none where there is no such folder.
 
     Raises:
-        DataError: where two files have one name.
+        DataError: where two files have one name, or one a name that cannot be printed.
     """
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.suffix.lower() in suffixes and not path.name.startswith("."):
+            if not path.name.isprintable():
+                raise DataError(f"{folder} has {path.name!r}, a name that tables cannot show: rename it")
             if path.stem in found:
                 raise DataError(f"{folder} has {found[path.stem].name} and {path.name}: remove one of the two")
             found[path.stem] = path
     return found
+
+
+_KEYS = ("noise", "response", "kernels", "kernel_background", "scale", "bits", "blurred", "truth")
 
 
 def _read_camera(path: Path) -> _Camera:
@@ -208,21 +287,38 @@ def _read_camera(path: Path) -> _Camera:
     Raises:
         InputError: naming the key, its rule and what to write.
     """
-    if not path.exists():
+    if not (path.is_symlink() or path.exists()):
         return _Camera()
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
-    if unknown := set(content) - {"noise", "response", "kernels"}:
-        raise InputError(f"{path}: unknown key {min(unknown)!r}; there are noise, response, kernels")
+    content = read_toml(path)
+    if unknown := set(content) - set(_KEYS):
+        raise InputError(f"{path}: unknown key {min(unknown)!r}; there are {', '.join(_KEYS)}")
     noise, way = content.get("noise"), content.get("kernels", "convolution")
     if noise is not None and not (type(noise) in (int, float) and 0 <= noise <= 1):
         raise InputError(f"{path}: noise = {noise!r}: give its standard deviation on [0, 1], such as 0.01")
     if way not in ("convolution", "correlation"):
         raise InputError(f'{path}: kernels = {way!r}: write "convolution" or "correlation"')
+    background = content.get("kernel_background", "none")
+    if background not in BACKGROUNDS:
+        raise InputError(f"{path}: kernel_background = {background!r}: write one of {', '.join(BACKGROUNDS)}")
     try:
         response = Response.parse(str(content.get("response", IDENTITY)))
+        units = [_read_units(content, kind) for kind in ("blurred", "truth")]
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return _Camera(None if noise is None else float(noise), response, way == "correlation")
+    return _Camera(None if noise is None else float(noise), response, way == "correlation", background, *units)
+
+
+def _read_units(content: Mapping[str, Any], kind: str) -> Units:
+    """Return what is said of the values of blurred or sharp images: under their name, else for both.
+
+    Raises:
+        InputError: for another key or value.
+    """
+    own = content.get(kind, {})
+    if not isinstance(own, dict) or set(own) - {"scale", "bits"}:
+        raise InputError(f"{kind} = {own!r}: write [{kind}] with scale or bits below it")
+    said = own or {key: content[key] for key in ("scale", "bits") if key in content}
+    for key, value in said.items():
+        if type(value) is not int and not (key == "scale" and type(value) is float):
+            raise InputError(f"{key} = {value!r}: give a number, such as {'4095' if key == 'scale' else '12'}")
+    return Units(said.get("scale"), said.get("bits"), _SAID)

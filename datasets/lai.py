@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from math import sqrt
-from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from PIL import Image as Pillow
 
-from nidbench.contract import IDENTITY, MEASURED, UNKNOWN, DatasetInfo, Image, Problem, Response, Truth
+from nidbench.contract import IDENTITY, MEASURED, UNKNOWN, DatasetInfo, Problem, Response, Truth
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.fetch import RemoteFile
 from nidbench.images import read_image, read_kernel
@@ -80,10 +78,10 @@ class Lai:
         return given(read_image(fetched(f"uniform/{name}_kernel_0{number}.png")), weights, LEVEL, self.response)
 
     def truths(self, name: str, kernel: str) -> Sequence[Truth]:
-        """Return the sharp image, Shape (3, h, w), which shows what y shows."""
+        """Return the sharp image, Shape (3, h, w), which shows what y shows; `text_05` has an opaque alpha channel."""
         problem, path = self.measured(name, kernel), fetched(f"gt/{name}.png")
         try:
-            return [truth_of(problem, without_alpha(path))]
+            return [truth_of(problem, read_image(path))]
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
 
@@ -202,15 +200,3 @@ class LaiReal:
         photographs = (re.fullmatch(r"blurry/(.+)\.jpg", path) for path in paths)
         known = {match[1]: match[2] for match in kernels if match}
         return known | {match[1]: UNKNOWN for match in photographs if match and match[1] not in known}
-
-
-def without_alpha(path: Path) -> Image:
-    """Return a colour image of 8 bit, Shape (3, H, W); `text_05` alone has an alpha channel, opaque, which is dropped.
-
-    Raises:
-        InputError: where it is neither RGB nor RGBA.
-    """
-    with Pillow.open(path) as file:
-        if file.mode == "RGBA":
-            return np.asarray(file, np.float64)[..., :3].transpose(2, 0, 1) / 255
-    return read_image(path)

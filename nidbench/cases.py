@@ -18,6 +18,7 @@ from .contract import (
     KnownTruths,
     Labelled,
     MeasuredDataset,
+    Noticed,
     Problem,
     Response,
     Truth,
@@ -79,9 +80,9 @@ def cases(request: CaseRequest) -> Iterator[Case]:
     if isinstance(dataset, MeasuredDataset):
         yield from _measured_cases(request, dataset)
         return
-    loaded = _Loaded(dataset, request)
-    kernels = choose_kernels(request.kernels, dataset.info.kernels)
-    for name in _choose_images(request, dataset):
+    kernels, images = choose_kernels(request.kernels, dataset.info.kernels), _choose_images(request, dataset)
+    loaded = _Loaded(dataset, request, dataset.notice(images) if isinstance(dataset, Noticed) else "")
+    for name in images:
         for kernel in _rotated(request, dataset, name, kernels):
             for degradation in _degradations(request, dataset, kernel.noise):
                 for seed in request.noise_seeds:
@@ -139,12 +140,16 @@ def _rotated(
 class _Loaded:
     """A dataset, or the middle of its images, that remembers those read last."""
 
-    def __init__(self, dataset: Dataset, request: CaseRequest) -> None:
-        self._request = request
-        crop = request.crop
-        self.image = lru_cache(maxsize=2)(lambda image: middle(check_image(dataset.load(image)), crop))
+    def __init__(self, dataset: Dataset, request: CaseRequest, notice: str) -> None:
+        self._dataset, self._request, self._notice = dataset, request, notice
+        self.image = lru_cache(maxsize=2)(self._load)
         self._x = lru_cache(maxsize=2)(lambda image, response: response.scene(self.image(image)))
         self._hash = lru_cache(maxsize=None)(lambda image, response: array_hash(self._x(image, response)))
+
+    def _load(self, image: str) -> Image:
+        whole = check_image(self._dataset.load(image))
+        check_crop(image, self._request.crop, whole.shape[1:])
+        return middle(whole, self._request.crop)
 
     def name(self, image: str) -> str:
         """Return the name under which an image, or its middle, is known: another image has other noise."""
@@ -177,6 +182,7 @@ class _Loaded:
             truths=truths,
             truth_hash=lambda: self._hash(image, response),  # x is the truth
             shape=(self.image(image).shape[0], height, width),
+            notice=self._notice,
         )
 
     def _frame(self, image: str, kernel: ChosenKernel) -> tuple[int, int]:
@@ -345,6 +351,7 @@ class _Given:
         try:
             whole = self._dataset.measured(image, kernel)
             check_reach(whole.kernel, whole.blurred.shape[1:])
+            check_crop(image, self._crop, whole.frame)
             return middle_of(whole, self._crop)
         except InputError as error:
             raise InputError(f"image {image!r} with kernel {kernel!r}: {error}") from error
@@ -381,6 +388,19 @@ def middle_of(problem: Problem, side: int | None) -> tuple[Problem, tuple[int, i
     top, left = top // 2, left // 2
     blurred = problem.blurred[:, top : top + shown[0], left : left + shown[1]]
     return replace(problem, blurred=blurred), (top, left)
+
+
+def check_crop(image: str, side: int | None, size: Sequence[int]) -> None:
+    """Refuse a crop larger than an image, which would be the same pixels under another name, with other noise.
+
+    Raises:
+        InputError: naming the size, (H, W) of x.
+    """
+    if side is not None and side > max(size):
+        raise InputError(
+            f"crop {side}: image {image} has {size[0]}x{size[1]} pixels, less than that: give a smaller --crop, or "
+            "leave it out"
+        )
 
 
 def middle(image: Image, side: int | None) -> Image:

@@ -525,6 +525,15 @@ class Dataset(Protocol):
 
 
 @runtime_checkable
+class Noticed(Protocol):
+    """A dataset that whoever uses it has to know something of adds this; `MeasuredDataset` has it."""
+
+    def notice(self, names: Sequence[str]) -> str:
+        """Return what there is to know of these images, for the run's output and the notes of its tables."""
+        ...
+
+
+@runtime_checkable
 class MeasuredDataset(Protocol):
     """Blurred images that are given, not made, with their kernels and, where there are any, sharp images.
 

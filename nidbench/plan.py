@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -18,6 +17,10 @@ from .messages import Hello, MethodFacts, Refusal, Resolve
 from .records import Cell, Planned, Sweep
 from .specs import MethodSpec, parse_methods
 from .supervise import Computer, DeadlineError, WorkerDiedError
+from .toml_file import read_toml
+
+#: Bytes of the longest name of a sweep or a method: file systems take 255, and what they name has endings.
+_LONGEST = 100
 
 
 @dataclass(frozen=True)
@@ -95,9 +98,7 @@ class Ask:
     def sweep_name(self) -> str:
         """Return the name: readable, and the same for the same question."""
         if self.name:
-            if not re.fullmatch(r"[\w.-]+", self.name):
-                raise InputError(f"sweep name {self.name!r}: use letters, digits, '.', '-' and '_'")
-            return self.name
+            return checked_name("sweep name", self.name)
         question = asdict(replace(self, method_file=str(self.method_file or "")))  # type: ignore[arg-type]
         for experiment in question["experiments"]:
             for name in ("response", "rotate_kernels"):
@@ -229,6 +230,19 @@ def choose_precision(wanted: str, device: str, hello: Hello) -> str:
     return wanted
 
 
+def checked_name(what: str, name: str) -> str:
+    """Return a name that files can have.
+
+    Raises:
+        InputError: for other characters than letters, digits, '.', '-' and '_', or more than 100 bytes of them.
+    """
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise InputError(f"{what} {name!r}: use letters, digits, '.', '-' and '_'")
+    if len(name.encode()) > _LONGEST:
+        raise InputError(f"{what} {name[:20]}... has {len(name)} characters: use at most {_LONGEST}")
+    return name
+
+
 def words(text: str) -> tuple[str, ...]:
     """Return the parts of a list separated by commas, without blanks."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
@@ -242,7 +256,7 @@ def read_seeds(option: str, text: str) -> tuple[int, ...]:
     """
     seeds: list[int] = []
     for part in words(text):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        match = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part, re.ASCII)
         if match is None:
             raise InputError(f"--{option} {text!r}: use numbers and ranges such as 0, 0,3 or 0-4")
         first, last = int(match[1]), int(match[2] or match[1])
@@ -263,10 +277,7 @@ def read_ask(path: Path) -> Ask:
     Raises:
         InputError: where the file cannot be read, or a key or value is not known.
     """
-    try:
-        content = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"cannot read {path}: {error}") from error
+    content = read_toml(path)
     blocks = content.pop("experiment", [{}])
     if not (isinstance(blocks, list) and blocks and all(isinstance(block, dict) for block in blocks)):
         raise InputError(f"{path}: 'experiment' is no list of tables: write [[experiment]] above each")

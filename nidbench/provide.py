@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import lzma
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +18,9 @@ from .errors import DataError
 from .fetch import RemoteFile, destination, hash_of, state
 
 _BLOCK = 1 << 20
+
+#: What `zipfile` raises of archives that are damaged, encrypted, or packed in a way that it does not know.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,9 @@ def provide(files: Sequence[RemoteFile], given: Sequence[Path]) -> Provided:
     for path in given:
         if not path.exists():
             raise DataError(f"{path} does not exist: give files, folders or zip archives that you downloaded")
-        if path.is_file():
+        if not (path.is_file() or path.is_dir()):
+            provided.refused[str(path)] = "is neither a file nor a folder, but a pipe or a device"
+        elif path.is_file():
             unknown += _take_file(path, files, provided, "is none of the files wanted, by its hash")
         else:
             for inner in sorted(each for each in path.rglob("*") if each.is_file()):
@@ -71,8 +78,13 @@ def _take_file(
     path: Path, files: Sequence[RemoteFile], provided: Provided, otherwise: str
 ) -> list[tuple[_Candidate, str]]:
     """Return what was not recognised, each with what else to say of it."""
-    candidate = _Candidate(str(path), path.name, path.stat().st_size, lambda: path.open("rb"))
-    if _take(candidate, files, provided):
+    try:
+        candidate = _Candidate(str(path), path.name, path.stat().st_size, lambda: path.open("rb"))
+        taken = _take(candidate, files, provided)
+    except OSError as error:
+        provided.refused[str(path)] = f"cannot be read ({error.strerror or error}): mend its permissions"
+        return []
+    if taken:
         return []
     if zipfile.is_zipfile(path):
         if reason := _mistaken(candidate, files):
@@ -86,18 +98,25 @@ def _take_file(
 
 
 def _take_members(path: Path, files: Sequence[RemoteFile], provided: Provided, *, explicit: bool) -> list[_Candidate]:
-    unknown = []
-    with zipfile.ZipFile(path) as archive:
-        members = list(_members(path, archive))
-        for member in members:
-            try:
-                if not _take(member, files, provided):
-                    unknown.append(member)
-            except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-                provided.refused[member.where] = f"cannot be unpacked ({error}): download the archive again"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = list(_members(path, archive))
+            unknown = [member for member in members if not _take_member(member, files, provided)]
+    except _DAMAGE as error:
+        provided.refused[str(path)] = f"is no whole zip archive ({error}): download it again"
+        return []
     if explicit and len(unknown) == len(members):
         provided.refused[str(path)] = "holds none of the files wanted, by their hashes"
     return unknown
+
+
+def _take_member(member: _Candidate, files: Sequence[RemoteFile], provided: Provided) -> bool:
+    """Return whether a member of an archive needs no further look: it is one of the files, or cannot be unpacked."""
+    try:
+        return _take(member, files, provided)
+    except _DAMAGE as error:
+        provided.refused[member.where] = f"cannot be unpacked ({error}): download the archive again"
+        return True
 
 
 def _members(path: Path, archive: zipfile.ZipFile) -> Iterator[_Candidate]:

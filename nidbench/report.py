@@ -27,7 +27,7 @@ from .records import Planned, Record, Store, Sweep, results_errors
 from .scoring import closest, extended
 
 #: Raised when sheets change their looks, so that those there are get drawn again.
-LAYOUT = 2
+LAYOUT = 3
 
 #: Inches.
 _PANEL, _GAP, _LEFT, _RIGHT, _BOTTOM, _LINE, _HEADING = 1.9, 0.07, 0.3, 0.1, 0.08, 0.135, 0.15
@@ -203,7 +203,9 @@ class _Sheet:
         """Show the kernel in the last column of a row, beside the colour bar of the errors."""
         room = self._width - 0.55
         left = self._left(self._last) + self._width - room
-        axes = self._show(left, row, room, kernel, {"cmap": "gray", "interpolation": "nearest"}, headroom=0.15)
+        # from zero: a kernel on a pedestal shows it
+        options = {"cmap": "gray", "vmin": 0, "interpolation": "nearest"}
+        axes = self._show(left, row, room, kernel, options, headroom=0.15)
         axes.set_title(f"kernel {kernel.shape[0]}x{kernel.shape[1]}", fontsize=7, pad=2)
 
     def name_rows(self) -> None:

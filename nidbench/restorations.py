@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Formatter
@@ -21,9 +21,9 @@ from . import versions
 from .cases import cases
 from .contract import Case, CaseKey, Image, Problem, Response, Truth
 from .errors import DamagedError, InputError
-from .images import read_restored
+from .images import RESTORED, UNSTATED, Units, read_pixels, unlike
 from .metrics import Part, extent, part_of
-from .plan import Experiment
+from .plan import Experiment, checked_name
 from .records import FROM_FILES, Cell, Log, Planned, Record, Store, Sweep, array_hash
 from .registry import Registry
 from .scoring import Scorer
@@ -33,6 +33,12 @@ PATTERN = "{image}_{kernel}_{noise}.png"
 
 #: Names of files told in a message.
 _TOLD = 3
+
+#: Under which a record's details have what was taken for granted of its file's values.
+_ASSUMED = "assumed"
+
+#: Bytes of the longest name that file systems take.
+_LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,7 @@ class Submission:
         pattern: of the files' names in the folder, see `file_name`.
         encoded: whether the files hold x after the camera's response; None where that is the identity.
         name: of the sweep; empty for one made from the rest.
+        units: what the values of the files mean.
     """
 
     folder: Path
@@ -52,6 +59,7 @@ class Submission:
     pattern: str = PATTERN
     encoded: bool | None = None
     name: str = ""
+    units: Units = UNSTATED
 
     @property
     def label(self) -> str:
@@ -69,6 +77,8 @@ class Taken:
         there: files that were scored before and are the same.
         missing: names of files that measurements have no match in.
         unused: files of the folder that no measurement asks for.
+        assumed: what was taken for granted of the files, each with a file of which it is so.
+        notices: dataset -> what there is to know of it.
     """
 
     sweep: Sweep
@@ -76,6 +86,8 @@ class Taken:
     there: int
     missing: Sequence[str]
     unused: Sequence[str]
+    assumed: Sequence[str] = ()
+    notices: Mapping[str, str] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
         """Return what to tell a person."""
@@ -85,7 +97,10 @@ class Taken:
             lines.append(f"{len(self.missing)} files are missing: {_few(self.missing)}; {remedy}")
         if self.unused:
             lines.append(f"{len(self.unused)} files of the folder are of no measurement: {_few(self.unused)}")
-        return lines
+        if self.assumed:
+            others = f" (and likewise {len(self.assumed) - 1} more)" if len(self.assumed) > 1 else ""
+            lines.append(f"assumed: {self.assumed[0]}{others}")
+        return lines + [f"{dataset}: {notice}" for dataset, notice in self.notices.items() if notice]
 
 
 def file_name(pattern: str, key: CaseKey) -> str:
@@ -105,16 +120,19 @@ def file_name(pattern: str, key: CaseKey) -> str:
     names |= {"level": key.noise.partition(":")[2], "seed": str(key.noise_seed)}
     safe = {name: re.sub("[:/]", "-", value) for name, value in names.items()}
     try:
-        asked = {name for _, name, _, _ in Formatter().parse(pattern) if name is not None}
+        fields = [part for part in Formatter().parse(pattern) if part[1] is not None]
     except ValueError as error:
         raise InputError(f"pattern {pattern!r}: {error}; write such as {PATTERN}") from error
+    asked = {str(name) for _, name, _, _ in fields}
     if unknown := sorted(asked - set(safe)):
         known = ", ".join(f"{{{name}}}" for name in safe)
         raise InputError(f"pattern {pattern!r}: there is no {{{unknown[0]}}}; use {known}")
-    try:
-        return pattern.format(**safe)
-    except (ValueError, KeyError, IndexError) as error:
-        raise InputError(f"pattern {pattern!r}: {error}; write names alone in braces, such as {PATTERN}") from error
+    if any(form or conversion for _, _, form, conversion in fields):
+        raise InputError(f"pattern {pattern!r}: write names alone in braces, such as {PATTERN}")
+    made = pattern.format(**safe)
+    if max(len(part.encode(errors="surrogateescape")) for part in made.split("/")) > _LONGEST_NAME or "\0" in made:
+        raise InputError(f"pattern {pattern[:40]!r}...: it makes names that no file can have, such as {made[:40]!r}...")
+    return made
 
 
 def take(store: Store, submission: Submission) -> Taken:
@@ -135,7 +153,7 @@ def take(store: Store, submission: Submission) -> Taken:
     missing = [name for name in files.values() if not (submission.folder / name).is_file()]
     if len(missing) == len(files):
         raise InputError(_no_match(submission, missing))
-    planned, scored, there = [], 0, 0
+    planned, assumed, scored, there = [], [], 0, 0
     for case in chosen:
         cell = _cell(submission, case)
         planned.append(_planned(submission, cell))
@@ -144,21 +162,24 @@ def take(store: Store, submission: Submission) -> Taken:
             continue
         fresh = _keep(store, submission, case, cell, path)
         scored, there = scored + fresh, there + (not fresh)
+        record = store.whole(cell.id)
+        if record is not None and record.log is not None and _ASSUMED in record.log.details:
+            assumed.append(f"{path.name} has {record.log.details[_ASSUMED]}")
     sweep = Sweep(submission.name or _sweep_name(submission), _asked(submission), planned)
     store.write_sweep(sweep)
-    return Taken(sweep, scored, there, missing, _unused(submission, set(files.values())))
+    notices = {case.key.dataset: case.notice for case in chosen}
+    return Taken(sweep, scored, there, missing, _unused(submission, set(files.values())), assumed, notices)
 
 
 def _check_name(store: Store, name: str) -> None:
-    if name and not re.fullmatch(r"[\w.-]+", name):
-        raise InputError(f"sweep name {name!r}: use letters, digits, '.', '-' and '_'")
+    if name:
+        checked_name("sweep name", name)
     if name in store.sweep_names() and "files" not in store.sweep(name).asked:
         raise InputError(f"sweep name {name!r} is that of a run, which it would replace: use another --name")
 
 
 def _check_label(label: str) -> None:
-    if not re.fullmatch(r"[\w.-]+", label):
-        raise InputError(f"label {label!r}: use letters, digits, '.', '-' and '_'")
+    checked_name("label", label)
     if label in Registry.installed("method").targets or label == "input":
         raise InputError(f"label {label!r} is the name of a method here: use another, such as {label}-files")
 
@@ -229,6 +250,7 @@ def _keep(store: Store, submission: Submission, case: Case, cell: Cell, path: Pa
     """Score and keep one file, unless that was done before, as it would be today; return whether it was done now."""
     details: dict[str, Any] = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     details["encoded"] = bool(submission.encoded)
+    details["units"] = submission.units.stated()
     try:
         before = store.whole(cell.id)
     except DamagedError:
@@ -236,11 +258,13 @@ def _keep(store: Store, submission: Submission, case: Case, cell: Cell, path: Pa
     if before is not None and _as_today(before, details, case):
         return False
     problem, truths = case.problem(), case.truths()
-    linear = _linear(read_restored(path), case.response, submission.encoded)
+    reading = read_pixels(path, RESTORED, submission.units)
+    linear = _linear(reading.image, case.response, submission.encoded)
     try:
         image, whole = placed(linear, problem, truths)
     except InputError as error:
         raise InputError(f"{path}, of {case.key}, {error}") from error
+    _check_scale(submission, path, image, problem)
     scorer = Scorer(problem, truths)
     record = Record(
         id=cell.id,
@@ -255,6 +279,8 @@ def _keep(store: Store, submission: Submission, case: Case, cell: Cell, path: Pa
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         measures=scorer.measures(image, None),
     )
+    if assumed := "; ".join(filter(None, [reading.assumed, "" if whole else _origin(problem)])):
+        details[_ASSUMED] = assumed
     store.write(record.with_log(Log(details=details)), {"image": image})
     return True
 
@@ -263,6 +289,28 @@ def _as_today(record: Record, details: Mapping[str, Any], case: Case) -> bool:
     """Return whether a record is of the same file, scored against today's truth by today's metric."""
     same_file = record.log is not None and details.items() <= record.log.details.items()
     return same_file and record.truth_hash == case.truth_hash() and not versions.outdated(record.versions)
+
+
+def _origin(problem: Problem) -> str:
+    """Return where an image of the size of y is put, where programs differ in that."""
+    if all(side % 2 for side in problem.kernel.shape):
+        return ""
+    rows, columns = problem.kernel.shape
+    return f"the size of the blurred image, put where the kernel of even size {rows}x{columns} has its origin, k//2"
+
+
+def _check_scale(submission: Submission, path: Path, image: Image, problem: Problem) -> None:
+    """Refuse a restoration in the frame of x whose values are not those of what was blurred.
+
+    Raises:
+        InputError: naming how they are related, and how to say what they mean.
+    """
+    shown = problem.response.apply(np.asarray(image[:, *problem.valid], np.float64))
+    if fitting := unlike(shown, problem.blurred):
+        raise InputError(
+            f"{path} is not on the scale of the blurred image, which is {fitting}: save it on [0, 1], or say with "
+            f"{submission.units.say('scale', 'VALUE')} which value is intensity 1"
+        )
 
 
 def _linear(image: Image, response: Response, encoded: bool | None) -> Image:

@@ -8,6 +8,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from .contract import Method, Setting, Settings
@@ -17,6 +18,9 @@ from .registry import unknown
 _FORM = re.compile(
     r"(?P<name>[\w.-]+)(?:@(?P<preset>[\w-]+))?(?P<variants>(?::[\w-]+)*)(?:\[(?P<settings>[^\[\]]*)\])?", re.ASCII
 )
+
+#: A Python file in the place of a method's name.
+_FILE = re.compile(r"[^@:\[]*\.py(?=$|[@:\[\s])")
 
 #: What a method without presets has.
 DEFAULT_PRESET = "default"
@@ -45,6 +49,11 @@ class MethodSpec:
         Raises:
             InputError: where the text has another form.
         """
+        if file := _FILE.search(text):
+            raise InputError(
+                f"method {text!r} is a file: give it with --method-file {file[0]}, and its name {Path(file[0]).stem} "
+                "with --methods"
+            )
         match = _FORM.fullmatch(text.strip())
         if match is None:
             raise InputError(

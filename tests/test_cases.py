@@ -215,6 +215,7 @@ def test_noise_that_is_asked_for_beats_what_is_bound():
         ({"limit": 0}, InputError, "at least 1 image"),
         ({"crop": 0}, InputError, "crop 0: give the side"),
         ({"crop": 12}, InputError, "too small for a kernel"),
+        ({"crop": 97}, InputError, "crop 97: image camera has 96x96 pixels, less than that: give a smaller --crop"),
         ({"limit": -1}, InputError, "at least 1 image"),
         ({"declared": "1.2"}, InputError, "declared noise level"),
         ({"responses": ("log",)}, InputError, "response 'log'.*use identity"),
@@ -453,6 +454,7 @@ def test_what_was_measured_is_chosen_by_image_and_kernel():
         ({"kernels": ("given/wide",), "images": ("ant",)}, InputError, "ant was not blurred by given/wide"),
         ({"images": ("emu",)}, UnknownNameError, "unknown image of given 'emu'"),
         ({"crop": 0}, InputError, "crop 0: give the side"),
+        ({"crop": 10**9}, InputError, "crop 1000000000: image .* has .* pixels, less than that: give a smaller --crop"),
         ({"crop": 12}, InputError, "12x12 pixels of x and a kernel of 3x5 leave 10x8 of the blurred image"),
     ],
 )

@@ -490,3 +490,55 @@ def test_wrong_questions_for_a_table(tmp_path):
     call(*RUN, "--methods", "wiener", "--output", tmp_path)
     assert "no table of the paper has sample sample gaussian:0.05" in refused("compare", "--output", tmp_path)
     assert "nothing of table2, which has" in refused("compare", "--paper", "table2", "--output", tmp_path)
+
+
+def test_arguments_that_nothing_can_have_are_refused(tmp_path):
+    wiener = (*RUN, "--methods", "wiener", "--output", tmp_path / "out")
+    for arguments, words in (
+        ((*wiener, "--name", "a\0b"), "an argument has a NUL character in it"),
+        ((*wiener, "--name", "a" * 300), "has 300 characters: use at most 100"),
+        ((*wiener, "--limit", "0"), "limit 0: give at least 1 image"),
+        ((*wiener, "--seeds", "9" * 40), "use numbers and ranges"),
+        ((*wiener, "--crop", "97"), "crop 97: image camera has 96x96 pixels, less than that"),
+        (
+            (*RUN, "--methods", "dir/my.py", "--output", tmp_path / "out"),
+            "is a file: give it with --method-file dir/my.py",
+        ),
+        ((*RUN, "--methods", "my.py@fast[a=1]", "--output", tmp_path / "out"), "its name my with --methods"),
+        ((*wiener, "--method-file", "a.py", "--method-file", "b.py"), "--method-file was given 2 times, a.py, b.py"),
+        (("table", "--output", tmp_path / ("a" * 300)), "File name too long"),
+    ):
+        assert words in refused(*arguments)
+    assert not list((tmp_path / "out").glob("*/*"))
+
+
+def test_what_the_values_of_files_mean_is_an_option_of_score(tmp_path):
+    (tmp_path / "files").mkdir()
+    for name in ("camera", "astronaut"):
+        image = Sample().load(name)
+        np.save(tmp_path / "files" / f"{name}.npy", 255 * image.transpose(1, 2, 0).squeeze())
+    asked = ("score", tmp_path / "files", "--dataset", "sample", "--label", "theirs", "--pattern", "{image}.npy")
+    asked = (*asked, "--output", tmp_path / "out")
+    assert "if 255 is intensity 1, say --scale 255" in refused(*asked)
+    assert "give one of the two" in refused(*asked, "--scale", "255", "--bits", "8")
+    tables = [
+        call(*asked, *stated).output.partition("files scored")[0] for stated in (("--scale", "255"), ("--bits", "8"))
+    ]
+    assert tables[0] == tables[1]
+    assert "| 2/2 " in tables[0]
+
+
+def test_what_is_assumed_of_a_folder_stands_with_its_table(tmp_path, pictures):
+    for place in ("blurred", "truth", "kernels"):
+        (tmp_path / "mine" / place).mkdir(parents=True)
+    image = np.rint(4000 * pictures.blobs((1, 48, 52))[0]).astype(np.uint16)
+    np.save(tmp_path / "mine" / "blurred" / "a.npy", image)
+    np.save(tmp_path / "mine" / "truth" / "a.npy", image)
+    np.save(tmp_path / "mine" / "kernels" / "a.npy", np.ones((4, 4)))
+    run = ["run", "--methods", "wiener", "--dataset", f"folder:{tmp_path / 'mine'}", *HOW, "--output", tmp_path / "out"]
+    result = call(*run)
+    assert result.exit_code == 0, result.output
+    (table,) = (tmp_path / "out" / "tables").glob("*.md")
+    for text in (" ".join(result.output.split()), table.read_text()):
+        assert "range of the blurred images: a.npy has 16-bit values up to" in text
+        assert "kernels of even size have their origin at k//2" in text

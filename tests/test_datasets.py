@@ -383,6 +383,36 @@ def test_a_folder_that_cannot_be_a_dataset(tmp_path):
         load_dataset(f"folder:{tmp_path}")
 
 
+@pytest.mark.parametrize(
+    "beside",
+    ["psf.npy", "PSF_1.png", "kernel.mat", "kernels", "truth", "sharp", "gt", "blur", "data.npz", "measured.toml"],
+)
+def test_images_beside_kernels_are_not_taken_as_sharp(tmp_path, beside):
+    png(tmp_path / "a.png", 20, 20)
+    assert load_dataset(f"folder:{tmp_path}").notice(["a"]).startswith("1 image is taken as sharp, and blurred here")
+    if "." in beside:
+        (tmp_path / beside).write_bytes(b"")
+    else:
+        (tmp_path / beside).mkdir()
+    with pytest.raises(InputError, match=f"{beside} beside the images says that they are blurred: put blurred"):
+        load_dataset(f"folder:{tmp_path}")
+
+
+def test_what_sharp_images_are_taken_for_is_told(tmp_path):
+    for name in "ab":
+        png(tmp_path / f"{name}.png", 40, 40)
+    for case in cases(CaseRequest(f"folder:{tmp_path}", kernels=("sample",), noises=("gaussian:0.01",))):
+        assert case.notice.startswith(
+            "2 images are taken as sharp, and blurred here by kernels of a set; what is blurred"
+        )
+
+
+def test_a_name_that_tables_cannot_show_is_refused(tmp_path):
+    png(tmp_path / "a\nb.png", 20, 20)
+    with pytest.raises(InputError, match=r"'a\\nb\.png' cannot be shown in tables: rename it"):
+        load_dataset(f"folder:{tmp_path}")
+
+
 def test_an_image_of_a_folder_that_is_cut_off_is_named(tmp_path):
     path = png(tmp_path / "a.png", 40, 40)
     path.write_bytes(path.read_bytes()[:500])
@@ -507,6 +537,20 @@ def test_estimated_kernels_may_be_for_correlation(tmp_path):
     assert np.array_equal(turned.told(KERNEL, "01", "levin/1"), plain.told(KERNEL, "01", "levin/1")[::-1, ::-1])
     with pytest.raises(InputError, match=r"there is no folder .*estimates:flipped; write .* estimated:PATH:turned for"):
         load_kernel_error(f"{path}:flipped")
+
+
+def test_estimated_kernels_on_a_background(tmp_path):
+    right = np.pad(np.outer([1, 3, 1], [2, 5, 1, 1.0]), 6)
+    path = f"estimated:{tmp_path}/estimates"
+    (tmp_path / "estimates" / "01").mkdir(parents=True)
+    for said, stored in (("border", right + 0.3), ("clip", np.where(right == 0, -0.01, right))):
+        np.save(tmp_path / "estimates" / "01" / "1.npy", stored)
+        with pytest.raises(InputError, match=f"estimated:PATH:{said}"):
+            told(path)
+        for order in (f"{said}:turned", f"turned:{said}"):
+            error = load_kernel_error(f"{path}:{order}")
+            assert error.label == f"estimates:{said}:turned"
+            assert np.allclose(error.told(KERNEL, "01", "levin/1"), right[::-1, ::-1] / right.sum())
 
 
 def test_estimated_kernels_that_there_are_not(tmp_path):

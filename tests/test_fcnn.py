@@ -4,8 +4,8 @@ import hashlib
 
 import numpy as np
 import pytest
-from nidbench.methods.fcnn import FCNN, nearest_level, read_layers
 from nidbench.methods._linear import linearised
+from nidbench.methods.fcnn import FCNN, nearest_level, read_layers
 from scipy.io import savemat
 
 from nidbench import fetch

@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from nidbench.methods._linear import linearised
 from nidbench.methods.fdn import FDN
 from nidbench.methods.fid import FID
-from nidbench.methods._linear import linearised
 from scipy.fft import idctn
 from scipy.ndimage import convolve
 

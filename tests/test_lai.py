@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from nidbench.datasets import _lai, lai
+from nidbench.datasets import _lai
 from nidbench.datasets.lai import LEVEL, Lai, LaiReal, LaiSaturated
 
 from nidbench import fetch
@@ -12,6 +12,7 @@ from nidbench.cases import CaseRequest, cases
 from nidbench.contract import Noise, Response
 from nidbench.degrade import blur
 from nidbench.errors import DataError, InputError, UnknownNameError
+from nidbench.images import read_image
 from nidbench.metrics import psnr, to_8_bit
 from nidbench.scoring import Scorer
 
@@ -200,10 +201,10 @@ def test_the_authors_blurred_images_agree_with_the_model(number):
 @pytest.mark.usefixtures("shared_mirror")
 @pytest.mark.parametrize(("name", "ceiling"), [("saturated_01", 18.90), ("saturated_03", 14.59)])
 def test_what_a_perfect_restoration_of_a_saturated_image_scores(name, ceiling):
-    sharp = lai.without_alpha(real(f"gt/{name}.png"))
+    sharp = read_image(real(f"gt/{name}.png"))
     assert psnr(to_8_bit(1.9 * sharp - 0.1), sharp) == pytest.approx(ceiling, abs=0.01)
 
 
 @pytest.mark.usefixtures("shared_mirror")
 def test_text_05_loses_its_alpha():
-    assert lai.without_alpha(real("gt/text_05.png")).shape[0] == 3
+    assert read_image(real("gt/text_05.png")).shape[0] == 3

@@ -1,5 +1,7 @@
 """`datasets/_measured_folder.py`: anyone's own measurements."""
 
+import os
+
 import numpy as np
 import pytest
 from nidbench.datasets._measured_folder import MeasuredFolder
@@ -98,10 +100,73 @@ def test_arrays_are_read_as_scores_read_them(folder, pictures):
     assert np.array_equal(made.truths("dog", "folder/dog")[0].image, sharp.transpose(2, 0, 1))
 
 
-def test_a_picture_of_16_bit_is_refused_with_a_way_out(folder):
-    Image.fromarray(np.zeros((40, 46), np.uint16)).save(folder / "blurred" / "cat.png")
-    with pytest.raises(InputError, match=r"more than 8 bit .*: convert it .*or save its values as an array, \.npy"):
-        MeasuredFolder(folder).measured("cat", "folder/cat")
+def test_pictures_of_16_bit_keep_them(folder):
+    deep = np.random.default_rng(0).integers(0, 65536, (40, 46)).astype(np.uint16)
+    Image.fromarray(deep).save(folder / "blurred" / "cat.png")
+    assert np.array_equal(MeasuredFolder(folder).measured("cat", "folder/cat").blurred[0], (deep / 65535).astype("f4"))
+
+
+@pytest.mark.parametrize(
+    ("toml", "blurred", "truth"),
+    [
+        ("", 1, 1),
+        ("scale = 2", 2, 2),
+        ("scale = 2.5\n[truth]\nscale = 4", 2.5, 4),
+        ("[blurred]\nscale = 3", 3, 1),
+    ],
+)
+def test_what_values_mean_is_said_for_both_or_each(folder, pictures, toml, blurred, truth):
+    sharp = pictures.blobs((1, 40, 46))
+    for place, scale in (("blurred", blurred), ("truth", truth)):
+        (folder / place / "cat.png").unlink()
+        np.save(folder / place / "cat.npy", scale * sharp[0])
+    (folder / "measured.toml").write_text(toml)
+    made = MeasuredFolder(folder)
+    assert np.allclose(made.measured("cat", "folder/cat").blurred, sharp, atol=1e-6)
+    assert np.allclose(made.truths("cat", "folder/cat")[0].image, sharp)
+
+
+def test_the_background_of_kernels(folder):
+    kernel = np.pad(np.ones((3, 5)), 6)
+    for said, stored in (("clip", kernel - 0.1), ("border", kernel + 0.2)):
+        np.save(folder / "kernels" / "dog.npy", stored)
+        (folder / "measured.toml").write_text("")
+        with pytest.raises(InputError, match=r"dog\.npy is not a kernel .* kernel_background = \"(clip|border)\""):
+            MeasuredFolder(folder).measured("dog", "folder/dog")
+        (folder / "measured.toml").write_text(f'kernel_background = "{said}"')
+        assert np.allclose(MeasuredFolder(folder).measured("dog", "folder/dog").kernel, kernel / 15)
+
+
+def test_a_kernel_off_its_middle_is_told(folder):
+    np.save(folder / "kernels" / "dog.npy", np.pad([[1.0]], ((0, 12), (6, 6))))
+    made = MeasuredFolder(folder)
+    assert "kernels: of dog.npy its weights lie -6.0 rows and +0.0 columns off its middle" in made.notice(["dog"])
+    assert "off its middle" not in made.notice(["cat"])
+
+
+def test_a_camera_that_is_no_file_is_not_waited_for(folder):
+    for make in (os.mkfifo, os.mkdir, lambda path: path.symlink_to("measured.toml")):
+        make(folder / "measured.toml")
+        with pytest.raises(InputError, match=r"cannot read .*measured\.toml"):
+            MeasuredFolder(folder).measured("cat", "folder/cat")
+        (folder / "measured.toml").rmdir() if make is os.mkdir else (folder / "measured.toml").unlink()
+
+
+def test_what_is_said_of_several_files_is_said_once(folder, pictures):
+    for name in ("dog", "emu"):
+        (folder / "blurred" / f"{name}.png").unlink(missing_ok=True)
+        np.save(folder / "blurred" / f"{name}.npy", np.rint(4000 * pictures.blobs((1, 30, 34))[0]).astype(np.uint16))
+        np.save(folder / "kernels" / f"{name}.npy", np.ones((3, 3)))
+    notice = MeasuredFolder(folder).notice(["cat", "dog", "emu"])
+    assert notice.count("16-bit values") == 1
+    assert "range of the blurred images: dog.npy has 16-bit values up to 35" in notice
+    assert notice.endswith("say bits = 12 in measured.toml (and likewise 1 more)")
+
+
+def test_a_name_that_tables_cannot_show_is_refused(folder):
+    (folder / "blurred" / "a\nb.png").write_bytes((folder / "blurred" / "cat.png").read_bytes())
+    with pytest.raises(DataError, match=r"'a\\nb\.png', a name that tables cannot show: rename it"):
+        MeasuredFolder(folder).names()
 
 
 @pytest.mark.parametrize("noise", ["0", "0.0", "1"])
@@ -112,9 +177,7 @@ def test_whole_numbers_are_noise_levels_too(folder, noise):
 
 @pytest.mark.parametrize(("shape", "reason"), [((1, 40, 47), "has 40x47 pixels"), ((3, 40, 46), "is in colour")])
 @pytest.mark.parametrize("suffix", [".png", ".npy"])
-def test_a_truth_that_does_not_fit_is_refused_when_planned(folder, pictures, monkeypatch, shape, reason, suffix):
-    """Of a picture by its header alone."""
-    monkeypatch.setattr("nidbench.datasets._measured_folder.read_sharp", None)
+def test_a_truth_that_does_not_fit_is_refused_when_planned(folder, pictures, shape, reason, suffix):
     (folder / "truth" / "cat.png").unlink()
     image = pictures.blobs(shape)
     if suffix == ".npy":
@@ -145,7 +208,24 @@ def test_a_photograph_is_no_kernel(folder, pictures):
         ("kernels/cat.png", (3, 5, 5), r"kernels/cat\.png is not a kernel"),
         ("blurred/cat.png", b"no image", r"blurred/cat\.png cannot be read as an image"),
         ("measured.toml", b"noise = 5.0", r"noise = 5\.0: give its standard deviation on \[0, 1\]"),
-        ("measured.toml", b"sigma = 0.1", r"unknown key 'sigma'; there are noise, response, kernels"),
+        (
+            "measured.toml",
+            b"sigma = 0.1",
+            r"unknown key 'sigma'; there are noise, response, kernels, kernel_background",
+        ),
+        ("measured.toml", b"bits = 12.5", r"measured\.toml: bits = 12\.5: give a number, such as 12"),
+        ("measured.toml", b"bits = true", r"bits = True: give a number"),
+        ("measured.toml", b"bits = 77", r"bits = 77 in measured\.toml: give a camera's depth, 1 to 32"),
+        ("measured.toml", b"scale = 0", r"scale = 0 in measured\.toml: give the value of intensity 1"),
+        ("measured.toml", b"scale = 1\nbits = 8", r"scale = 1 .* and bits = 8 .*: give one of the two"),
+        ("measured.toml", b"[truth]\nnoise = 1", r"truth = .*: write \[truth\] with scale or bits below it"),
+        ("measured.toml", b"truth = 3", r"truth = 3: write \[truth\] with scale or bits below it"),
+        ("measured.toml", b'kernel_background = "yes"', r"kernel_background = 'yes': write one of none, border, clip"),
+        ("measured.toml", b"kernel_background = []", r"kernel_background = \[\]: write one of none, border, clip"),
+        ("measured.toml", b"\xff\xfe", r"cannot read .*measured\.toml"),
+        ("measured.toml", b"a = " + b"[" * 3000 + b"]" * 3000, r"measured\.toml: it is nested too deeply"),
+        ("measured.toml", b"bits = " + b"9" * 5000, r"cannot read .*measured\.toml"),
+        ("measured.toml", b"bits = " + b"9" * 30, r"measured\.toml: a whole number has more than 18 digits"),
         ("measured.toml", b"noise = ", r"cannot read .*measured\.toml"),
         ("measured.toml", b'response = "gamma:x"', r"measured\.toml: response 'gamma:x': use identity"),
         ("measured.toml", b'response = "log"', r"measured\.toml: response 'log' .*: use identity"),

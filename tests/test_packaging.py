@@ -146,7 +146,7 @@ def test_methods_rest_on_the_contract_and_the_engine(path):
 
 @pytest.mark.parametrize("path", DATASET_FILES, ids=named)
 def test_datasets_rest_on_the_contract_and_downloads(path):
-    shared = {f"nidbench.{name}" for name in ("contract", "fetch", "images", "errors")}
+    shared = {f"nidbench.{name}" for name in ("contract", "fetch", "images", "toml_file", "errors")}
     assert [name for name in own(path) - shared if not name.startswith("nidbench.datasets._")] == []
 
 
@@ -190,6 +190,7 @@ ON_FRAMES = (
         ("pandas", {f"nidbench/{name}.py" for name in ON_FRAMES}),
         ("matplotlib", {"nidbench/report.py", *modules_in("figures")}),
         ("pooch", {"nidbench/fetch.py"}),
+        ("tifffile", {"nidbench/images/tiffs.py"}),
         ("skimage", {"nidbench/metrics.py", "methods/tv.py"}),
         ("h5py", {"methods/fdn.py"}),
         ("bm3d", {"methods/bm3d.py"}),

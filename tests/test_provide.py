@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 import zipfile
 
@@ -186,3 +187,55 @@ def test_what_does_not_exist_is_refused(wanted, downloads):
     shutil.rmtree(downloads)
     with pytest.raises(DataError, match="downloads does not exist: give files"):
         provide.provide(wanted, [downloads])
+
+
+def damage_central_directory(content):
+    at = content.rindex(b"PK\x01\x02")
+    return content[:at] + b"PK\x09\x09" + content[at + 4 :]
+
+
+def lie_of_zip64(content):
+    """The end of the central directory says that a zip64 record says more, and there is none."""
+    at = content.rindex(b"PK\x05\x06")
+    return content[: at + 12] + b"\xff" * 8 + content[at + 20 :]
+
+
+def unknown_compression(content):
+    for mark, at in ((b"PK\x01\x02", 10), (b"PK\x03\x04", 8)):
+        place = content.index(mark) + at
+        content = content[:place] + b"\x63\x00" + content[place + 2 :]
+    return content
+
+
+def encrypted(content):
+    for mark, at in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        place = content.index(mark) + at
+        content = content[:place] + b"\x01\x00" + content[place + 2 :]
+    return content
+
+
+def beyond_its_end(content):
+    """The member's header is said to lie where nothing is."""
+    at = content.index(b"PK\x01\x02") + 42
+    return content[:at] + b"\xff\xff\xff\x7f" + content[at + 4 :]
+
+
+@pytest.mark.parametrize(
+    "spoil", [damage_central_directory, lie_of_zip64, unknown_compression, encrypted, beyond_its_end]
+)
+def test_a_damaged_archive_is_refused_in_words(wanted, downloads, spoil):
+    path = pack(downloads / "whole.zip", {"a/2.png": CONTENTS["a/2.png"]})
+    path.write_bytes(spoil(path.read_bytes()))
+    provided = provide.provide(wanted, [path])
+    assert provided.taken == {}
+    (reason,) = provided.refused.values()
+    assert "download" in reason
+    assert states(wanted) == ["missing"] * 3
+    assert left_over(wanted) == []
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(wanted, downloads):
+    os.mkfifo(downloads / "pipe")
+    provided = provide.provide(wanted, [downloads / "pipe"])
+    assert provided.refused == {str(downloads / "pipe"): "is neither a file nor a folder, but a pipe or a device"}
+    assert provide.provide(wanted, [downloads]).refused == {}

@@ -53,6 +53,14 @@ def test_panels_and_titles(make_sheet):
     assert figure.texts[0].get_text() == "sample/cat"
 
 
+def test_the_kernel_is_shown_from_zero(make_sheet):
+    """A pedestal would look as black as nothing, were it from the smallest weight."""
+    *rest, _ = make_sheet()
+    kernel = 0.01 + np.pad([[0.85]], 2)
+    (shown,) = [axes.images[0] for axes in draw(*rest, kernel).figure.axes if "kernel" in axes.get_title()]
+    assert shown.get_clim() == (0, kernel.max())
+
+
 def test_errors_share_one_scale_in_levels(make_sheet):
     figure = draw(*make_sheet())
     errors = [images(figure)[1, column] for column in range(3)]

@@ -157,6 +157,9 @@ def test_names_are_safe_in_file_names():
         ("{image.__class__}.png", "there is no {image.__class__}"),
         ("{image.png", "write such as {image}_{kernel}_{noise}.png"),
         ("{image:d}.png", "names alone in braces"),
+        ("{image!r}.png", "names alone in braces"),
+        ("{image:1000000000}.png", "names alone in braces"),
+        ("{image}" + 300 * "a", "names that no file can have"),
         ("{}.png", "there is no {}"),
         ("{image}.png", "the same file camera.png: add what tells them apart"),
         ("{image}_{level}_{kernel}.jpg", "none of the 4 files expected, such as camera_0.02_motion.jpg"),
@@ -210,9 +213,9 @@ def test_arrays_are_scored_as_they_were_computed(tmp_path, store):
         np.testing.assert_allclose(store.arrays(planned.id)["image"], levels(case) / 255 + 1e-3, rtol=1e-6)
 
 
-def test_what_is_no_8_bit_image_is_refused(folder, store):
-    Image.fromarray(np.zeros((96, 96), np.uint16)).save(folder / "camera_motion_gaussian-0.02.png")
-    with pytest.raises(InputError, match="more than 8 bit"):
+def test_what_is_no_image_is_refused(folder, store):
+    Image.fromarray(np.eye(96) > 0).save(folder / "camera_motion_gaussian-0.02.png")
+    with pytest.raises(InputError, match="black and white only"):
         take(store, Submission(folder, EXPERIMENT))
 
 
@@ -288,3 +291,19 @@ def test_files_after_the_camera_s_response_are_undone(tmp_path, store, monkeypat
         psnr[encoded] = store.read(taken.sweep.cells[0].id).scores["half-kernel"].psnr
     assert psnr[True] == float("inf")
     assert psnr[False] < 20
+
+
+@pytest.mark.parametrize(("taps", "told"), [((4, 5), True), ((5, 5), False)])
+def test_where_an_image_of_the_size_of_y_is_put_is_told_for_even_kernels(tmp_path, store, pictures, taps, told):
+    """Mode "same" is centred differently in scipy and MATLAB."""
+    image = pictures.blobs((1, 40, 46))
+    for place, array in (("blurred", image[0]), ("truth", image[0]), ("kernels", np.ones(taps))):
+        (tmp_path / "mine" / place).mkdir(parents=True)
+        np.save(tmp_path / "mine" / place / "a.npy", array)
+    save(tmp_path / "files" / "a.png", 255 * image)
+    taken = take(
+        store, Submission(tmp_path / "files", Experiment("theirs", f"folder:{tmp_path / 'mine'}"), "{image}.png")
+    )
+    lines = "\n".join(taken.lines())
+    assert ("assumed: a.png has the size of the blurred image, put where the kernel of even size" in lines) == told
+    assert ("folder:mine: kernels of even size have their origin at k//2" in lines) == told

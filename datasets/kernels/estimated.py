@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from nidbench.contract import Kernel
 from nidbench.errors import InputError
-from nidbench.images import KERNEL_SUFFIXES, read_kernel
+from nidbench.images import BACKGROUNDS, KERNEL_SUFFIXES, Background, read_kernel
 
 #: Comes after the folder where its kernels are for correlation.
 TURNED = ":turned"
@@ -23,31 +23,38 @@ class Estimated:
     with Lai et al. (2016). The wrong way round costs many dB and gives no other sign: try both on one image. The origin
     is in the middle, at k//2. A shifted estimate gives a shifted restoration, which only protocols that align forgive.
 
+    `estimated:PATH:border` takes the level of its border off each estimate, `estimated:PATH:clip` what is negative, as
+    `kernel_background` of measured folders does; `:turned` may come beside them.
+
     Attributes:
         folder: PATH.
         turned: whether the files' kernels are turned by 180 degrees.
+        background: what is taken off them.
     """
 
     argument: ClassVar[str] = "PATH"
     replaces: ClassVar[bool] = True
     folder: Path
     turned: bool
+    background: Background
 
     def __init__(self, text: Path | str) -> None:
-        path = str(text)
-        folder = Path(path.removesuffix(TURNED)).expanduser().resolve()
+        path, turned, background = _parts(str(text))
+        folder = Path(path).expanduser().resolve()
         if not folder.is_dir():
             raise InputError(
-                f"kernels estimated:{path}: there is no folder {folder}; write estimated:PATH, or "
+                f"kernels estimated:{text}: there is no folder {folder}; write estimated:PATH, or "
                 f"estimated:PATH{TURNED} for kernels that are to be turned by 180 degrees"
             )
         object.__setattr__(self, "folder", folder)
-        object.__setattr__(self, "turned", path.endswith(TURNED))
+        object.__setattr__(self, "turned", turned)
+        object.__setattr__(self, "background", background)
 
     @property
     def label(self) -> str:
-        """The folder's own name, and whether its kernels are turned."""
-        return self.folder.name + (TURNED if self.turned else "")
+        """The folder's own name, and what is done to its kernels."""
+        taken_off = "" if self.background == "none" else f":{self.background}"
+        return self.folder.name + taken_off + (TURNED if self.turned else "")
 
     def told(self, kernel: Kernel, image: str, name: str) -> Kernel:  # noqa: ARG002 - of the protocol
         """Return the estimate for an image, Shape (kh, kw), sum 1.
@@ -63,5 +70,19 @@ class Estimated:
                 f"kernel {name} of image {image} wants one file {own} with one of {', '.join(KERNEL_SUFFIXES)}, and "
                 f"there is {names}: put it there, or choose other --images and --kernels"
             )
-        estimate = read_kernel(found[0])
+        estimate = read_kernel(found[0], self.background)
         return estimate[::-1, ::-1] if self.turned else estimate
+
+
+def _parts(text: str) -> tuple[str, bool, Background]:
+    """Return the path, whether kernels are turned and what is taken off them, of `PATH[:border|:clip][:turned]`."""
+    turned, background = False, BACKGROUNDS[0]
+    while True:
+        path, _, word = text.rpartition(":")
+        if word == TURNED[1:]:
+            turned = True
+        elif word in BACKGROUNDS and path:
+            background = word
+        else:
+            return text, turned, background
+        text = path

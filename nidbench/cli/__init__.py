@@ -5,6 +5,7 @@ What is heavy is imported inside the commands that use it: `nidbench --help` imp
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -29,13 +30,23 @@ class _WrongCall(click.ClickException):
 
 
 class _Group(click.Group):
-    """Shows nidbench's own errors as one message, without a traceback."""
+    """Shows nidbench's own errors, and those of the system, as one message, without a traceback."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse what no file and no name can have, before anything comes of it."""
+        if any("\0" in each for each in args):
+            raise click.UsageError("an argument has a NUL character in it: leave it out")
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except NidbenchError as error:
             raise _WrongCall(str(error)) from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise _WrongCall(f"{os.fsdecode(error.filename)}: {error.strerror}") from error
         except KeyboardInterrupt:
             click.echo("interrupted: nothing was lost, run the same command again", err=True)
             ctx.exit(130)

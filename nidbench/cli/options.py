@@ -77,10 +77,24 @@ def _memory(_context: click.Context, _option: click.Parameter, text: str | None)
     return None if text is None else read_memory(text)
 
 
+def _only(_context: click.Context, option: click.Parameter, given: tuple[Path, ...]) -> Path | None:
+    """Return what an option was given, once; click itself keeps the last without a word."""
+    if len(given) > 1:
+        raise click.UsageError(
+            f"{option.opts[0]} was given {len(given)} times, {', '.join(map(str, given))}: give one; several methods "
+            "are registered as entry points of a package"
+        )
+    return given[0] if given else None
+
+
 #: How cells are computed.
 computing = together(
     click.option(
-        "--method-file", type=click.Path(path_type=Path), help="A file with your method; its stem is its name."
+        "--method-file",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        callback=_only,
+        help="A file with your method; its stem is its name.",
     ),
     name,
     click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),

@@ -48,6 +48,8 @@ def rescore(context: click.Context, sweep: str | None, protocol: str, dry_run: b
 @options.measurements
 @click.option("--pattern", default="{image}_{kernel}_{noise}.png", show_default=True, help="Of the files' names.")
 @click.option("--encoded/--linear", default=None, help="Whether files hold x after or before the camera's response.")
+@click.option("--scale", type=float, help="Value of intensity 1 in the files, where their type does not say it: 255.")
+@click.option("--bits", type=int, help="Depth of the files' integers, where they are stored in a deeper type: 12.")
 @options.name
 @options.protocol
 @options.output
@@ -60,6 +62,7 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
     become a sweep of their own; nidbench table FIRST+SECOND shows it beside another. Exit code: 1 where files are
     missing.
     """
+    from nidbench.images import Units
     from nidbench.metrics import protocol as find_protocol
     from nidbench.plan import Experiment
     from nidbench.records import Store
@@ -69,7 +72,8 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
     find_protocol(protocol)
     keys = ("kernels", "rotate_kernels", "noise", "response", "images", "limit", "noise_seeds", "crop")
     experiment = Experiment(given["label"], given["dataset"], **{key: given[key] for key in keys})
-    submission = Submission(folder, experiment, given["pattern"], given["encoded"], given["name"])
+    units = Units(given["scale"], given["bits"], "--{name} {value}")
+    submission = Submission(folder, experiment, given["pattern"], given["encoded"], given["name"], units)
     store = Store(output)
     with store.lock():
         taken = take(store, submission)

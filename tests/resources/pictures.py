@@ -1,5 +1,7 @@
 """Small images and kernels as files, and the forward model written out by SciPy."""
 
+import struct
+import zlib
 from io import BytesIO
 
 import numpy as np
@@ -26,6 +28,19 @@ def encoded(image, form="PNG", mode=None):
     picture = Image.fromarray(levels(image))
     (picture.convert(mode) if mode else picture).save(file, form)
     return file.getvalue()
+
+
+def png(pixels, depth, colour):
+    """The bytes of a PNG by the format's definition: pixels (H, W, channels), big endian, filter 0."""
+    height, width = pixels.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2" if depth == 16 else "u1").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    parts = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(rows)) + _chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+def _chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
 def lopsided(rows=5, columns=7):

@@ -1,0 +1,27 @@
+"""Images and kernels from files, read as what they are, the same way for every dataset, or refused with a reason.
+
+`stored` is what a file holds, `pictures`, `tiffs` and `arrays` read it, `units` says what its values mean, `read` makes
+images of it and `psf` kernels.
+"""
+
+from .arrays import ARRAY_SUFFIXES as ARRAY_SUFFIXES
+from .psf import BACKGROUNDS as BACKGROUNDS
+from .psf import KERNEL_SUFFIXES as KERNEL_SUFFIXES
+from .psf import Background as Background
+from .psf import kernel_notice as kernel_notice
+from .psf import read_kernel as read_kernel
+from .read import BLURRED as BLURRED
+from .read import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from .read import RESTORED as RESTORED
+from .read import SHARP as SHARP
+from .read import SMALLEST_SIDE as SMALLEST_SIDE
+from .read import Reading as Reading
+from .read import read_blurred as read_blurred
+from .read import read_image as read_image
+from .read import read_pixels as read_pixels
+from .read import read_restored as read_restored
+from .read import read_sharp as read_sharp
+from .read import sharp_shape as sharp_shape
+from .units import UNSTATED as UNSTATED
+from .units import Units as Units
+from .units import unlike as unlike

@@ -1,0 +1,151 @@
+"""Images from files, read the same way for every dataset, or refused with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nidbench.errors import InputError
+
+from . import arrays, pictures, tiffs
+from .arrays import ARRAY_SUFFIXES
+from .stored import Stored, reading
+from .units import UNSTATED, Units, in_units
+
+#: One SSIM window in pixels: a smaller image cannot be scored.
+SMALLEST_SIDE = 11
+
+#: How the names of image files end.
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+#: Names of images in array files that hold several, MATLAB's mostly.
+RESTORED = ("x", "image", "img", "im", "deblurred", "restored", "output", "result")
+SHARP = ("x", "sharp", "truth", "gt", "image", "img", "im")
+BLURRED = ("y", "blurred", "blurry", "blur", "image", "img", "im")
+
+_WAY_OUT = "give an 8-bit gray or RGB picture without alpha, such as PNG"
+
+_DEEP_WAY_OUT = (
+    "give a gray or RGB picture without alpha, or an array of (H, W) or (H, W, 3), .npy or .mat, of 8-bit or 16-bit "
+    "integers or of real numbers on [0, 1]"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """An image as it was read.
+
+    Attributes:
+        image: Shape (C, H, W), C = 1 (gray) or 3 (colour), float64, nominally in [0, 1].
+        assumed: what was taken for granted of its values, for whoever reads the results; empty where all is known.
+    """
+
+    image: NDArray[np.float64]
+    assumed: str = ""
+
+
+def read_stored(path: Path, names: Sequence[str]) -> Stored:
+    """Return what a file holds; `names` are those of it in an array file with several. Errors as of `reading`."""
+    with reading(path):
+        if path.suffix.lower() in ARRAY_SUFFIXES:
+            return arrays.read(path, names)
+        return tiffs.read(path) if tiffs.is_tiff(path) else pictures.read(path)
+
+
+def read_image(path: Path) -> NDArray[np.float64]:
+    """Return an 8-bit gray or RGB image file as it is stored: not linearised, turned or converted.
+
+    Args:
+        path: PNG, JPEG, BMP, TIFF or another format that Pillow reads.
+
+    Returns:
+        Shape (C, H, W), C = 1 (gray) or 3 (colour), float64, multiples of 1/255 in [0, 1].
+
+    Raises:
+        InputError: not an image, cut off, several, more than 8 bit, palette, alpha that is not opaque, black-and-white,
+            another colour space, or smaller than 11 pixels a side.
+    """
+    try:
+        stored = read_stored(path, ())
+        if stored.values.dtype not in (np.uint8, np.bool):
+            raise InputError(f"it has more than 8 bit a channel, {stored.values.dtype}")
+        return _channels_first(stored, UNSTATED).image
+    except InputError as error:
+        raise InputError(f"{path} cannot be read as an image ({error}): {_WAY_OUT}") from error
+
+
+def read_pixels(path: Path, names: Sequence[str], units: Units = UNSTATED) -> Reading:
+    """Return an image of any depth: a picture as it is stored, or an array as computed, which is not rounded.
+
+    Args:
+        path: a picture as of `read_image`, of 8 or 16 bit or of real numbers; a NumPy array; or a MATLAB file before
+            v7.3. Arrays have shape (H, W) or (H, W, 3).
+        names: what it may be called in an array file with several: `RESTORED`, `SHARP` or `BLURRED`.
+        units: what is said of its values, see `units`.
+
+    Raises:
+        InputError: where it cannot be read, is not one image, or its values may mean several things.
+    """
+    try:
+        return _channels_first(read_stored(path, names), units)
+    except InputError as error:
+        raise InputError(f"{path} cannot be read as an image ({error}): {_DEEP_WAY_OUT}") from error
+
+
+def read_restored(path: Path) -> NDArray[np.float64]:
+    """Return a restored image, Shape (C, H, W), see `read_pixels`; array files may name it `x`, `image`, `restored`."""
+    return read_pixels(path, RESTORED).image
+
+
+def read_blurred(path: Path) -> NDArray[np.float64]:
+    """Return a blurred image as `read_restored` does; array files may name it `y`, `blurred`, `blurry` or `blur`."""
+    return read_pixels(path, BLURRED).image
+
+
+def read_sharp(path: Path) -> NDArray[np.float64]:
+    """Return a sharp image as `read_restored` does; array files may name it `x`, `sharp`, `truth` or `gt`."""
+    return read_pixels(path, SHARP).image
+
+
+def sharp_shape(path: Path) -> tuple[int, int, int]:
+    """Return the shape (C, H, W) of a sharp image: of a picture without reading its pixels."""
+    try:
+        with reading(path):
+            if path.suffix.lower() in ARRAY_SUFFIXES:
+                height, width, channels = _last(arrays.read(path, SHARP).values).shape
+                return channels, height, width
+            return tiffs.shape_of(path) if tiffs.is_tiff(path) else pictures.shape_of(path)
+    except InputError as error:
+        raise InputError(f"{path} cannot be read as an image ({error}): {_DEEP_WAY_OUT}") from error
+
+
+def _channels_first(stored: Stored, units: Units) -> Reading:
+    pixels = _last(stored.values)
+    intensities, assumed = in_units(replace(stored, values=pixels), units)
+    return Reading(np.ascontiguousarray(intensities.transpose(2, 0, 1)), assumed)
+
+
+def _last(values: NDArray[Any]) -> NDArray[Any]:
+    """Return an image as (H, W, C), from (H, W), (H, W, C) or, where no side can be meant, (C, H, W) or (1, C, H, W).
+
+    Raises:
+        InputError: for any other shape, and for a side that is too short.
+    """
+    shape, pixels = values.shape, values
+    while pixels.ndim > 3 and pixels.shape[0] == 1:
+        pixels = pixels[0]
+    if pixels.ndim == 2:
+        pixels = pixels[..., None]
+    elif pixels.ndim == 3 and pixels.shape[0] in (1, 3) and pixels.shape[2] not in (1, 3):
+        pixels = pixels.transpose(1, 2, 0)
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
+        raise InputError(f"it has shape {shape}")
+    if min(pixels.shape[:2]) < SMALLEST_SIDE:
+        size = f"{pixels.shape[0]}x{pixels.shape[1]}"
+        raise InputError(f"it is {size} pixels: use an image of at least {SMALLEST_SIDE}x{SMALLEST_SIDE}")
+    return pixels

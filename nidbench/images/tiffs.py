@@ -1,0 +1,169 @@
+"""TIFF files: one page as it is stored, by tifffile; what is compressed in ways it does not know, by Pillow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nidbench.errors import InputError
+
+from .pictures import check
+from .stored import Stored, check_size, native, without_alpha
+
+if TYPE_CHECKING:
+    from tifffile import TiffPage
+
+_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+#: Photometric interpretations that are gray or RGB -> number of colours.
+_COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3, "YCBCR": 3}
+
+#: The tag that says which way up a photograph is to be shown.
+_ORIENTATION = 0x0112
+
+
+def is_tiff(path: Path) -> bool:
+    """Return whether a file begins as TIFF files do."""
+    with path.open("rb") as file:
+        return file.read(4) in _MAGIC
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[TiffPage]:
+    """Lend the only page of a file.
+
+    Raises:
+        InputError: of several pages or planes, with a palette, complex, in another colour space, too large, cut off.
+    """
+    from tifffile import TiffFile
+
+    log = logging.getLogger("tifffile")
+    before, log.disabled = log.disabled, True  # it logs what is damaged and goes on: `_check_whole` refuses that
+    try:
+        with TiffFile(path) as file:
+            page = _only_page(file)
+            _check(page)
+            yield page
+    finally:
+        log.disabled = before
+
+
+def _only_page(file: Any) -> TiffPage:
+    pages = [page for page in file.pages if not (page.is_reduced or page.is_mask)]  # not previews
+    planes = max((int(np.prod(series.shape)) for series in file.series), default=0)
+    if len(pages) != 1 or planes > int(np.prod(pages[0].shape)):
+        held = ", ".join(f"{series.axes} of {'x'.join(map(str, series.shape))}" for series in file.series[:3])
+        raise InputError(
+            f"it holds {len(pages)} pages ({held}): save the page that is meant as a file by itself, such as with "
+            "tifffile.imwrite(NEW, tifffile.imread(OLD)[INDEX])"
+        )
+    page: TiffPage = pages[0].aspage() if hasattr(pages[0], "aspage") else pages[0]
+    return page
+
+
+def _check(page: TiffPage) -> None:
+    check_size(page.shape)
+    photometric = _photometric(page)
+    if photometric == "PALETTE":
+        raise InputError("it has a palette")
+    if photometric == "YCBCR" and "JPEG" not in _compression(page):
+        raise InputError("it holds luminance and chrominance (YCbCr), not RGB")
+    if photometric not in _COLOURS or page.axes not in ("YX", "YXS", "SYX"):
+        raise InputError(f"it is {photometric} with the axes {page.axes}, not gray or RGB")
+    if page.axes == "SYX" and page.software.startswith("tifffile"):
+        raise InputError(
+            "it holds three planes that tifffile took for colours, as it does with any three, so that they may be a "
+            "stack: save colours as (H, W, 3), or the page that is meant alone"
+        )
+    if page.dtype is None or page.dtype.kind not in "buif":
+        raise InputError(f"it holds {page.dtype}, not real numbers")
+    end = page.parent.filehandle.size
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    if not segments or any(size == 0 or start + size > end for start, size in segments):
+        raise InputError("it cannot be read: parts of its pixels are not there")
+
+
+def _photometric(page: TiffPage) -> str:
+    return getattr(page.photometric, "name", str(page.photometric))
+
+
+def _compression(page: TiffPage) -> str:
+    return getattr(page.compression, "name", str(page.compression))
+
+
+def shape_of(path: Path) -> tuple[int, int, int]:
+    """Return the shape (C, H, W) of a file's only page from its header. Errors as of `opened`."""
+    with opened(path) as page:
+        sizes = dict(zip(page.axes, page.shape, strict=True))
+        return min(_COLOURS[_photometric(page)], sizes.get("S", 1)), sizes["Y"], sizes["X"]
+
+
+def read(path: Path) -> Stored:
+    """Return the pixels of a file's only page, and the depth that the file states where its integers are deeper.
+
+    0 is black in what is returned, also of files in which it is white. Errors as of `opened`, and `InputError` for an
+    alpha channel that says something.
+    """
+    with opened(path) as page:
+        pixels = native(_pixels(path, page))
+        channels_last = np.moveaxis(pixels, 0, -1) if page.axes == "SYX" else pixels
+        colours = _COLOURS[_photometric(page)]
+        bits = int(page.bitspersample)
+        if _photometric(page) == "MINISWHITE":
+            channels_last = _inverted(channels_last, bits)
+    stated = bits if pixels.dtype.kind == "u" and bits < 8 * pixels.dtype.itemsize else None
+    return Stored(without_alpha(channels_last, min(colours, channels_last.shape[-1])), picture=True, bits=stated)
+
+
+def _inverted(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
+    if pixels.dtype.kind == "b":
+        return ~pixels
+    if pixels.dtype.kind != "u":
+        raise InputError(f"its 0 is white and it holds {pixels.dtype}, whose black is not known")
+    return np.asarray(2**bits - 1 - pixels, pixels.dtype)
+
+
+def _pixels(path: Path, page: TiffPage) -> NDArray[Any]:
+    try:
+        return np.asarray(page.asarray())
+    except (
+        ValueError,
+        NotImplementedError,
+    ) as error:  # tifffile's, for compressions and depths that it leaves to a further library
+        if "imagecodecs" not in str(error):
+            raise
+    return _pixels_by_pillow(path, page)
+
+
+def _pixels_by_pillow(path: Path, page: TiffPage) -> NDArray[Any]:
+    """Return what Pillow decompresses where it neither converts nor rounds.
+
+    Raises:
+        InputError: for depths and colours that it would convert.
+    """
+    from PIL import Image
+
+    if _photometric(page) == "MINISWHITE" or (page.bitspersample > 8 and page.samplesperpixel > 1):
+        raise InputError(
+            f"it is of {page.bitspersample} bit, compressed by {_compression(page)}: save it without compression"
+        )
+    with Image.open(_upright(path, page), formats=("TIFF",)) as file:
+        check(file)
+        pixels = np.asarray(file)
+    return np.moveaxis(pixels, -1, 0) if page.axes == "SYX" else pixels
+
+
+def _upright(path: Path, page: TiffPage) -> BytesIO:
+    """Return the file without what its orientation tag says: Pillow would turn the pixels by it."""
+    content = bytearray(path.read_bytes())
+    if tag := page.tags.get(_ORIENTATION):
+        value = slice(tag.valueoffset, tag.valueoffset + tag.valuebytecount)
+        content[value] = (1).to_bytes(tag.valuebytecount, "little" if page.parent.byteorder == "<" else "big")
+    return BytesIO(content)
