@@ -13,6 +13,10 @@ Records are the truth; MLflow runs, tables and pictures are made from them and c
 
 from __future__ import annotations
 
+from nidbench.whole_files import array_hash as array_hash
+from nidbench.whole_files import results_errors as results_errors
+from nidbench.whole_files import write_whole as write_whole
+
 from .record import FORMAT as FORMAT
 from .record import STATUSES as STATUSES
 from .record import Cell as Cell
@@ -25,6 +29,3 @@ from .sweep import FROM_FILES as FROM_FILES
 from .sweep import Planned as Planned
 from .sweep import Sweep as Sweep
 from .sweep import joined as joined
-from .whole_files import array_hash as array_hash
-from .whole_files import results_errors as results_errors
-from .whole_files import write_whole as write_whole

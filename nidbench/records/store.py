@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nidbench.errors import DamagedError, ResultsError
+from nidbench.whole_files import results_errors, write_whole
 
 from .record import DAMAGE, FORMAT, Log, Record
 from .sweep import Sweep, joined
-from .whole_files import results_errors, write_whole
 
 
 class Store:
