@@ -193,6 +193,12 @@ class Run:
         """Make a checkpoint due at once, and call `then` after it; the harness's, before it stops a run."""
         self._asked = then
 
+    def end(self) -> None:
+        """Answer a request for a checkpoint that the method did not; the harness's, where it has returned."""
+        if self._asked is not None:
+            self._asked()
+            self._asked = None
+
     def save(self, state: bytes) -> None:
         """Keep the method's state, whole or not at all, so that a run cut off here can go on from it.
 
@@ -209,9 +215,7 @@ class Run:
             except OSError as error:
                 self.trouble = f"no checkpoint could be written: {error}"
             self._saved = time.perf_counter()
-            if self._asked is not None:
-                self._asked()
-                self._asked = None
+            self.end()
 
     def load(self) -> bytes | None:
         """Return the state kept by `save` in an earlier, interrupted run of this cell, or None where there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from .plan import Job, Plan
 from .records import Log, Point, Record, Store, array_hash, results_errors
 from .run import DRAWS, KEEPS
 from .scoring import Averages, Scorer
+from .signals import check, stopped_by
 from .supervise import Computer, DeadlineError, WorkerDiedError
 
 #: The usual clock.
@@ -95,12 +97,12 @@ class Summary:
     Attributes:
         counts: status -> number of its cells, `missing` for those not computed.
         computed: cells computed in this run.
-        interrupted: whether a person stopped it.
+        interrupted: the signal by which a person or the system stopped it; None where it went to its end.
     """
 
     counts: Mapping[str, int]
     computed: int
-    interrupted: bool = False
+    interrupted: signal.Signals | None = None
 
     @property
     def complete(self) -> bool:
@@ -187,15 +189,17 @@ class Runner:
         """
         self._store.write_sweep(plan.sweep)
         self._events.planned(plan, len(pending))
-        computed, interrupted = 0, False
+        computed, interrupted = 0, None
         try:
             for job in pending:
+                check()
                 self._events.started(job)
                 record = self._compute(job)
                 computed += 1
                 self._events.ended(job, record)
-        except KeyboardInterrupt:
-            interrupted = True
+        except KeyboardInterrupt as stop:
+            interrupted = stopped_by(stop)
+            self._events.warned(f"{stop}: the cell in progress has {GRACE:g} s to save its state; again to end at once")
             self._computer.checkpoint(GRACE)
         finally:
             self._computer.close()

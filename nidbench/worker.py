@@ -41,6 +41,7 @@ from .messages import (
     Resolve,
     Task,
 )
+from .signals import left_to_parent
 from .specs import MethodSpec, Resolved, all_settings, resolve
 
 Send = Callable[[Any], None]
@@ -84,6 +85,8 @@ class Worker:
         """Have the task in progress save its state at its next opportunity."""
         if self._run is not None:
             self._run.request_checkpoint(self._saved)
+        else:
+            self._saved()  # there is nothing to wait for
 
     def _facts(self, request: Resolve) -> MethodFacts:
         found = _resolve(request.spec, request.preset, request.file)
@@ -127,6 +130,7 @@ class Worker:
             outcome = self._restore(method, task, run, watch)
         finally:
             self._run = None
+            run.end()
         return replace(outcome, peak_memory=peak_memory(task.device), resumed=resumed, versions=versions.used())
 
     @staticmethod
@@ -249,6 +253,7 @@ def _cpu_name() -> str:
 
 def main() -> None:
     """Serve the parent that started this process with two inherited connections, until it hangs up."""
+    left_to_parent()
     messages, control = (Connection(int(handle)) for handle in sys.argv[1:3])
     worker = Worker(messages.send, lambda: control.send_bytes(SAVED))
 

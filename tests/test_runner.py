@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from nidbench.plan import Ask, Experiment, Plan, make_plan
 from nidbench.records import Record, Store
 from nidbench.runner import Runner, RunOptions, Summary, pending_jobs
 from nidbench.scoring import MEASURES
+from nidbench.signals import STOPPING
 from nidbench.supervise import ChildProcess, Computer, SameProcess
 from nidbench.versions import CURRENT
 
@@ -178,21 +179,91 @@ def test_a_killed_parent_loses_nothing_finished_and_its_child_ends(tmp_path):
     assert images(out) == images(tmp_path / "plain")
 
 
-def test_ctrl_c_saves_a_checkpoint_and_the_same_command_goes_on(tmp_path):
-    log, out = tmp_path / "log", tmp_path / "out"
-    call = command("--output", out, "--images", "camera", methods=f"faulty[mode=interrupt parent,log={log}]")
-    call[call.index("--checkpoint-every") + 1] = "0"
-    # a shell that starts the tests in the background has its children ignore Ctrl-C, and they theirs
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    stopped = subprocess.run(call, capture_output=True, text=True, check=False, preexec_fn=heed)
-    assert stopped.returncode == 130, stopped.stdout + stopped.stderr
-    assert "run the same command again" in stopped.stdout
-    assert "Traceback" not in stopped.stdout + stopped.stderr
-    assert not list(out.glob("cells/*/record.json"))
-    assert list(out.glob("work/*/checkpoint"))
-    again = subprocess.run(call, capture_output=True, text=True, check=False)
+STEADY = FAULTY.with_name("steady.py")
+
+
+def steady(out: Path, *arguments: str, methods: str = "steady") -> list[str]:
+    """Return a command that saves its state only where a signal asks for it."""
+    call = command("--output", out, "--images", "camera", "--observe", "5", *arguments, methods=methods)
+    call[call.index("--checkpoint-every") + 1] = "3600"
+    call[call.index(str(FAULTY))] = str(STEADY)
+    return call
+
+
+def heed() -> None:
+    """Undo what a shell does to what it starts in the background, or nohup: have it ignore signals."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def points(out: Path) -> int:
+    return sum(path.read_text().count("\n") for path in out.glob("work/*/curve.jsonl"))
+
+
+def stopped(call: list[str], out: Path, number: signal.Signals) -> tuple[int, str]:
+    """Send a signal amid a cell; return the exit code and what was printed."""
+    before = points(out)
+    with subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heed
+    ) as process:
+        while points(out) < before + 2 and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(number)
+        told = process.communicate()[0]
+    return process.returncode, told
+
+
+def test_signals_save_a_checkpoint_and_the_same_command_goes_on(tmp_path):
+    out = tmp_path / "out"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        code, told = stopped(steady(out), out, number)
+        assert code == 128 + number, told
+        assert f"interrupted by {number.name}: run the same command again" in told
+        assert "Traceback" not in told
+        assert not list(out.glob("cells/*/record.json"))
+        assert list(out.glob("work/*/checkpoint"))
+    again = subprocess.run(steady(out), capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert max(iterations_done(log).values()) == 1
+    (record,) = (Store(out).read(path.name) for path in (out / "cells").iterdir())
+    assert 10 <= record.details["first"] < record.iterations
+    plain = Ask((Experiment("steady", "sample", images="camera"),), "cpu", "float32", method_file=STEADY)
+    sweep(tmp_path / "plain", plain, same_process=True)
+    assert images(out) == images(tmp_path / "plain")
+
+
+def test_a_terminal_that_closes_saves_a_checkpoint(tmp_path):
+    """Printing fails from then on, and must not end what saves the work."""
+    out = tmp_path / "out"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        heed()
+        os.execvp(sys.executable, steady(out))
+    while points(out) < 2:
+        assert os.waitpid(pid, os.WNOHANG) == (0, 0), os.read(terminal, 10_000)
+        time.sleep(0.01)
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert list(out.glob("work/*/checkpoint"))
+
+
+def test_a_second_signal_does_not_wait_for_a_method_that_never_saves(tmp_path):
+    out = tmp_path / "out"
+    call = steady(out, methods="steady[deaf=true,iterations=100000]")
+    with subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heed
+    ) as process:
+        while points(out) < 2 and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        told = ""
+        for line in process.stdout:
+            told += line
+            if "has 10 s to save its state" in line:
+                process.send_signal(signal.SIGTERM)
+    assert process.returncode == 128 + signal.SIGTERM, told
+    assert "interrupted by SIGTERM: what was finished is kept, run the same command again" in told
+    assert "Traceback" not in told
 
 
 def test_order_process_and_company_change_no_byte(tmp_path):
@@ -360,7 +431,7 @@ def test_done_cells_without_what_is_asked_are_computed_again_and_say_so(tmp_path
     _, summary, records, _ = sweep(tmp_path, sampling(), RunOptions(keep=("layers",)))
     assert summary.computed == 1
     assert set(kept(tmp_path)) == {"draws", "layer 01", "layer 02"}  # what was kept before is kept again
-    next(tmp_path.glob("cells/*/kept.npz")).unlink()
+    next(tmp_path.glob("cells/*/kept.*.npz")).unlink()
     assert sweep(tmp_path, sampling())[1].computed == 0
     assert sweep(tmp_path, sampling(), RunOptions(keep=("layers",)))[1].computed == 1
 

@@ -155,6 +155,7 @@ class Record:
             no truth, no variance or no defined value.
         kept: what the method was asked to hand over besides, see `run.KEEPS`; `kept.npz` holds what it had of that.
         log: the rest; None where it was not asked for.
+        attempt: how many times the cell was computed: `Store` keeps the files of each apart.
     """
 
     id: str
@@ -181,6 +182,7 @@ class Record:
     measures: Mapping[str, float] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
     log: Log | None = None
+    attempt: int = 1
 
     def with_log(self, log: Log) -> Record:
         """Return the record with its log, and with what it repeats of that: oracle, end and the error in a line."""
