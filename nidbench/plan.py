@@ -15,7 +15,7 @@ from .cases import CaseRequest, cases
 from .contract import Case
 from .errors import InputError, NidbenchError
 from .messages import Hello, MethodFacts, Refusal, Resolve
-from .records import Cell, Planned, Sweep
+from .records import Cell, Planned, Sweep, check_sweep_name
 from .specs import MethodSpec, parse_methods
 from .supervise import Computer
 
@@ -92,8 +92,7 @@ class Ask:
     def sweep_name(self) -> str:
         """Return the name: readable, and the same for the same question."""
         if self.name:
-            if not re.fullmatch(r"[\w.-]+", self.name):
-                raise InputError(f"sweep name {self.name!r}: use letters, digits, '.', '-' and '_'")
+            check_sweep_name(self.name)
             return self.name
         question = asdict(replace(self, method_file=str(self.method_file or "")))  # type: ignore[arg-type]
         for experiment in question["experiments"]:

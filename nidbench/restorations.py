@@ -24,7 +24,7 @@ from .errors import DamagedError, InputError
 from .images import read_restored
 from .metrics import Part, extent, part_of
 from .plan import Experiment
-from .records import FROM_FILES, Cell, Log, Planned, Record, Store, Sweep, array_hash
+from .records import FROM_FILES, Cell, Log, Planned, Record, Store, Sweep, array_hash, check_sweep_name
 from .registry import Registry
 from .scoring import Scorer
 
@@ -150,8 +150,8 @@ def take(store: Store, submission: Submission) -> Taken:
 
 
 def _check_name(store: Store, name: str) -> None:
-    if name and not re.fullmatch(r"[\w.-]+", name):
-        raise InputError(f"sweep name {name!r}: use letters, digits, '.', '-' and '_'")
+    if name:
+        check_sweep_name(name)
     if name in store.sweep_names() and "files" not in store.sweep(name).asked:
         raise InputError(f"sweep name {name!r} is that of a run, which it would replace: use another --name")
 

@@ -18,7 +18,7 @@ from .contract import CaseKey, Clock, Problem
 from .errors import DamagedError, InputError, ResultsError
 from .messages import Draw, Hello, Kept, Observation, Outcome, Progress, Refusal, Task
 from .plan import Job, Plan
-from .records import Log, Point, Record, Store, array_hash, results_errors
+from .records import Log, Point, Record, Store, array_hash
 from .run import DRAWS, KEEPS
 from .scoring import Averages, Scorer
 from .signals import check, stopped_by
@@ -234,7 +234,8 @@ class Runner:
             measures={} if outcome.image is None else scorer.measures(outcome.image, outcome.variance),
             kept=tuple(keep) if outcome.status == "done" else (),
         )
-        told = outcome.details, outcome.error, self._hello.environment
+        details = {**outcome.details, **watch.trouble(outcome.details)}
+        told = details, outcome.error, self._hello.environment
         record = record.with_log(Log(tuple(watch.curve()), tuple(watch.averages.points), *told))
         if before is not None and outcome.status != "done":
             self._events.warned("what was asked to be kept could not be computed: the cell stays as it was")
@@ -305,6 +306,8 @@ class _Watch:
         self._events = events
         self._file = work / "curve.jsonl"
         self._points = {point.iteration: point for point in _read_curve(self._file)}
+        self._unwritten: list[Point] = []
+        self._trouble = ""
         self.done = 0
         self.resumed = 0
         self.begin()
@@ -343,22 +346,45 @@ class _Watch:
         """Return the points by iteration; one that was computed again after an interruption counts once."""
         return [self._points[iteration] for iteration in sorted(self._points)]
 
+    def trouble(self, details: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a record should say besides of trouble, where there was any."""
+        told = [text for text in (details.get("trouble"), self._trouble) if text]
+        return {"trouble": "; ".join(map(str, told))} if told else {}
+
     def _keep(self, point: Point) -> None:
-        with results_errors(self._file.parent):
+        """Write a point down for the case that the cell is cut off; a disk that is full costs no more than that."""
+        self._unwritten.append(point)
+        lines = [json.dumps(asdict(each)) for each in self._unwritten]
+        try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with self._file.open("a") as file:
-                file.write(json.dumps(asdict(point)) + "\n")
+                # a line of its own, even after one that was cut off
+                file.write("".join(f"\n{line}" for line in lines))
+        except OSError as error:
+            if not self._trouble:
+                self._events.warned(f"the curve cannot be written ({error}): it is lost if the cell is cut off now")
+            self._trouble = f"the curve could not be written: {error}"
+        else:
+            self._unwritten.clear()
 
 
 def _read_curve(path: Path) -> list[Point]:
     points = []
-    if path.exists():
-        for line in path.read_text().splitlines():
-            try:
-                points.append(Point(**json.loads(line)))
-            except (ValueError, TypeError):  # cut off while it was written; its iteration is observed again
-                continue
+    for line in _lines(path):
+        try:
+            point = json.loads(line)
+            numbers = (float(point[name]) for name in ("seconds", "psnr", "ssim"))
+            points.append(Point(int(point["iteration"]), *numbers))
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):  # cut off while it was written
+            continue
     return points
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().splitlines()
+    except OSError:  # none is there, or none that can be read: the record will have the points from here on
+        return []
 
 
 def count_statuses(plan: Plan, store: Store) -> dict[str, int]:

@@ -3,6 +3,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from hashlib import sha256
@@ -15,6 +16,7 @@ import pytest
 from nidbench.contract import CaseKey
 from nidbench.errors import ResultsError
 from nidbench.metrics import Score
+from nidbench.processes import place, start
 from nidbench.records import (
     FORMAT,
     Cell,
@@ -446,9 +448,9 @@ def test_a_changed_byte_of_arrays_is_refused_or_changes_no_value(store):
     store.write(RECORD, {"image": image})
     path = store.root / "cells" / CELL.id / "arrays.npz"
     whole, refused = path.read_bytes(), 0
-    for place in range(len(whole)):
+    for at in range(len(whole)):
         changed = bytearray(whole)
-        changed[place] ^= 0b0100_0001
+        changed[at] ^= 0b0100_0001
         path.write_bytes(changed)
         try:
             found = store.arrays(CELL.id)
@@ -704,6 +706,158 @@ def test_a_second_run_is_refused_naming_the_process_of_the_first(store):
         assert (store.root / ".lock").read_text().startswith(f"{os.getpid()} on ")
     with store.lock():
         pass
+
+
+WITHOUT_FLOCK = """
+    import ctypes, errno, fcntl, struct, sys
+    # the kernel itself refuses flock to this process and to what it starts: a seccomp filter of four instructions
+    number = {"x86_64": 73, "aarch64": 32}[os.uname().machine]
+    refused = getattr(errno, sys.argv.pop(1))
+    load, compare = (0x20, 0, 0, 0), (0x15, 0, 1, number)
+    refuse, allow = (6, 0, 0, 0x50000 | refused), (6, 0, 0, 0x7FFF0000)
+    program = struct.pack("HBBI" * 4, *load, *compare, *refuse, *allow)
+    held = ctypes.create_string_buffer(program)
+    libc = ctypes.CDLL(None)
+    libc.prctl(38, 1, 0, 0, 0)
+    libc.prctl(22, 2, ctypes.create_string_buffer(struct.pack("HxxxxxxQ", 4, ctypes.addressof(held))))
+"""
+
+
+@pytest.fixture(scope="session")
+def without_flock(tmp_path_factory):
+    """Start Python where `flock` ends with an error of a name, the first argument."""
+    if os.uname().machine not in ("x86_64", "aarch64"):
+        pytest.skip("the numbers of system calls are not known here")
+    file = tmp_path_factory.mktemp("lock") / "file"
+    probe = """
+        try:
+            fcntl.flock(open(sys.argv[1], "w"), fcntl.LOCK_EX)
+        except OSError as error:
+            print(errno.errorcode[error.errno])
+    """
+
+    def command(code):
+        return [sys.executable, "-P", "-c", dedent(CELL_IN_FULL) + dedent(WITHOUT_FLOCK) + dedent(code)]
+
+    done = subprocess.run([*command(probe), "ENOLCK", str(file)], capture_output=True, text=True, check=False)
+    if done.stdout != "ENOLCK\n":
+        pytest.skip(f"this system lets no test refuse a system call: {done.stderr}")
+    return command
+
+
+HOLDING = """
+    store = Store(sys.argv[1])
+    try:
+        with store.lock():
+            print("inside", flush=True)
+            sys.stdin.read()
+    except ResultsError as error:
+        print(error)
+"""
+
+
+@pytest.mark.parametrize("name", ["ENOLCK", "ENOSYS"])
+def test_a_file_stands_for_a_lock_that_the_file_system_does_not_know(store, without_flock, name):
+    command = [*without_flock(HOLDING), name, str(store.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE) as first:
+        assert first.stdout.readline() == b"inside\n"
+        second = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert f"another run (process {first.pid} on " in second.stdout
+        assert "wait for it" in second.stdout
+        (store.root / f".record.json.{place()}.{first.pid}.partial").touch()  # of a live process: it stays
+        first.kill()
+        first.wait()
+    third = subprocess.run(command, capture_output=True, text=True, check=True, input="")
+    assert third.stdout == "inside\n", third.stdout  # a killed process holds nothing
+    assert sorted(path.name for path in store.root.iterdir()) == [".lock", "nidbench.json"]
+
+
+def test_the_lock_of_another_machine_is_refused_with_what_to_delete(store, without_flock):
+    command = [*without_flock(HOLDING), "ENOLCK", str(store.root)]
+    holder = store.root / ".lock.holder"
+    for content in ('{"pid": 7, "host": "node7", "place": "0badcafe", "started": ""}', "", "{"):
+        holder.write_text(content)
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert f"if no such run is there any more, delete {holder}" in done.stdout
+        assert ("process 7 on node7" in done.stdout) == ("node7" in content)
+    holder.unlink()
+    assert subprocess.run(command, capture_output=True, text=True, check=True, input="").stdout == "inside\n"
+
+
+def test_a_process_that_has_the_number_of_a_killed_one_holds_nothing(store, without_flock):
+    mine = {"pid": os.getpid(), "host": "here", "place": place()}
+    command = [*without_flock(HOLDING), "ENOLCK", str(store.root)]
+    holder = store.root / ".lock.holder"
+    holder.write_text(json.dumps({**mine, "started": start(os.getpid())}))
+    assert f"process {os.getpid()} on here" in subprocess.run(command, capture_output=True, text=True).stdout
+    if start(os.getpid()):
+        holder.write_text(json.dumps({**mine, "started": "1"}))
+        assert subprocess.run(command, capture_output=True, text=True, input="").stdout == "inside\n"
+
+
+def test_what_killed_writers_left_goes_with_the_next_run(store):
+    store.write(RECORD, {"image": np.zeros((1, 2, 2))})
+    cell, work = store.root / "cells" / CELL.id, store.work("1234")
+    work.mkdir(parents=True)
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        pass
+    live, dead = f"{place()}.{os.getpid()}.partial", f"{place()}.{gone.pid}.partial"
+    old, other = work / ".checkpoint.0badcafe.7.partial", cell / ".record.json.0badcafe.7.partial"
+    left = [cell / f".record.json.{dead}", cell / "arrays.2.npz", work / "checkpoint.partial", old]
+    stays = [cell / f".record.json.{live}", cell / "arrays.npz", cell / "record.json", other, work / "checkpoint"]
+    for path in (*left, *stays):
+        path.touch()
+    os.utime(old, (1, 1))
+    with store.lock():
+        assert all(path.exists() for path in left)  # the one before had left properly
+    (store.root / ".lock").write_text("4711")
+    with store.lock():
+        assert [path for path in left if path.exists()] == []
+        assert [path for path in stays if not path.exists()] == []
+
+
+def test_a_folder_that_was_deleted_is_not_made_anew_in_part(store):
+    store.write(RECORD, {})
+    shutil.rmtree(store.root)
+    for call in (lambda: store.write(RECORD, {}), lambda: store.update(RECORD), store.lock().__enter__):
+        with pytest.raises(ResultsError, match="deleted or moved while this command was running"):
+            call()
+    assert not store.root.exists()
+
+
+def test_odd_files_among_sweeps_are_no_sweeps(store):
+    store.write_sweep(Sweep("one", {}, []))
+    folder = store.root / "sweeps"
+    (folder / "folder.json").mkdir()
+    (folder / "nothing.json").symlink_to("nowhere")
+    (folder / "loop.json").symlink_to("loop.json")
+    (folder / ".hidden.json").touch()
+    assert store.sweep_names() == ["one"]
+    for name in ("folder", "loop", "a" * 300, "nul\0", "../../etc/passwd", "."):
+        with pytest.raises(ResultsError):
+            store.sweep(name)
+
+
+def test_a_signal_waits_until_a_file_is_whole(tmp_path):
+    """Sent by the process to itself amid the writing; the file is there, and the signal is not lost."""
+    code = """
+        import signal
+        from nidbench.signals import heeded, shielded
+        from nidbench.whole_files import write_whole
+        told, path = [], Path(sys.argv[1])
+        with heeded():
+            for times in (1, 2):
+                try:
+                    with shielded():
+                        for _ in range(times):
+                            os.kill(os.getpid(), signal.SIGTERM)
+                        write_whole(path / str(times), b"whole")
+                    told.append("lost")
+                except KeyboardInterrupt as stop:
+                    told.append(str(stop))
+        print(json.dumps([told, sorted(each.name for each in path.iterdir())]))
+    """
+    assert json.loads(run("from pathlib import Path\n" + dedent(code), tmp_path).stdout) == [["SIGTERM"] * 2, ["1"]]
 
 
 @pytest.mark.parametrize(

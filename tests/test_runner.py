@@ -224,8 +224,8 @@ def test_signals_save_a_checkpoint_and_the_same_command_goes_on(tmp_path):
         assert list(out.glob("work/*/checkpoint"))
     again = subprocess.run(steady(out), capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stdout + again.stderr
-    (record,) = (Store(out).read(path.name) for path in (out / "cells").iterdir())
-    assert 10 <= record.details["first"] < record.iterations
+    (record,) = (Store(out).whole(path.name) for path in (out / "cells").iterdir())
+    assert 10 <= record.log.details["first"] < record.iterations
     plain = Ask((Experiment("steady", "sample", images="camera"),), "cpu", "float32", method_file=STEADY)
     sweep(tmp_path / "plain", plain, same_process=True)
     assert images(out) == images(tmp_path / "plain")
@@ -374,6 +374,70 @@ def test_a_full_disk_stops_the_run_with_a_plain_message(tmp_path):
     assert "the disk is full" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert ".partial" not in ran.stdout
+
+
+ON_FULL_DISK = """
+    import json, subprocess, sys
+    from pathlib import Path
+    from nidbench.records import Store
+
+    disk, command = Path(sys.argv[1]), sys.argv[2:]
+    command[command.index("OUT")] = str(disk / "out")
+
+    def lines():
+        return sum(path.read_text().count("iteration") for path in disk.glob("out/work/*/curve.jsonl"))
+
+    def fill():
+        with (disk / "ballast").open("wb", buffering=0) as file:
+            for size in (1 << 16, 1 << 12, 1):
+                try:
+                    while True:
+                        file.write(bytes(size))
+                except OSError:
+                    pass
+
+    def run(full_to_the_end):
+        before = lines()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            while lines() < before + 2 and process.poll() is None:
+                pass
+            fill()
+            told = ""
+            for line in process.stdout:
+                told += line
+                if "the curve cannot be written" in line and not full_to_the_end:
+                    (disk / "ballast").unlink()
+        (disk / "ballast").unlink(missing_ok=True)
+        return process.returncode, told, [path.name for path in disk.rglob("*") if "partial" in path.name]
+
+    first = run(True)
+    left = [path.name for path in disk.glob("out/work/*/*")]
+    second = run(False)
+    (cell,) = (disk / "out" / "cells").iterdir()
+    log = Store(disk / "out").whole(cell.name).log
+    told = {"details": log.details, "curve": [point.iteration for point in log.curve], "left": left}
+    print(json.dumps({"first": first, "second": second, **told}))
+"""
+
+
+def test_a_disk_that_fills_up_costs_checkpoints_and_no_more(on_small_disk):
+    """At the record's write the run ends with a message; with space again, the same command goes on from before."""
+    call = steady(Path("OUT"), methods="steady[iterations=300]")
+    call[call.index("--checkpoint-every") + 1] = "0"
+    found = json.loads(on_small_disk(ON_FULL_DISK, 400, *call))
+    code, told, partial = found["first"]
+    assert (code, partial) == (2, []), told
+    assert "the disk is full: free some space, then run the same command again" in told
+    assert "Traceback" not in told
+    assert set(found["left"]) == {"checkpoint", "curve.jsonl"}
+    code, told, partial = found["second"]
+    assert (code, partial) == (0, []), told
+    assert found["details"]["first"] > 5
+    trouble = found["details"]["trouble"]
+    assert "no checkpoint could be written: [Errno 28]" in trouble
+    assert "the curve could not be written: [Errno 28]" in trouble
+    first, due = found["details"]["first"], [iteration for iteration in range(301) if Clock(5).due(iteration)]
+    assert [each for each in found["curve"] if each > first] == [each for each in due if each > first]
 
 
 def test_records_tell_how_they_came_to_be(tmp_path):

@@ -25,6 +25,7 @@ from .record import Point as Point
 from .record import Record as Record
 from .record import error_line as error_line
 from .store import Store as Store
+from .store import check_sweep_name as check_sweep_name
 from .sweep import FROM_FILES as FROM_FILES
 from .sweep import Planned as Planned
 from .sweep import Sweep as Sweep

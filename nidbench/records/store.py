@@ -16,13 +16,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nidbench.errors import DamagedError, ResultsError
+from nidbench.errors import DamagedError, InputError, ResultsError
 from nidbench.signals import shielded
 from nidbench.whole_files import GONE, results_errors, sweep_partials, write_whole
 
 from .lock import locked
 from .record import DAMAGE, FORMAT, Log, Record
 from .sweep import Sweep, joined
+
+#: Bytes of a sweep's name; files made from it have longer ones.
+_NAME_BYTES = 150
+
+
+def check_sweep_name(name: str) -> None:
+    """Refuse what cannot be a file's name.
+
+    Raises:
+        InputError: other characters than letters, digits, '.', '-' and '_', or too many.
+    """
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise InputError(f"sweep name {name!r}: use letters, digits, '.', '-' and '_', first a letter or digit")
+    if len(name.encode()) > _NAME_BYTES:
+        raise InputError(f"sweep name {name[:20]}...: it has {len(name.encode())} bytes, use at most {_NAME_BYTES}")
 
 
 class Store:
