@@ -188,6 +188,7 @@ class Runner:
             ResultsError: where the results folder cannot be written; what was finished before is kept.
         """
         self._store.write_sweep(plan.sweep)
+        self._store.forget_work({job.cell.id for job in plan.jobs} - {job.cell.id for job in pending})
         self._events.planned(plan, len(pending))
         computed, interrupted = 0, None
         try:

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -227,9 +227,11 @@ class Store:
         """Return the folder for a cell's unfinished work."""
         return self.root / "work" / cell_id
 
-    def forget_work(self, cell_id: str) -> None:
-        """Remove a cell's unfinished work."""
-        shutil.rmtree(self.work(cell_id), ignore_errors=True)
+    def forget_work(self, cell_ids: Collection[str]) -> None:
+        """Remove the unfinished work of cells: those that are done may have some from before a kill."""
+        for folder in (self.root / "work").glob("*"):
+            if folder.name in cell_ids:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def write_sweep(self, sweep: Sweep) -> Path:
         """Keep a sweep under its name and return its file."""
