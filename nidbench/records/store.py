@@ -142,7 +142,10 @@ class Store:
         with self._writing(), shielded():
             folder.mkdir(parents=True, exist_ok=True)
             attempt = self._next_attempt(record.id)
-            beside = {"arrays.npz": _packed(single) if single else None, "kept.npz": None if kept is None else _packed(kept)}
+            beside = {
+                "arrays.npz": _packed(single) if single else None,
+                "kept.npz": None if kept is None else _packed(kept),
+            }
             beside["log.json"] = (record.log or Log()).to_json().encode()
             for name, content in beside.items():
                 path = self._beside(record.id, name, attempt)
