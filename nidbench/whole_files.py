@@ -50,8 +50,13 @@ def results_errors(root: Path) -> Iterator[None]:
         raise ResultsError(f"cannot write to {root}: {remedy}") from error
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
     """Write a file so that it is, even after a kill, a signal or a power cut, either whole or as before.
+
+    Args:
+        path: where to.
+        content: all of it.
+        sync: False to leave `sync_folder` to the caller, who has more to write there.
 
     Raises:
         OSError: where it cannot be written, as on a full disk; nothing of it is left then.
@@ -67,7 +72,8 @@ def write_whole(path: Path, content: bytes) -> None:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        sync_folder(path.parent)
+        if sync:
+            sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nidbench.errors import DamagedError, InputError, ResultsError
 from nidbench.signals import shielded
-from nidbench.whole_files import GONE, results_errors, sweep_partials, write_whole
+from nidbench.whole_files import GONE, results_errors, sweep_partials, sync_folder, write_whole
 
 from .lock import locked
 from .record import DAMAGE, FORMAT, Log, Record
@@ -152,7 +152,8 @@ class Store:
                 if content is None:
                     path.unlink(missing_ok=True)  # of an attempt that was killed before it had a record
                 else:
-                    write_whole(path, content)
+                    write_whole(path, content, sync=False)
+            sync_folder(folder)  # before the record that names them
             write_whole(folder / "record.json", replace(record, attempt=attempt).to_json().encode())
             self._forget_others(folder, attempt)
         shutil.rmtree(self.work(record.id), ignore_errors=True)

@@ -114,14 +114,20 @@ class Sweeps:
     Args:
         folder: where to.
         cells: the options of `nidbench run` that say which.
+        phases: options of the runs that finish a sweep, one after the other.
         seed: of the moments.
         told: takes a line for each run.
     """
 
     def __init__(
-        self, folder: Path, cells: tuple[str, ...] = CELLS, seed: int = 0, told: Callable[[str], None] = lambda _: None
+        self,
+        folder: Path,
+        cells: tuple[str, ...] = CELLS,
+        phases: tuple[tuple[str, ...], ...] = PHASES,
+        seed: int = 0,
+        told: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._folder, self._cells, self._told = folder, cells, told
+        self._folder, self._cells, self._phases, self._told = folder, cells, phases, told
         self._random = np.random.default_rng(seed)
         self.tally = Tally()
         plain = folder / "undisturbed"
@@ -140,7 +146,7 @@ class Sweeps:
         while left:
             number += 1
             out = self._folder / f"sweep {number}"
-            for more in PHASES:
+            for more in self._phases:
                 finished = False
                 while not finished:
                     finished = self._run(out, more, left[-1] if left else "")
