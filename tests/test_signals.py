@@ -2,14 +2,17 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from contextlib import suppress
 
 import click
+import psutil
 import pytest
 from click.testing import CliRunner
 
-from nidbench.cli import _Group
+from nidbench.cli import _Group, track
 from nidbench.signals import STOPPING, Interrupted, check, heeded, shielded
 
 
@@ -121,3 +124,15 @@ def test_threads_leave_signals_to_the_main_one():
     thread.start()
     thread.join()
     assert found == [signal.SIG_DFL]
+
+
+def test_what_the_pages_are_served_by_ends_with_all_that_it_started():
+    inner = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+    outer = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])"
+    with subprocess.Popen([sys.executable, "-c", outer], stdout=subprocess.PIPE, start_new_session=True) as server:
+        server.stdout.readline()
+        (child,) = psutil.Process(server.pid).children()
+        track._end(server)
+        assert server.returncode == -signal.SIGTERM
+        psutil.wait_procs([child], timeout=30)
+        assert not child.is_running()
