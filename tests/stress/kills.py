@@ -184,6 +184,10 @@ class Sweeps:
         self._judge(process.returncode, told, way if self._came else "")
         return process.returncode == 0
 
+    def _fault(self, text: str) -> None:
+        self.tally.faults.append(text)
+        self._told(text)
+
     def _moment(self, there: int, *, again: bool) -> int:
         """Return after how many changes a run is cut off, at random among those that are to come."""
         share = 1.0 if again else 1 - there / len(self._wanted)
@@ -215,36 +219,37 @@ class Sweeps:
         left = marked(mark)
         _, alive = psutil.wait_procs(left, timeout=30)
         for process in alive:
-            self.tally.faults.append(f"left: process {process.pid}")
+            self._fault(f"left: process {process.pid}")
             process.kill()
 
     def _compare(self, out: Path, before: Mapping[str, bytes], *, again: bool) -> None:
         after = records(out)
         for cell in before.keys() - after.keys():
-            self.tally.faults.append(f"lost: {out.name} {cell}")
+            self._fault(f"lost: {out.name} {cell}")
         if not again:
             for cell in (each for each in before.keys() & after.keys() if before[each] != after[each]):
-                self.tally.faults.append(f"altered: {out.name} {cell}")
+                self._fault(f"altered: {out.name} {cell}")
         for cell, found in restorations(out).items():
             if found != self._wanted[cell]:
-                self.tally.faults.append(f"another restoration: {out.name} {cell}")
+                self._fault(f"another restoration: {out.name} {cell}")
 
     def _judge(self, code: int, told: str, way: str) -> None:
         allowed = {"": {0}, "kill child": {0, 2}, "kill parent": {-9}, "kill both": {-9}}
         # 0 where what was left to do was done already
         expected = allowed.get(way) or {0, 128 + signal.Signals[way]}
         if code not in expected:
-            self.tally.faults.append(f"exit code {code} after {way or 'nothing'}:\n{told}")
+            self._fault(f"exit code {code} after {way or 'nothing'}:\n{told}")
         if "Traceback (most recent call last)" in told:
-            self.tally.faults.append(f"traceback after {way}:\n{told}")
+            self._fault(f"traceback after {way}:\n{told}")
         if code > 128 and "run the same command again" not in told:
-            self.tally.faults.append(f"no word of what to do after {way}:\n{told}")
+            self._fault(f"no word of what to do after {way}:\n{told}")
 
     def _finished(self, out: Path) -> None:
         if restorations(out).keys() != self._wanted.keys():
-            self.tally.faults.append(f"not all are done: {out.name}")
+            self._fault(f"not all are done: {out.name}")
         left = list(out.rglob("*.partial")) + [path for path in (out / "work").glob("*") if path.is_dir()]
-        self.tally.faults += [f"left: {path}" for path in left]
+        for path in left:
+            self._fault(f"left: {path}")
 
 
 def main() -> None:
@@ -260,7 +265,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         sweeps = Sweeps(Path(folder), seed=given.seed, told=lambda line: print(line, flush=True))  # noqa: T201
         sweeps.run(wanted)
-    sys.stdout.write("\n".join([*sweeps.tally.faults, sweeps.tally.line()]) + "\n")
+    sys.stdout.write(sweeps.tally.line() + "\n")
     if sweeps.tally.faults:
         raise SystemExit(1)
 
