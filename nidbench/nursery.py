@@ -19,7 +19,7 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
-from . import processes, worker
+from . import processes, signals, worker
 
 #: Said once when all is imported.
 READY = b"ready"
@@ -106,7 +106,7 @@ def _receive(line: socket.socket) -> tuple[bytes, list[int]]:
 def main() -> None:
     """Serve the parent that started this process with an inherited socket and a limit of memory, or `none`."""
     line = socket.socket(fileno=int(sys.argv[1]))
-    worker.leave_signals_to_parent()
+    signals.left_to_parent()
     processes.adopt_orphans()
     worker.registered()
     gc.collect()

@@ -14,13 +14,10 @@ from .cases import CaseRequest, cases
 from .contract import Case
 from .errors import InputError, NidbenchError
 from .messages import Hello, MethodFacts, Refusal, Resolve
-from .records import Cell, Planned, Sweep
+from .records import Cell, Planned, Sweep, checked_name
 from .specs import MethodSpec, parse_methods
 from .supervise import Computer, DeadlineError, WorkerDiedError
 from .toml_file import read_toml
-
-#: Bytes of the longest name of a sweep or a method: file systems take 255, and what they name has endings.
-_LONGEST = 100
 
 
 @dataclass(frozen=True)
@@ -228,19 +225,6 @@ def choose_precision(wanted: str, device: str, hello: Hello) -> str:
     if wanted not in ("float32", "bf16"):
         raise InputError(f"precision {wanted!r}: use auto, float32 or bf16")
     return wanted
-
-
-def checked_name(what: str, name: str) -> str:
-    """Return a name that files can have.
-
-    Raises:
-        InputError: for other characters than letters, digits, '.', '-' and '_', or more than 100 bytes of them.
-    """
-    if not re.fullmatch(r"[\w.-]+", name):
-        raise InputError(f"{what} {name!r}: use letters, digits, '.', '-' and '_'")
-    if len(name.encode()) > _LONGEST:
-        raise InputError(f"{what} {name[:20]}... has {len(name)} characters: use at most {_LONGEST}")
-    return name
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import hashlib
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from .contract import CaseKey, Image, Kernel, Truth
 from .errors import ResultsError
 from .measurements import Measurements
 from .metrics import DEFAULT, encoded
-from .records import Planned, Record, Store, Sweep, results_errors
+from .records import Planned, Record, Store, Sweep, results_errors, write_whole
 from .scoring import closest, extended
 
 #: Raised when sheets change their looks, so that those there are get drawn again.
@@ -52,10 +53,13 @@ def contact_sheet(
         ResultsError: where the file cannot be written.
     """
     figure = draw(truth, blurred, restorations, variances, scores, kernel, heading)
+    content = BytesIO()
+    # Small images are enlarged anyway; large ones get the pixels that tell them apart.
+    dpi = 150 if max(blurred.shape) <= 300 else 200
+    figure.savefig(content, format="png", dpi=dpi, metadata=dict(metadata or {}))
     with results_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Small images are enlarged anyway; large ones get the pixels that tell them apart.
-        figure.savefig(path, dpi=150 if max(blurred.shape) <= 300 else 200, metadata=dict(metadata or {}))
+        write_whole(path, content.getvalue())
     return path
 
 

@@ -23,8 +23,8 @@ from .contract import Case, CaseKey, Image, Problem, Response, Truth
 from .errors import DamagedError, InputError
 from .images import RESTORED, UNSTATED, Units, read_pixels, unlike
 from .metrics import Part, extent, part_of
-from .plan import Experiment, checked_name
-from .records import FROM_FILES, Cell, Log, Planned, Record, Store, Sweep, array_hash
+from .plan import Experiment
+from .records import FROM_FILES, Cell, Log, Planned, Record, Store, Sweep, array_hash, checked_name
 from .registry import Registry
 from .scoring import Scorer
 

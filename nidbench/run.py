@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from . import handed
 from .errors import UnstableError
 from .global_state import generators_kept
+from .whole_files import write_whole
 
 Image: TypeAlias = NDArray[Any]
 """An image: Shape (C, H, W), C = 1 (gray) or 3 (colour), floating point, nominally in [0, 1]."""
@@ -225,10 +226,16 @@ class Run:
         """Make a checkpoint due at once, and call `then` after it; the harness's, before it stops a run."""
         self._asked = then
 
+    def end(self) -> None:
+        """Answer a request for a checkpoint that the method did not; the harness's, where it has returned."""
+        if self._asked is not None:
+            self._asked()
+            self._asked = None
+
     def save(self, state: bytes) -> None:
         """Keep the method's state, whole or not at all, so that a run cut off here can go on from it.
 
-        Where it cannot be written, as on a full disk, the run goes on and `trouble` says why.
+        Where it cannot be written, as on a full disk, the one before stays, the run goes on and `trouble` says why.
 
         Raises:
             TypeError: where the state is not bytes.
@@ -242,19 +249,21 @@ class Run:
         with self.untimed():
             header = json.dumps({"seconds": seconds, "sha256": hashlib.sha256(state).hexdigest()}).encode()
             try:
-                _write_whole(self._checkpoint, len(header).to_bytes(4, "little") + header + state)
+                self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self._checkpoint, len(header).to_bytes(4, "little") + header + state)
             except OSError as error:
                 self.trouble = f"no checkpoint could be written: {error}"
             self._saved = time.perf_counter()
-            if self._asked is not None:
-                self._asked()
-                self._asked = None
+            self.end()
 
     def load(self) -> bytes | None:
         """Return the state kept by `save` in an earlier, interrupted run of this cell, or None where there is none."""
-        if self._checkpoint is None or not self._checkpoint.exists():
+        if self._checkpoint is None:
             return None
-        content = self._checkpoint.read_bytes()
+        try:
+            content = self._checkpoint.read_bytes()
+        except OSError:  # none is there, or none that can be read
+            return None
         size = int.from_bytes(content[:4], "little")
         state = content[4 + size :]
         try:
@@ -266,10 +275,3 @@ class Run:
             return None
         self._started = time.perf_counter() - header["seconds"]
         return state
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    partial.replace(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,9 +18,10 @@ from .contract import CaseKey, Clock, Problem
 from .errors import DamagedError, InputError, ResultsError
 from .messages import Draw, Hello, Kept, MessageError, Observation, Outcome, Progress, Refusal, Task
 from .plan import Job, Plan
-from .records import Log, Point, Record, Store, array_hash, results_errors
+from .records import Log, Point, Record, Store, array_hash
 from .run import DRAWS, KEEPS
 from .scoring import Averages, Scorer
+from .signals import check, stopped_by
 from .supervise import Computer, DeadlineError, WorkerDiedError
 
 #: The usual clock.
@@ -98,12 +100,12 @@ class Summary:
     Attributes:
         counts: status -> number of its cells, `missing` for those not computed.
         computed: cells computed in this run.
-        interrupted: whether a person stopped it.
+        interrupted: the signal by which a person or the system stopped it; None where it went to its end.
     """
 
     counts: Mapping[str, int]
     computed: int
-    interrupted: bool = False
+    interrupted: signal.Signals | None = None
 
     @property
     def complete(self) -> bool:
@@ -190,16 +192,19 @@ class Runner:
             ResultsError: where the results folder cannot be written; what was finished before is kept.
         """
         self._store.write_sweep(plan.sweep)
+        self._store.forget_work({job.cell.id for job in plan.jobs} - {job.cell.id for job in pending})
         self._events.planned(plan, len(pending))
-        computed, interrupted = 0, False
+        computed, interrupted = 0, None
         try:
             for job in pending:
+                check()
                 self._events.started(job)
                 record = self._compute(job)
                 computed += 1
                 self._events.ended(job, record)
-        except KeyboardInterrupt:
-            interrupted = True
+        except KeyboardInterrupt as stop:
+            interrupted = stopped_by(stop)
+            self._events.warned(f"{stop}: the cell in progress has {GRACE:g} s to save its state; again to end at once")
             self._computer.checkpoint(GRACE)
         finally:
             self._computer.close()
@@ -235,7 +240,8 @@ class Runner:
             measures={} if outcome.image is None else scorer.measures(outcome.image, outcome.variance),
             kept=tuple(keep) if outcome.status == "done" else (),
         )
-        told = outcome.details, outcome.error, self._hello.environment
+        details = {**outcome.details, **watch.trouble(outcome.details)}
+        told = details, outcome.error, self._hello.environment
         record = record.with_log(Log(tuple(watch.curve()), tuple(watch.averages.points), *told))
         if before is not None and outcome.status != "done":
             self._events.warned("what was asked to be kept could not be computed: the cell stays as it was")
@@ -313,6 +319,8 @@ class _Watch:
         self._events = events
         self._file = work / "curve.jsonl"
         self._points = {point.iteration: point for point in _read_curve(self._file)}
+        self._unwritten: list[Point] = []
+        self._trouble = ""
         self.done = 0
         self.resumed = 0
         self.begin()
@@ -363,22 +371,45 @@ class _Watch:
         """Return the points by iteration; one that was computed again after an interruption counts once."""
         return [self._points[iteration] for iteration in sorted(self._points)]
 
+    def trouble(self, details: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a record should say besides of trouble, where there was any."""
+        told = [text for text in (details.get("trouble"), self._trouble) if text]
+        return {"trouble": "; ".join(map(str, told))} if told else {}
+
     def _keep(self, point: Point) -> None:
-        with results_errors(self._file.parent):
+        """Write a point down for the case that the cell is cut off; a disk that is full costs no more than that."""
+        self._unwritten.append(point)
+        lines = [json.dumps(asdict(each)) for each in self._unwritten]
+        try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with self._file.open("a") as file:
-                file.write(json.dumps(asdict(point)) + "\n")
+                # a line of its own, even after one that was cut off
+                file.write("".join(f"\n{line}" for line in lines))
+        except OSError as error:
+            if not self._trouble:
+                self._events.warned(f"the curve cannot be written ({error}): it is lost if the cell is cut off now")
+            self._trouble = f"the curve could not be written: {error}"
+        else:
+            self._unwritten.clear()
 
 
 def _read_curve(path: Path) -> list[Point]:
     points = []
-    if path.exists():
-        for line in path.read_text().splitlines():
-            try:
-                points.append(Point(**json.loads(line)))
-            except (ValueError, TypeError):  # cut off while it was written; its iteration is observed again
-                continue
+    for line in _lines(path):
+        try:
+            point = json.loads(line)
+            numbers = (float(point[name]) for name in ("seconds", "psnr", "ssim"))
+            points.append(Point(int(point["iteration"]), *numbers))
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):  # cut off while it was written
+            continue
     return points
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().splitlines()
+    except OSError:  # none is there, or none that can be read: the record will have the points from here on
+        return []
 
 
 def count_statuses(plan: Plan, store: Store) -> dict[str, int]:

@@ -56,6 +56,7 @@ from .messages import (
     unpack_request,
 )
 from .pace import Meter, Span
+from .signals import STOPPING, left_to_parent
 from .specs import MethodSpec, Resolved, all_settings, resolve
 
 Send = Callable[[Said], None]
@@ -118,6 +119,8 @@ class Worker:
         """Have the task in progress save its state at its next opportunity."""
         if self._run is not None:
             self._run.request_checkpoint(self._saved)
+        else:
+            self._saved()  # there is nothing to wait for
 
     def _facts(self, request: Resolve, send: Send) -> MethodFacts:
         found = self._resolve(request, send)
@@ -185,6 +188,7 @@ class Worker:
                 outcome = self._restore(method, task, run, watch)
         finally:
             self._run = None
+            run.end()
         peak = max(0, peak_memory(task.device) - stood)
         if task.device.startswith("cuda"):
             torch.cuda.empty_cache()  # processes of other methods share the device
@@ -369,23 +373,8 @@ class ForkedError(NidbenchError):
     """Said in a copy of this process that a method made: only the process that was asked has anything to say."""
 
 
-#: Signals that batch systems send to every process of a job: the parent's to act on, which has checkpoints to ask for.
-_TO_THE_PARENT = (signal.SIGTERM, signal.SIGHUP)
-
-
-def leave_signals_to_parent() -> None:
-    """Go on where a whole job is told to end: the parent ends this process when it is done with it."""
-    for number in _TO_THE_PARENT:
-        # not ignored, as that would reach the programs that a method starts
-        signal.signal(number, _go_on)
-
-
-def _go_on(_number: int, _frame: object) -> None:
-    pass
-
-
 def _heed_signals() -> None:
-    for number in _TO_THE_PARENT:
+    for number in STOPPING:
         signal.signal(number, signal.SIG_DFL)
 
 
@@ -430,6 +419,6 @@ def serve(messages: socket.socket, control: socket.socket, memory: int | None = 
 
 def main() -> None:
     """Serve the parent that started this process with two inherited sockets and a limit of memory, or `none`."""
-    leave_signals_to_parent()
+    left_to_parent()
     messages, control = (socket.socket(fileno=int(handle)) for handle in sys.argv[1:3])
     serve(messages, control, None if sys.argv[3] == "none" else int(sys.argv[3]))

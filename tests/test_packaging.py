@@ -128,7 +128,7 @@ def test_every_method_and_dataset_is_registered():
     assert targets == public
 
 
-@pytest.mark.parametrize("name", ["blur", "fetch", "noise_level"])
+@pytest.mark.parametrize("name", ["blur", "fetch", "noise_level", "processes", "signals"])
 def test_what_all_rests_on_imports_nothing_of_ours_but_errors(name):
     assert own(ROOT / "nidbench" / f"{name}.py") <= {"nidbench.errors", "nidbench.versions"}
 

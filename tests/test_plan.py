@@ -266,7 +266,7 @@ def test_the_sweep_name_is_the_same_in_every_process():
 
 def test_a_sweep_name_of_ones_own():
     assert Ask((EASY,), name="table_7.v2").sweep_name() == "table_7.v2"
-    for name in ("a/b", "a b", "../up", "a\n"):
+    for name in ("a/b", "a b", "../up", "a\n", ".hidden", "-n", "ä" * 76, "a" * 300):
         with pytest.raises(InputError, match="sweep name"):
             Ask((EASY,), name=name).sweep_name()
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import pty
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from nidbench.plan import Ask, Experiment, Plan, make_plan
 from nidbench.records import Record, Store
 from nidbench.runner import Runner, RunOptions, Summary, pending_jobs
 from nidbench.scoring import MEASURES
+from nidbench.signals import STOPPING
 from nidbench.supervise import PASSIVE, ChildProcess, Computer, SameProcess
 from nidbench.versions import CURRENT
 
@@ -179,21 +180,91 @@ def test_a_killed_parent_loses_nothing_finished_and_its_child_ends(tmp_path):
     assert images(out) == images(tmp_path / "plain")
 
 
-def test_ctrl_c_saves_a_checkpoint_and_the_same_command_goes_on(tmp_path):
-    log, out = tmp_path / "log", tmp_path / "out"
-    call = command("--output", out, "--images", "camera", methods=f"faulty[mode=interrupt parent,log={log}]")
-    call[call.index("--checkpoint-every") + 1] = "0"
-    # a shell that starts the tests in the background has its children ignore Ctrl-C, and they theirs
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    stopped = subprocess.run(call, capture_output=True, text=True, check=False, preexec_fn=heed)
-    assert stopped.returncode == 130, stopped.stdout + stopped.stderr
-    assert "run the same command again" in stopped.stdout
-    assert "Traceback" not in stopped.stdout + stopped.stderr
-    assert not list(out.glob("cells/*/record.json"))
-    assert list(out.glob("work/*/checkpoint"))
-    again = subprocess.run(call, capture_output=True, text=True, check=False)
+STEADY = FAULTY.with_name("steady.py")
+
+
+def steady(out: Path, *arguments: str, methods: str = "steady") -> list[str]:
+    """Return a command that saves its state only where a signal asks for it."""
+    call = command("--output", out, "--images", "camera", "--observe", "5", *arguments, methods=methods)
+    call[call.index("--checkpoint-every") + 1] = "3600"
+    call[call.index(str(FAULTY))] = str(STEADY)
+    return call
+
+
+def heed() -> None:
+    """Undo what a shell does to what it starts in the background, or nohup: have it ignore signals."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
+
+
+def points(out: Path) -> int:
+    return sum(path.read_text().count("\n") for path in out.glob("work/*/curve.jsonl"))
+
+
+def stopped(call: list[str], out: Path, number: signal.Signals) -> tuple[int, str]:
+    """Send a signal amid a cell; return the exit code and what was printed."""
+    before = points(out)
+    with subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heed
+    ) as process:
+        while points(out) < before + 2 and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(number)
+        told = process.communicate()[0]
+    return process.returncode, told
+
+
+def test_signals_save_a_checkpoint_and_the_same_command_goes_on(tmp_path):
+    out = tmp_path / "out"
+    for number in (signal.SIGINT, signal.SIGTERM):
+        code, told = stopped(steady(out), out, number)
+        assert code == 128 + number, told
+        assert f"interrupted by {number.name}: run the same command again" in told
+        assert "Traceback" not in told
+        assert not list(out.glob("cells/*/record.json"))
+        assert list(out.glob("work/*/checkpoint"))
+    again = subprocess.run(steady(out), capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert max(iterations_done(log).values()) == 1
+    (record,) = (Store(out).whole(path.name) for path in (out / "cells").iterdir())
+    assert 10 <= record.log.details["first"] < record.iterations
+    plain = Ask((Experiment("steady", "sample", images="camera"),), "cpu", "float32", method_file=STEADY)
+    sweep(tmp_path / "plain", plain, same_process=True)
+    assert images(out) == images(tmp_path / "plain")
+
+
+def test_a_terminal_that_closes_saves_a_checkpoint(tmp_path):
+    """Printing fails from then on, and must not end what saves the work."""
+    out = tmp_path / "out"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        heed()
+        os.execvp(sys.executable, steady(out))
+    while points(out) < 2:
+        assert os.waitpid(pid, os.WNOHANG) == (0, 0), os.read(terminal, 10_000)
+        time.sleep(0.01)
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    assert list(out.glob("work/*/checkpoint"))
+
+
+def test_a_second_signal_does_not_wait_for_a_method_that_never_saves(tmp_path):
+    out = tmp_path / "out"
+    call = steady(out, methods="steady[deaf=true,iterations=100000]")
+    with subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heed
+    ) as process:
+        while points(out) < 2 and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        told = ""
+        for line in process.stdout:
+            told += line
+            if "has 10 s to save its state" in line:
+                process.send_signal(signal.SIGTERM)
+    assert process.returncode == 128 + signal.SIGTERM, told
+    assert "interrupted by SIGTERM: what was finished is kept, run the same command again" in told
+    assert "Traceback" not in told
 
 
 def test_order_process_and_company_change_no_byte(tmp_path):
@@ -309,6 +380,70 @@ def test_a_full_disk_stops_the_run_with_a_plain_message(tmp_path):
     assert ".partial" not in ran.stdout
 
 
+ON_FULL_DISK = """
+    import json, subprocess, sys
+    from pathlib import Path
+    from nidbench.records import Store
+
+    disk, command = Path(sys.argv[1]), sys.argv[2:]
+    command[command.index("OUT")] = str(disk / "out")
+
+    def lines():
+        return sum(path.read_text().count("iteration") for path in disk.glob("out/work/*/curve.jsonl"))
+
+    def fill():
+        with (disk / "ballast").open("wb", buffering=0) as file:
+            for size in (1 << 16, 1 << 12, 1):
+                try:
+                    while True:
+                        file.write(bytes(size))
+                except OSError:
+                    pass
+
+    def run(full_to_the_end):
+        before = lines()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            while lines() < before + 2 and process.poll() is None:
+                pass
+            fill()
+            told = ""
+            for line in process.stdout:
+                told += line
+                if "the curve cannot be written" in line and not full_to_the_end:
+                    (disk / "ballast").unlink()
+        (disk / "ballast").unlink(missing_ok=True)
+        return process.returncode, told, [path.name for path in disk.rglob("*") if "partial" in path.name]
+
+    first = run(True)
+    left = [path.name for path in disk.glob("out/work/*/*")]
+    second = run(False)
+    (cell,) = (disk / "out" / "cells").iterdir()
+    log = Store(disk / "out").whole(cell.name).log
+    told = {"details": log.details, "curve": [point.iteration for point in log.curve], "left": left}
+    print(json.dumps({"first": first, "second": second, **told}))
+"""
+
+
+def test_a_disk_that_fills_up_costs_checkpoints_and_no_more(on_small_disk):
+    """At the record's write the run ends with a message; with space again, the same command goes on from before."""
+    call = steady(Path("OUT"), methods="steady[iterations=300]")
+    call[call.index("--checkpoint-every") + 1] = "0"
+    found = json.loads(on_small_disk(ON_FULL_DISK, 400, *call))
+    code, told, partial = found["first"]
+    assert (code, partial) == (2, []), told
+    assert "the disk is full: free some space, then run the same command again" in told
+    assert "Traceback" not in told
+    assert set(found["left"]) == {"checkpoint", "curve.jsonl"}
+    code, told, partial = found["second"]
+    assert (code, partial) == (0, []), told
+    assert found["details"]["first"] > 5
+    trouble = found["details"]["trouble"]
+    assert "no checkpoint could be written: [Errno 28]" in trouble
+    assert "the curve could not be written: [Errno 28]" in trouble
+    first, due = found["details"]["first"], [iteration for iteration in range(301) if Clock(5).due(iteration)]
+    assert [each for each in found["curve"] if each > first] == [each for each in due if each > first]
+
+
 def test_records_tell_how_they_came_to_be(tmp_path):
     _, _, records, _ = sweep(tmp_path, question("faulty[iterations=2]", images="camera"))
     (record,) = records.values()
@@ -364,7 +499,7 @@ def test_done_cells_without_what_is_asked_are_computed_again_and_say_so(tmp_path
     _, summary, records, _ = sweep(tmp_path, sampling(), RunOptions(keep=("layers",)))
     assert summary.computed == 1
     assert set(kept(tmp_path)) == {"draws", "layer 01", "layer 02"}  # what was kept before is kept again
-    next(tmp_path.glob("cells/*/kept.npz")).unlink()
+    next(tmp_path.glob("cells/*/kept.*.npz")).unlink()
     assert sweep(tmp_path, sampling())[1].computed == 0
     assert sweep(tmp_path, sampling(), RunOptions(keep=("layers",)))[1].computed == 1
 

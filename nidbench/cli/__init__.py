@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from nidbench import signals
 from nidbench.errors import NidbenchError
 
 from . import compute, data, draw, registered, score, show, track
@@ -30,7 +31,7 @@ class _WrongCall(click.ClickException):
 
 
 class _Group(click.Group):
-    """Shows nidbench's own errors, and those of the system, as one message, without a traceback."""
+    """Shows nidbench's own errors, the system's, and what asks it to stop as one message, without a traceback."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuse what no file and no name can have, before anything comes of it."""
@@ -39,17 +40,24 @@ class _Group(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except NidbenchError as error:
-            raise _WrongCall(str(error)) from error
-        except OSError as error:
-            if error.filename is None:
-                raise
-            raise _WrongCall(f"{os.fsdecode(error.filename)}: {error.strerror}") from error
-        except KeyboardInterrupt:
-            click.echo("interrupted: nothing was lost, run the same command again", err=True)
-            ctx.exit(130)
+        with signals.heeded():
+            try:
+                return super().invoke(ctx)
+            except NidbenchError as error:
+                raise _WrongCall(str(error)) from error
+            except OSError as error:
+                if error.filename is None:
+                    raise
+                raise _WrongCall(f"{os.fsdecode(error.filename)}: {error.strerror}") from error
+            except (KeyboardInterrupt, click.Abort) as stop:  # a question that a signal cuts off is an Abort
+                number = signals.stopped_by(stop)
+                if number is None:
+                    raise
+                signals.end_at_once()
+                click.echo(
+                    f"interrupted by {number.name}: what was finished is kept, run the same command again", err=True
+                )
+                ctx.exit(signals.exit_code(number))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Write the list of commands by what they are for."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 from click.core import ParameterSource
 
+from nidbench.signals import exit_code
+
 from . import options
 from .draw import SHEETS
 from .shared import make_console, say
@@ -45,7 +47,8 @@ def run(output: Path, protocol: str, **given: Any) -> None:
     """Compute what is missing of a sweep, then show its table.
 
     Finished cells are never computed again: run the same command after an interruption, or with one more method,
-    image or seed. Exit code: 0 all cells are done, 1 some are not, 2 a wrong call, 130 interrupted.
+    image or seed. Ctrl-C, SIGTERM and SIGHUP let the cell in progress save its state, for 10 s at most. Exit code: 0
+    all cells are done, 1 some are not, 2 a wrong call, 130, 143 or 129 interrupted by Ctrl-C, SIGTERM or SIGHUP.
     """
     from nidbench.metrics import protocol as find_protocol
     from nidbench.plan import make_plan
@@ -97,9 +100,8 @@ def _computing_in(store: Store, settings: RunOptions, given: Mapping[str, Any]) 
 def _end(summary: Summary) -> None:
     """Leave with the exit code that tells how a sweep went."""
     console = make_console()
-    if summary.interrupted:
-        console.print("interrupted: run the same command again to go on")
-        click.get_current_context().exit(130)
+    if summary.interrupted is not None:
+        click.get_current_context().exit(exit_code(summary.interrupted))
     if not summary.complete:
         failures = ", ".join(f"{count} {status}" for status, count in summary.counts.items() if status != "done")
         console.print(f"[bold red]not all cells are done[/]: {failures}; --retry tries failed cells again")
@@ -296,7 +298,11 @@ def _compute(
         _show_plan(console, plan, {job.planned.id for job in pending})
         return None
     with display:
-        return Runner(store, computer, display, settings).run(plan, pending)
+        summary = Runner(store, computer, display, settings).run(plan, pending)
+    if summary.interrupted is not None:
+        # now: who sent the signal may not wait for the tables
+        console.print(f"interrupted by {summary.interrupted.name}: run the same command again to go on")
+    return summary
 
 
 def _confirm(seconds: float) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from nidbench.signals import stopped_by
 
 from . import options
 from .shared import make_console, open_sweep, say
@@ -16,6 +21,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nidbench.records import Store, Sweep
+
+
+#: Seconds that MLflow has to end.
+PATIENCE = 10.0
 
 
 def to_mlflow(
@@ -52,14 +61,39 @@ def sync(context: click.Context, sweep: str | None, output: Path) -> None:
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @options.output
-def ui(arguments: Sequence[str], output: Path) -> None:
-    """Open the results in MLflow's own pages; ARGUMENTS go to `mlflow ui`, such as --port 5001."""
+@click.pass_context
+def ui(context: click.Context, arguments: Sequence[str], output: Path) -> None:
+    """Open the results in MLflow's own pages; ARGUMENTS go to `mlflow ui`, such as --port 5001.
+
+    Ctrl-C, SIGTERM and SIGHUP end it with all that it started; the exit code is 130, 143 or 129 then.
+    """
     from nidbench.records import Store
     from nidbench.tracking import ui_command
 
     command = [*ui_command(Store(output, create=False)), *arguments]
     # no word to its makers: a benchmark machine may have no internet
-    os.execvpe(command[0], command, {"MLFLOW_DISABLE_TELEMETRY": "true", **os.environ})
+    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", **os.environ}
+    # of its own session: a signal to it alone would leave its servers running
+    server = subprocess.Popen(command, env=environment, start_new_session=True)
+    try:
+        code = server.wait()
+    except KeyboardInterrupt as stop:
+        code = 128 + (stopped_by(stop) or signal.SIGINT)
+    finally:
+        _end(server)
+    context.exit(code if code >= 0 else 128 - code)
+
+
+def _end(server: subprocess.Popen[bytes]) -> None:
+    """End a process and what it started: asked to at first, killed where it takes long or a second signal comes."""
+    try:
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(server.pid, signal.SIGTERM)
+            server.wait(PATIENCE)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 COMMANDS = (sync, ui)

@@ -13,6 +13,10 @@ Records are the truth; MLflow runs, tables and pictures are made from them and c
 
 from __future__ import annotations
 
+from nidbench.whole_files import array_hash as array_hash
+from nidbench.whole_files import results_errors as results_errors
+from nidbench.whole_files import write_whole as write_whole
+
 from .record import FORMAT as FORMAT
 from .record import STATUSES as STATUSES
 from .record import Cell as Cell
@@ -21,10 +25,8 @@ from .record import Point as Point
 from .record import Record as Record
 from .record import error_line as error_line
 from .store import Store as Store
+from .store import checked_name as checked_name
 from .sweep import FROM_FILES as FROM_FILES
 from .sweep import Planned as Planned
 from .sweep import Sweep as Sweep
 from .sweep import joined as joined
-from .whole_files import array_hash as array_hash
-from .whole_files import results_errors as results_errors
-from .whole_files import write_whole as write_whole

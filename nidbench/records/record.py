@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -33,6 +33,9 @@ STATUSES = ("done", "failed", "timeout", "out-of-memory", "unstable")
 _LINE = 300
 
 _T = TypeVar("_T")
+
+#: A number that tables calculate with: one of hundreds of digits, which Python reads, is damage.
+Count = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ class Point:
         psnr, ssim: under the half-kernel protocol.
     """
 
-    iteration: int
+    iteration: Count
     seconds: float
     psnr: float
     ssim: float
@@ -155,6 +158,7 @@ class Record:
             no truth, no variance or no defined value.
         kept: what the method was asked to hand over besides, see `run.KEEPS`; `kept.npz` holds what it had of that.
         log: the rest; None where it was not asked for.
+        attempt: how many times the cell was computed: `Store` keeps the files of each apart.
     """
 
     id: str
@@ -165,12 +169,12 @@ class Record:
     oracle: Point | None = None
     end: Point | None = None
     seconds: float | None = None
-    iterations: int | None = None
+    iterations: Count | None = None
     stopped: str = ""
-    batch: int = 1
-    peak_memory: int | None = None
-    threads: int | None = None
-    resumed: int = 0
+    batch: Count = 1
+    peak_memory: Count | None = None
+    threads: Count | None = None
+    resumed: Count = 0
     measurement_hash: str = ""
     truth_hash: str = ""
     versions: Mapping[str, int] = field(default_factory=dict)
@@ -181,6 +185,7 @@ class Record:
     measures: Mapping[str, float] = field(default_factory=dict)
     kept: tuple[str, ...] = ()
     log: Log | None = None
+    attempt: Count = 1
 
     def with_log(self, log: Log) -> Record:
         """Return the record with its log, and with what it repeats of that: oracle, end and the error in a line."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import io
 import json
-import os
+import re
 import shutil
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +16,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nidbench.errors import DamagedError, ResultsError
+from nidbench.errors import DamagedError, InputError, ResultsError
+from nidbench.signals import shielded
+from nidbench.whole_files import GONE, results_errors, sweep_partials, sync_folder, write_whole
 
+from .lock import locked
 from .record import DAMAGE, FORMAT, Log, Record
 from .sweep import Sweep, joined
-from .whole_files import results_errors, write_whole
+
+#: Bytes of a name: file systems take 255, and what is made from it has endings.
+_NAME_BYTES = 100
+
+
+def checked_name(what: str, name: str) -> str:
+    """Return the name of a sweep, or of another thing that files are called after.
+
+    Args:
+        what: it is the name of, for messages.
+        name: as given.
+
+    Raises:
+        InputError: other characters than letters, digits, '.', '-' and '_', or too many.
+    """
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise InputError(f"{what} {name[:100]!r}: use letters, digits, '.', '-' and '_', first a letter or digit")
+    if len(name.encode()) > _NAME_BYTES:
+        raise InputError(f"{what} {name[:20]}...: it has {len(name.encode())} bytes, use at most {_NAME_BYTES}")
+    return name
 
 
 class Store:
@@ -80,11 +100,13 @@ class Store:
         record = self._read(cell_id)
         if record is None or record.log is not None:
             return record
-        path = self.root / "cells" / cell_id / "log.json"
+        path = self._beside(cell_id, "log.json", record.attempt)
         with _reading(path):
             try:
                 return replace(record, log=Log.from_json(path.read_bytes()))
             except FileNotFoundError:
+                if self._attempt(cell_id) != record.attempt:  # it was computed again in between
+                    return self.whole(cell_id)
                 return replace(record, log=Log())
 
     def _read(self, cell_id: str) -> Record | None:
@@ -109,6 +131,9 @@ class Store:
     ) -> None:
         """Keep a record and its arrays, replacing those of an earlier attempt, and forget the cell's work folder.
 
+        The files have names of this attempt's own, and the record, written last, says which these are: at any moment
+        a reader has all of the attempt before or all of this one.
+
         Args:
             record: how the cell ended, with its log.
             arrays: what `arrays` returns, stored as float32.
@@ -118,17 +143,24 @@ class Store:
             ResultsError: where the folder cannot be written, as on a full disk; the work folder is kept then.
         """
         folder = self.root / "cells" / record.id
-        with results_errors(self.root):
+        single = {name: array.astype(np.float32) for name, array in arrays.items()}
+        with self._writing(), shielded():
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "record.json").unlink(missing_ok=True)
-            if arrays:
-                single = {name: array.astype(np.float32) for name, array in arrays.items()}
-                write_whole(folder / "arrays.npz", _packed(single))
-            (folder / "kept.npz").unlink(missing_ok=True)
-            if kept is not None:
-                write_whole(folder / "kept.npz", _packed(kept))
-            write_whole(folder / "log.json", (record.log or Log()).to_json().encode())
-            write_whole(folder / "record.json", record.to_json().encode())
+            attempt = self._next_attempt(record.id)
+            beside = {
+                "arrays.npz": _packed(single) if single else None,
+                "kept.npz": None if kept is None else _packed(kept),
+            }
+            beside["log.json"] = (record.log or Log()).to_json().encode()
+            for name, content in beside.items():
+                path = self._beside(record.id, name, attempt)
+                if content is None:
+                    path.unlink(missing_ok=True)  # of an attempt that was killed before it had a record
+                else:
+                    write_whole(path, content, sync=False)
+            sync_folder(folder)  # before the record that names them
+            write_whole(folder / "record.json", replace(record, attempt=attempt).to_json().encode())
+            self._forget_others(folder, attempt)
         shutil.rmtree(self.work(record.id), ignore_errors=True)
 
     def update(self, record: Record) -> None:
@@ -138,14 +170,43 @@ class Store:
             ResultsError: where the folder cannot be written; the record is as before then.
         """
         folder = self.root / "cells" / record.id
-        with results_errors(self.root):
+        with self._writing():
             if record.log is not None:
-                write_whole(folder / "log.json", record.log.to_json().encode())
+                write_whole(self._beside(record.id, "log.json", record.attempt), record.log.to_json().encode())
             write_whole(folder / "record.json", record.to_json().encode())
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Refuse to make anew, with a part of what it held, a folder that was deleted."""
+        with results_errors(self.root):
+            if not (self.root / "nidbench.json").exists():
+                raise ResultsError(f"cannot write to {self.root}: {GONE}")
+            yield
+
+    def _attempt(self, cell_id: str) -> int:
+        record = self.read(cell_id)
+        return 1 if record is None else record.attempt
+
+    def _next_attempt(self, cell_id: str) -> int:
+        try:
+            record = self.read(cell_id)
+        except DamagedError:
+            return 1
+        return 1 if record is None else record.attempt + 1
+
+    def _beside(self, cell_id: str, name: str, attempt: int) -> Path:
+        stem, _, ending = name.partition(".")
+        return self.root / "cells" / cell_id / (name if attempt == 1 else f"{stem}.{attempt}.{ending}")
+
+    def _now_beside(self, cell_id: str, name: str) -> Path:
+        """Return a file of the attempt that the record is of."""
+        path = self._beside(cell_id, name, self._attempt(cell_id))
+        # it may have been replaced in between
+        return path if path.exists() else self._beside(cell_id, name, self._attempt(cell_id))
 
     def has_arrays(self, cell_id: str) -> bool:
         """Return whether a restoration of the cell is stored, whole or not."""
-        return (self.root / "cells" / cell_id / "arrays.npz").exists()
+        return self._now_beside(cell_id, "arrays.npz").exists()
 
     def arrays(self, cell_id: str) -> dict[str, NDArray[np.float32]]:
         """Return what a cell's method restored: `image` and, where it has one, `variance`, Shape (C, H, W).
@@ -153,7 +214,7 @@ class Store:
         Raises:
             ResultsError: where they are missing or damaged.
         """
-        return _unpacked(self.root / "cells" / cell_id / "arrays.npz")
+        return _unpacked(self._now_beside(cell_id, "arrays.npz"))
 
     def kept(self, cell_id: str) -> dict[str, NDArray[Any]]:
         """Return what a cell was asked to keep besides.
@@ -164,32 +225,39 @@ class Store:
         Raises:
             ResultsError: where it is missing or damaged.
         """
-        return _unpacked(self._kept_file(cell_id))
+        return _unpacked(self._now_beside(cell_id, "kept.npz"))
 
     def holds(self, record: Record, wanted: Iterable[str]) -> bool:
         """Return whether a cell was asked to keep all that is wanted, and what it kept is still there."""
         asked = set(wanted)
-        return not asked or (asked <= set(record.kept) and self._kept_file(record.id).exists())
-
-    def _kept_file(self, cell_id: str) -> Path:
-        return self.root / "cells" / cell_id / "kept.npz"
+        return not asked or (asked <= set(record.kept) and self._beside(record.id, "kept.npz", record.attempt).exists())
 
     def work(self, cell_id: str) -> Path:
         """Return the folder for a cell's unfinished work."""
         return self.root / "work" / cell_id
 
+    def forget_work(self, cell_ids: Collection[str]) -> None:
+        """Remove the unfinished work of cells: those that are done may have some from before a kill."""
+        for folder in (self.root / "work").glob("*"):
+            if folder.name in cell_ids:
+                shutil.rmtree(folder, ignore_errors=True)
+
     def write_sweep(self, sweep: Sweep) -> Path:
         """Keep a sweep under its name and return its file."""
         path = self.root / "sweeps" / f"{sweep.name}.json"
-        with results_errors(self.root):
+        with self._writing():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, sweep.to_json().encode())
         return path
 
     def sweep_names(self) -> list[str]:
         """Return the names of the sweeps, latest first."""
-        paths = list((self.root / "sweeps").glob("*.json"))
-        return [path.stem for path in sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)]
+        found = []
+        for path in (self.root / "sweeps").glob("*.json"):
+            with suppress(OSError):  # removed meanwhile, or a link to nothing
+                if path.is_file() and not path.name.startswith("."):
+                    found.append((path.stat().st_mtime, path.stem))
+        return [name for _, name in sorted(found, reverse=True)]
 
     def sweep(self, name: str) -> Sweep:
         """Return a sweep by name, or several as one: `first+second`.
@@ -205,33 +273,52 @@ class Store:
         except FileNotFoundError:
             known = ", ".join(self.sweep_names()) or "none yet"
             raise ResultsError(f"no sweep {name!r} in {self.root}: there are {known}") from None
+        except OSError as error:
+            raise ResultsError(f"{path} cannot be read: {error.strerror}") from error
         except DAMAGE as error:
             raise ResultsError(f"{path} is damaged ({error}): run the same command again to write it anew") from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other runs out of the folder.
+        """Keep other runs out of the folder, see `lock`, and put in order what one before left that was killed.
 
         Raises:
             ResultsError: where another run is in it, or it cannot be written.
         """
-        with results_errors(self.root):
-            handle = (self.root / ".lock").open("a+")
-        with handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                    raise
-                handle.seek(0)
-                raise ResultsError(
-                    f"another run (process {handle.read().strip() or 'unknown'}) is writing to {self.root}: "
-                    "wait for it, or give another --output"
-                ) from None
-            handle.truncate(0)
-            handle.write(str(os.getpid()))
-            handle.flush()
+        with locked(self.root) as tidy:
+            if not tidy:
+                self._tidy()
             yield
+
+    def _tidy(self) -> None:
+        cells = [folder for folder in (self.root / "cells").glob("*") if folder.is_dir()]
+        written = [folder for kind in ("tables", "sheets", "figures") for folder in (self.root / kind).glob("**")]
+        for folder in (self.root, self.root / "sweeps", *written, *(self.root / "work").glob("*"), *cells):
+            sweep_partials(folder)
+        for folder in cells:
+            if any(_attempt_of(path) > 1 for path in folder.iterdir()):
+                with suppress(ResultsError):  # a damaged record: its cell's files are of no use, and in nobody's way
+                    self._forget_others(folder, self._attempt(folder.name))
+        # under the lock nobody writes a checkpoint: this one is of a version whose names do not say who wrote them
+        for path in self.root.glob("work/*/checkpoint.partial"):
+            path.unlink(missing_ok=True)
+
+    @staticmethod
+    def _forget_others(folder: Path, attempt: int) -> None:
+        """Remove the files of a cell's other attempts."""
+        for path in folder.iterdir():
+            if _attempt_of(path) not in (0, attempt):
+                path.unlink(missing_ok=True)
+
+
+#: Files of a cell beside its record: those of the first attempt have plain names, those of the second `arrays.2.npz`.
+_BESIDE = re.compile(r"(?:arrays|kept|log)(?:\.([0-9]{1,9}))?\.(?:npz|json)")
+
+
+def _attempt_of(path: Path) -> int:
+    """Return which attempt at a cell a file is of; 0 for what is of none."""
+    match = _BESIDE.fullmatch(path.name)
+    return 0 if match is None else int(match[1] or 1)
 
 
 @contextmanager

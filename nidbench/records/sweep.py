@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import msgspec
+
 from nidbench.contract import CaseKey
 from nidbench.errors import ResultsError
 
@@ -65,8 +67,7 @@ class Sweep:
         content = json.loads(text)
         if content.pop("format") > FORMAT:
             raise ResultsError("the sweep was written by a newer nidbench: upgrade with pip install -U nidbench")
-        cells = [Planned(**{**cell, "case": CaseKey(**cell["case"])}) for cell in content["cells"]]
-        return cls(content["name"], content["asked"], cells)
+        return msgspec.convert(content, cls)
 
 
 def joined(sweeps: Sequence[Sweep]) -> Sweep:
