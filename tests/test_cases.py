@@ -137,7 +137,7 @@ def test_a_crop_is_the_middle_of_the_image_under_a_name_of_its_own():
     assert cropped.key == replace(whole.key, image=f"{whole.key.image}@40")
     assert cropped.image_hash == array_hash(found) != whole.image_hash
     assert cropped.problem().frame == (40, 40)
-    assert cropped.pixels == found.size
+    assert cropped.shape == found.shape
     noise = [case.problem().blurred[:, :9, :9] - case.problem().blurred[:, :9, :9].mean() for case in (whole, cropped)]
     assert not np.allclose(*noise, atol=0.05)
 
@@ -268,7 +268,7 @@ def test_a_problem_is_the_measurement_of_the_named_image_by_the_named_kernel():
     assert np.abs(problem.blurred - expected).max() < 1e-6
     assert np.array_equal(problem.kernel, kernel)
     assert np.array_equal(case.truths()[0].image, sharp)
-    assert case.pixels == 3 * 96 * 96
+    assert case.shape == (3, 96, 96)
 
 
 def test_noise_draws_differ_by_seed_image_and_level():
@@ -422,7 +422,7 @@ def test_what_was_measured_comes_with_its_own_kernels_and_noise(toys):
     assert np.array_equal(made[0].problem().kernel, whole.kernel)
     assert made[0].problem().noise == Noise("gaussian", 0.01)
     assert made[0].response == whole.response
-    assert made[0].pixels == 3 * 32 * 45
+    assert made[0].shape == (3, 32, 45)
     assert made[0].notice == "beware"
     assert made[0].kernel_hash == array_hash(whole.kernel)
     assert len({case.image_hash for case in made}) == 2
@@ -469,7 +469,7 @@ def test_a_crop_of_what_was_measured_is_the_measurement_of_the_middle():
     problem = part.problem()
     assert problem.frame == (20, 20)
     assert np.array_equal(problem.blurred, whole.problem().blurred[:, 6:24, 12:28])  # frame of 32x45, kernel of 3x5
-    assert part.pixels == 3 * 20 * 20
+    assert part.shape == (3, 20, 20)
     assert [truth.offset for truth in part.truths()] == [(-5, -10)] * 2
     assert part.image_hash != whole.image_hash
     shown = [DEFAULT.reference(case.problem(), case.truths()[1]) for case in (whole, part)]

@@ -496,7 +496,7 @@ def test_arguments_that_nothing_can_have_are_refused(tmp_path):
     wiener = (*RUN, "--methods", "wiener", "--output", tmp_path / "out")
     for arguments, words in (
         ((*wiener, "--name", "a\0b"), "an argument has a NUL character in it"),
-        ((*wiener, "--name", "a" * 300), "has 300 characters: use at most 100"),
+        ((*wiener, "--name", "a" * 300), "it has 300 bytes, use at most 100"),
         ((*wiener, "--limit", "0"), "limit 0: give at least 1 image"),
         ((*wiener, "--seeds", "9" * 40), "use numbers and ranges"),
         ((*wiener, "--crop", "97"), "crop 97: image camera has 96x96 pixels, less than that"),
@@ -506,7 +506,7 @@ def test_arguments_that_nothing_can_have_are_refused(tmp_path):
         ),
         ((*RUN, "--methods", "my.py@fast[a=1]", "--output", tmp_path / "out"), "its name my with --methods"),
         ((*wiener, "--method-file", "a.py", "--method-file", "b.py"), "--method-file was given 2 times, a.py, b.py"),
-        (("table", "--output", tmp_path / ("a" * 300)), "File name too long"),
+        (("table", "--output", tmp_path / ("a" * 300)), "the name is too long for this file system"),
     ):
         assert words in refused(*arguments)
     assert not list((tmp_path / "out").glob("*/*"))

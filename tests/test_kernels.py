@@ -96,7 +96,7 @@ def test_the_measurement_is_the_true_kernel_s_and_methods_are_told_the_other():
     (plain,), (told,) = (list(cases(replace(REQUEST, kernels=(text,)))) for text in ("sample", "sample@grown:3x2/x"))
     assert np.array_equal(plain.problem().blurred, told.problem().blurred)  # the noise draw, too
     assert told.problem().kernel.shape == (13 + 7, 13 + 4)
-    assert (plain.pixels, told.pixels) == (96 * 96, (96 + 7) * (96 + 4))
+    assert (plain.shape, told.shape) == ((1, 96, 96), (1, 96 + 7, 96 + 4))
     assert told.problem().frame == (96 + 7, 96 + 4)
     assert told.problem().kernel.sum() == pytest.approx(1)
     assert told.key == replace(plain.key, kernel="sample@grown:x/motion")
