@@ -84,6 +84,10 @@ class Display:
         )
         self._progress.update(self._cells, completed=self._ended)
 
+    def noted(self, message: str) -> None:
+        """What a person should know of a method or a dataset, such as its terms or what it was tuned on."""
+        self._console.print(f"[cyan]note[/] {escape(message)}", highlight=False, soft_wrap=True)
+
     def warned(self, message: str) -> None:
         """Something a person should know."""
         self._console.print(f"[yellow]warning[/] {escape(message)}", highlight=False, soft_wrap=True)

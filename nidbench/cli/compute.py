@@ -279,7 +279,7 @@ def _compute(
     notes += [(job.case.key.dataset, job.case.notice) for job in plan.jobs]
     for name, note in dict.fromkeys(notes):
         if note:
-            display.warned(f"{name}: {note}")
+            display.noted(f"{name}: {note}")
     if pending:
         if rates is None:
             rates = method_rates(plan, pending, store, computer, settings, lambda line: say(console, line))

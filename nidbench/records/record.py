@@ -143,7 +143,8 @@ class Record:
         iterations: steps done.
         stopped: why it ended.
         batch: cells fitted side by side.
-        peak_memory: largest resident size of the computing process in the cell, in bytes; on CUDA that of the device.
+        peak_memory: largest resident size of the computing process in the cell, in bytes, beyond what it had before the
+            method began; on CUDA that of the device.
         threads: CPU threads.
         resumed: times that the cell went on from a checkpoint.
         measurement_hash: SHA-256 of the blurred image's bytes.
@@ -259,6 +260,7 @@ def _of_first_format(text: str | bytes) -> Record:
     parts = ("engine", "measurement", "metric") if "lr" in cell.settings else ("measurement", "metric")
     return replace(
         record.with_log(log),
+        peak_memory=None,  # which counted what the process had before the method began
         truth_hash=cell.image_hash if cell.case.noise != MEASURED else "",
         versions=dict.fromkeys(parts, FIRST),
         source=content["fingerprint"],
