@@ -9,7 +9,8 @@ PATH/measured.toml               optional: what is known of the camera
     response = "gamma:2.2"       # or "identity" (the default), "saturation"; "gamma:2.2:8bit" where it is rounded
     kernels = "convolution"      # the default; "correlation" for kernels to be turned by 180 degrees
     kernel_background = "none"   # the default; "border" takes the level of its border off each kernel, and then what is
-                                 # within the noise of the border; "clip" what is negative
+                                 # within the noise of the border; "clip" what is negative; "keep" nothing, of
+                                 # kernels that are taken for what they are not
     bits = 12                    # of the camera, whose integers are stored in a deeper type; or
     scale = 4095                 # the value of intensity 1, whatever the type
 
@@ -43,6 +44,7 @@ from nidbench.images import (
     Reading,
     Units,
     kernel_notice,
+    other_mean,
     read_kernel,
     read_pixels,
     sharp_shape,
@@ -153,7 +155,7 @@ class MeasuredFolder:
             yield "range of the blurred images", f"{self._blurred[name].name} has {blurred.assumed}"
         kernel = self._kernel_file(name)
         if off := kernel_notice(problem.kernel):
-            yield "kernels", f"of {kernel.name} {off}"
+            yield "kernels", f"{kernel.name} {off}"
         if name not in self._sharp:
             return
         sharp, rows = self._read_sharp(name), problem.valid
@@ -166,6 +168,8 @@ class MeasuredFolder:
                 f"{self._sharp[name]} and {self._blurred[name]}, of which it is the truth, are not on one scale: the "
                 f"blurred image is {fitting}: say scale or bits under [truth] or [blurred] in measured.toml"
             )
+        if shown.shape == problem.blurred.shape and (other := other_mean(shown, problem.blurred)):
+            yield "brightness", f"{self._sharp[name].name} has {other}"
         if of_y and any(side % 2 == 0 for side in problem.kernel.shape):
             yield _EVEN, f"{kernel.name} has {problem.kernel.shape[0]}x{problem.kernel.shape[1]}"
 

@@ -244,8 +244,10 @@ def check_kernel(kernel: Kernel) -> None:
         raise InputError("kernel holds values that are not finite: give real numbers, at least one of them positive")
     if not kernel.any():
         raise InputError("kernel is zero everywhere: give one with a positive sum")
-    if kernel.sum() <= 0:
-        raise InputError(f"kernel sums to {kernel.sum():.4g}: give one with a positive sum")
+    with np.errstate(over="ignore"):
+        total = kernel.sum(dtype=np.float64)
+    if not 0 < total < np.inf:
+        raise InputError(f"kernel sums to {total:.4g}: give one with a positive, finite sum")
 
 
 def normalised(kernel: NDArray[Any]) -> Kernel:

@@ -174,7 +174,7 @@ def _state(store: Store, planned: Planned, name: str, measurements: Measurements
     """Return `_PENDING`, `_THERE` or why the cell cannot be scored."""
     record = store.read(planned.id)
     if record is None:
-        return "no file was given, nidbench score takes it" if planned.note == FROM_FILES else _UNCOMPUTED
+        return "no file was given, nidbench score takes it" if planned.note.startswith(FROM_FILES) else _UNCOMPUTED
     if record.status != "done":
         return f"ended as {record.status}"
     if name in record.scores and record.measures and not _outdated(record, measurements):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from . import versions
 from .cases import cases
 from .contract import Case, CaseKey, Image, Problem, Response, Truth
 from .errors import DamagedError, InputError
-from .images import RESTORED, UNSTATED, Units, read_pixels, unlike
+from .images import RESTORED, UNSTATED, Units, other_mean, read_pixels, unlike
 from .metrics import Part, extent, part_of
 from .plan import Experiment
 from .records import FROM_FILES, Cell, Log, Planned, Record, Store, Sweep, array_hash, checked_name
@@ -98,8 +98,7 @@ class Taken:
         if self.unused:
             lines.append(f"{len(self.unused)} files of the folder are of no measurement: {_few(self.unused)}")
         if self.assumed:
-            others = f" (and likewise {len(self.assumed) - 1} more)" if len(self.assumed) > 1 else ""
-            lines.append(f"assumed: {self.assumed[0]}{others}")
+            lines.append(_first(self.assumed))
         return lines + [f"{dataset}: {notice}" for dataset, notice in self.notices.items() if notice]
 
 
@@ -153,10 +152,9 @@ def take(store: Store, submission: Submission) -> Taken:
     missing = [name for name in files.values() if not (submission.folder / name).is_file()]
     if len(missing) == len(files):
         raise InputError(_no_match(submission, missing))
-    planned, assumed, scored, there = [], [], 0, 0
-    for case in chosen:
-        cell = _cell(submission, case)
-        planned.append(_planned(submission, cell))
+    assumed, scored, there = [], 0, 0
+    cells = [_cell(submission, case) for case in chosen]
+    for case, cell in zip(chosen, cells, strict=True):
         path = submission.folder / files[case.key]
         if not path.is_file():
             continue
@@ -165,9 +163,13 @@ def take(store: Store, submission: Submission) -> Taken:
         record = store.whole(cell.id)
         if record is not None and record.log is not None and _ASSUMED in record.log.details:
             assumed.append(f"{path.name} has {record.log.details[_ASSUMED]}")
+    notices = {case.key.dataset: case.notice for case in chosen}
+    planned = [
+        _planned(submission, cell, _together([FROM_FILES, _first(assumed), notices[cell.case.dataset]]))
+        for cell in cells
+    ]
     sweep = Sweep(submission.name or _sweep_name(submission), _asked(submission), planned)
     store.write_sweep(sweep)
-    notices = {case.key.dataset: case.notice for case in chosen}
     return Taken(sweep, scored, there, missing, _unused(submission, set(files.values())), assumed, notices)
 
 
@@ -242,8 +244,18 @@ def _cell(submission: Submission, case: Case) -> Cell:
     )
 
 
-def _planned(submission: Submission, cell: Cell) -> Planned:
-    return Planned(cell.id, submission.label, "", FROM_FILES, cell.case, cell.declared, 0, submission.label)
+def _planned(submission: Submission, cell: Cell, note: str) -> Planned:
+    return Planned(cell.id, submission.label, "", note, cell.case, cell.declared, 0, submission.label)
+
+
+def _first(assumed: Sequence[str]) -> str:
+    """Return the first of what was taken for granted, and of how many more files something was; else nothing."""
+    others = f" (and likewise {len(assumed) - 1} more)" if len(assumed) > 1 else ""
+    return f"assumed: {assumed[0]}{others}" if assumed else ""
+
+
+def _together(parts: Iterable[str]) -> str:
+    return "; ".join(filter(None, parts))
 
 
 def _keep(store: Store, submission: Submission, case: Case, cell: Cell, path: Path) -> bool:
@@ -264,7 +276,7 @@ def _keep(store: Store, submission: Submission, case: Case, cell: Cell, path: Pa
         image, whole = placed(linear, problem, truths)
     except InputError as error:
         raise InputError(f"{path}, of {case.key}, {error}") from error
-    _check_scale(submission, path, image, problem)
+    dimmer = _check_scale(submission, path, image, problem)
     scorer = Scorer(problem, truths)
     record = Record(
         id=cell.id,
@@ -279,7 +291,7 @@ def _keep(store: Store, submission: Submission, case: Case, cell: Cell, path: Pa
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         measures=scorer.measures(image, None),
     )
-    if assumed := "; ".join(filter(None, [reading.assumed, "" if whole else _origin(problem)])):
+    if assumed := _together([reading.assumed, dimmer, "" if whole else _origin(problem)]):
         details[_ASSUMED] = assumed
     store.write(record.with_log(Log(details=details)), {"image": image})
     return True
@@ -299,11 +311,11 @@ def _origin(problem: Problem) -> str:
     return f"the size of the blurred image, put where the kernel of even size {rows}x{columns} has its origin, k//2"
 
 
-def _check_scale(submission: Submission, path: Path, image: Image, problem: Problem) -> None:
-    """Refuse a restoration in the frame of x whose values are not those of what was blurred.
+def _check_scale(submission: Submission, path: Path, image: Image, problem: Problem) -> str:
+    """Return how much brighter or darker a restoration in the frame of x is than what was blurred, where it is much so.
 
     Raises:
-        InputError: naming how they are related, and how to say what they mean.
+        InputError: where it cannot be of the same scale, naming how they are related, and how to say what they mean.
     """
     shown = problem.response.apply(np.asarray(image[:, *problem.valid], np.float64))
     if fitting := unlike(shown, problem.blurred):
@@ -311,6 +323,7 @@ def _check_scale(submission: Submission, path: Path, image: Image, problem: Prob
             f"{path} is not on the scale of the blurred image, which is {fitting}: save it on [0, 1], or say with "
             f"{submission.units.say('scale', 'VALUE')} which value is intensity 1"
         )
+    return other_mean(shown, problem.blurred)
 
 
 def _linear(image: Image, response: Response, encoded: bool | None) -> Image:

@@ -345,7 +345,7 @@ def failure_lines(cells: pd.DataFrame, limit: int = 20) -> list[str]:
     if len(failed) > limit:
         lines.append(f"... and {len(failed) - limit} more ({_counts(failed['status'].iloc[limit:])})")
     missing = cells[cells["status"] == "missing"]
-    files = missing["note"] == FROM_FILES
+    files = missing["note"].str.startswith(FROM_FILES)
     remedies = {"run the sweep again to compute them": ~files, "score their files, once they are there": files}
     for remedy, which in remedies.items():
         if which.any():

@@ -140,7 +140,7 @@ def test_the_background_of_kernels(folder):
 def test_a_kernel_off_its_middle_is_told(folder):
     np.save(folder / "kernels" / "dog.npy", np.pad([[1.0]], ((0, 12), (6, 6))))
     made = MeasuredFolder(folder)
-    assert "kernels: of dog.npy its weights lie -6.0 rows and +0.0 columns off its middle" in made.notice(["dog"])
+    assert "kernels: dog.npy is a single pixel, which blurs nothing; has its weights -6.0 rows" in made.notice(["dog"])
     assert "off its middle" not in made.notice(["cat"])
 
 

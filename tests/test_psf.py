@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from scipy.io import savemat
 
+from nidbench.contract import normalised
 from nidbench.errors import InputError
 from nidbench.images import kernel_notice, read_kernel
 from nidbench.registry import load_dataset
@@ -97,6 +98,9 @@ WIDE_KERNELS = {
     "corners": np.pad([[1.0]], ((0, 8), (0, 8))) + np.pad([[1.0]], ((8, 0), (8, 0))),
     "a coded aperture": (np.random.Generator(np.random.Philox(0)).random((13, 13)) > 0.4).astype(float),
     "a ring": disk(31) - np.pad(disk(23), 4),
+    "a small gaussian": np.exp(-((np.indices((7, 7)) - 3) ** 2).sum(0) / 2),
+    "a small wide gaussian": np.exp(-((np.indices((7, 7)) - 3) ** 2).sum(0) / 2 / 5**2),
+    "an even gaussian": np.exp(-((np.indices((8, 8)) - 3.5) ** 2).sum(0) / 2 / 2**2),
 }
 
 
@@ -190,10 +194,44 @@ def test_kernels_the_wrong_way_about_are_told(tmp_path):
             read_kernel(as_file(tmp_path, wrong))
 
 
+def test_a_kernel_that_is_refused_wrongly_is_kept_where_that_is_said(tmp_path):
+    aperture = (np.random.Generator(np.random.Philox(1)).random((33, 33)) > 0.5).astype(float)
+    path = as_file(tmp_path, aperture)
+    with pytest.raises(InputError, match=r'photograph.*if it is right as it stands, write kernel_background = "keep"'):
+        read_kernel(path)
+    assert np.allclose(read_kernel(path, "keep"), aperture / aperture.sum())
+    with pytest.raises(InputError, match="negative in places"):
+        read_kernel(as_file(tmp_path, aperture - 0.5), "keep")
+
+
+def test_three_equal_planes_of_a_line_may_be_a_plane_of_lines(tmp_path):
+    line = np.arange(1.0, 8.0)
+    for planes in (np.stack([line[None]] * 3), np.stack([line[None]] * 3, -1), np.stack([line[:, None]] * 3)):
+        with pytest.raises(InputError, match="may mean several kernels"):
+            read_kernel(as_file(tmp_path, planes))
+    for plane in (np.outer([1, 2, 3], line), np.outer(line, [1, 2, 3])):
+        assert read_kernel(as_file(tmp_path, plane[None])).shape == plane.shape
+        assert read_kernel(as_file(tmp_path, plane[..., None])).shape == plane.shape
+
+
+def test_weights_whose_sum_is_too_large_for_a_number():
+    with pytest.raises(InputError, match="sums to inf"):
+        normalised(np.full((5, 5), 1e308))
+
+
+def test_weight_along_the_border_is_said_where_it_may_be_right():
+    wide, sloping = bead(15, 6), 2000 * bead(21, 2) + 50 + 10 * np.arange(21)
+    for weights in (wide, sloping):
+        assert kernel_notice(weights / weights.sum()).startswith("has weight all along its border")
+    for weights in (np.ones((9, 9)), bead(15, 3), np.eye(15)):
+        assert kernel_notice(weights / weights.sum()) == ""
+    assert kernel_notice(np.ones((1, 1))) == "is a single pixel, which blurs nothing"
+
+
 def test_how_far_the_weights_lie_off_the_middle():
     assert kernel_notice(bead(15, 1) / bead(15, 1).sum()) == ""
     off = np.roll(bead(21, 1), (7, -2), (0, 1))
-    assert kernel_notice(off / off.sum()).startswith("its weights lie +7.0 rows and -2.0 columns off its middle")
+    assert kernel_notice(off / off.sum()).startswith("has its weights +7.0 rows and -2.0 columns off its middle")
 
 
 BOX, LINE = np.ones((5, 5)), np.eye(9)[[4]].repeat(9, 0).T

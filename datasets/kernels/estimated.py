@@ -24,7 +24,8 @@ class Estimated:
     is in the middle, at k//2. A shifted estimate gives a shifted restoration, which only protocols that align forgive.
 
     `estimated:PATH:border` takes the level of its border off each estimate, `estimated:PATH:clip` what is negative, as
-    `kernel_background` of measured folders does; `:turned` may come beside them.
+    `kernel_background` of measured folders does, and `:keep` takes estimates as they stand; `:turned` may come beside
+    them.
 
     Attributes:
         folder: PATH.
@@ -75,7 +76,7 @@ class Estimated:
 
 
 def _parts(text: str) -> tuple[str, bool, Background]:
-    """Return the path, whether kernels are turned and what is taken off them, of `PATH[:border|:clip][:turned]`."""
+    """Return the path, whether kernels are turned and what is taken off them, of `PATH[:BACKGROUND][:turned]`."""
     turned, background = False, BACKGROUNDS[0]
     while True:
         path, _, word = text.rpartition(":")

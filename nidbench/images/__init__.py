@@ -24,4 +24,5 @@ from .read import read_sharp as read_sharp
 from .read import sharp_shape as sharp_shape
 from .units import UNSTATED as UNSTATED
 from .units import Units as Units
+from .units import other_mean as other_mean
 from .units import unlike as unlike

@@ -17,10 +17,10 @@ from .read import read_stored
 KERNEL_SUFFIXES = (".mat", ".npy", ".npz", ".png", ".tif", ".tiff", ".bmp")
 
 #: What is taken off a kernel before use: nothing; the level of its border, then what lies below 0 or within the noise
-#: of the border; or what lies below 0 alone.
-Background: TypeAlias = Literal["none", "border", "clip"]
+#: of the border; or what lies below 0 alone. With `keep` it is nothing either, and no background is looked for.
+Background: TypeAlias = Literal["none", "border", "clip", "keep"]
 
-BACKGROUNDS: tuple[Background, ...] = ("none", "border", "clip")
+BACKGROUNDS: tuple[Background, ...] = ("none", "border", "clip", "keep")
 
 #: Names of kernels in array files that hold several, MATLAB's mostly.
 _KERNELS = ("kernel", "ker", "k", "psf", "f", "h")
@@ -31,6 +31,8 @@ _OFF = (
     'write kernel_background = "border" into measured.toml, or estimated:PATH:border, to take it off, or take it off '
     "before you save the kernel"
 )
+
+_KEEP = '; if it is right as it stands, write kernel_background = "keep", or estimated:PATH:keep'
 
 _CLIP = (
     'write kernel_background = "clip" into measured.toml, or estimated:PATH:clip, to take them for 0 ("border" also '
@@ -43,12 +45,15 @@ _ROUNDING = 1e-6
 #: Side in pixels from which a kernel's border is looked at: small kernels may well be cut off where they are not zero.
 _LARGE = 16
 
-#: Side in pixels from which a border of one level is told from the kernel itself.
-_MIDDLE = 7
+#: Side in pixels from which a border of one level is told from the kernel itself; from which weight along it is said.
+_MIDDLE, _SMALL = 7, 5
 
 #: Share of its mean weight that a kernel's border may have on all four sides. Kernels that are cut out with no margin
 #: touch some of the sides, in a few pixels: of those of the datasets, the most is 4e-12. Of photographs most have more.
 _BORDER = 0.25
+
+#: Share of its mean weight that nine tenths of a border may have before it is said.
+_ALONG = 0.15
 
 #: Share of the sum from which a background is one; deviations by which the kernel must rise above it.
 _SHARE, _ABOVE = 0.005, 6.0
@@ -80,21 +85,38 @@ def read_kernel(path: Path, background: Background = "none") -> Kernel:
             check_kernel(weights)
     except InputError as error:
         raise InputError(f"{path} is not a kernel ({error}): {_WAY_OUT}") from error
-    if fault := _fault(weights):
+    if fault := _fault(weights, kept=background == "keep"):
         reason, way_out = fault
         raise InputError(f"{path} is not a kernel ({reason}): {way_out}")
     return normalised(weights.clip(0, None))
 
 
 def kernel_notice(kernel: Kernel) -> str:
-    """Return how far the weights of a kernel lie off its middle, where that is far; else nothing."""
+    """Return what there is to know of a kernel that may be right: what lies along its border, or off its middle."""
+    return "; ".join(filter(None, (_border_notice(kernel), _middle_notice(kernel))))
+
+
+def _border_notice(kernel: Kernel) -> str:
+    if np.count_nonzero(kernel) == 1:
+        return "is a single pixel, which blurs nothing"
+    ring = _ring(kernel)
+    a_box = ring.min() > 0.9 * kernel.max()
+    if min(kernel.shape) < _SMALL or a_box or np.percentile(ring, 10) < _ALONG * kernel.mean():
+        return ""
+    return (
+        f"has weight all along its border, {ring.sum():.0%} of its sum in its outermost pixels: it was cut off there, "
+        'or lies on a background, which kernel_background = "border" in measured.toml takes off'
+    )
+
+
+def _middle_notice(kernel: Kernel) -> str:
     middles = [side // 2 for side in kernel.shape]
     places = np.indices(kernel.shape).reshape(2, -1) @ kernel.ravel()
     down, right = (float(place - middle) for place, middle in zip(places, middles, strict=True))
     if all(abs(off) <= max(2.0, side / 4) for off, side in zip((down, right), kernel.shape, strict=True)):
         return ""
     return (
-        f"its weights lie {down:+.1f} rows and {right:+.1f} columns off its middle, by which restorations are shifted "
+        f"has its weights {down:+.1f} rows and {right:+.1f} columns off its middle, by which restorations are shifted "
         "against the blurred image"
     )
 
@@ -115,7 +137,7 @@ def _planes(stored: NDArray[Any]) -> list[NDArray[Any]]:
     """Return the kernels that an array with more than two axes may mean, by dropping axes that say nothing."""
     kept = [axis for axis, side in enumerate(stored.shape) if side > 1]
     if len(kept) == 2:
-        return [stored.squeeze()]
+        return [stored.squeeze(), *_lines_in_colour(stored)]
     if len(kept) == 3:
         found = stored.squeeze()
         turned = [np.moveaxis(found, axis, 0) for axis, side in enumerate(found.shape) if side == 3]
@@ -125,8 +147,16 @@ def _planes(stored: NDArray[Any]) -> list[NDArray[Any]]:
     return [stored.reshape(stored.shape[axis : axis + 2]) for axis in starts] if len(kept) < 2 else []
 
 
+def _lines_in_colour(stored: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return the row or column that an array may be three equal planes of."""
+    axes = [axis for axis in {0, stored.ndim - 3, stored.ndim - 1} if stored.shape[axis] == 3]
+    turned = [np.moveaxis(stored, axis, 0) for axis in axes]
+    equal = [planes[0] for planes in turned if (planes == planes[0]).all()]
+    return [plane.reshape(plane.shape[-2:]) for plane in equal if plane.size == np.prod(plane.shape[-2:])]
+
+
 def _without_background(weights: NDArray[np.float64], background: Background) -> NDArray[np.float64]:
-    if background == "none" or not np.isfinite(weights).all():
+    if background in ("none", "keep") or not np.isfinite(weights).all():
         return weights
     if background == "clip":
         return weights.clip(0, None)
@@ -143,35 +173,47 @@ def _ring(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _level(ring: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the median of a border and the standard deviation around it."""
-    level = float(np.median(ring))
-    return level, _MAD * float(np.median(np.abs(ring - level)))
+    """Return the level of a border, and the standard deviation around it: what stands out of it does not count.
+
+    The mean around the median, and not that alone, which is too low where noise was cut off at 0.
+    """
+    middle = float(np.median(ring))
+    deviation = _MAD * float(np.median(np.abs(ring - middle)))
+    return float(ring[np.abs(ring - middle) <= 3 * deviation].mean()), deviation
 
 
-def _fault(weights: NDArray[np.float64]) -> tuple[str, str] | None:
-    """Return what keeps weights, of which some are positive, from being a kernel, and the way out; else None."""
+def _fault(weights: NDArray[np.float64], *, kept: bool) -> tuple[str, str] | None:
+    """Return what keeps weights, of which some are positive, from being a kernel, and the way out; else None.
+
+    Of weights that are kept as they are, only what no kernel can have.
+    """
     size = f"{weights.shape[0]}x{weights.shape[1]}"
     if weights.min() < -_ROUNDING * weights.max():
         below = -weights.clip(None, 0).sum() / weights.clip(0, None).sum()
         lowest = weights.min() / weights.max()
         return f"it is negative in places, down to {lowest:.3g} of its largest weight, {below:.2g} of its sum", _CLIP
+    if kept:
+        return None
     if _wrapped(weights):
-        return "its weights lie around its four corners", "put its middle where it belongs, with numpy.fft.fftshift"
+        return (
+            "its weights lie around its four corners",
+            "put its middle where it belongs, with numpy.fft.fftshift" + _KEEP,
+        )
     if level := _pedestal(weights):
         share = level * weights.size / weights.sum()
         return (
             f"its {size} pixels lie on a background of {level:.4g}, as of a camera's pedestal, {share:.0%} of its sum",
-            _OFF,
+            _OFF + _KEEP,
         )
     if _bright_border(weights):
         return (
             f"its {size} pixels are brighter along the border than inside, as those of an inverted picture",
-            "give the blur kernel bright, on a background of 0",
+            "give the blur kernel bright, on a background of 0" + _KEEP,
         )
     if _like_a_photograph(weights):
         return (
             f"its {size} pixels have weight along all four sides, as those of a photograph",
-            "give the blur kernel alone, on a background of 0",
+            "give the blur kernel alone, on a background of 0" + _KEEP,
         )
     return None
 
@@ -187,8 +229,9 @@ def _pedestal(weights: NDArray[np.float64]) -> float:
     top = weights.max() - level
     if level * weights.size < _SHARE * weights.sum() or top < max(_ABOVE * deviation, 0.1 * level):
         return 0.0
-    at_level = np.abs(weights - level) <= max(0.1 * level, 3 * deviation)
-    falls_off = top > 2 * level and np.median(_ring(weights[1:-1, 1:-1])) - level < 0.25 * top
+    inside = weights[1:-1, 1:-1]
+    at_level = np.abs(inside - level) <= max(0.1 * level, 3 * deviation)
+    falls_off = top > 2 * level and np.median(_ring(inside)) - level < 0.25 * top
     return level if at_level.mean() >= 0.5 or falls_off else 0.0
 
 
@@ -198,7 +241,8 @@ def _flat(ring: NDArray[np.float64]) -> bool:
     A tenth of it may be something else: what crosses the border.
     """
     level, deviation = _level(ring)
-    noise = _MAD * float(np.median(np.abs(np.diff(ring)))) / np.sqrt(2)
+    opposite = ring[(np.arange(ring.size) + ring.size // 2) % ring.size]  # a wide, symmetric kernel's is the same
+    noise = min(_MAD * float(np.median(np.abs(ring - other))) for other in (np.roll(ring, 1), opposite)) / np.sqrt(2)
     at_level = np.abs(ring - level) <= max(0.1 * abs(level), 3 * deviation)
     return bool(deviation <= max(0.1 * abs(level), 1.5 * noise) and at_level.mean() >= 0.9)
 

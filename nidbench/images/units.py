@@ -28,6 +28,12 @@ _BEYOND = 1.5
 #: Two measurements of one scene are on one scale where the brightness of neither is so many times the other's.
 _FACTOR = 3.0
 
+#: Difference of means within which darker scenes differ by noise that was cut off at 0.
+_OFFSET = 0.1
+
+#: Means of a scene and of its blur differ by less than one of these: as a difference, by a factor.
+_NEAR, _TIMES = 0.03, 1.3
+
 #: Correlation from which a straight line says how two images' values are related.
 _RELATED = 0.8
 
@@ -173,9 +179,26 @@ def unlike(image: NDArray[Any], reference: NDArray[Any]) -> str:
     slope = float(np.copysign(y.std() / x.std(), correlation))
     offset = float(y.mean() - slope * x.mean())
     on_tanh = abs(slope - 0.5) < 0.1 and abs(offset - 0.5) < 0.1
-    if 1 / _FACTOR < slope < _FACTOR and not on_tanh:
+    brighter = abs(x.mean() - y.mean()) > _OFFSET and not x.mean() / _FACTOR < y.mean() < x.mean() * _FACTOR
+    if 1 / _FACTOR < slope < _FACTOR and not on_tanh and not brighter:
         return ""
     return f"{slope:.3g} times its values {'plus' if offset >= 0 else 'minus'} {abs(offset):.2g}"
+
+
+def other_mean(image: NDArray[Any], reference: NDArray[Any]) -> str:
+    """Return how far the mean of an image is from that of another of the same scene, or nothing.
+
+    Blur keeps the mean, and so does what takes blur off, but for the border: another one may be another scale, an
+    offset, or another response of the camera.
+
+    Args:
+        image: Shape (C, H, W).
+        reference: the blurred one, likewise.
+    """
+    mean, expected = float(image.mean()), float(reference.mean())
+    if abs(mean - expected) < _NEAR or expected / _TIMES < mean < expected * _TIMES:
+        return ""
+    return f"a mean of {mean:.3g}, where the blurred image has {expected:.3g}: another scale, or another response"
 
 
 def _coarse(image: NDArray[Any]) -> NDArray[np.float64]:
