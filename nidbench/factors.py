@@ -118,15 +118,20 @@ class Line:
 
 
 def read_lines(store: Store, cells: Iterable[Planned]) -> list[Line]:
-    """Return the lines of planned cells, in their order; a damaged record counts as none."""
+    """Return the lines of planned cells, in their order; a damaged record counts as none.
+
+    So do those of one measurement's name that are of other bytes, another kernel or other sharp images.
+    """
+    read = [(planned, _read_whole(store, planned.id)) for planned in cells]
+    bases: dict[CaseKey, set[tuple[str, ...]]] = {}
+    for planned, record in read:
+        if record is not None:
+            bases.setdefault(planned.case, set()).add(_basis(record))
     found: dict[tuple[str, str, str], dict[Matched, Record | None]] = {}
-    for planned in cells:
-        try:
-            record = store.whole(planned.id)
-        except ResultsError:
-            record = None
+    for planned, record in read:
         records = found.setdefault((planned.label, planned.preset, planned.method), {})
-        records[Matched(planned.case, planned.declared, planned.seed)] = record
+        alike = len(bases.get(planned.case, ())) < 2
+        records[Matched(planned.case, planned.declared, planned.seed)] = record if alike else None
     labels = [label for label, _, _ in found]
     return [
         Line(
@@ -138,6 +143,19 @@ def read_lines(store: Store, cells: Iterable[Planned]) -> list[Line]:
         )
         for (label, preset, method), records in found.items()
     ]
+
+
+def _read_whole(store: Store, cell_id: str) -> Record | None:
+    try:
+        return store.whole(cell_id)
+    except ResultsError:
+        return None
+
+
+def _basis(record: Record) -> tuple[str, ...]:
+    """Return what a record's scores are computed from, as hashes."""
+    cell = record.cell
+    return record.measurement_hash, record.truth_hash, cell.kernel_hash, cell.image_hash
 
 
 def pairs(lines: Sequence[Line]) -> list[tuple[Line, Line]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from .errors import InputError
 from .metrics import DEFAULT, PROTOCOLS
 from .records import Record, Store, Sweep
 from .statistics import CASE, GROUP, PAIRED, group_starts, named
-from .tables import cells_frame
+from .tables import cells_frame, incomparable, source_lines
 from .typeset import UNKNOWN, Sheet, check_format, write
 
 _TYPES: dict[str, Any] = {
@@ -34,11 +35,24 @@ def ranks_frame(store: Store, sweep: Sweep) -> pd.DataFrame:
     Raises:
         InputError: where the sweep has no score.
     """
+    return _ranks(*_cells_and_scores(store, sweep))
+
+
+def _cells_and_scores(store: Store, sweep: Sweep) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the cells of a sweep, and the PSNR of those that are done, see `_scores`.
+
+    Raises:
+        InputError: where the sweep has no score.
+    """
     read = _Read(store.root)
     cells = named(cells_frame(read, sweep))
     scores = _scores(read.psnr)
     if scores.empty:
         raise InputError(f"sweep {sweep.name} has no scores: run it, with a dataset that has sharp images")
+    return cells, scores
+
+
+def _ranks(cells: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for group, part in cells.groupby(PAIRED, sort=False):
         means = _means(part, scores)
@@ -77,6 +91,7 @@ def _scores(psnr: dict[str, dict[str, float]]) -> pd.DataFrame:
 def _means(part: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Return mean PSNR, a row for each method and a column for each protocol; NaN where a measurement has no score."""
     joined = part[["method", "id", *CASE]].join(scores, on="id")
+    joined.loc[incomparable(part), scores.columns] = math.nan
     each = joined.groupby(["method", *CASE], sort=False)[list(scores.columns)].mean()
     measurements = len(part.drop_duplicates(CASE))
     by_method = each.groupby(level="method", sort=False)
@@ -110,11 +125,12 @@ def render_ranks(store: Store, sweep: Sweep, format: str = "md") -> str:  # noqa
         InputError: no such format, or what `ranks_frame` refuses.
     """
     check_format(format)
-    frame = ranks_frame(store, sweep)
-    return frame.to_csv(index=False) if format == "csv" else write(_sheet(frame), format)
+    cells, scores = _cells_and_scores(store, sweep)
+    frame = _ranks(cells, scores)
+    return frame.to_csv(index=False) if format == "csv" else write(_sheet(frame, source_lines(cells)), format)
 
 
-def _sheet(frame: pd.DataFrame) -> Sheet:
+def _sheet(frame: pd.DataFrame, notes: Sequence[str]) -> Sheet:
     protocols = list(frame["protocol"].unique())
     labels = [name for name in (*PAIRED, "method") if name != "declared" or frame["declared"].nunique() > 1]
     lines = frame.drop_duplicates([*PAIRED, "method"]).reset_index(drop=True)
@@ -126,7 +142,7 @@ def _sheet(frame: pd.DataFrame) -> Sheet:
         names = ["" if name in PAIRED and index not in begins else str(line[name]) for name in labels]
         rows.append([*names, *(_text(values.get((*key, protocol))) for protocol in protocols)])
     titles = ["kernels" if name == "kernel_set" else name for name in labels]
-    return Sheet(_caption(), [*titles, *protocols], len(labels), rows, set(begins), _tau_lines(frame))
+    return Sheet(_caption(), [*titles, *protocols], len(labels), rows, set(begins), [*_tau_lines(frame), *notes])
 
 
 def _text(row: Any) -> str:

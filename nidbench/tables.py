@@ -47,7 +47,7 @@ _TYPES: dict[str, Any] = {
     "threads": "float64",
     **dict.fromkeys(("declared", "response"), "str"),
     "old": "str",
-    **dict.fromkeys(("measurement_hash", "truth_hash"), "str"),
+    **dict.fromkeys(("measurement_hash", "truth_hash", "kernel_hash", "image_hash"), "str"),
     **dict.fromkeys(("error", "finished", "id"), "str"),
 }
 
@@ -78,8 +78,8 @@ def cells_frame(
     are divided by `batch`, `peak_memory_mb` is in 10^6 bytes. Numbers not known are NaN, text not known is empty.
 
     `old` says what has another version today, see `versions`: `method` or parts of nidbench, separated by commas; empty
-    where nothing has. Cells of one measurement's name that were computed from other bytes, or scored against other
-    sharp images, cannot be compared: they have no scores, and `old` says so.
+    where nothing has. Cells of one measurement's name that were computed from other bytes, told another kernel or noise
+    level, or scored against other sharp images, cannot be compared: they have no scores, and `old` says so.
 
     Args:
         store: the results folder.
@@ -99,13 +99,16 @@ def cells_frame(
 _SHARED = {
     "measurement_hash": ("measured on other bytes", "run the older sweep again"),
     "truth_hash": ("scored against other sharp images", "nidbench rescore scores them anew"),
+    "kernel_hash": ("told another kernel", "run the older sweep again"),
+    "image_hash": ("told another noise level", "run the older sweep again"),  # of the same bytes
 }
 
 
 def _told_apart(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the cells without the scores of those that bear one name and are of different bytes."""
     for column, (reason, _) in _SHARED.items():
-        known = cells[cells[column] != ""]
+        same_bytes = cells["old"].str.contains(_SHARED["measurement_hash"][0]).eq(False)  # others have that said
+        known = cells[(cells[column] != "") & (same_bytes | (column == "truth_hash"))]
         several = known.groupby(CASE)[column].transform("nunique") > 1
         mixed = several[several].index
         if len(mixed):
@@ -163,6 +166,8 @@ def _record_columns(record: Record, protocol: str) -> dict[str, Any]:
         "error": record.error,
         "measurement_hash": record.measurement_hash,
         "truth_hash": record.truth_hash,
+        "kernel_hash": record.cell.kernel_hash,
+        "image_hash": record.cell.image_hash,
         "finished": record.finished,
     }
 
@@ -316,6 +321,11 @@ def _old(part: pd.DataFrame) -> Iterator[str]:
         told = "old, so not comparable" if remedies else "old, of another version than today's"
         remedy = remedies[0] if remedies else "nidbench run --renew computes them again"
         yield f"{count} of {len(part)} cells {told} ({what}): {remedy}"
+
+
+def incomparable(cells: pd.DataFrame) -> pd.Series[bool]:
+    """Return which rows of `cells_frame` have no scores, because others of their names are of something else."""
+    return cells["old"].str.contains("|".join(reason for reason, _ in _SHARED.values()))
 
 
 def source_lines(cells: pd.DataFrame) -> list[str]:

@@ -13,9 +13,11 @@ from click.testing import CliRunner
 
 from nidbench import versions
 from nidbench.cli import main
+from nidbench.factors import read_lines
 from nidbench.fit import Recipe, Schedule, fit
 from nidbench.metrics import DEFAULT
 from nidbench.noise_level import estimate_noise_level
+from nidbench.ranks import ranks_frame, render_ranks
 from nidbench.records import Record, Store
 from nidbench.tables import cells_frame, render
 
@@ -164,6 +166,28 @@ def test_cells_scored_against_different_truths_are_not_compared(make_record, mak
     assert list(cells["psnr"].notna()) == [True, False, True, False]
     text = render(store, sweep)
     assert "not comparable (scored against other sharp images): nidbench rescore" in text
+
+
+BASES = {
+    "measured on other bytes": lambda record: replace(record, measurement_hash="another"),
+    "scored against other sharp images": lambda record: replace(record, truth_hash="another"),
+    "told another kernel": lambda record: replace(record, cell=replace(record.cell, kernel_hash="another")),
+    "told another noise level": lambda record: replace(record, cell=replace(record.cell, image_hash="another")),
+}
+
+
+@pytest.mark.parametrize("reason", BASES)
+def test_no_table_rank_or_curve_compares_what_is_of_other_things(make_record, make_store, reason):
+    known = {"truth_hash": "t", "measurement_hash": "y", "curve": ((25, 20.0), (50, 26.0))}
+    records = [make_record(method, image, **known) for method in ("ours", "dip") for image in ("cat", "dog")]
+    records[3] = BASES[reason](records[3])
+    records[3] = replace(records[3], id=records[3].cell.id)
+    store, sweep = make_store(*records)
+    assert f"1 of 2 cells old, so not comparable ({reason})" in render(store, sweep)
+    assert ranks_frame(store, sweep)["rank"].isna().all()
+    assert f"not comparable ({reason})" in render_ranks(store, sweep)
+    for line in read_lines(store, sweep.cells):
+        assert [record is not None for record in line.records.values()] == [True, False]
 
 
 @pytest.mark.parametrize("part", ["engine", "measurement", "noise level", "metric"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nidbench.errors import InputError
-from nidbench.images import Units, unlike
+from nidbench.images import Units, other_mean, unlike
 from nidbench.images.stored import Stored
 from nidbench.images.units import in_units
 
@@ -128,3 +128,19 @@ def test_scales_offsets_and_signs_are_told_apart(noise):
         assert words[:2] in unlike(wrong, y)
     assert unlike(np.random.default_rng(1).random(x.shape), y) == ""
     assert unlike(np.zeros_like(x), y) == ""
+
+
+def test_an_offset_or_a_mean_taken_off_is_another_scale():
+    x = smooth()
+    y = x + 0.05 * np.random.default_rng(0).standard_normal(x.shape)
+    for wrong in (x - x.mean(), x - 0.4, x + 1.2):
+        assert unlike(wrong, y)
+    dark = 0.01 * x  # noise cut off at 0 lifts it
+    assert unlike(dark, dark + 0.03) == ""
+
+
+def test_another_mean_is_said():
+    x = smooth()
+    assert other_mean(x / 2.5, x).startswith("a mean of 0.2, where the blurred image has 0.4")
+    assert other_mean(x ** (1 / 2.2), x**2)
+    assert other_mean(1.1 * x, x) == other_mean(0.01 * x, 0.03 * x) == ""
