@@ -18,7 +18,7 @@ from .metrics import protocol as find_protocol
 from .records import Point
 
 #: The names of what `Scorer.measures` returns.
-MEASURES = (*nullband.MEASURES, *posterior.MEASURES)
+MEASURES = (*nullband.MEASURES, *posterior.MEASURES, "brightness")
 
 #: Numbers of averaged passes at which the average is scored.
 PASSES = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 500, 1000)
@@ -89,7 +89,8 @@ class Scorer:
     def measures(self, image: Image, variance: Image | None) -> dict[str, float]:
         """Return what else is known of x, Shape (C, H, W), and of its pixel variance, by the names of `MEASURES`.
 
-        On the region of the default protocol, against the truth that matches best; empty without one.
+        On the region of the default protocol, against the truth that matches best; empty without one. `brightness` is
+        the mean of what x shows of y over that of y, which blur keeps: another one is another scale.
         """
         pairs = (compare(image, variance, self._problem, truth) for truth, known in self._truths if DEFAULT in known)
         best = max(pairs, key=lambda pair: psnr(to_8_bit(pair.image), pair.truth), default=None)
@@ -98,7 +99,9 @@ class Scorer:
         measures = nullband.measures(best.error, best.truth, self._problem)
         if best.variance is not None:
             measures |= posterior.calibration(best.image, best.variance, best.truth)
-        return measures
+        shown = self._problem.response.apply(image[:, *self._problem.valid].astype(np.float64))
+        mean = float(self._problem.blurred.mean(dtype=np.float64))
+        return measures | ({"brightness": float(shown.mean()) / mean} if mean > 0 else {})
 
     def point(self, observation: Observation) -> Point | None:
         """Return an observation as a point of the curve."""

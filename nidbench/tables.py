@@ -74,8 +74,9 @@ def cells_frame(
     last one, the method's own stop) always under half-kernel, as curves are. `null_mse` and `seen_mse` are the parts of
     the mean squared error at frequencies that the kernel nearly erases (`null_share` of all) and at the others, and
     `null_ratio`, `noisy_share` and `noisy_error` say more of what was hidden, see `nullband`; `variance_correlation`,
-    `mean_variance` and `coverage_*` say how far the method's own variance tells its error, see `posterior`. `seconds`
-    are divided by `batch`, `peak_memory_mb` is in 10^6 bytes. Numbers not known are NaN, text not known is empty.
+    `mean_variance` and `coverage_*` say how far the method's own variance tells its error, see `posterior`;
+    `brightness` is the mean of what was restored over that of the blurred image. `seconds` are divided by `batch`,
+    `peak_memory_mb` is in 10^6 bytes. Numbers not known are NaN, text not known is empty.
 
     `old` says what has another version today, see `versions`: `method` or parts of nidbench, separated by commas; empty
     where nothing has. Cells of one measurement's name that were computed from other bytes, told another kernel or noise
@@ -117,6 +118,9 @@ def _told_apart(cells: pd.DataFrame) -> pd.DataFrame:
             cells.loc[mixed, list(_SCORES)] = math.nan
     return cells
 
+
+#: Blur keeps the mean brightness: what is so many times brighter or darker is said.
+_BRIGHTER = 2.0
 
 #: Columns of `cells_frame` that compare with a truth.
 _SCORES = ("psnr", "ssim", "input_psnr", "input_ssim", "oracle_psnr", "end_psnr", "stop_psnr", *MEASURES)
@@ -294,6 +298,7 @@ def _notes(part: pd.DataFrame, measurements: int) -> Iterator[str]:
     if covered < measurements:
         yield f"planned for {covered} of {measurements} measurements, so not comparable"
     yield from _old(part)
+    yield from _other_scale(part["brightness"])
     told = _distinct(part["declared"])
     if told not in ("", "known"):
         yield f"declared noise level: {told}"
@@ -311,6 +316,16 @@ def _perfect(psnr: pd.Series[float]) -> Iterator[str]:
         yield (
             f"mean PSNR infinite: {int(perfect.sum())} of {psnr.notna().sum()} cells "
             f"{'equals its truth' if perfect.sum() == 1 else 'equal their truths'}{others}"
+        )
+
+
+def _other_scale(brightness: pd.Series[float]) -> Iterator[str]:
+    """Yield how much brighter or darker than the blurred images restorations are, where that is another scale."""
+    off = brightness[(brightness < 1 / _BRIGHTER) | (brightness > _BRIGHTER)]
+    if len(off):
+        yield (
+            f"{len(off)} of {len(brightness)} restorations are on another scale than the blurred images, it seems: "
+            f"{off.median():.3g} times as bright; methods return x on [0, 1], as y is"
         )
 
 

@@ -261,6 +261,13 @@ def test_measures_are_of_the_region_that_y_shows(problem):
     assert found["null_mse"] + found["seen_mse"] == pytest.approx(0.05**2, rel=0.05)
 
 
+@pytest.mark.parametrize(("scale", "offset"), [(1, 0), (255, 0), (1 / 255, 0), (2, -1)])
+def test_brightness_is_the_mean_beside_that_of_the_blurred_image(problem, sharp, scale, offset):
+    image = scale * sharp + offset
+    found = Scorer(problem, [Truth(sharp)]).measures(image, None)["brightness"]
+    assert found == pytest.approx(image[:, *problem.valid].mean() / problem.blurred.mean())
+
+
 def test_measures_are_against_the_truth_that_matches_best(problem):
     sharp = 0.3 + 0.4 * image()
     estimate, variance = spread_and_estimate(sharp)
@@ -270,7 +277,7 @@ def test_measures_are_against_the_truth_that_matches_best(problem):
 
 def test_without_variance_or_truth_there_are_fewer_measures(problem, sharp):
     estimate, _ = spread_and_estimate(sharp)
-    assert set(Scorer(problem, [Truth(sharp)]).measures(estimate, None)) == set(nullband.MEASURES)
+    assert set(Scorer(problem, [Truth(sharp)]).measures(estimate, None)) == {*nullband.MEASURES, "brightness"}
     assert Scorer(problem, []).measures(sharp, sharp) == {}
 
 

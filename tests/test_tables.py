@@ -353,3 +353,9 @@ def test_measures_are_columns_of_cells(make_record, make_store):
     assert cells.loc[0, list(known)].to_dict() == known
     assert math.isnan(cells.loc[0, "variance_correlation"])
     assert cells.loc[1, list(known)].isna().all()
+
+
+@pytest.mark.parametrize(("brightness", "said"), [(1.0, False), (255.0, True), (0.004, True), (-0.1, True)])
+def test_restorations_on_another_scale_are_said(make_record, make_store, brightness, said):
+    text = render(*make_store(make_record("ours", measures={"brightness": brightness})))
+    assert ("1 of 1 restorations are on another scale than the blurred images, it seems" in text) == said
