@@ -104,6 +104,16 @@ WIDE_KERNELS = {
 }
 
 
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("shape", [(7, 7), (9, 8), (13, 13), (21, 24)])
+def test_kernels_with_crumbs_all_over_are_on_no_background(tmp_path, shape, seed):
+    draws = np.random.Generator(np.random.Philox(seed))
+    crumbs = draws.uniform(0, 0.15, shape) * (draws.random(shape) > 0.5)
+    crumbs[np.arange(7), np.arange(7)] += 1
+    np.save(tmp_path / "k.npy", crumbs)
+    assert np.allclose(read_kernel(tmp_path / "k.npy"), crumbs / crumbs.sum())
+
+
 @pytest.mark.parametrize("name", WIDE_KERNELS)
 def test_kernels_with_weight_on_their_border(tmp_path, name):
     np.save(tmp_path / "k.npy", WIDE_KERNELS[name])
@@ -195,7 +205,7 @@ def test_kernels_the_wrong_way_about_are_told(tmp_path):
 
 
 def test_a_kernel_that_is_refused_wrongly_is_kept_where_that_is_said(tmp_path):
-    aperture = (np.random.Generator(np.random.Philox(1)).random((33, 33)) > 0.5).astype(float)
+    aperture = np.random.Generator(np.random.Philox(1)).random((33, 33))
     path = as_file(tmp_path, aperture)
     with pytest.raises(InputError, match=r'photograph.*if it is right as it stands, write kernel_background = "keep"'):
         read_kernel(path)

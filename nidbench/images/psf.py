@@ -58,6 +58,9 @@ _ALONG = 0.15
 #: Share of the sum from which a background is one; deviations by which the kernel must rise above it.
 _SHARE, _ABOVE = 0.005, 6.0
 
+#: Part of a border that may be 0 on a background, as few photons leave some pixels without one, or in a photograph.
+_ZEROS = 0.2
+
 #: Standard deviations per median absolute deviation of normal noise.
 _MAD = 1.4826
 
@@ -221,11 +224,13 @@ def _fault(weights: NDArray[np.float64], *, kept: bool) -> tuple[str, str] | Non
 def _pedestal(weights: NDArray[np.float64]) -> float:
     """Return the level on which a kernel lies, that of its flat border, which it falls off to; 0 for none.
 
-    A wide kernel that is cut off varies along its border, and boxes, also those of broken sides, fall at once.
+    A wide kernel that is cut off varies along its border, and boxes, also those of broken sides, fall at once. What
+    is 0 in places is no background, which is everywhere.
     """
-    if min(weights.shape) < _MIDDLE or not _flat(_ring(weights)):
+    ring = _ring(weights)
+    if min(weights.shape) < _MIDDLE or (ring == 0).mean() > _ZEROS or not _flat(ring):
         return 0.0
-    level, deviation = _level(_ring(weights))
+    level, deviation = _level(ring)
     top = weights.max() - level
     if level * weights.size < _SHARE * weights.sum() or top < max(_ABOVE * deviation, 0.1 * level):
         return 0.0
@@ -278,8 +283,15 @@ def _spread(weights: NDArray[np.float64]) -> float:
 
 
 def _like_a_photograph(weights: NDArray[np.float64]) -> bool:
-    """Return whether weight lies on all sides of a large kernel, without the symmetry of wide Gaussians and boxes."""
+    """Return whether weight lies on all sides of a large kernel, without the symmetry of wide Gaussians and boxes.
+
+    Photographs are seldom 0; coded apertures and the crumbs of estimated kernels are so in places.
+    """
     sides = weights[0], weights[-1], weights[:, 0], weights[:, -1]
-    if min(weights.shape) < _LARGE or min(side.mean() for side in sides) < _BORDER * weights.mean():
+    if (
+        min(weights.shape) < _LARGE
+        or (_ring(weights) == 0).mean() > _ZEROS
+        or min(side.mean() for side in sides) < _BORDER * weights.mean()
+    ):
         return False
     return not np.allclose(weights, weights[::-1, ::-1], rtol=0, atol=0.01 * weights.max())
