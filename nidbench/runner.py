@@ -163,7 +163,7 @@ def _was_edited(record: Record, job: Job) -> bool:
     """Return whether a done cell's method is a plain file, which has no golden results, and reads otherwise now."""
     file = job.facts.file
     plain = file is not None and file.stem == job.facts.spec.name
-    return plain and record.status == "done" and record.source != job.facts.fingerprint
+    return plain and record.status == "done" and record.source not in ("", job.facts.fingerprint)
 
 
 class Runner:
@@ -183,7 +183,7 @@ class Runner:
         self._options = options
         self._hello: Hello = computer.hello()
         self._warned: set[tuple[str, str]] = set()
-        self._latest: tuple[tuple[CaseKey, str], Problem, Scorer, str] | None = None
+        self._latest: tuple[tuple[CaseKey, str, str, str], Problem, Scorer, str] | None = None
 
     def run(self, plan: Plan, pending: Sequence[Job]) -> Summary:
         """Compute the pending jobs and return how the whole plan stands.
@@ -244,7 +244,7 @@ class Runner:
         told = details, outcome.error, self._hello.environment
         record = record.with_log(Log(tuple(watch.curve()), tuple(watch.averages.points), *told))
         if before is not None and outcome.status != "done":
-            self._events.warned("what was asked to be kept could not be computed: the cell stays as it was")
+            self._events.warned(f"it could not be computed again ({record.error}): the cell stays as it was")
         else:
             self._store.write(record, arrays, watch.kept() if record.kept else None)
         return record
@@ -263,10 +263,11 @@ class Runner:
 
     def _case(self, job: Job) -> tuple[Problem, Scorer, str]:
         """Return the job's measurement and scorer; those of the last case are kept for the next method."""
-        key = job.case.key, job.case.declared
+        case = job.case
+        key = case.key, case.image_hash, case.kernel_hash, case.declared
         if self._latest is None or self._latest[0] != key:
-            problem = job.case.problem()
-            self._latest = key, problem, Scorer(problem, job.case.truths()), array_hash(problem.blurred)
+            problem = case.problem()
+            self._latest = key, problem, Scorer(problem, case.truths()), array_hash(problem.blurred)
         return self._latest[1:]
 
     def _ask(self, job: Job, problem: Problem, watch: _Watch, keep: Sequence[str]) -> Outcome:

@@ -170,7 +170,22 @@ def test_a_record_of_the_first_format_is_read_with_its_log(store):
     assert store.read(CELL.id) == dataclasses.replace(found, log=None)
     given = {**FIRST, "cell": FIRST["cell"] | {"case": FIRST["cell"]["case"] | {"noise": "measured"}, "settings": {}}}
     found = Record.from_json(json.dumps(given))
-    assert (found.truth_hash, found.versions) == ("", {"measurement": 1, "metric": 1})
+    assert (found.truth_hash, found.versions) == ("", {"measurement": 1, "metric": 1, "noise level": 1})
+
+
+def test_a_record_of_the_first_format_that_is_updated_keeps_its_log(store):
+    path = store.root / "cells" / CELL.id / "record.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(FIRST))
+    before = store.whole(CELL.id)
+    store.update(dataclasses.replace(store.read(CELL.id), measures={"null_mse": 0.5}))
+    assert store.whole(CELL.id) == dataclasses.replace(before, measures={"null_mse": 0.5})
+
+
+@pytest.mark.parametrize(("declared", "noise"), [("estimated", "gaussian:0.05"), ("known", "measured")])
+def test_the_first_noise_estimate_is_in_records_of_the_first_format_that_may_rest_on_it(declared, noise):
+    cell = FIRST["cell"] | {"declared": declared, "case": FIRST["cell"]["case"] | {"noise": noise}}
+    assert Record.from_json(json.dumps({**FIRST, "cell": cell})).versions["noise level"] == 1
 
 
 def test_a_record_in_another_cell_s_folder_is_damage(store):
@@ -525,6 +540,30 @@ def test_a_writer_killed_at_any_moment_leaves_the_cell_before_or_after(store):
     assert (found["lost"], found["seen"]) == (0, 3)
     names = [name.partition(".")[0] for name in found["tidied"] if name != ".lock"]
     assert names == sorted(["nidbench", *3 * ["arrays", "kept", "log", "record"]])
+
+
+REPLACER = """
+    store = Store(sys.argv[1])
+    print(flush=True)
+    for number in range(int(sys.argv[2])):
+        image = np.full((1, 4, 4), number)
+        store.write(Record(cell.id, cell, "done", kept=("draws",)), {"image": image}, {"draws": image})
+"""
+
+
+def test_what_a_record_points_to_is_read_while_another_run_replaces_it(store):
+    store.write(RECORD, {"image": np.zeros((1, 4, 4))}, {"draws": np.zeros((1, 4, 4))})
+    command = [sys.executable, "-P", "-c", dedent(CELL_IN_FULL) + dedent(REPLACER), str(store.root), "40"]
+    reads = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        while process.poll() is None:
+            assert store.arrays(CELL.id)["image"].shape == store.kept(CELL.id)["draws"].shape == (1, 4, 4)
+            assert store.has_arrays(CELL.id)
+            reads += 1
+    assert process.returncode == 0
+    assert reads > 0
+    assert store.arrays(CELL.id)["image"].max() == 39
 
 
 CUTTER = """

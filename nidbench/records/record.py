@@ -69,7 +69,7 @@ class Cell:
     @property
     def id(self) -> str:
         """SHA-256 of all of it, 20 hexadecimal digits."""
-        # not `asdict`, which copies deeply: tables check the id of every record that they read
+        # not `asdict`, which copies deeply: a plan makes thousands of them
         content = json.dumps(vars(self) | {"case": vars(self.case)}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()[:20]
 
@@ -151,7 +151,8 @@ class Record:
         truth_hash: SHA-256 of what it was scored against, see `Case.truth_hash`; empty without truth, or where a record
             of before does not say.
         versions: of what its result and scores rest on, see `versions`.
-        source: fingerprint of the method's source, for methods that are plain files and have no golden result.
+        source: fingerprint of the method's source, for methods that are plain files and have no golden result; empty
+            in records of the first format, whose fingerprints covered nidbench as well.
         shows_y: whether the restoration, a file of someone's, shows only what y shows.
         error: in a line what went wrong where it failed; the log has the traceback.
         finished: UTC time, ISO 8601.
@@ -257,12 +258,13 @@ def _of_first_format(text: str | bytes) -> Record:
     log = msgspec.convert({each.name: content[each.name] for each in fields(Log)}, Log)
     record = msgspec.convert(content, Record)
     cell = record.cell
-    parts = ("engine", "measurement", "metric") if "lr" in cell.settings else ("measurement", "metric")
+    parts = ["engine", "measurement", "metric"] if "lr" in cell.settings else ["measurement", "metric"]
+    if cell.declared == "estimated" or cell.case.noise == MEASURED:  # of what is measured few levels are known
+        parts.append("noise level")
     return replace(
         record.with_log(log),
         peak_memory=None,  # which counted what the process had before the method began
         truth_hash=cell.image_hash if cell.case.noise != MEASURED else "",
         versions=dict.fromkeys(parts, FIRST),
-        source=content["fingerprint"],
         shows_y=log.details.get("shows") == "y",
     )

@@ -170,9 +170,12 @@ class Store:
             ResultsError: where the folder cannot be written; the record is as before then.
         """
         folder = self.root / "cells" / record.id
+        before = self._read(record.id)
+        # a record of the first format holds its log itself
+        log = record.log or (before and before.log)
         with self._writing():
-            if record.log is not None:
-                write_whole(self._beside(record.id, "log.json", record.attempt), record.log.to_json().encode())
+            if log is not None:
+                write_whole(self._beside(record.id, "log.json", record.attempt), log.to_json().encode())
             write_whole(folder / "record.json", record.to_json().encode())
 
     @contextmanager
@@ -198,15 +201,24 @@ class Store:
         stem, _, ending = name.partition(".")
         return self.root / "cells" / cell_id / (name if attempt == 1 else f"{stem}.{attempt}.{ending}")
 
-    def _now_beside(self, cell_id: str, name: str) -> Path:
-        """Return a file of the attempt that the record is of."""
-        path = self._beside(cell_id, name, self._attempt(cell_id))
-        # it may have been replaced in between
-        return path if path.exists() else self._beside(cell_id, name, self._attempt(cell_id))
+    def _now_beside(self, cell_id: str, name: str) -> Iterator[Path]:
+        """Yield a file of the attempt that the record is of; that of another where it was replaced in between."""
+        before, attempt = None, self._attempt(cell_id)
+        while attempt != before:
+            yield self._beside(cell_id, name, attempt)
+            before, attempt = attempt, self._attempt(cell_id)
+
+    def _arrays_beside(self, cell_id: str, name: str) -> dict[str, NDArray[Any]]:
+        for path in self._now_beside(cell_id, name):
+            try:
+                return _unpacked(path)
+            except ResultsError as error:
+                fault = error
+        raise fault
 
     def has_arrays(self, cell_id: str) -> bool:
         """Return whether a restoration of the cell is stored, whole or not."""
-        return self._now_beside(cell_id, "arrays.npz").exists()
+        return any(path.exists() for path in self._now_beside(cell_id, "arrays.npz"))
 
     def arrays(self, cell_id: str) -> dict[str, NDArray[np.float32]]:
         """Return what a cell's method restored: `image` and, where it has one, `variance`, Shape (C, H, W).
@@ -214,7 +226,7 @@ class Store:
         Raises:
             ResultsError: where they are missing or damaged.
         """
-        return _unpacked(self._now_beside(cell_id, "arrays.npz"))
+        return self._arrays_beside(cell_id, "arrays.npz")
 
     def kept(self, cell_id: str) -> dict[str, NDArray[Any]]:
         """Return what a cell was asked to keep besides.
@@ -225,7 +237,7 @@ class Store:
         Raises:
             ResultsError: where it is missing or damaged.
         """
-        return _unpacked(self._now_beside(cell_id, "kept.npz"))
+        return self._arrays_beside(cell_id, "kept.npz")
 
     def holds(self, record: Record, wanted: Iterable[str]) -> bool:
         """Return whether a cell was asked to keep all that is wanted, and what it kept is still there."""
