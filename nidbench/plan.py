@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .cases import CaseRequest, cases
-from .contract import Case
+from .contract import Case, CaseKey
 from .errors import InputError, NidbenchError
 from .messages import Hello, MethodFacts, Refusal, Resolve
 from .records import Cell, Planned, Sweep, checked_name
@@ -148,6 +148,7 @@ def make_plan(ask: Ask, computer: Computer) -> Plan:
     precision = choose_precision(ask.precision, device, hello)
     jobs: dict[tuple[str, str], Job] = {}
     folders: dict[str, str] = {}
+    bytes_of: dict[CaseKey, tuple[str, str]] = {}
     for experiment in ask.experiments:
         asked = [
             _facts(computer, spec, experiment.preset, ask.method_file) for spec in parse_methods(experiment.methods)
@@ -159,6 +160,12 @@ def make_plan(ask: Ask, computer: Computer) -> Plan:
                     raise InputError(
                         f"{folders[case.key.dataset]} and {request.dataset} have the same name in tables, "
                         f"{case.key.dataset}: rename one of the folders"
+                    )
+                own = case.image_hash, case.kernel_hash
+                if bytes_of.setdefault(case.key, own) != own:
+                    raise InputError(
+                        f"two experiments have {case.key} with different images or kernels under that name: rename "
+                        "one of the folders of files, or make a sweep of each"
                     )
                 for facts in asked:
                     for seed in seeds:

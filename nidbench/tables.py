@@ -329,12 +329,16 @@ def _other_scale(brightness: pd.Series[float]) -> Iterator[str]:
         )
 
 
+#: What to do about cells that are old by this alone, where it takes no computing.
+_RENEWED = {"metric": "nidbench rescore scores them anew"}
+
+
 def _old(part: pd.DataFrame) -> Iterator[str]:
     """Yield what is old of a method's cells, how many, and what to do."""
     for what, count in part.loc[part["old"] != "", "old"].value_counts().items():
         remedies = [remedy for reason, remedy in _SHARED.values() if reason in str(what)]
         told = "old, so not comparable" if remedies else "old, of another version than today's"
-        remedy = remedies[0] if remedies else "nidbench run --renew computes them again"
+        remedy = remedies[0] if remedies else _RENEWED.get(str(what), "nidbench run --renew computes them again")
         yield f"{count} of {len(part)} cells {told} ({what}): {remedy}"
 
 

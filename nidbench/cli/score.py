@@ -20,7 +20,8 @@ from .shared import make_console, open_sweep
 def rescore(context: click.Context, sweep: str | None, protocol: str, dry_run: bool, output: Path) -> None:
     """Score the restorations of a SWEEP, by default the latest, under another metric protocol; no method runs again.
 
-    Scores are added to the records; what is there stays. Exit code: 1 where cells cannot be scored.
+    Scores are added to the records; what is there stays, unless it is against another sharp image than today's or by an
+    older version of the metric. Exit code: 1 where cells cannot be scored.
     """
     from rich.progress import Progress
 
