@@ -69,7 +69,7 @@ class Reproduction:
         seconds = read_budget(self.budget) if self.budget else None
         chosen, rates, plan = self.ask, None, self._whole(computer)
         if seconds is not None:
-            pending = pending_jobs(plan, store, settings, events)
+            pending = pending_jobs(plan, store, settings, events, only_damage=True)
             rates = method_rates(plan, pending, store, computer, settings, say)
             chosen = restrict(self.ask, affordable(pending, [job.case.key for job in plan.jobs], rates, seconds))
             plan = make_plan(chosen, computer)

@@ -113,11 +113,20 @@ class Summary:
         return set(self.counts) <= {"done"}
 
 
-def pending_jobs(plan: Plan, store: Store, options: RunOptions, events: Events) -> list[Job]:
+def pending_jobs(
+    plan: Plan, store: Store, options: RunOptions, events: Events, *, only_damage: bool = False
+) -> list[Job]:
     """Return the jobs to compute, each cell once.
 
     Those without a record; those that are done but did not keep what `options.keep` asks for; with `retry`, those
     that failed, and with `renew` those that are old.
+
+    Args:
+        plan: the cells.
+        store: their records; damaged ones are set aside.
+        options: what is asked for.
+        events: whom to tell of damaged records, and how many cells lack something, are old or of an edited file.
+        only_damage: to leave the numbers to another call, with the plan that is computed in the end.
     """
     pending: dict[str, Job] = {}
     lacking = old = edited = 0
@@ -137,6 +146,8 @@ def pending_jobs(plan: Plan, store: Store, options: RunOptions, events: Events) 
         edited += record is not None and _was_edited(record, job)
         if record is None or bare or (again and (options.renew or record.status != "done")):
             pending[job.planned.id] = job
+    if only_damage:
+        return list(pending.values())
     if lacking:
         told = (
             "1 cell is done without {}: it is" if lacking == 1 else f"{lacking} cells are done without {{}}: they are"

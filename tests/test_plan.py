@@ -514,6 +514,18 @@ def test_folders_are_named_by_their_own_names(computer, tmp_path):
         plan_of(computer, replace(own, dataset=f"folder:{tmp_path}/a/mine,folder:{tmp_path}/b/mine"))
 
 
+def test_one_name_stands_for_one_kernel_told_in_all_experiments(computer, tmp_path):
+    asked = []
+    for number, folder in enumerate(("a/mine", "b/mine")):
+        (tmp_path / folder / "camera").mkdir(parents=True)
+        np.save(tmp_path / folder / "camera" / "motion.npy", np.ones((3, 3 + 2 * number)))
+        kernels = f"sample/motion@estimated:{tmp_path}/{folder}"
+        asked.append(replace(EASY, kernels=kernels, images="camera", noise="gaussian:0.1"))
+    assert len(plan_of(computer, asked[0], asked[0]).jobs) == 1
+    with pytest.raises(InputError, match=r"sample@estimated:mine/motion .* different images or kernels .* rename one"):
+        plan_of(computer, *asked)
+
+
 def test_a_kernel_error_makes_a_cell_of_its_own(computer):
     kernels = "sample,sample@perturbed:noise=0.1,sample@perturbed:noise=0.1:seed=1"
     told = replace(EASY, kernels=kernels, images="camera")
