@@ -68,6 +68,7 @@ class _Nursery:
         os.close(messages)
         os.close(control)
         self._living.add(pid)
+        self._codes.pop(pid, None)  # of an orphan that had the same number
         return {"pid": pid}
 
     def _end(self, pid: int | None, grace: float) -> dict[str, Any]:

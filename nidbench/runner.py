@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -223,6 +224,7 @@ class Runner:
 
     def _compute(self, job: Job) -> Record:
         problem, scorer, measurement_hash = self._case(job)
+        self._begin_work(job)
         before = self._done_before(job)
         keep = sorted({*self._options.keep, *(before.kept if before else ())})
         watch = _Watch(scorer, self._events, self._store.work(job.cell.id), keeps_draws=DRAWS in keep)
@@ -259,6 +261,18 @@ class Runner:
         else:
             self._store.write(record, arrays, watch.kept() if record.kept else None)
         return record
+
+    def _begin_work(self, job: Job) -> None:
+        """Forget what an attempt that was cut off left, where its checkpoint and curve are not of what is here now."""
+        file = self._store.work(job.cell.id) / "basis.json"
+        basis = json.dumps([job.case.truth_hash(), dict(versions.CURRENT), job.facts.fingerprint])
+        with suppress(OSError, ValueError):  # none is there, or none that can be read
+            if file.read_text() == basis:
+                return
+        self._store.forget_work({job.cell.id})
+        with suppress(OSError):  # on a full disk there is no checkpoint either
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(basis)
 
     def _warn_of(self, job: Job, left: Sequence[str]) -> None:
         """Say once for each method what it left behind, and that its next cell does not meet it."""

@@ -18,7 +18,7 @@ import numpy as np
 import psutil
 import pytest
 
-from nidbench import nullband
+from nidbench import nullband, versions
 from nidbench.contract import Clock
 from nidbench.cost import Rate, cost, kind, method_rates
 from nidbench.errors import InputError
@@ -138,6 +138,29 @@ def test_done_cells_are_not_computed_again_and_failed_ones_only_with_retry(tmp_p
     assert iterations_done(log)["1"] == 2
     _, summary, _, _ = sweep(tmp_path / "out", ask, RunOptions(retry=True, checkpoint_seconds=0))
     assert summary.computed == 1
+
+
+@pytest.mark.parametrize("upgraded", [False, True])
+def test_a_checkpoint_of_another_version_is_not_gone_on_from(tmp_path, upgraded, monkeypatch):
+    """Else the record would say today's version of a result that is half of another."""
+    ask, store, events = question("faulty", images="camera"), Store(tmp_path / "out"), Silent()
+    plan = make_plan(ask, SameProcess())
+    work = store.work(plan.jobs[0].cell.id)
+
+    class CutOff(Silent):
+        def observed(self, point):
+            if point.iteration == 4:
+                shutil.copytree(work, tmp_path / "saved")  # as a kill at this moment leaves it
+
+    Runner(store, SameProcess(), CutOff(), FAST).run(plan, plan.jobs)
+    shutil.rmtree(store.root / "cells")
+    shutil.copytree(tmp_path / "saved", work)
+    if upgraded:
+        monkeypatch.setattr(versions, "CURRENT", {**CURRENT, "engine": 99})
+    Runner(store, SameProcess(), events, FAST).run(plan, plan.jobs)
+    record = store.whole(plan.jobs[0].cell.id)
+    assert (record.status, record.resumed) == ("done", 0 if upgraded else 1)
+    assert not work.exists()
 
 
 def test_one_more_seed_and_method_compute_only_what_is_new(tmp_path):
@@ -434,7 +457,7 @@ def test_a_disk_that_fills_up_costs_checkpoints_and_no_more(on_small_disk):
     assert (code, partial) == (2, []), told
     assert "the disk is full: free some space, then run the same command again" in told
     assert "Traceback" not in told
-    assert set(found["left"]) == {"checkpoint", "curve.jsonl"}
+    assert set(found["left"]) == {"basis.json", "checkpoint", "curve.jsonl"}
     code, told, partial = found["second"]
     assert (code, partial) == (0, []), told
     assert found["details"]["first"] > 5

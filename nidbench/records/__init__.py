@@ -5,7 +5,7 @@
     <output>/cells/<id>/log.json      its curve, details, traceback and environment, read only when asked for
     <output>/cells/<id>/arrays.npz    the restoration and its variance, float32
     <output>/cells/<id>/kept.npz      what else was asked for: posterior draws, maps of layers
-    <output>/work/<id>/               checkpoint and curve of a cell in flight
+    <output>/work/<id>/               checkpoint and curve of a cell in flight, and what they are of
     <output>/sweeps/<name>.json       a list of cell ids and how they were asked for
 
 Records are the truth; MLflow runs, tables and pictures are made from them and can be made again at any time.
