@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from nidbench.contract import CaseKey
-from nidbench.errors import ResultsError
+from nidbench.errors import DamagedError, ResultsError
 from nidbench.metrics import Score
 from nidbench.processes import place, start
 from nidbench.records import (
@@ -193,6 +193,15 @@ def test_a_record_in_another_cell_s_folder_is_damage(store):
     (store.root / "cells" / CELL.id).rename(store.root / "cells" / "elsewhere")
     with pytest.raises(ResultsError, match=f"it is of the cell {CELL.id}"):
         store.read("elsewhere")
+
+
+def test_a_record_that_says_something_else_of_its_cell_is_damage(store):
+    """Else a byte that changed, in a kernel's hash say, would cost the rows that it is compared with."""
+    store.write(RECORD, {})
+    path = store.root / "cells" / CELL.id / "record.json"
+    path.write_text(path.read_text().replace(CELL.kernel_hash, CELL.kernel_hash[::-1]))
+    with pytest.raises(DamagedError, match="is not what the cell's id was made of"):
+        store.read(CELL.id)
 
 
 def test_a_record_with_nothing_but_its_end_survives_json():
@@ -567,18 +576,19 @@ def test_what_a_record_points_to_is_read_while_another_run_replaces_it(store):
 
 
 CUTTER = """
-    import resource, signal
+    import dataclasses, resource, signal
     from nidbench.records import Sweep
     store = Store(sys.argv[1])
+    new, old = cell, dataclasses.replace(cell, seed=6)
     image = np.ones((1, 20, 100))
-    store.write(Record("old", cell, "failed"), {"image": image})
+    store.write(Record(old.id, old, "failed"), {"image": image})
     store.write_sweep(Sweep("old", {}, []))
 
     def write():
-        store.write(Record("new", cell, "done", log=Log(details={"pad": "x" * 16000})), {"image": image})
+        store.write(Record(new.id, new, "done", log=Log(details={"pad": "x" * 16000})), {"image": image})
 
     def replace_record():
-        store.write(Record("old", cell, "done", log=Log(details={"pad": "x" * 16000})), {"image": image * 2})
+        store.write(Record(old.id, old, "done", log=Log(details={"pad": "x" * 16000})), {"image": image * 2})
 
     def replace_sweep():
         store.write_sweep(Sweep("old", {"pad": "x" * 16000}, []))
@@ -594,7 +604,8 @@ CUTTER = """
                 call()
                 os._exit(0)
             _, status = os.waitpid(pid, 0)
-            for name, value in (("new", 1), ("old", store.read("old") and 1 + (store.read("old").status == "done"))):
+            before = store.read(old.id)
+            for name, value in ((new.id, 1), (old.id, before and 1 + (before.status == "done"))):
                 record = store.read(name)
                 assert record is None or np.all(store.arrays(name)["image"] == value)
             assert store.sweep("old").asked in ({}, {"pad": "x" * 16000})
@@ -689,24 +700,26 @@ def test_a_full_disk_is_told_and_what_was_finished_is_kept(tmp_path, namespaces)
     disk = tmp_path / "disk"
     disk.mkdir()
     code = f"""{USER}
+    import dataclasses
     store = Store(sys.argv[1])
+    tiny, large, long, after = (dataclasses.replace(cell, seed=seed) for seed in range(4))
     small = {{"image": np.zeros((1, 8, 8))}}
-    store.write(Record("small", cell, "done"), small)
-    work = store.work("large")
+    store.write(Record(tiny.id, tiny, "done"), small)
+    work = store.work(large.id)
     work.mkdir(parents=True)
     (work / "checkpoint").write_text("state")
-    told(lambda: store.write(Record("large", cell, "done"), {{"image": np.zeros((1, 200, 200))}}))
-    told(lambda: store.write(Record("long", cell, "failed", log=Log(error="x" * 200_000)), {{}}))
+    told(lambda: store.write(Record(large.id, large, "done"), {{"image": np.zeros((1, 200, 200))}}))
+    told(lambda: store.write(Record(long.id, long, "failed", log=Log(error="x" * 200_000)), {{}}))
     print(json.dumps({{
-        "small": store.read("small").status,
-        "arrays": store.arrays("small")["image"].shape,
-        "large": store.read("large"),
-        "long": store.read("long"),
+        "small": store.read(tiny.id).status,
+        "arrays": store.arrays(tiny.id)["image"].shape,
+        "large": store.read(large.id),
+        "long": store.read(long.id),
         "work": (work / "checkpoint").read_text(),
         "scraps": [path.name for path in store.root.rglob("*partial*")],
     }}))
-    store.write(Record("after", cell, "done"), small)
-    print(store.read("after").status)
+    store.write(Record(after.id, after, "done"), small)
+    print(store.read(after.id).status)
     """
     mount = f'mount -t tmpfs -o size=64k tmpfs "{disk}" && exec "$@"'
     done = run(code, disk / "results", under=(*namespaces, mount, "sh"))

@@ -69,7 +69,7 @@ class Cell:
     @property
     def id(self) -> str:
         """SHA-256 of all of it, 20 hexadecimal digits."""
-        # not `asdict`, which copies deeply: a plan makes thousands of them
+        # not `asdict`, which copies deeply: the id of every record that is read is checked
         content = json.dumps(vars(self) | {"case": vars(self.case)}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()[:20]
 

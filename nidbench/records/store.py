@@ -118,6 +118,8 @@ class Store:
                 return None
             if record.id != cell_id:
                 raise ValueError(f"it is of the cell {record.id}")
+            if record.cell.id != cell_id:
+                raise ValueError("what it says of its cell is not what the cell's id was made of")
             return record
 
     def set_aside(self, cell_id: str) -> Path:
