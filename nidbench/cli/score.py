@@ -58,7 +58,7 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
     """Score the restored images in FOLDER, whoever computed them, as a method of their own.
 
     The pattern makes each file's name: {image}, {kernel} and {set} (of levin/4: 4 and levin), {noise} (gaussian-0.05
-    for gaussian:0.05), {level} (0.05), {seed} of the noise and {dataset}. Files are 8-bit images, or arrays as computed
+    for gaussian:0.05), {level} (0.05), {seed} of the noise and {dataset}. Files are pictures, or arrays as computed
     (.npy, or .mat of MATLAB), of the size of x, by the true kernel or the one told, or of the blurred image. They
     become a sweep of their own; nidbench table FIRST+SECOND shows it beside another. Exit code: 1 where files are
     missing.
