@@ -247,7 +247,7 @@ def check_kernel(kernel: Kernel) -> None:
     with np.errstate(over="ignore"):
         total = kernel.sum(dtype=np.float64)
     if not 0 < total < np.inf:
-        raise InputError(f"kernel sums to {total:.4g}: give one with a positive, finite sum")
+        raise InputError(f"kernel sums to {total:.4g}: give one with a positive sum that is finite")
 
 
 def normalised(kernel: NDArray[Any]) -> Kernel:

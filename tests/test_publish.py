@@ -42,12 +42,14 @@ def test_measurements_are_made_again_with_their_truths(sweep, pictures):
 
 def test_sheets_are_drawn_without_a_truth_too(sweep, make_record, tmp_path):
     store = Store(tmp_path / "results")
+    cells = []
     for planned in sweep.cells:
         case = Measurements(sweep).named(planned.case)
         own = {"image_hash": case.image_hash, "kernel_hash": case.kernel_hash, "case": case.key}
         record = make_record("dip", truth_hash=case.truth_hash())
-        record = replace(record, id=planned.id, cell=replace(record.cell, **own))
-        store.write(record, {"image": np.full((1, 44, 52), 0.5)})
-    sheets, count = write_sheets(store, sweep, 9)
+        cell = replace(record.cell, **own)
+        store.write(replace(record, id=cell.id, cell=cell), {"image": np.full((1, 44, 52), 0.5)})
+        cells.append(replace(planned, id=cell.id))
+    sheets, count = write_sheets(store, replace(sweep, cells=cells), 9)
     assert count == len(sheets) == 2
     assert all(sheet.is_file() for sheet in sheets)
