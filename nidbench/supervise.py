@@ -55,8 +55,8 @@ _WATCH = 0.25
 _KEPT, _KEPT_ON_GPU = 8, 2
 
 #: Has OpenMP's threads (GNU's, Intel's) wait for each other asleep. By default they spin, which burns a core and, where
-#: something else wants the cores too, keeps the thread that they wait for from running. A moment of spinning, as GNU's may,
-#: costs nothing then and makes an iteration a quarter faster on an idle machine than none.
+#: something else wants the cores too, keeps the thread that they wait for from running. A moment of spinning (GNU's)
+#: costs nothing then, and makes an iteration a quarter faster on an idle machine than none.
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "0"}
 
 
