@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from nidbench.contract import Kernel
-from nidbench.fetch import RemoteFile, get, read_manifest
-from nidbench.images import read_kernel
+from nidbench.files.download import get
+from nidbench.files.images import read_kernel
+from nidbench.files.remote import RemoteFile, read_manifest
 
 
 def listed(dataset: str = "lai") -> list[RemoteFile]:

@@ -32,8 +32,7 @@ from typing import Any, ClassVar
 
 from nidbench.contract import IDENTITY, MEASURED, DatasetInfo, Image, Problem, Response, Truth
 from nidbench.errors import DataError, InputError, UnknownNameError
-from nidbench.fetch import RemoteFile
-from nidbench.images import (
+from nidbench.files.images import (
     ARRAY_SUFFIXES,
     BACKGROUNDS,
     BLURRED,
@@ -50,7 +49,8 @@ from nidbench.images import (
     sharp_shape,
     unlike,
 )
-from nidbench.toml_file import read_toml
+from nidbench.files.remote import RemoteFile
+from nidbench.system.toml_file import read_toml
 
 from ._measured import given, offset_of, truth_of
 

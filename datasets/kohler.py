@@ -16,8 +16,10 @@ from PIL import Image as Pillow
 
 from nidbench.contract import MEASURED, DatasetInfo, Image, Problem, StoredTruth, Truth
 from nidbench.errors import DataError, UnknownNameError
-from nidbench.fetch import RemoteFile, destination, get, hash_of, read_manifest
-from nidbench.images import read_image, read_kernel
+from nidbench.files.cache import destination, hash_of
+from nidbench.files.download import get
+from nidbench.files.images import read_image, read_kernel
+from nidbench.files.remote import RemoteFile, read_manifest
 
 from ._measured import given, truth_of
 

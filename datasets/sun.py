@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nidbench.contract import DatasetInfo, Image
-from nidbench.fetch import RemoteFile
+from nidbench.files.remote import RemoteFile
 
 from ._listed import Listed
 

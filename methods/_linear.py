@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nidbench.blur import Operator
 from nidbench.contract import Noise, Problem, Response
+from nidbench.physics.blur import Operator
 
 #: Where gamma is below 1, the response is infinitely steep at black: its slope is that of this level, of 8 bit.
 DARKEST = 1 / 255

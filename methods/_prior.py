@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nidbench.blur import Operator
 from nidbench.contract import Image, Problem, Run
 from nidbench.errors import InputError
 from nidbench.fit import Estimate, Loss, Predictor, Recipe, seeded
+from nidbench.physics.blur import Operator
 
 from ._fitted import Fitted, paper_iterations
 from ._skip import Skips

@@ -22,10 +22,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nidbench.blur import Operator
 from nidbench.contract import MethodInfo, Problem
 from nidbench.errors import InputError
 from nidbench.fit import Loss
+from nidbench.physics.blur import Operator
 
 from ._prior import LossOf, SkipPrior, squared_residual
 

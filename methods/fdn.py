@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nidbench.blur import circular_convolve, transfer_function
 from nidbench.contract import MethodInfo, Problem, Restored, Run
 from nidbench.errors import NidbenchError
-from nidbench.fetch import RemoteFile, get, read_manifest
+from nidbench.files.download import get
+from nidbench.files.remote import RemoteFile, read_manifest
+from nidbench.physics.blur import circular_convolve, transfer_function
 
 from ._linear import linearised
 

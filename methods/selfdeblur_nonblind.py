@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nidbench.blur import Operator
 from nidbench.contract import MethodInfo, Problem
 from nidbench.fit import Loss
+from nidbench.physics.blur import Operator
 
 from ._prior import DeepPrior, LossOf, squared_residual
 from ._skip import Skips

@@ -22,8 +22,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from nidbench.contract.restored import Restored
+from nidbench.contract.run import Run
+from nidbench.physics.arrays import Image
+from nidbench.physics.problem import Problem
+
 from . import versions
-from .contract import Image, Problem, Restored, Run
 from .errors import InputError, UnstableError
 from .stopping import Stop as Stop
 from .stopping import Stopper

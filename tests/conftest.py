@@ -19,10 +19,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from nidbench import fetch
 from nidbench.contract import CaseKey, NeedsFiles
-from nidbench.metrics import Score
+from nidbench.files.cache import local
+from nidbench.files.download import sources
+from nidbench.files.remote import RemoteFile
 from nidbench.records import Cell, Log, Planned, Point, Record, Store, Sweep
+from nidbench.scoring.metrics import Score
 
 MakeRecord = Callable[..., Record]
 MakeStore = Callable[..., tuple[Store, Sweep]]
@@ -47,10 +49,10 @@ def with_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     def provide(method: Any) -> None:
         if not isinstance(method, NeedsFiles):
             return
-        missing = [file for file in method.files() if fetch.local(file) is None]
+        missing = [file for file in method.files() if local(file) is None]
         if missing and os.environ.get("NIDBENCH_DATA_MIRROR"):
             monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path_factory.getbasetemp() / "data"))
-            sources = [[unquote(each) for each in fetch.sources(file)] for file in method.files()]
+            sources = [[unquote(each) for each in sources(file)] for file in method.files()]
             missing = [
                 each for each in sources if not any(url[:7] != "file://" or Path(url[7:]).is_file() for url in each)
             ]
@@ -109,7 +111,7 @@ def fake_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
             source.parent.mkdir(parents=True, exist_ok=True)
             source.write_bytes(content)
             digest = hashlib.sha256(content).hexdigest()
-            files.append(fetch.RemoteFile("fake", path, f"https://data.test/{path}", digest, len(content)))
+            files.append(RemoteFile("fake", path, f"https://data.test/{path}", digest, len(content)))
         monkeypatch.setenv("NIDBENCH_DATA_MIRROR", (tmp_path / "mirror").as_uri())
         monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path / "cache"))
         monkeypatch.setattr(f"nidbench.datasets.{module}.read_manifest", lambda *_: files)

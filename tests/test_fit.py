@@ -13,9 +13,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from nidbench.contract import Clock, Noise, Run
-from nidbench.degrade import measure
 from nidbench.errors import InputError, UnstableError
 from nidbench.fit import Estimate, Loss, Recipe, Schedule, Stop, fit, fit_one, seeded
+from nidbench.physics.measure import measure
 
 FRAME = (24, 20)
 

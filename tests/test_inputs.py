@@ -12,15 +12,16 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.signal import convolve2d
 
-from nidbench.cases import CaseRequest, cases
+from nidbench.cases.request import CaseRequest
+from nidbench.cases.source import cases
 from nidbench.contract import Run
 from nidbench.errors import InputError
-from nidbench.images import read_kernel
-from nidbench.metrics import protocol
-from nidbench.plan import Experiment
+from nidbench.files.images import read_kernel
 from nidbench.records import Store
-from nidbench.registry import load_method, methods
-from nidbench.restorations import Submission, take
+from nidbench.registry.entry_points import load_method, methods
+from nidbench.scoring.protocols import protocol
+from nidbench.sweep.request import Experiment
+from nidbench.sweep.submission import Submission, take
 
 
 def scene(height=61, width=74, channels=1, seed=3):
@@ -253,7 +254,7 @@ def test_restorations_on_another_range_are_refused(submitted):
 
 
 def test_the_range_of_restorations_can_be_stated(submitted):
-    from nidbench.images import Units
+    from nidbench.files.images import Units
 
     x, key = submitted.x, "--{name} {value}"
     with pytest.raises(InputError, match="if 255 is intensity 1, say --scale 255"):

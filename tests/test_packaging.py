@@ -65,9 +65,9 @@ def importers(library):
 def test_imports_are_seen():
     """What the tests below look for, found where it is known to be."""
     assert {"nidbench.contract", "nidbench.fit", "nidbench.methods._layers"} <= own(ROOT / "methods" / "ours.py")
-    assert {"nidbench.contract", "nidbench.errors"} <= own(ROOT / "nidbench" / "registry.py")
-    assert own(ROOT / "datasets" / "kernels" / "levin.py") >= {"nidbench.contract", "nidbench.fetch"}
-    assert "nidbench/blur.py" in importers("torch")
+    assert {"nidbench.contract.method", "nidbench.errors"} <= own(ROOT / "nidbench" / "registry" / "entry_points.py")
+    assert own(ROOT / "datasets" / "kernels" / "levin.py") >= {"nidbench.contract", "nidbench.files.remote"}
+    assert "nidbench/physics/blur.py" in importers("torch")
     assert "nidbench/cli/options.py" in importers("click")
 
 
@@ -128,11 +128,6 @@ def test_every_method_and_dataset_is_registered():
     assert targets == public
 
 
-@pytest.mark.parametrize("name", ["blur", "fetch", "noise_level", "processes", "signals"])
-def test_what_all_rests_on_imports_nothing_of_ours_but_errors(name):
-    assert own(ROOT / "nidbench" / f"{name}.py") <= {"nidbench.errors", "nidbench.versions"}
-
-
 @pytest.mark.parametrize("path", CORE_FILES, ids=named)
 def test_the_machinery_names_no_method_and_no_dataset(path):
     assert [name for name in imports(path) if name.startswith(("nidbench.methods", "nidbench.datasets"))] == []
@@ -140,13 +135,15 @@ def test_the_machinery_names_no_method_and_no_dataset(path):
 
 @pytest.mark.parametrize("path", METHOD_FILES, ids=named)
 def test_methods_rest_on_the_contract_and_the_engine(path):
-    shared = {f"nidbench.{name}" for name in ("contract", "blur", "fit", "fetch", "errors")}
+    shared = {f"nidbench.{name}" for name in ("contract", "physics.blur", "fit", "errors")}
+    shared |= {f"nidbench.files.{name}" for name in ("download", "remote")}
     assert [name for name in own(path) - shared if not name.startswith("nidbench.methods._")] == []
 
 
 @pytest.mark.parametrize("path", DATASET_FILES, ids=named)
 def test_datasets_rest_on_the_contract_and_downloads(path):
-    shared = {f"nidbench.{name}" for name in ("contract", "fetch", "images", "toml_file", "errors")}
+    shared = {f"nidbench.{name}" for name in ("contract", "system.toml_file", "errors")}
+    shared |= {f"nidbench.files.{name}" for name in ("cache", "download", "images", "remote")}
     assert [name for name in own(path) - shared if not name.startswith("nidbench.datasets._")] == []
 
 
@@ -164,34 +161,16 @@ def modules_in(package: str) -> set[str]:
     return {named(path) for path in (ROOT / "nidbench" / package).glob("*.py")}
 
 
-#: Modules that work on tables of cells.
-ON_FRAMES = (
-    "tables",
-    "ranks",
-    "statistics",
-    "differences",
-    "orders",
-    "published",
-    "compare",
-    "comparison",
-    "anchor",
-    "verdicts",
-    "scope",
-    "factors",
-    "tracking",
-)
-
-
 @pytest.mark.parametrize(
     ("library", "allowed"),
     [
-        ("mlflow", {"nidbench/tracking.py"}),
+        ("mlflow", {"nidbench/report/tracking.py"}),
         ("click", modules_in("cli")),
-        ("pandas", {f"nidbench/{name}.py" for name in ON_FRAMES}),
-        ("matplotlib", {"nidbench/report.py", *modules_in("figures")}),
-        ("pooch", {"nidbench/fetch.py"}),
-        ("tifffile", {"nidbench/images/tiffs.py"}),
-        ("skimage", {"nidbench/metrics.py", "methods/tv.py"}),
+        ("pandas", {*modules_in("analysis"), *modules_in("report"), *modules_in("paper")}),
+        ("matplotlib", {"nidbench/report/contact_sheet.py", *modules_in("report/figures")}),
+        ("pooch", {"nidbench/files/cache.py", "nidbench/files/download.py"}),
+        ("tifffile", {"nidbench/files/images/tiffs.py"}),
+        ("skimage", {"nidbench/scoring/metrics.py", "methods/tv.py"}),
         ("h5py", {"methods/fdn.py"}),
         ("bm3d", {"methods/bm3d.py"}),
     ],
@@ -202,7 +181,10 @@ def test_a_heavy_library_is_imported_where_it_is_used_only(library, allowed):
 
 def test_torch_is_imported_by_what_computes_only():
     machinery = {name for name in importers("torch") if name.startswith("nidbench/")}
-    assert machinery <= {f"nidbench/{name}.py" for name in ("blur", "fit", "stopping", "worker")}
+    assert machinery <= {
+        *modules_in("compute"),
+        *(f"nidbench/{name}.py" for name in ("physics/blur", "fit", "stopping")),
+    }
 
 
 @pytest.mark.parametrize("statement", ["import nidbench.cli", "import nidbench"])
@@ -216,8 +198,9 @@ def test_the_command_line_loads_nothing_heavy(statement, tmp_path):
 
 def test_what_rests_on_the_contract_works_without_torch(tmp_path):
     code = (
-        "import nidbench.contract, nidbench.degrade, nidbench.metrics, nidbench.records, nidbench.registry\n"
-        "import nidbench.specs, nidbench.cases, nidbench.scoring, nidbench.runner, nidbench.plan\n"
+        "import nidbench.contract, nidbench.physics.measure, nidbench.scoring.protocols, nidbench.records\n"
+        "import nidbench.registry.method_spec, nidbench.cases.source, nidbench.scoring.scorer\n"
+        "import nidbench.sweep.runner, nidbench.sweep.plan\n"
         "import sys\nprint(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from nidbench.cli import main
-from nidbench.conformance import check
-from nidbench.plan import read_ask
-from nidbench.registry import Registry, load_method, methods
+from nidbench.contract.conformance import check
+from nidbench.registry.entry_points import Registry, load_method, methods
+from nidbench.sweep.sweep_file import read_ask
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 BLOCKS = [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n|^\n(?=    ))+", README, re.MULTILINE)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nidbench.registry import load_dataset, load_method, methods
+from nidbench.registry.entry_points import load_dataset, load_method, methods
 
 
 @pytest.fixture(scope="module")

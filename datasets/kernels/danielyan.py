@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nidbench.contract import Kernel, KernelSetInfo, normalised
 from nidbench.errors import UnknownNameError
-from nidbench.fetch import RemoteFile
+from nidbench.files.remote import RemoteFile
 
 #: Variance of the noise on the 0-255 scale; scenario 3 goes by the ratio of blurred signal to noise instead.
 VARIANCES = {"1": 2, "2": 8, "4": 49, "5": 4, "6": 64}

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from nidbench.contract import Kernel, KernelSetInfo
 from nidbench.errors import UnknownNameError
-from nidbench.fetch import RemoteFile
+from nidbench.files.remote import RemoteFile
 
 from .._lai import listed, turned_kernel  # noqa: TID252 - absolute, type checkers would not find it
 

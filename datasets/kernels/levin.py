@@ -10,7 +10,8 @@ from scipy.io import loadmat
 
 from nidbench.contract import Kernel, KernelSetInfo, normalised
 from nidbench.errors import UnknownNameError
-from nidbench.fetch import RemoteFile, get, read_manifest
+from nidbench.files.download import get
+from nidbench.files.remote import RemoteFile, read_manifest
 
 
 class Levin:

@@ -9,7 +9,7 @@ import numpy as np
 
 from nidbench.contract import Kernel, KernelSetInfo, normalised
 from nidbench.errors import UnknownNameError
-from nidbench.fetch import RemoteFile
+from nidbench.files.remote import RemoteFile
 
 
 class SampleKernels:

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from nidbench import signals
 from nidbench.errors import NidbenchError
+from nidbench.system import signals
 
 from . import compute, data, draw, registered, score, show, track
 

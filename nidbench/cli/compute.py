@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 from click.core import ParameterSource
 
-from nidbench.signals import exit_code
+from nidbench.system.signals import exit_code
 
 from . import options
 from .draw import SHEETS
@@ -22,11 +22,13 @@ from .track import to_mlflow
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nidbench.cost import Rates
-    from nidbench.plan import Ask, Plan
+    from nidbench.compute.computer import Computer
     from nidbench.records import Planned, Store, Sweep
-    from nidbench.runner import RunOptions, Summary
-    from nidbench.supervise import Computer
+    from nidbench.sweep.cost import Rates
+    from nidbench.sweep.options import RunOptions
+    from nidbench.sweep.plan import Plan
+    from nidbench.sweep.request import Ask
+    from nidbench.sweep.runner import Summary
 
 #: Seconds beyond which `run` asks before it starts, where it takes at least as long: a wrong guess must not hold it up.
 ASK_BEYOND = 3600.0
@@ -50,9 +52,9 @@ def run(output: Path, protocol: str, **given: Any) -> None:
     image or seed. Ctrl-C, SIGTERM and SIGHUP let the cell in progress save its state, for 10 s at most. Exit code: 0
     all cells are done, 1 some are not, 2 a wrong call, 130, 143 or 129 interrupted by Ctrl-C, SIGTERM or SIGHUP.
     """
-    from nidbench.metrics import protocol as find_protocol
-    from nidbench.plan import make_plan
     from nidbench.records import Store
+    from nidbench.scoring.protocols import protocol as find_protocol
+    from nidbench.sweep.plan import make_plan
 
     find_protocol(protocol)
     ask = _ask(given)
@@ -71,7 +73,7 @@ def _run(
     store: Store, planner: _Planner, protocol_of: Callable[[Planned], str], given: Mapping[str, Any]
 ) -> tuple[Sweep, Summary] | None:
     """Compute and score a sweep; return it and how it went, or None for a dry run."""
-    from nidbench.rescore import renew, score_by
+    from nidbench.sweep.rescore import renew, score_by
 
     console, settings = make_console(), _run_options(given)
     with _computing_in(store, settings, given) as computer:
@@ -134,13 +136,13 @@ def reproduce(table: str, output: Path, protocol: str, file: Path | None, **give
     it, without computing anything. With --budget, conditions take turns, and images and kernels within them, until the
     estimate is the time given; the same command goes on with the same measurements. Exit codes are those of `run`.
     """
-    from nidbench.display import Display
-    from nidbench.experiments import lacking
-    from nidbench.experiments import protocol as protocol_of_the_paper
-    from nidbench.metrics import DEFAULT
-    from nidbench.metrics import protocol as find_protocol
+    from nidbench.api.progress import Display
+    from nidbench.paper.conditions import lacking
+    from nidbench.paper.conditions import protocol as protocol_of_the_paper
+    from nidbench.paper.reproduction import Reproduction
     from nidbench.records import Store
-    from nidbench.reproduction import Reproduction
+    from nidbench.scoring.protocols import DEFAULT
+    from nidbench.scoring.protocols import protocol as find_protocol
 
     if protocol:
         find_protocol(protocol)
@@ -177,9 +179,9 @@ def reproduce(table: str, output: Path, protocol: str, file: Path | None, **give
 def _paper_ask(table: str, given: Mapping[str, Any]) -> Ask:
     from dataclasses import replace
 
-    from nidbench.experiments import experiments
-    from nidbench.plan import Ask
-    from nidbench.reproduction import whole
+    from nidbench.paper.conditions import experiments
+    from nidbench.paper.reproduction import whole
+    from nidbench.sweep.request import Ask
 
     keys = ("rotate_kernels", "images", "limit", "crop", "seeds", "noise_seeds", "preset")
     grids = experiments(table, given["methods"], given["dataset"], given["kernels"])
@@ -192,7 +194,8 @@ def _paper_ask(table: str, given: Mapping[str, Any]) -> Ask:
 def _ask(given: dict[str, Any]) -> Ask:
     from dataclasses import replace
 
-    from nidbench.plan import Ask, Experiment, read_ask
+    from nidbench.sweep.request import Ask, Experiment
+    from nidbench.sweep.sweep_file import read_ask
 
     keys = (
         "kernels",
@@ -230,9 +233,9 @@ def _refuse_beside_config(keys: Sequence[str]) -> None:
 
 
 def _run_options(given: Mapping[str, Any]) -> RunOptions:
-    from nidbench.contract import Clock
-    from nidbench.plan import words
-    from nidbench.runner import RunOptions
+    from nidbench.contract.run import Clock
+    from nidbench.sweep.options import RunOptions
+    from nidbench.sweep.request import words
 
     threads = given["threads"] or _cores()
     clock = Clock(given["observe"])
@@ -251,7 +254,8 @@ def _cores() -> int:
 
 
 def _computer(store: Store, threads: int, given: Mapping[str, Any]) -> Computer:
-    from nidbench.supervise import ChildProcess, SameProcess
+    from nidbench.compute.child_process import ChildProcess
+    from nidbench.compute.same_process import SameProcess
 
     if given["in_process"]:
         return SameProcess()
@@ -269,9 +273,10 @@ def _compute(
     dry_run: bool,
     yes: bool,
 ) -> Summary | None:
-    from nidbench.cost import cost, method_rates
-    from nidbench.display import Display
-    from nidbench.runner import Runner, pending_jobs
+    from nidbench.api.progress import Display
+    from nidbench.sweep.cost import cost, method_rates
+    from nidbench.sweep.pending import pending_jobs
+    from nidbench.sweep.runner import Runner
 
     display = Display(console)
     pending = pending_jobs(plan, store, settings, display)
@@ -346,7 +351,7 @@ def _publish(
     compared: tuple[str, str] | None = None,
 ) -> None:
     """Write what people look at and say where it is; `compared` names a table of the paper and a protocol for it."""
-    from nidbench.publish import write_comparison, write_sheets, write_tables
+    from nidbench.api.outputs import write_comparison, write_sheets, write_tables
 
     console = make_console()
     tables = write_tables(store, sweep, protocol)

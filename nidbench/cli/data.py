@@ -11,7 +11,8 @@ import click
 from .shared import make_console
 
 if TYPE_CHECKING:
-    from nidbench.fetch import Fetched, RemoteFile
+    from nidbench.files.download import Fetched
+    from nidbench.files.remote import RemoteFile
 
 
 @click.group()
@@ -29,8 +30,8 @@ def fetch(context: click.Context, name: str) -> None:
     """
     from rich.progress import Progress
 
-    from nidbench.fetch import fetch_each
-    from nidbench.needed import files_of, terms_of
+    from nidbench.files.download import fetch_each
+    from nidbench.registry.required_files import files_of, terms_of
 
     files = files_of(name)
     for terms in terms_of(name):
@@ -47,8 +48,8 @@ def fetch(context: click.Context, name: str) -> None:
 
 
 def _tell_fetched(name: str, fetched: Fetched, wanted: int) -> None:
-    from nidbench.fetch import verify as verify_files
-    from nidbench.needed import by_hand_of
+    from nidbench.files.cache import verify as verify_files
+    from nidbench.registry.required_files import by_hand_of
 
     missing = len(fetched.failures)
     for failure in () if fetched.stopped else fetched.failures:
@@ -68,7 +69,7 @@ def _tell_fetched(name: str, fetched: Fetched, wanted: int) -> None:
 
 def _tell(file: RemoteFile, state: str, why: str = "") -> None:
     """Say how a file is, what it is known by, where it belongs and where it comes from."""
-    from nidbench.fetch import destination
+    from nidbench.files.cache import destination
 
     address = f"; from {file.url.replace(' ', ' or ')}" if file.url else ""
     click.echo(f"{state}: {file}, {file.known_by}, at {destination(file)}{address}{why}")
@@ -89,8 +90,8 @@ def verify(context: click.Context, name: str) -> None:
 
 def _all_whole(name: str) -> bool:
     """Say what is missing or altered of a name, and how many files are whole; return whether all are."""
-    from nidbench.fetch import verify as verify_files
-    from nidbench.needed import by_hand_of, files_of
+    from nidbench.files.cache import verify as verify_files
+    from nidbench.registry.required_files import by_hand_of, files_of
 
     by_hand = by_hand_of(name)
     states = verify_files([*files_of(name), *by_hand])
@@ -112,8 +113,8 @@ def add(context: click.Context, name: str, given: Sequence[Path]) -> None:
     FILES are files of any name, folders that are searched, or zip archives that are looked into. Exit code 1 where
     something is still missing or was refused.
     """
-    from nidbench.needed import by_hand_of, files_of
-    from nidbench.provide import provide
+    from nidbench.files.by_hand import provide
+    from nidbench.registry.required_files import by_hand_of, files_of
 
     files = [*files_of(name), *by_hand_of(name)]
     if not files:
@@ -132,8 +133,8 @@ def add(context: click.Context, name: str, given: Sequence[Path]) -> None:
 @click.argument("name", required=False)
 def path(name: str | None) -> None:
     """Print where files are kept: the cache folder, or each file of NAME."""
-    from nidbench.fetch import cache_folder, destination
-    from nidbench.needed import by_hand_of, files_of
+    from nidbench.files.cache import cache_folder, destination
+    from nidbench.registry.required_files import by_hand_of, files_of
 
     files = [] if name is None else [*files_of(name), *by_hand_of(name)]
     lines = [cache_folder()] if name is None else [destination(file) for file in files]

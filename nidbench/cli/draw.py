@@ -20,7 +20,7 @@ SHEETS = 24
 @options.output
 def report(sweep: str | None, most: int, output: Path) -> None:
     """Draw the contact sheets of a SWEEP again, by default of the latest."""
-    from nidbench.publish import write_sheets
+    from nidbench.api.outputs import write_sheets
 
     store, found = open_sweep(output, sweep)
     sheets, cases = write_sheets(store, found, most)
@@ -49,8 +49,8 @@ def figure(name: str, sweep: str | None, output: Path, file: Path | None, **choi
     paper's: curves, PSNR against iterations and seconds, with the factor that each preset gains over paper or released
     at equal PSNR.
     """
-    from nidbench.figures import Choice
-    from nidbench.publish import write_figure
+    from nidbench.api.outputs import write_figure
+    from nidbench.report.figures import Choice
 
     store, found = open_sweep(output, sweep)
     path, lines = write_figure(store, found, name, Choice(**choice), file)

@@ -72,7 +72,7 @@ measurements = together(kernels, rotate_kernels, noise, response, images, limit,
 
 
 def _memory(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
-    from nidbench.processes import read_memory
+    from nidbench.system.processes import read_memory
 
     return None if text is None else read_memory(text)
 

@@ -16,11 +16,11 @@ from nidbench.errors import NidbenchError
 def list_(kind: str) -> None:
     """List what is registered."""
     if kind == "protocols":
-        from nidbench.metrics import PROTOCOLS
+        from nidbench.scoring.protocols import PROTOCOLS
 
         lines = [f"{each.name:20s} {each.title}" for each in PROTOCOLS.values()]
     else:
-        from nidbench.registry import Registry
+        from nidbench.registry.entry_points import Registry
 
         kinds = {"methods": "method", "datasets": "dataset", "kernels": "kernel set", "kernel-errors": "kernel error"}
         registry = Registry.installed(kinds[kind])
@@ -34,7 +34,7 @@ def info(method: str) -> None:
     """Show a METHOD's source, presets, variants and settings; METHOD is a name or a Python file."""
     import dataclasses
 
-    from nidbench.registry import load_method
+    from nidbench.registry.entry_points import load_method
 
     registry, name = _method_registry(method)
     kind: Any = load_method(registry, name)
@@ -63,11 +63,11 @@ def check(context: click.Context, method: str, device: str) -> None:
     """
     import tempfile
 
-    from nidbench import conformance
-    from nidbench.checking import check_apart
-    from nidbench.messages import Refusal, Resolve
-    from nidbench.specs import MethodSpec
-    from nidbench.supervise import ChildProcess
+    from nidbench.compute.checking import check_apart
+    from nidbench.compute.child_process import ChildProcess
+    from nidbench.compute.messages import Refusal, Resolve
+    from nidbench.contract import conformance
+    from nidbench.registry.method_spec import MethodSpec
 
     _, name = _method_registry(method)
     spec, file = MethodSpec(name), Path(method).resolve() if method.endswith(".py") else None
@@ -88,7 +88,7 @@ def check(context: click.Context, method: str, device: str) -> None:
 
 
 def _method_registry(method: str) -> tuple[Any, str]:
-    from nidbench.registry import methods
+    from nidbench.registry.entry_points import methods
 
     file = Path(method) if method.endswith(".py") else None
     return methods(file), file.stem if file else method

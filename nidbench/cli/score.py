@@ -25,8 +25,8 @@ def rescore(context: click.Context, sweep: str | None, protocol: str, dry_run: b
     """
     from rich.progress import Progress
 
-    from nidbench.rescore import rescore as rescore_cells
-    from nidbench.rescore import review
+    from nidbench.sweep.rescore import rescore as rescore_cells
+    from nidbench.sweep.rescore import review
 
     store, found = open_sweep(output, sweep)
     if dry_run:
@@ -63,12 +63,12 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
     become a sweep of their own; nidbench table FIRST+SECOND shows it beside another. Exit code: 1 where files are
     missing.
     """
-    from nidbench.images import Units
-    from nidbench.metrics import protocol as find_protocol
-    from nidbench.plan import Experiment
+    from nidbench.files.images import Units
     from nidbench.records import Store
-    from nidbench.restorations import Submission, take
-    from nidbench.tables import render
+    from nidbench.report.results_table import render
+    from nidbench.scoring.protocols import protocol as find_protocol
+    from nidbench.sweep.request import Experiment
+    from nidbench.sweep.submission import Submission, take
 
     find_protocol(protocol)
     keys = ("kernels", "rotate_kernels", "noise", "response", "images", "limit", "noise_seeds", "crop")

@@ -17,7 +17,7 @@ from .shared import open_sweep, tell
 @options.output
 def table(sweep: str | None, form: str, protocol: str, output: Path) -> None:
     """Print the table of a SWEEP, by default the latest."""
-    from nidbench.tables import render
+    from nidbench.report.results_table import render
 
     store, found = open_sweep(output, sweep)
     click.echo(render(store, found, form, protocol))
@@ -31,8 +31,10 @@ def table(sweep: str | None, form: str, protocol: str, output: Path) -> None:
 @options.output
 def differences(sweep: str | None, against: str, form: str, protocol: str, output: Path) -> None:
     """Print how far the methods of a SWEEP, by default the latest, are from one of them, with 95 % intervals."""
-    from nidbench.differences import render_differences
-    from nidbench.tables import cells_frame, lacking_lines, source_lines
+    from nidbench.analysis.cells import cells_frame
+    from nidbench.analysis.summary import source_lines
+    from nidbench.report.differences import render_differences
+    from nidbench.report.results_table import lacking_lines
 
     store, found = open_sweep(output, sweep)
     cells = cells_frame(store, found, protocol)
@@ -48,9 +50,9 @@ def differences(sweep: str | None, against: str, form: str, protocol: str, outpu
 @options.output
 def orders(sweep: str | None, published: str, form: str, protocol: str, output: Path) -> None:
     """Print which orders of methods in the paper's tables a SWEEP, by default the latest, confirms or contradicts."""
-    from nidbench.compare import default_table, scored_cells, unscored_lines
-    from nidbench.orders import render_orders
-    from nidbench.tables import source_lines
+    from nidbench.analysis.summary import source_lines
+    from nidbench.paper.comparison import default_table, scored_cells, unscored_lines
+    from nidbench.paper.orders import render_orders
 
     store, found = open_sweep(output, sweep)
     name = published or default_table(found)
@@ -64,7 +66,7 @@ def orders(sweep: str | None, published: str, form: str, protocol: str, output: 
 @options.output
 def ranks(sweep: str | None, form: str, output: Path) -> None:
     """Print how the ranks of a SWEEP's methods, by default the latest's, move between its metric protocols."""
-    from nidbench.ranks import render_ranks
+    from nidbench.report.ranks import render_ranks
 
     click.echo(render_ranks(*open_sweep(output, sweep), form))
 
@@ -83,7 +85,7 @@ def compare(sweep: str | None, published: str, form: str, protocol: str, anchor:
     the differences between the sweep's own methods. With --anchor, differences to one of them are judged too, published
     beside measured; CSV then has these alone.
     """
-    from nidbench.comparison import render_compare
+    from nidbench.paper.comparison_table import render_compare
 
     store, found = open_sweep(output, sweep)
     click.echo(render_compare(store, found, published, form, protocol, anchor=anchor))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nidbench.signals import stopped_by
+from nidbench.system.signals import stopped_by
 
 from . import options
 from .shared import make_console, open_sweep, say
@@ -31,7 +31,7 @@ def to_mlflow(
     console: Console, store: Store, sweep: Sweep, sheets: Sequence[Path] = (), tables: Mapping[str, Path] | None = None
 ) -> bool:
     """Write a sweep to MLflow and say where it is, or warn why it is not; return whether it is."""
-    from nidbench.tracking import TrackingError, default_uri, sync
+    from nidbench.report.tracking import TrackingError, default_uri, sync
 
     texts = {path.name: path.read_text() for path in (tables or {}).values()}
     try:
@@ -49,8 +49,8 @@ def to_mlflow(
 @click.pass_context
 def sync(context: click.Context, sweep: str | None, output: Path) -> None:
     """Write a SWEEP's records, by default the latest's, to MLflow, beside them or where MLFLOW_TRACKING_URI says."""
-    from nidbench.metrics import DEFAULT
-    from nidbench.publish import existing_sheets, write_tables
+    from nidbench.api.outputs import existing_sheets, write_tables
+    from nidbench.scoring.protocols import DEFAULT
 
     store, found = open_sweep(output, sweep)
     tables = write_tables(store, found, DEFAULT.name)
@@ -68,7 +68,7 @@ def ui(context: click.Context, arguments: Sequence[str], output: Path) -> None:
     Ctrl-C, SIGTERM and SIGHUP end it with all that it started; the exit code is 130, 143 or 129 then.
     """
     from nidbench.records import Store
-    from nidbench.tracking import ui_command
+    from nidbench.report.tracking import ui_command
 
     command = [*ui_command(Store(output, create=False)), *arguments]
     # no word to its makers: a benchmark machine may have no internet

@@ -13,13 +13,13 @@ Records are the truth; MLflow runs, tables and pictures are made from them and c
 
 from __future__ import annotations
 
-from nidbench.whole_files import array_hash as array_hash
-from nidbench.whole_files import results_errors as results_errors
-from nidbench.whole_files import write_whole as write_whole
+from nidbench.physics.arrays import array_hash as array_hash
+from nidbench.records.cell import Cell as Cell
+from nidbench.system.whole_files import results_errors as results_errors
+from nidbench.system.whole_files import write_whole as write_whole
 
 from .record import FORMAT as FORMAT
 from .record import STATUSES as STATUSES
-from .record import Cell as Cell
 from .record import Log as Log
 from .record import Point as Point
 from .record import Record as Record

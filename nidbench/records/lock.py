@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nidbench.errors import ResultsError
-from nidbench.processes import place, runs, start
-from nidbench.whole_files import results_errors
+from nidbench.system.processes import place, runs, start
+from nidbench.system.whole_files import results_errors
 
 #: What `flock` says where the file system has none.
 _UNKNOWN = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}

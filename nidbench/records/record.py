@@ -6,7 +6,6 @@ beside it. Both are JSON, with `Infinity` for the PSNR of a perfect restoration,
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -15,10 +14,12 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from nidbench.contract import MEASURED, CaseKey, Setting
 from nidbench.errors import ResultsError
-from nidbench.metrics import Score
+from nidbench.physics.case_key import MEASURED
+from nidbench.scoring.metrics import Score
 from nidbench.versions import FIRST
+
+from .cell import Cell
 
 #: Raised when a newer nidbench writes what an older one cannot read. 1 had record and log in one file.
 FORMAT = 2
@@ -31,47 +32,10 @@ STATUSES = ("done", "failed", "timeout", "out-of-memory", "unstable")
 
 #: Characters of `Record.error`; `Log.error` has all of it.
 _LINE = 300
-
 _T = TypeVar("_T")
 
 #: A number that tables calculate with: one of hundreds of digits, which Python reads, is damage.
 Count = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One unit of work: what determines its result, and nothing else.
-
-    Attributes:
-        method, version: which adapter.
-        settings: all of its settings, resolved.
-        case: the measurement's names, which key its noise.
-        image_hash, kernel_hash: SHA-256 of their values.
-        declared: what the method is told of the noise level.
-        response: the camera's, as text.
-        seed: method seed.
-        precision: `float32` or `bf16`.
-        device: kind of device, `cpu` or `cuda`.
-    """
-
-    method: str
-    version: int
-    settings: Mapping[str, Setting]
-    case: CaseKey
-    image_hash: str
-    kernel_hash: str
-    declared: str
-    response: str
-    seed: int
-    precision: str
-    device: str
-
-    @property
-    def id(self) -> str:
-        """SHA-256 of all of it, 20 hexadecimal digits."""
-        # not `asdict`, which copies deeply: the id of every record that is read is checked
-        content = json.dumps(vars(self) | {"case": vars(self.case)}, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(content.encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nidbench.errors import DamagedError, InputError, ResultsError
-from nidbench.signals import shielded
-from nidbench.whole_files import GONE, results_errors, sweep_partials, sync_folder, write_whole
+from nidbench.system.signals import shielded
+from nidbench.system.whole_files import GONE, results_errors, sweep_partials, sync_folder, write_whole
 
 from .lock import locked
 from .record import DAMAGE, FORMAT, Log, Record

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from nidbench.contract import CaseKey
 from nidbench.errors import ResultsError
+from nidbench.physics.case_key import CaseKey
 
 from .record import FORMAT
 

@@ -19,13 +19,13 @@ def compute(spec: str, fit: Fit, key: str) -> dict[str, Any]:
     """Return what one fit comes to, on one thread so that two fill two cores; `key` names the noise draw."""
     import torch
 
+    from nidbench.compute.worker import Worker
     from nidbench.contract import Run, Truth
-    from nidbench.degrade import measure
-    from nidbench.metrics import DEFAULT
-    from nidbench.plan import choose_precision
-    from nidbench.registry import load_dataset, load_kernels, load_method, methods
-    from nidbench.specs import MethodSpec, resolve
-    from nidbench.worker import Worker
+    from nidbench.physics.measure import measure
+    from nidbench.registry.entry_points import load_dataset, load_kernels, load_method, methods
+    from nidbench.registry.method_spec import MethodSpec, resolve
+    from nidbench.scoring.protocols import DEFAULT
+    from nidbench.sweep.plan import choose_precision
 
     torch.set_num_threads(1)
     _, image, noise, seed = fit

@@ -1,4 +1,4 @@
-"""How often the intervals of `nidbench.grids` hold the mean of a 12 x 8 grid: the table in its docstring."""
+"""How often the intervals of `nidbench.analysis.grids` hold the mean of a 12 x 8 grid: the table in its docstring."""
 
 import math
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nidbench.grids import Design, design
+from nidbench.analysis.grids import Design, design
 
 IMAGES, KERNELS, DRAWS = 12, 8, 4000
 
@@ -32,7 +32,7 @@ def grid(images: int, kernels: int) -> Cells:
 
 
 def rotated(count: int) -> Cells:
-    """Return so many cells in turns of images and kernels, as `nidbench.budget.spread` takes them."""
+    """Return so many cells in turns of images and kernels, as `nidbench.sweep.budget.spread` takes them."""
     turn = math.lcm(IMAGES, KERNELS)
     return [(step % IMAGES, (step + step // turn) % KERNELS) for step in range(count)]
 

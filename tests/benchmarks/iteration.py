@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nidbench.compute.worker import Worker
 from nidbench.contract import Problem, Run
-from nidbench.degrade import measure
 from nidbench.fit import seeded
-from nidbench.plan import choose_precision
-from nidbench.registry import load_method, methods
-from nidbench.worker import Worker
+from nidbench.physics.measure import measure
+from nidbench.registry.entry_points import load_method, methods
+from nidbench.sweep.plan import choose_precision
 
 LIMIT, PAIRS, ITERATIONS = 0.6, 7, 6
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nidbench.contract import CaseKey
-from nidbench.metrics import Score
 from nidbench.records import Cell, Log, Planned, Point, Record, Store, Sweep
+from nidbench.scoring.metrics import Score
 
 SECONDS, MEGABYTES, RECORDS, POINTS = 10.0, 1000.0, 10_000, 200
 

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nidbench.contract import Problem, Run, Truth
-from nidbench.degrade import measure
-from nidbench.images import read_image
-from nidbench.metrics import DEFAULT
-from nidbench.registry import load_method, methods
+from nidbench.files.images import read_image
+from nidbench.physics.measure import measure
+from nidbench.registry.entry_points import load_method, methods
+from nidbench.scoring.protocols import DEFAULT
 
 Array = NDArray[np.float64]
 

@@ -26,13 +26,13 @@ from scipy.signal import convolve2d
 from torch import nn
 
 from nidbench.contract import CaseKey, Noise, Problem, Run, Truth
-from nidbench.degrade import measure
 from nidbench.errors import NidbenchError
 from nidbench.fit import Estimate, Loss, Recipe, Schedule, fit_one, seeded
-from nidbench.metrics import PROTOCOLS, protocol
-from nidbench.noise_level import estimate_noise_level
-from nidbench.registry import load_method, methods
-from nidbench.specs import MethodSpec, resolve
+from nidbench.physics.measure import measure
+from nidbench.physics.noise_level import estimate_noise_level
+from nidbench.registry.entry_points import load_method, methods
+from nidbench.registry.method_spec import MethodSpec, resolve
+from nidbench.scoring.protocols import PROTOCOLS, protocol
 from nidbench.versions import of
 
 HERE = Path(__file__).parent

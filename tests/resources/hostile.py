@@ -403,34 +403,34 @@ def half_a_frame(x, _run, _note):
 
 @mode
 def patched_contract(x, _run, _note):
-    sys.modules["nidbench.handed"].floats = lambda _what, value, _shape=None: value
+    sys.modules["nidbench.contract.handed"].floats = lambda _what, value, _shape=None: value
     return Restored(x[:, 1:])
 
 
 @mode
 def forged_progress(x, run, _note):
-    run._on_progress.__self__._send(sys.modules["nidbench.messages"].Progress("a", None))
+    run._on_progress.__self__._send(sys.modules["nidbench.compute.messages"].Progress("a", None))
     return Restored(x)
 
 
 @mode
 def forged_outcome(x, run, _note):
     send = run._on_progress.__self__._send
-    send(sys.modules["nidbench.messages"].Outcome("triumph", x))
+    send(sys.modules["nidbench.compute.messages"].Outcome("triumph", x))
     return Restored(x)
 
 
 @mode
 def answers_twice(x, run, _note):
     send = run._on_progress.__self__._send
-    send(sys.modules["nidbench.messages"].Outcome("done", x, stopped="first"))
+    send(sys.modules["nidbench.compute.messages"].Outcome("done", x, stopped="first"))
     return Restored(x, stopped="second")
 
 
 @mode
 def forged_greeting(x, run, _note):
     send = run._on_progress.__self__._send
-    send(sys.modules["nidbench.messages"].Hello(["abacus"], [], {}, 1))
+    send(sys.modules["nidbench.compute.messages"].Hello(["abacus"], [], {}, 1))
     return Restored(x)
 
 

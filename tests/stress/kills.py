@@ -26,7 +26,7 @@ import numpy as np
 import psutil
 
 from nidbench.records import Store
-from nidbench.signals import STOPPING
+from nidbench.system.signals import STOPPING
 
 #: Cheap cells, and a fit that saves its state at every iteration.
 CELLS = ("--methods", "wiener,fid,dip[iterations=15]", "--dataset", "sample", "--crop", "40")

@@ -1,0 +1,158 @@
+"""One row for each cell of a sweep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from nidbench.errors import ResultsError
+from nidbench.records import Planned, Record, Store, Sweep, error_line
+from nidbench.registry.entry_points import declared_versions
+from nidbench.scoring import protocols
+from nidbench.scoring.protocols import DEFAULT
+from nidbench.scoring.scorer import MEASURES
+from nidbench.versions import outdated
+
+from .pairs import CASE as CASE
+
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("label", "preset", "note", "dataset", "image", "kernel_set", "kernel", "noise"), "str"),
+    **dict.fromkeys(("noise_seed", "seed"), "int64"),
+    "status": "str",
+    **dict.fromkeys(("psnr", "ssim", "input_psnr", "input_ssim"), "float64"),
+    **dict.fromkeys(("oracle_psnr", "oracle_iteration", "end_psnr", "stop_psnr"), "float64"),
+    **dict.fromkeys(MEASURES, "float64"),
+    **dict.fromkeys(("seconds", "iterations"), "float64"),
+    "stopped": "str",
+    **dict.fromkeys(("batch", "peak_memory_mb"), "float64"),
+    **dict.fromkeys(("device", "precision"), "str"),
+    "threads": "float64",
+    **dict.fromkeys(("declared", "response"), "str"),
+    "old": "str",
+    **dict.fromkeys(("measurement_hash", "truth_hash", "kernel_hash", "image_hash"), "str"),
+    **dict.fromkeys(("error", "finished", "id"), "str"),
+}
+
+
+def cells_frame(
+    store: Store,
+    sweep: Sweep,
+    protocol: str = DEFAULT.name,
+) -> pd.DataFrame:
+    """Return one row for each planned cell of a sweep, whatever became of it.
+
+    `status` is one of `records.STATUSES`, `missing` (no record) or `corrupt` (an unreadable one). `psnr` and `ssim` are
+    those of done cells under `protocol`; `oracle_psnr`, `end_psnr` and `stop_psnr` (the best point of the curve, its
+    last one, the method's own stop) always under half-kernel, as curves are. `null_mse` and `seen_mse` are the parts of
+    the mean squared error at frequencies that the kernel nearly erases (`null_share` of all) and at the others, and
+    `null_ratio`, `noisy_share` and `noisy_error` say more of what was hidden, see `nullband`; `variance_correlation`,
+    `mean_variance` and `coverage_*` say how far the method's own variance tells its error, see `posterior`;
+    `brightness` is the mean of what was restored over that of the blurred image. `seconds` are divided by `batch`,
+    `peak_memory_mb` is in 10^6 bytes. Numbers not known are NaN, text not known is empty.
+
+    `old` says what has another version today, see `versions`: `method` or parts of nidbench, separated by commas; empty
+    where nothing has. Cells of one measurement's name that were computed from other bytes, told another kernel or noise
+    level, or scored against other sharp images, cannot be compared: they have no scores, and `old` says so.
+
+    Args:
+        store: the results folder.
+        sweep: which of its sweeps.
+        protocol: the metric protocol's name.
+
+    Raises:
+        UnknownNameError: no such protocol.
+    """
+    protocol = protocols.protocol(protocol).name
+    versions = declared_versions({planned.method for planned in sweep.cells}, sweep.asked.get("method_file"))
+    rows = [_cell_row(store, planned, versions, protocol) for planned in sweep.cells]
+    return _told_apart(pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES))
+
+
+#: What cells of one measurement must share -> what is said of those that do not, and what to do.
+SHARED = {
+    "measurement_hash": ("measured on other bytes", "run the older sweep again"),
+    "truth_hash": ("scored against other sharp images", "nidbench rescore scores them anew"),
+    "kernel_hash": ("told another kernel", "run the older sweep again"),
+    "image_hash": ("told another noise level", "run the older sweep again"),  # of the same bytes
+}
+
+
+def _told_apart(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells without the scores of those that bear one name and are of different bytes."""
+    for column, (reason, _) in SHARED.items():
+        same_bytes = cells["old"].str.contains(SHARED["measurement_hash"][0]).eq(False)  # others have that said
+        known = cells[(cells[column] != "") & (same_bytes | (column == "truth_hash"))]
+        several = known.groupby(CASE)[column].transform("nunique") > 1
+        mixed = several[several].index
+        if len(mixed):
+            before = cells.loc[mixed, "old"]
+            cells.loc[mixed, "old"] = before.where(before == "", before + ", ") + reason
+            cells.loc[mixed, list(_SCORES)] = math.nan
+    return cells
+
+
+#: Columns of `cells_frame` that compare with a truth.
+_SCORES = ("psnr", "ssim", "input_psnr", "input_ssim", "oracle_psnr", "end_psnr", "stop_psnr", *MEASURES)
+
+
+def _cell_row(store: Store, planned: Planned, versions: Mapping[str, int], protocol: str) -> dict[str, Any]:
+    case = planned.case
+    row: dict[str, Any] = dict.fromkeys((name for name, kind in _TYPES.items() if kind == "float64"), math.nan)
+    row |= dict.fromkeys((name for name, kind in _TYPES.items() if kind == "str"), "")
+    row |= {name: getattr(case, name) for name in CASE}
+    row |= {name: getattr(planned, name) for name in ("label", "preset", "note", "declared", "seed", "id")}
+    row |= {"kernel_set": case.kernel.partition("/")[0], "status": "missing"}
+    try:
+        record = store.read(planned.id)
+    except ResultsError as error:
+        return row | {"status": "corrupt", "error": error_line(str(error))}
+    if record is None:
+        return row
+    method = ("method",) if versions.get(planned.method, record.cell.version) != record.cell.version else ()
+    return row | _record_columns(record, protocol) | {"old": ", ".join((*method, *outdated(record.versions)))}
+
+
+def _record_columns(record: Record, protocol: str) -> dict[str, Any]:
+    scores = record.scores if record.status == "done" else {}
+    score, own_stop = scores.get(protocol), scores.get(DEFAULT.name)
+    blurred, oracle, end = record.input_scores.get(protocol), record.oracle, record.end
+    return {
+        "status": record.status,
+        "psnr": math.nan if score is None else score.psnr,
+        "ssim": math.nan if score is None else score.ssim,
+        "input_psnr": math.nan if blurred is None else blurred.psnr,
+        "input_ssim": math.nan if blurred is None else blurred.ssim,
+        "oracle_psnr": math.nan if oracle is None else oracle.psnr,
+        "oracle_iteration": math.nan if oracle is None else oracle.iteration,
+        "end_psnr": math.nan if end is None else end.psnr,
+        "stop_psnr": math.nan if own_stop is None else own_stop.psnr,
+        **{name: record.measures.get(name, math.nan) for name in MEASURES},
+        "seconds": record.seconds,
+        "iterations": record.iterations,
+        "stopped": record.stopped,
+        "batch": record.batch,
+        "peak_memory_mb": None if record.peak_memory is None else record.peak_memory / 1e6,
+        "device": record.cell.device,
+        "precision": record.cell.precision,
+        "threads": record.threads,
+        "response": record.cell.response,
+        "error": record.error,
+        "measurement_hash": record.measurement_hash,
+        "truth_hash": record.truth_hash,
+        "kernel_hash": record.cell.kernel_hash,
+        "image_hash": record.cell.image_hash,
+        "finished": record.finished,
+    }
+
+
+def incomparable(cells: pd.DataFrame) -> pd.Series[bool]:
+    """Return which rows of `cells_frame` have no scores, because others of their names are of something else."""
+    return cells["old"].str.contains("|".join(reason for reason, _ in SHARED.values()))
+
+
+def counted(statuses: pd.Series[str]) -> str:
+    """Return how many there are of each status: `2 failed, 1 missing`."""
+    return ", ".join(f"{count} {status}" for status, count in statuses.value_counts().items())

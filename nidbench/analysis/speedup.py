@@ -1,0 +1,292 @@
+"""How much sooner one setting of a method gets to the PSNR of another, from the curves in a sweep's records.
+
+A *line* is a method as asked for, such as `dip@fast`. Of each method, lines are compared with its reference: the line
+of the preset `paper` or `released` without variants or settings of its own, or the first line where there is none. On
+each measurement, declared level and seed that both have, three PSNRs are targets of a factor (`nidbench.curves`):
+
+    stop     what the reference returns, by its own stopping rule
+    oracle   the best of the reference's curve, which only the truth can tell
+    own      what the other returns
+
+Why three: curves rise and fall. A network that goes on to fit the noise returns less than its best, passed that PSNR
+long before on the way up, and to reach it says little; the oracle shows that. And a line that gives up a little PSNR
+never reaches what its reference returns, but the reference reaches what the line returns. None is more than one point
+of the curve, so the factor of the whole runs, with the difference of what they return, stands beside them.
+
+What a factor inherits:
+
+- A method that averages passes observes fewer of them on the way than it returns: its curve lies below what stopping
+  there would have returned, without the seconds of those passes. Where only the passes at the end carry it over the
+  target, it may have been earlier: `averaged` marks it.
+- Seconds of other machines, devices, numbers of threads or batches are not compared, nor are 0 s: the factor is NaN,
+  and means in seconds may be over fewer cases than those in iterations: `timed` counts them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from nidbench.errors import ResultsError
+from nidbench.physics.case_key import CaseKey
+from nidbench.records import Log, Planned, Record, Store
+
+from .curves import Curve, Factor, best, curve_of, factor, ratio
+from .pairs import CASE, PAIRED
+
+#: The presets that others are measured against.
+REFERENCES = ("paper", "released")
+
+#: Target -> what it is, in words.
+TARGETS = {"stop": "what the reference returns", "oracle": "the reference's best", "own": "what it returns itself"}
+PAIR = ["method", "label", "against"]
+_CASE_TYPES: dict[str, Any] = {
+    **dict.fromkeys((*PAIR, "preset", "against_preset"), "str"),
+    **dict.fromkeys((*PAIRED, "image", "kernel"), "str"),
+    **dict.fromkeys(("noise_seed", "seed"), "int64"),
+    **dict.fromkeys(("target", "outcome"), "str"),
+    **dict.fromkeys(("psnr", "iterations", "seconds", "reference_iterations", "reference_seconds"), "float64"),
+    **dict.fromkeys(("factor_iterations", "factor_seconds", "short", "end"), "float64"),
+    **dict.fromkeys(("whole_iterations", "whole_seconds", "difference"), "float64"),
+    **dict.fromkeys(("first", "averaged", "comparable"), "bool"),
+}
+_FACTOR_TYPES: dict[str, Any] = {
+    **dict.fromkeys((*PAIR, "preset", "against_preset", *PAIRED, "target"), "str"),
+    **dict.fromkeys(("planned", "cases", "reached", "timed", "first", "averaged"), "int64"),
+    **dict.fromkeys(("factor_iterations", "iterations_low", "iterations_high"), "float64"),
+    **dict.fromkeys(("factor_seconds", "seconds_low", "seconds_high"), "float64"),
+    **dict.fromkeys(("short", "end", "whole_iterations", "whole_seconds", "difference"), "float64"),
+}
+
+#: Values of `statistics.PAIRED`.
+Group: TypeAlias = tuple[str, str, str, str]
+
+
+class Matched(NamedTuple):
+    """What the cells of two lines are matched by; their methods and settings differ.
+
+    Attributes:
+        case: the measurement.
+        declared: what methods are told of the noise level.
+        seed: method seed.
+    """
+
+    case: CaseKey
+    declared: str
+    seed: int
+
+    @property
+    def group(self) -> Group:
+        """Its values of `statistics.PAIRED`."""
+        return self.case.dataset, self.case.kernel.partition("/")[0], self.case.noise, self.declared
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """One method as asked for.
+
+    Attributes:
+        name: label, and the preset where one label has several.
+        method: registered name.
+        preset: the one in force.
+        plain: whether it has neither variants nor settings of its own.
+        records: those that there are, with their logs, None for the others that were planned.
+    """
+
+    name: str
+    method: str
+    preset: str
+    plain: bool
+    records: Mapping[Matched, Record | None]
+
+    def curves(self, group: Group) -> list[Curve]:
+        """Return the curves that it has in a group."""
+        found = (curve_of(record) for matched, record in self.records.items() if matched.group == group)
+        return [curve for curve in found if curve]
+
+
+def read_lines(store: Store, cells: Iterable[Planned]) -> list[Line]:
+    """Return the lines of planned cells, in their order; a damaged record counts as none.
+
+    So do those of one measurement's name that are of other bytes, another kernel or other sharp images.
+    """
+    read = [(planned, _read_whole(store, planned.id)) for planned in cells]
+    bases: dict[CaseKey, set[tuple[str, ...]]] = {}
+    for planned, record in read:
+        if record is not None:
+            bases.setdefault(planned.case, set()).add(_basis(record))
+    found: dict[tuple[str, str, str], dict[Matched, Record | None]] = {}
+    for planned, record in read:
+        records = found.setdefault((planned.label, planned.preset, planned.method), {})
+        alike = len(bases.get(planned.case, ())) < 2
+        records[Matched(planned.case, planned.declared, planned.seed)] = record if alike else None
+    labels = [label for label, _, _ in found]
+    return [
+        Line(
+            f"{label} ({preset})" if labels.count(label) > 1 else label,
+            method,
+            preset,
+            label in (method, f"{method}@{preset}"),
+            records,
+        )
+        for (label, preset, method), records in found.items()
+    ]
+
+
+def _read_whole(store: Store, cell_id: str) -> Record | None:
+    try:
+        return store.whole(cell_id)
+    except ResultsError:
+        return None
+
+
+def _basis(record: Record) -> tuple[str, ...]:
+    """Return what a record's scores are computed from, as hashes."""
+    cell = record.cell
+    return record.measurement_hash, record.truth_hash, cell.kernel_hash, cell.image_hash
+
+
+def pairs(lines: Sequence[Line]) -> list[tuple[Line, Line]]:
+    """Return (line, reference) for all lines that are compared, each with every reference of its method."""
+    return [pair for method in dict.fromkeys(line.method for line in lines) for pair in _pairs_of(method, lines)]
+
+
+def _pairs_of(method: str, lines: Sequence[Line]) -> list[tuple[Line, Line]]:
+    own = [line for line in lines if line.method == method]
+    references = [line for line in own if line.plain and line.preset in REFERENCES]
+    others = [line for line in own if line not in references]
+    if not references or not others:
+        references, others = own[:1], own[1:]
+    return [(line, reference) for reference in references for line in others]
+
+
+def cases_frame(lines: Sequence[Line]) -> pd.DataFrame:
+    """Return the factors case by case: a row for each pair of lines, cell planned for both, and target.
+
+    `outcome` is `reached` by both, `never` by one of them, or `lacking` where one is not done or has no curve. `psnr`
+    is the target in dB; `iterations` and `seconds` are what `label` spends until it first reaches it, `reference_*`
+    what `against` does, and `factor_*` the second over the first. `short` is how far the one that never gets there is
+    below the target, `end` how far `label` ends above it, both in dB. `whole_*` are the factors of the whole runs and
+    `difference` is that of what they return, in dB. `first` and `averaged` mark what may have been reached earlier, see
+    the module; `comparable` marks seconds taken alike. Numbers not known are NaN.
+
+    Args:
+        lines: from `read_lines`.
+    """
+    rows = [
+        {"label": line.name, "against": reference.name, "method": line.method}
+        | {"preset": line.preset, "against_preset": reference.preset}
+        | row
+        for line, reference in pairs(lines)
+        for matched in line.records
+        if matched in reference.records
+        for row in _case_rows(matched, line.records[matched], reference.records[matched])
+    ]
+    return pd.DataFrame(rows, columns=list(_CASE_TYPES)).astype(_CASE_TYPES)
+
+
+def _case_rows(matched: Matched, record: Record | None, reference: Record | None) -> Iterator[dict[str, Any]]:
+    row: dict[str, Any] = dict.fromkeys((name for name, kind in _CASE_TYPES.items() if kind == "float64"), math.nan)
+    row |= {name: getattr(matched.case, name) for name in CASE} | dict(zip(PAIRED, matched.group, strict=True))
+    row |= {"seed": matched.seed, "outcome": "lacking", **dict.fromkeys(("first", "averaged", "comparable"), False)}
+    known, theirs = curve_of(record), curve_of(reference)
+    if record is None or reference is None or not known or not theirs:
+        yield from (row | {"target": target} for target in TARGETS)
+        return
+    row |= _whole(known, theirs) | {"comparable": _taken_alike(record, reference)}
+    passes = _averages(record), _averages(reference)
+    for target, psnr in (("stop", theirs[-1].psnr), ("oracle", best(theirs)), ("own", known[-1].psnr)):
+        both = row | _factor_columns(factor(known, theirs, psnr), passes) | {"target": target}
+        yield both if row["comparable"] else both | {"factor_seconds": math.nan, "whole_seconds": math.nan}
+
+
+def _factor_columns(found: Factor, passes: tuple[bool, bool]) -> dict[str, Any]:
+    """Return the columns of a factor; `passes` tells whether the curve's and the reference's methods average."""
+    spent = {"": found.cost, "reference_": found.reference}
+    costs = {f"{name}{unit}": getattr(cost, unit) for name, cost in spent.items() if cost for unit in UNITS}
+    return costs | {
+        "outcome": "reached" if found.cost and found.reference else "never",
+        "psnr": found.target,
+        "factor_iterations": found.iterations,
+        "factor_seconds": found.seconds,
+        "short": found.short,
+        "end": found.end,
+        "first": any(cost.first for cost in spent.values() if cost),
+        "averaged": any(cost.last and many for cost, many in zip(spent.values(), passes, strict=True) if cost),
+    }
+
+
+#: What of an environment tells one machine from another.
+_MACHINE = ("cpu", "gpu")
+
+#: Unit -> the column of `factors_frame` that counts the cases with a factor in it.
+UNITS = {"iterations": "reached", "seconds": "timed"}
+
+
+def _whole(curve: Curve, reference: Curve) -> dict[str, float]:
+    mine, theirs = curve[-1], reference[-1]
+    return {
+        "whole_iterations": ratio(theirs.iteration, mine.iteration),
+        "whole_seconds": ratio(theirs.seconds, mine.seconds),
+        "difference": mine.psnr - theirs.psnr,
+    }
+
+
+def _averages(record: Record) -> bool:
+    return record.log is not None and bool(record.log.passes)
+
+
+def _taken_alike(first: Record, second: Record) -> bool:
+    """Return whether the seconds of two records can be compared."""
+    states = [
+        (each.cell.device, each.threads, each.batch, *((each.log or Log()).environment.get(name) for name in _MACHINE))
+        for each in (first, second)
+    ]
+    return states[0] == states[1]
+
+
+def factors_frame(cases: pd.DataFrame) -> pd.DataFrame:
+    """Return the factors of each pair of lines: a row for each group, `statistics.PAIRED`, and target.
+
+    `factor_iterations` and `factor_seconds` are geometric means over the cases in which the target is `reached`, with
+    the lowest and the highest; `whole_*` over all that both have. A mean over those that are reached speaks well of a
+    line that reaches few, hence the numbers of cases: `planned` for both, `cases` that both have curves of, `reached`,
+    and of those `timed`, with comparable seconds, `first` and `averaged`, as marked. `short` is how many dB are lacking
+    where the target is never reached, on average; `end` and `difference` are means over `cases`.
+
+    Args:
+        cases: from `cases_frame`.
+    """
+    names = [*PAIR, "preset", "against_preset", *PAIRED, "target"]
+    rows = [dict(zip(names, values, strict=True)) | _means(group) for values, group in cases.groupby(names, sort=False)]
+    return pd.DataFrame(rows, columns=list(_FACTOR_TYPES)).astype(_FACTOR_TYPES)
+
+
+def _means(group: pd.DataFrame) -> dict[str, Any]:
+    reached = group[group["outcome"] == "reached"]
+    row: dict[str, Any] = {
+        "planned": len(group),
+        "cases": int((group["outcome"] != "lacking").sum()),
+        "reached": len(reached),
+        "timed": int(reached["factor_seconds"].notna().sum()),
+        "first": int(reached["first"].sum()),
+        "averaged": int(reached["averaged"].sum()),
+        "short": group.loc[group["outcome"] == "never", "short"].mean(),
+        "end": group["end"].mean(),
+        "difference": group["difference"].mean(),
+    }
+    for unit in UNITS:
+        factors = reached[f"factor_{unit}"]
+        row |= {f"factor_{unit}": geometric_mean(factors), f"whole_{unit}": geometric_mean(group[f"whole_{unit}"])}
+        row |= {f"{unit}_low": factors.min(), f"{unit}_high": factors.max()}
+    return row
+
+
+def geometric_mean(values: pd.Series[float]) -> float:
+    """Return the geometric mean of positive values, those that are NaN left out; NaN for none."""
+    return float(np.exp(np.log(values).mean()))

@@ -1,0 +1,205 @@
+"""One row for each method: means over the cells of a sweep."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .cells import SHARED, counted
+from .pairs import CASE as CASE
+from .pairs import GROUP, Scores, named
+
+#: The row of the blurred input in `summary_frame`.
+INPUT = "input"
+_SUMMARY_TYPES: dict[str, Any] = {
+    **dict.fromkeys((*GROUP, "method", "preset", "cells"), "str"),
+    **dict.fromkeys(("done", "planned", "failed", "missing", "old"), "int64"),
+    **dict.fromkeys(("psnr", "ssim", "seed_std", "image_std", "stop_psnr", "oracle_psnr", "end_psnr"), "float64"),
+    **dict.fromkeys(("seconds", "iterations", "peak_memory_mb"), "float64"),
+    **dict.fromkeys(("device", "precision"), "str"),
+    **dict.fromkeys(("best", "leading"), "bool"),
+    "notes": "str",
+}
+
+#: Blur keeps the mean brightness: what is so many times brighter or darker is said.
+_BRIGHTER = 2.0
+
+
+def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return means over the cells of each method, in groups of one dataset, kernel set and noise.
+
+    Each group begins with the row `input`: the blurred images, each measurement once. Then come the methods, a row for
+    each label, preset and declared noise level. A cell without a score counts in `cells` (as `5/6`), in `failed` or
+    `missing`, and in `notes`; never in a mean. `seed_std` is the spread over method seeds (pooled within measurements,
+    NaN for one seed), `image_std` the spread over images of their mean PSNR. `seconds` and `iterations` are means over
+    done cells, `peak_memory_mb` the largest. Text not known is missing (NaN), so that the frame survives a CSV file
+    unchanged.
+
+    `leading` marks the highest mean PSNR, and what is not told apart from it by the 95 % interval of the difference
+    paired by image (see `statistics`); `best` marks it where it leads alone. The methods of a group compete that were
+    told the same of the noise and have a score for every measurement. Below `statistics.FEWEST` images none is marked.
+
+    Args:
+        cells: from `cells_frame`.
+    """
+    rows: list[dict[str, Any]] = []
+    for names, group in named(cells).groupby(GROUP, sort=False):
+        measurements = len(group.drop_duplicates(CASE))
+        parts = [part for _, part in group.groupby(["label", "preset", "declared"], sort=False)]
+        methods = [_method_row(part, measurements) for part in parts]
+        rivals = [(row, part) for row, part in zip(methods, parts, strict=True) if _comparable(part, measurements)]
+        for declared in group["declared"].unique():
+            _mark([(row, part) for row, part in rivals if part["declared"].iloc[0] == declared])
+        rows += [dict(zip(GROUP, names, strict=True)) | row for row in (_input_row(group), *methods)]
+    frame = pd.DataFrame(rows, columns=list(_SUMMARY_TYPES)).astype(_SUMMARY_TYPES)
+    texts = [name for name, kind in _SUMMARY_TYPES.items() if kind == "str"]
+    return frame.assign(**{name: frame[name].mask(frame[name] == "") for name in texts})
+
+
+def _mark(rivals: Sequence[tuple[dict[str, Any], pd.DataFrame]]) -> None:
+    """Mark the rows, given with their cells, of the methods that lead."""
+    if len(rivals) < 2:
+        return
+    scores = Scores(pd.concat([part for _, part in rivals]))
+    methods = [part["method"].iloc[0] for _, part in rivals]
+    leaders = scores.leaders(methods)
+    for method, (row, _) in zip(methods, rivals, strict=True):
+        row |= {"leading": method in leaders, "best": leaders == [method]}
+
+
+def _comparable(part: pd.DataFrame, measurements: int) -> bool:
+    """Return whether a method's mean is over the same measurements as its rivals', taken alike."""
+    return bool(part["psnr"].notna().all()) and len(part.drop_duplicates(CASE)) == measurements
+
+
+def _input_row(group: pd.DataFrame) -> dict[str, Any]:
+    inputs = group.groupby(CASE, sort=False)[["input_psnr", "input_ssim"]].first()
+    known = int(inputs["input_psnr"].notna().sum())
+    note = [] if known == len(inputs) else [f"mean over {known} of {len(inputs)} measurements"]
+    return {
+        "method": INPUT,
+        "preset": "",
+        "cells": f"{known}/{len(inputs)}",
+        "done": known,
+        "planned": len(inputs),
+        "failed": 0,
+        "missing": 0,
+        "old": 0,
+        "psnr": inputs["input_psnr"].mean(),
+        "ssim": inputs["input_ssim"].mean(),
+        "device": "",
+        "precision": "",
+        "best": False,
+        "leading": False,
+        "notes": "; ".join([*note, *_perfect(inputs["input_psnr"])]),
+    }
+
+
+def _method_row(part: pd.DataFrame, measurements: int) -> dict[str, Any]:
+    done = part[part["status"] == "done"]
+    missing = int((part["status"] == "missing").sum())
+    row: dict[str, Any] = {
+        "method": part["label"].iloc[0],
+        "preset": part["preset"].iloc[0],
+        "cells": f"{len(done)}/{len(part)}",
+        "done": len(done),
+        "planned": len(part),
+        "failed": len(part) - len(done) - missing,
+        "missing": missing,
+        "old": int((part["old"] != "").sum()),
+        "seed_std": _seed_std(done),
+        "image_std": _image_std(done),
+        "peak_memory_mb": done["peak_memory_mb"].max(),
+        "device": distinct(done["device"]),
+        "precision": distinct(done["precision"]),
+        "best": False,
+        "leading": False,
+        "notes": "; ".join(_notes(part, measurements)),
+    }
+    means = ("psnr", "ssim", "stop_psnr", "oracle_psnr", "end_psnr", "seconds", "iterations")
+    return row | {name: done[name].mean() for name in means}
+
+
+def _image_std(done: pd.DataFrame) -> float:
+    """Return the standard deviation over images of their mean PSNR; NaN where a restoration is perfect, thus inf."""
+    with np.errstate(invalid="ignore"):
+        return float(done.groupby("image")["psnr"].mean().std())
+
+
+def _seed_std(done: pd.DataFrame) -> float:
+    """Return the standard deviation over method seeds: the root of the mean variance within a measurement."""
+    return math.sqrt(done.groupby(CASE)["psnr"].var().mean())
+
+
+def distinct(values: pd.Series[str]) -> str:
+    """Return the different texts among values, in their order, separated by commas."""
+    return ", ".join(dict.fromkeys(value for value in values if value))
+
+
+def _notes(part: pd.DataFrame, measurements: int) -> Iterator[str]:
+    """Yield what has to be known of a method's row to read it rightly."""
+    scored = int(part["psnr"].notna().sum())
+    yield from (note for note in part["note"].unique() if note)
+    if scored < len(part):
+        unscored = part[part["psnr"].isna()]["status"].replace({"done": "without a score"})
+        yield f"mean over {scored} of {len(part)} cells, so not comparable: {counted(unscored)}"
+    yield from _perfect(part["psnr"])
+    covered = len(part.drop_duplicates(CASE))
+    if covered < measurements:
+        yield f"planned for {covered} of {measurements} measurements, so not comparable"
+    yield from _old(part)
+    yield from _other_scale(part["brightness"])
+    told = distinct(part["declared"])
+    if told not in ("", "known"):
+        yield f"declared noise level: {told}"
+    batches = sorted({int(size) for size in part["batch"].dropna() if size > 1})
+    if batches:
+        yield f"fitted {' or '.join(map(str, batches))} side by side, seconds divided by that"
+
+
+def _perfect(psnr: pd.Series[float]) -> Iterator[str]:
+    """Yield why a mean is infinite, and that of the rest."""
+    perfect = np.isinf(psnr)
+    if perfect.any():
+        rest = psnr[~perfect].mean()
+        others = "" if math.isnan(rest) else f", the mean of the others is {rest:.2f} dB"
+        yield (
+            f"mean PSNR infinite: {int(perfect.sum())} of {psnr.notna().sum()} cells "
+            f"{'equals its truth' if perfect.sum() == 1 else 'equal their truths'}{others}"
+        )
+
+
+def _other_scale(brightness: pd.Series[float]) -> Iterator[str]:
+    """Yield how much brighter or darker than the blurred images restorations are, where that is another scale."""
+    off = brightness[(brightness < 1 / _BRIGHTER) | (brightness > _BRIGHTER)]
+    if len(off):
+        yield (
+            f"{len(off)} of {len(brightness)} restorations are on another scale than the blurred images, it seems: "
+            f"{off.median():.3g} times as bright; methods return x on [0, 1], as y is"
+        )
+
+
+#: What to do about cells that are old by this alone, where it takes no computing.
+_RENEWED = {"metric": "nidbench rescore scores them anew"}
+
+
+def _old(part: pd.DataFrame) -> Iterator[str]:
+    """Yield what is old of a method's cells, how many, and what to do."""
+    for what, count in part.loc[part["old"] != "", "old"].value_counts().items():
+        remedies = [remedy for reason, remedy in SHARED.values() if reason in str(what)]
+        told = "old, so not comparable" if remedies else "old, of another version than today's"
+        remedy = remedies[0] if remedies else _RENEWED.get(str(what), "nidbench run --renew computes them again")
+        yield f"{count} of {len(part)} cells {told} ({what}): {remedy}"
+
+
+def source_lines(cells: pd.DataFrame) -> list[str]:
+    """Return what has to be known of what computed the methods, notes and old cells, each once with whom it is of."""
+    labels: dict[str, list[str]] = {}
+    for label, part in cells.groupby("label", sort=False):
+        for line in (*(note for note in part["note"].unique() if note), *_old(part)):
+            labels.setdefault(line, []).append(str(label))
+    return [f"{', '.join(each)}: {line}" for line, each in labels.items()]

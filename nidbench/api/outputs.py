@@ -1,0 +1,106 @@
+"""What a finished sweep leaves for people: tables and contact sheets, made from records and made again at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nidbench.errors import InputError
+from nidbench.records import Store, Sweep
+from nidbench.sweep.measurements import Measurements
+from nidbench.system.whole_files import results_errors, write_whole
+
+if TYPE_CHECKING:
+    from nidbench.report.figures import Choice
+
+#: Table formats and the endings of their files.
+ENDINGS = {"md": "md", "csv": "csv", "latex": "tex", "html": "html"}
+
+
+def write_tables(store: Store, sweep: Sweep, protocol: str) -> dict[str, Path]:
+    """Write a sweep's table in every format and return the files by format."""
+    from nidbench.report.results_table import render
+
+    written = {}
+    for form, ending in ENDINGS.items():
+        path = store.root / "tables" / f"{sweep.name}.{ending}"
+        with results_errors(store.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, render(store, sweep, form, protocol).encode())
+        written[form] = path
+    return written
+
+
+def write_comparison(store: Store, sweep: Sweep, name: str, protocol: str) -> dict[str, Path]:
+    """Write a table of the paper beside a sweep in every format and return the files by format.
+
+    Arguments and errors are those of `comparison.render_compare`.
+    """
+    from nidbench.paper.comparison_table import render_compare
+
+    written = {}
+    for form, ending in ENDINGS.items():
+        path = store.root / "tables" / f"{sweep.name}-compared.{ending}"
+        with results_errors(store.root):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, render_compare(store, sweep, name, form, protocol).encode())
+        written[form] = path
+    return written
+
+
+def sheet_folder(store: Store, sweep: Sweep) -> Path:
+    """Return where a sweep's contact sheets are."""
+    return store.root / "sheets" / sweep.name
+
+
+def existing_sheets(store: Store, sweep: Sweep) -> list[Path]:
+    """Return the contact sheets that were drawn."""
+    return sorted(sheet_folder(store, sweep).glob("*.png"))
+
+
+def write_sheets(store: Store, sweep: Sweep, most: int) -> tuple[list[Path], int]:
+    """Write one contact sheet for each case, at most so many; return them and the number of cases."""
+    from nidbench.report.contact_sheet import sheets
+
+    folder = sheet_folder(store, sweep)
+    keys = list(dict.fromkeys(planned.case for planned in sweep.cells))
+    shown = set(keys[:most])
+    few = Sweep(sweep.name, sweep.asked, [planned for planned in sweep.cells if planned.case in shown])
+    with results_errors(store.root):
+        folder.mkdir(parents=True, exist_ok=True)
+        written = sheets(store, few, Measurements(few), folder)
+    return written, len(keys)
+
+
+def write_figure(
+    store: Store, sweep: Sweep, name: str, choice: Choice, file: Path | None = None
+) -> tuple[Path, Sequence[str]]:
+    """Draw one of `figures.FIGURES` and return its file and the lines of its numbers.
+
+    Args:
+        store: the results folder.
+        sweep: which of its sweeps.
+        name: such as `fig3`.
+        choice: which part of the sweep.
+        file: where to, in the form of its ending; None for a PNG in the results folder.
+
+    Raises:
+        NidbenchError: what `figures.draw` raises, and for an ending of no known form.
+    """
+    from nidbench.report.contact_sheet import sheet_name
+    from nidbench.report.figures import draw
+
+    drawn = draw(name, store, sweep, choice, Measurements(sweep))
+    own = name + ("" if drawn.key is None else f"-{sheet_name(drawn.key).removesuffix('.png')}")
+    path = file or store.root / "figures" / sweep.name / f"{own}.png"
+    form, known = path.suffix.removeprefix("."), drawn.figure.canvas.get_supported_filetypes()
+    if form not in known:
+        raise InputError(f"cannot draw {path}: let its name end in one of {', '.join(f'.{each}' for each in known)}")
+    content = BytesIO()
+    drawn.figure.savefig(content, format=form, dpi=200)
+    with results_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content.getvalue())
+    return path, drawn.lines

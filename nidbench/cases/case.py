@@ -1,0 +1,40 @@
+"""A case: a measurement, its identity and its truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nidbench.contract.truth import Truth
+from nidbench.physics.case_key import CaseKey
+from nidbench.physics.problem import Problem
+from nidbench.physics.response import Response
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A Problem with its identity and its truth, both made only when asked for.
+
+    Attributes:
+        key: which measurement.
+        image_hash, kernel_hash: SHA-256 of the sharp x (where the blurred image is given: of that and of what is
+            known of its noise) and of the kernel.
+        declared: what the method is told of the noise level: `known`, `estimated` or a factor such as `x1.2`.
+        response: g.
+        problem: makes the measurement; the same bytes at every call, in every process.
+        truths: none, one or many sharp images.
+        truth_hash: makes the SHA-256 of what is scored against: of the sharp images and their places; empty for none.
+        shape: of x, (C, H, W), for estimates of cost.
+        notice: what tables should say of the data, such as that there is no truth and how to get it.
+    """
+
+    key: CaseKey
+    image_hash: str
+    kernel_hash: str
+    declared: str
+    response: Response
+    problem: Callable[[], Problem]
+    truths: Callable[[], Sequence[Truth]]
+    truth_hash: Callable[[], str]
+    shape: tuple[int, int, int]
+    notice: str = ""

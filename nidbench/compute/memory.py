@@ -1,0 +1,66 @@
+"""The memory of a computing process: its limit and its peak."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+
+from nidbench.contract import handed
+from nidbench.system import processes
+
+
+def in_a_line(error: BaseException) -> str:
+    """Return an exception in a line; one whose own text cannot be had by its name."""
+    return handed.text(traceback.format_exception_only(error)[-1].strip(), 1000)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an exception says that memory ran out; PyTorch's CPU allocator has no type of its own for it."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in in_a_line(error)
+
+
+@contextmanager
+def limit_memory(limit: int | None) -> Iterator[None]:
+    """Refuse the process more memory than so many bytes beyond what it has, so that the method itself sees the refusal.
+
+    Linux counts all that is private and writable; elsewhere nothing is refused.
+    """
+    if limit is None or not processes.LINUX:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = processes.data_size() + limit
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def reset_peak_memory(device: str) -> int:
+    """Begin a new measurement of the peak, where the system allows, and return what stands there already, in bytes."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.memory_allocated(device)
+    processes.return_memory()  # what an earlier cell freed would hide what this one takes
+    with suppress(OSError):  # not Linux: the peak is that of the process's life
+        Path("/proc/self/clear_refs").write_text("5")
+    return peak_memory(device)
+
+
+def peak_memory(device: str) -> int:
+    """Return the peak since the last reset: resident bytes of this process, or allocated bytes of a CUDA device."""
+    if device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,0 +1,211 @@
+"""What all methods of a process share: seeded before each cell, looked at after it.
+
+PyTorch is looked at where something else has imported it: what does without it works without it.
+"""
+
+from __future__ import annotations
+
+import gc
+import locale
+import operator
+import os
+import random
+import signal
+import socket
+import stat
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.fft  # loaded at first use otherwise, and a method could exchange its functions unseen
+
+#: Begins what PyTorch's compiler, which the first optimiser of a process imports, puts into the environment. It also
+#: adds a warning filter of sympy's, wraps `torch.manual_seed` and makes a folder: none of it the method's doing.
+TORCH_COMPILER = "TORCHINDUCTOR"
+
+#: Modules whose contents no method may exchange: what methods, the contract and this harness call.
+GUARDED = (
+    *("builtins", "json", "math", "os", "random", "time", "numpy", "numpy.fft", "numpy.linalg", "numpy.random"),
+    *("scipy.fft", "scipy.ndimage", "scipy.signal", "torch", "torch.fft", "torch.linalg", "torch.nn"),
+    *("torch.nn.functional", "torch.nn.init", "torch.optim", "torch.random"),
+)
+
+
+def seed_generators(seed: int) -> None:
+    """Seed the global generators of `random`, NumPy and PyTorch, for code that draws from them.
+
+    Args:
+        seed: 63 bits.
+    """
+    random.seed(seed)
+    np.random.seed([seed & 0xFFFFFFFF, seed >> 32])  # noqa: NPY002, TID251 - the one place that does
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(seed)  # that of CUDA, too
+
+
+@contextmanager
+def generators_kept() -> Iterator[None]:
+    """Put the global generators back to where they were, after what only looks."""
+    plain, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
+    torch = sys.modules.get("torch")
+    cpu = None if torch is None else torch.get_rng_state()
+    cuda = torch.cuda.get_rng_state_all() if torch is not None and torch.cuda.is_initialized() else None
+    try:
+        yield
+    finally:
+        random.setstate(plain)
+        np.random.set_state(legacy)  # noqa: NPY002
+        if torch is not None:
+            torch.set_rng_state(cpu)
+            if cuda is not None:
+                torch.cuda.set_rng_state_all(cuda)
+
+
+@dataclass(frozen=True)
+class GlobalState:
+    """What a process's state is at one moment, by names to be shown.
+
+    Attributes:
+        values: name -> something that compares.
+        contents: module or class -> its functions and classes, compared by identity.
+        threads: ids of the Python threads that run.
+        files: regular files that are open.
+    """
+
+    values: Mapping[str, Any]
+    contents: Mapping[str, Mapping[str, Any]]
+    threads: frozenset[int]
+    files: frozenset[str]
+
+    @classmethod
+    def now(cls) -> GlobalState:
+        """Look at this process."""
+        contents = {
+            name: {key: value for key, value in vars(found).items() if callable(value) and key != "manual_seed"}
+            for name, found in _guarded().items()
+        }
+        return cls(_values(), contents, frozenset(map(id, threading.enumerate())), frozenset(_open_files()))
+
+    def changes(self) -> list[str]:
+        """Return what has changed since, each in a few words; additions to a module are no change."""
+        values, guarded = _values(), _guarded()
+        found = [name for name, value in self.values.items() if not _same(values.get(name), value)]
+        for name, before in self.contents.items():
+            after = vars(guarded[name]) if name in guarded else {}
+            if not all(map(operator.is_, map(after.get, before), before.values())):  # fast, as it is for each cell
+                exchanged = [key for key, value in before.items() if after.get(key) is not value]
+                found += [f"{name}.{key}" for key in exchanged if not key.startswith("__")][:3]
+        found += [
+            f"the thread {thread.name!r}"
+            for thread in threading.enumerate()
+            # tqdm's watches progress bars for as long as the process lives, and does nothing else
+            if id(thread) not in self.threads and type(thread).__name__ != "TMonitor"
+        ]
+        return found + [f"the open file {path}" for path in sorted(_open_files() - self.files)][:3]
+
+
+def _guarded() -> dict[str, Any]:
+    names = [
+        *GUARDED,
+        *(name for name in sys.modules if name.startswith("nidbench.") and not name.startswith("nidbench.methods")),
+    ]
+    found: dict[str, Any] = {name: sys.modules[name] for name in names if sys.modules.get(name) is not None}
+    classes = [("nidbench.contract.run", "Run"), ("torch", "Tensor"), ("torch.nn", "Module"), ("torch", "Generator")]
+    return found | {
+        f"{module}.{name}": getattr(found[module], name, object) for module, name in classes if module in found
+    }
+
+
+def _values() -> dict[str, Any]:
+    torch = sys.modules.get("torch")
+    readers = _READERS if torch is None else _READERS | _torch_readers(torch)
+    found = {}
+    for name, read in readers.items():
+        with suppress(Exception):  # what cannot be asked any more has changed
+            found[name] = read()
+    return found
+
+
+def _same(one: object, other: object) -> bool:
+    return one is other or bool(one == other)
+
+
+def _torch_readers(torch: Any) -> dict[str, Callable[[], Any]]:
+    return {
+        "torch's default dtype": torch.get_default_dtype,
+        "torch's default device": lambda: str(torch.get_default_device()),
+        "torch's gradients": torch.is_grad_enabled,
+        "torch's inference mode": torch.is_inference_mode_enabled,
+        "torch's anomaly detection": torch.is_anomaly_enabled,
+        "torch's deterministic algorithms": torch.are_deterministic_algorithms_enabled,
+        "torch's precision of float32 products": torch.get_float32_matmul_precision,
+        "torch's autocast": lambda: (torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")),
+        "torch's treatment of denormal numbers": lambda: bool(torch.tensor([1e-42]).mul(0.5).item() == 0),
+        "torch's cuDNN": lambda: (
+            torch.backends.cudnn.enabled,
+            torch.backends.cudnn.benchmark,
+            torch.backends.cudnn.deterministic,
+            torch.backends.cudnn.allow_tf32,
+        ),
+        "torch's oneDNN": lambda: torch._C._get_mkldnn_enabled(),
+        "torch's module hooks": lambda: (
+            len(torch.nn.modules.module._global_forward_hooks)
+            + len(torch.nn.modules.module._global_forward_pre_hooks)
+            + len(torch.nn.modules.module._global_backward_hooks)
+        ),
+    }
+
+
+def _umask() -> int:
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1], 8) for line in lines if line.startswith("Umask"))
+    except (OSError, StopIteration):
+        found = os.umask(0o077)
+        os.umask(found)
+        return found
+
+
+def _handlers() -> dict[int, str]:
+    # by name, as Python's own handlers are other objects at each look
+    return {number: repr(signal.getsignal(number)) for number in signal.valid_signals()}
+
+
+_READERS: dict[str, Callable[[], Any]] = {
+    "the working directory": lambda: str(Path.cwd()),
+    "the environment": lambda: {key: value for key, value in os.environ.items() if not key.startswith(TORCH_COMPILER)},
+    "the file mode mask": _umask,
+    "the nice value": lambda: os.getpriority(os.PRIO_PROCESS, 0),
+    "signal handlers": _handlers,
+    "an alarm": lambda: signal.getitimer(signal.ITIMER_REAL)[0] > 0,
+    "sys.path": lambda: list(sys.path),
+    "sys.stdout": lambda: (sys.stdout, sys.stderr, sys.stdin),
+    "sys.excepthook": lambda: (sys.excepthook, threading.excepthook, sys.unraisablehook),
+    "import hooks": lambda: (list(sys.meta_path), list(sys.path_hooks)),
+    "a tracer": lambda: (sys.gettrace(), sys.getprofile()),
+    "the recursion limit": sys.getrecursionlimit,
+    "garbage collection": lambda: (gc.isenabled(), gc.get_threshold()),
+    "warning filters": lambda: [each for each in map(str, warnings.filters) if "sympy" not in each],
+    "NumPy's treatment of floating point errors": lambda: (np.geterr(), np.geterrcall()),
+    "NumPy's print options": np.get_printoptions,
+    "the locale": lambda: locale.setlocale(locale.LC_ALL),
+    "the default timeout of sockets": socket.getdefaulttimeout,
+}
+
+
+def _open_files() -> set[str]:
+    """Return the regular files that this process has open, where the system says so."""
+    found = set()
+    with suppress(OSError):
+        for handle in Path("/proc/self/fd").iterdir():
+            with suppress(OSError):
+                if stat.S_ISREG(handle.stat().st_mode):
+                    found.add(str(handle.readlink()))
+    return found

@@ -1,0 +1,70 @@
+"""Kernel sets, and errors of the kernel that methods know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+from nidbench.physics.arrays import Kernel
+
+from .dataset import Labelled
+
+if TYPE_CHECKING:
+    from nidbench.files.remote import RemoteFile
+
+
+#: The name within its set of a kernel that nobody knows.
+UNKNOWN = "unknown"
+
+
+class KernelSet(Protocol):
+    """Blur kernels by name."""
+
+    info: ClassVar[KernelSetInfo]
+
+    def files(self) -> Sequence[RemoteFile]:
+        """Return the files to fetch, none for kernels made by formula."""
+        ...
+
+    def names(self) -> Sequence[str]:
+        """Return the kernels' names in the order of the literature."""
+        ...
+
+    def load(self, name: str) -> Kernel:
+        """Return a kernel in the orientation for true convolution, Shape (kh, kw), sum 1."""
+        ...
+
+
+class KernelError(Labelled, Protocol):
+    """How the kernel that methods are told differs from the one that blurred.
+
+    Attributes:
+        replaces: True where it takes nothing from the one that blurred, which then may be `UNKNOWN`; may be left out.
+    """
+
+    def told(self, kernel: Kernel, image: str, name: str) -> Kernel:
+        """Return the kernel told, of any size, for true convolution, with its origin at k//2; the same at every call.
+
+        Args:
+            kernel: the one that blurs, Shape (kh, kw), sum 1.
+            image: name of the image, without its crop.
+            name: of the kernel, with its set, as `levin/4`.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class KernelSetInfo:
+    """What a kernel set is.
+
+    Attributes:
+        title: the name in the literature.
+        source, licence: where it comes from and on what terms.
+        noises: kernel name -> the noise bound to it, for sets of scenarios; empty otherwise.
+    """
+
+    title: str
+    source: str = ""
+    licence: str = ""
+    noises: Mapping[str, str] = field(default_factory=dict)

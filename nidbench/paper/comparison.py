@@ -1,0 +1,246 @@
+"""The paper's tables beside ours: each published number with what was measured here, and whether that reproduces it.
+
+    verdict           of a method under one condition of a table
+    reproduced, differs, undecided, not comparable    what was measured beside what is published, see `verdicts`
+    quoted            published only: the system cannot be run here
+    not run           published only: it can be run here, and the sweep has none of it
+    not in the paper  measured only
+
+Each condition is scored under the protocol nearest to what the paper says of it, unless another is asked for. The text
+is made by `comparison`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from nidbench.analysis.cells import cells_frame
+from nidbench.analysis.pairs import GROUP
+from nidbench.errors import InputError
+from nidbench.records import FROM_FILES, Store, Sweep
+from nidbench.report.results_table import lacking_lines
+from nidbench.scoring import protocols
+from nidbench.scoring.protocols import DEFAULT
+
+from .conditions import Condition, Table, base_label, find_table, read_label, table
+from .published import tables as numbers
+from .verdicts import Verdict, columns, judge, measured
+
+#: Presets that do what the paper or its authors' code does; methods without presets have `default`.
+FAITHFUL = ("paper", "released", "default")
+
+#: What the noise is called where each kernel brings its own.
+OF_KERNELS = "of the kernels"
+
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("table", *GROUP, "category", "paper_method", "method", "preset", "declared"), "str"),
+    **dict.fromkeys(("verdict", "by", "protocol"), "str"),
+    **dict.fromkeys(("published", "measured", "difference", "low", "high"), "float64"),
+    **dict.fromkeys(("published_ssim", "measured_ssim", "difference_ssim", "low_ssim", "high_ssim"), "float64"),
+    **dict.fromkeys(("images", "measurements", "paper_images", "paper_measurements"), "int64"),
+    "why": "str",
+}
+
+
+def scored_cells(store: Store, sweep: Sweep, name: str, protocol: str = "") -> pd.DataFrame:
+    """Return `tables.cells_frame` of a sweep with `protocol`, under which the cells are scored.
+
+    Args:
+        store: the results folder.
+        sweep: which of its sweeps.
+        name: `table2` to `table9`.
+        protocol: for all cells; by default that of each condition of the table, half-kernel outside of it.
+
+    Raises:
+        UnknownNameError: for another table or protocol.
+    """
+
+    def under(protocol: str) -> pd.DataFrame:
+        return cells_frame(store, sweep, protocol).assign(protocol=protocols.protocol(protocol).name)
+
+    if protocol:
+        return under(protocol)
+    cells, found = under(DEFAULT.name), table(name)
+    rows = {group: found.row_of(*group) for group in cells[GROUP].drop_duplicates().itertuples(index=False, name=None)}
+    of_group = {group: DEFAULT.name if row is None else row.protocol for group, row in rows.items()}
+    wanted = pd.Series(
+        [of_group[group] for group in cells[GROUP].itertuples(index=False, name=None)], cells.index, dtype="str"
+    )
+    others = [each for each in wanted.unique() if each != DEFAULT.name]
+    parts: list[pd.DataFrame] = [cells[wanted == DEFAULT.name]]
+    parts += [under(each)[wanted == each] for each in others]
+    return pd.concat(parts).sort_index()
+
+
+def unscored_lines(cells: pd.DataFrame, sweep: Sweep) -> list[str]:
+    """Return how to score those of `scored_cells` that have no score under their protocol; nothing without."""
+    parts = cells.groupby("protocol", sort=False)
+    return [line for own, part in parts for line in lacking_lines(part, sweep, str(own))]
+
+
+def compare_frame(cells: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a table of the paper beside a sweep, a row for each method and condition that the sweep has cells of.
+
+    `paper_method` and `category` are the paper's, empty for methods that it has not; `method` is the sweep's label, for
+    what it did not run the name here, and empty for what cannot be run. `published` and `measured` are PSNR in dB,
+    `difference` is measured minus published, `low` and `high` are the 95 % interval of the mean over the paper's grid,
+    the measured mean itself where all of it has a score, NaN where nothing tells; likewise for SSIM. `by` has the
+    quantities that the verdict rests on. `images` and `measurements` (pairs of image and kernel) have a score, the
+    paper's are `paper_images` and `paper_measurements`.
+
+    Args:
+        cells: from `scored_cells`.
+        name: `table2` to `table9`.
+
+    Raises:
+        UnknownNameError: for another table.
+        InputError: where the sweep has nothing of it.
+    """
+    found, rows = table(name), []
+    for condition, about, part in grids_of(cells, found):
+        rows += [{"table": name} | about | row for row in _rows(found, condition, part)]
+    if not rows:
+        there = sorted({" ".join(filter(None, (each.dataset, each.kernels, each.noise))) for each in found.conditions})
+        raise InputError(f"the sweep has nothing of {name}, which has {'; '.join(there)}: nidbench reproduce {name}")
+    return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
+
+
+def grids_of(cells: pd.DataFrame, found: Table) -> Iterator[tuple[Condition, dict[str, str], pd.DataFrame]]:
+    """Yield each condition of a table that a sweep has cells of, the names of `GROUP` for it, and these cells."""
+    for condition in found.conditions:
+        own = cells_of(cells, found, condition)
+        for (dataset, kernel_set), part in own.groupby(["dataset", "kernel_set"], sort=False):
+            names = (str(dataset), str(kernel_set), condition.noise or OF_KERNELS)
+            yield condition, dict(zip(GROUP, names, strict=True)), part
+
+
+def cells_of(cells: pd.DataFrame, found: Table, condition: Condition) -> pd.DataFrame:
+    """Return the cells of a condition of a table."""
+    groups = cells[GROUP].drop_duplicates()
+    fitting = {group for group in groups.itertuples(index=False, name=None) if found.row_of(*group) == condition}
+    return cells[pd.MultiIndex.from_frame(cells[GROUP]).isin(list(fitting))] if fitting else cells[:0]
+
+
+def quoted_rows(found: Table, condition: Condition) -> pd.DataFrame:
+    """Return the rows of `published.tables` under a condition of a table."""
+    frame = numbers()
+    dataset, kernels, noise = condition.key
+    there = (frame["dataset"] == dataset) & (frame["kernels"] == kernels) & (frame["noise"] == noise)
+    return frame[(frame["table"] == found.name) & there]
+
+
+def _rows(found: Table, condition: Condition, cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    quoted = quoted_rows(found, condition)
+    bases = cells["label"].map({label: base_label(label) for label in cells["label"].unique()})
+    # files of anyone's system may be called as the paper calls it; a method here has a name of its own
+    plain = cells["label"].where(cells["note"].str.startswith(FROM_FILES), "").map(_plain)
+    for row in quoted.to_dict("records"):
+        quote = {"paper_method": row["method"], "category": row["category"], "method": row["label"]}
+        quote |= {"published": row["psnr"], "published_ssim": row["ssim"]}
+        mine = cells[(bases == row["label"]) | (plain == _plain(row["method"]))]
+        if mine.empty:
+            yield _unmeasured(condition) | quote | {"verdict": "not run" if row["label"] else "quoted"}
+        else:
+            yield from (quote | each for each in _measured(condition, mine, row["psnr"], row["ssim"]))
+    others = cells[~bases.isin(quoted["label"]) & ~plain.isin(quoted["method"].map(_plain))]
+    own = {"paper_method": "", "category": ""}
+    yield from (own | each for each in _measured(condition, others, math.nan, math.nan))
+
+
+def _plain(name: str) -> str:
+    """Return what is left of a name without case and signs: labels of files allow few."""
+    return re.sub(r"[^a-z0-9]", "", name.lower()) or "-"
+
+
+def _unmeasured(condition: Condition) -> dict[str, Any]:
+    lacking = ("measured", "difference", "low", "high")
+    numbers_lacking = dict.fromkeys((*lacking, *(f"{name}_ssim" for name in lacking)), math.nan)
+    texts = dict.fromkeys(("preset", "declared", "protocol", "by", "why"), "")
+    sizes = {"images": 0, "measurements": 0, "paper_images": condition.images, "paper_measurements": condition.cases}
+    return numbers_lacking | texts | sizes
+
+
+def _measured(condition: Condition, cells: pd.DataFrame, psnr: float, ssim: float) -> Iterator[dict[str, Any]]:
+    for (label, preset, declared), part in cells.groupby(["label", "preset", "declared"], sort=False):
+        found = measured(condition, part)
+        unpublished = math.isnan(psnr)
+        verdict = (
+            Verdict("not in the paper") if unpublished else judge(found, psnr, ssim, list(reasons(condition, part)))
+        )
+        yield {
+            "method": label,
+            "preset": preset,
+            "declared": declared,
+            "protocol": part["protocol"].iloc[0],
+            **columns(condition, found, verdict, psnr, ssim),
+        }
+
+
+def reasons(condition: Condition, cells: pd.DataFrame) -> Iterator[str]:
+    """Yield what was measured otherwise than in the paper; `cells` are those of one method."""
+    first = cells.iloc[0]
+    if condition.lacking:
+        yield condition.lacking
+    if first["dataset"] != condition.dataset:
+        yield f"measured on {first['dataset']}, in the paper on {condition.dataset}"
+    else:
+        yield from _cropped(cells)
+    if first["protocol"] != condition.protocol:
+        yield f"protocol {first['protocol']}, for the paper's it would be {condition.protocol}"
+    if not first["note"].startswith(FROM_FILES):
+        yield from _otherwise(condition, first)
+    noises, bound = cells.drop_duplicates(["kernel", "noise"]), condition.noise_of_kernels
+    other = {
+        noise
+        for kernel, noise in zip(noises["kernel"], noises["noise"], strict=True)
+        if bound.get(kernel, noise) != noise
+    }
+    if other:
+        yield f"noise {', '.join(sorted(other))} in place of the kernels' own"
+    if cells.groupby(["seed", "noise_seed"]).size().nunique() > 1:
+        yield "not every seed has every measurement"
+    # what is yet to be computed is left to chance; what failed may have failed for being hard
+    unscored = int((cells["psnr"].isna() & (cells["status"] != "missing")).sum())
+    if unscored:
+        yield f"{unscored} of {len(cells)} cells have no score"
+
+
+def _otherwise(condition: Condition, first: pd.Series[Any]) -> Iterator[str]:
+    """Yield how a method was not run as in the paper, from the first of its cells."""
+    base, settings = base_label(first["label"]), read_label(first["label"]).settings
+    if first["preset"] not in FAITHFUL:
+        yield f"preset {first['preset']}, not paper or released"
+    wanted = read_label(base + condition.settings.get(base, "")).settings
+    if settings != wanted:
+        yield f"settings {_listed(settings)}, in the paper {_listed(wanted)}"
+    if first["declared"] != condition.declared:
+        yield f"noise level declared as {first['declared']}, in the paper {condition.declared}"
+    if base in condition.otherwise:
+        yield condition.otherwise[base]
+
+
+def _listed(settings: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in settings.items()) or "of the preset"
+
+
+def _cropped(cells: pd.DataFrame) -> Iterator[str]:
+    sides = cells["image"].str.extract(r"@(\d+)$")[0].dropna().unique()
+    if len(sides):
+        yield f"images cropped to {' and '.join(sides)} pixels"
+
+
+def default_table(sweep: Sweep) -> str:
+    """Return the table that most of a sweep is in.
+
+    Raises:
+        InputError: where no table has any of it.
+    """
+    keys = ((planned.case, planned.label) for planned in sweep.cells)
+    return find_table(
+        dict.fromkeys((key.dataset, key.kernel.partition("/")[0], key.noise, label) for key, label in keys)
+    )

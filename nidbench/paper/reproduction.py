@@ -1,0 +1,105 @@
+"""A table of the paper as a sweep: what to ask for, cut to a budget, written as a file that `run --config` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from nidbench.compute.computer import Computer
+from nidbench.errors import DataError
+from nidbench.records import Store
+from nidbench.sweep.budget import affordable, read_budget, restrict
+from nidbench.sweep.cost import Rates, method_rates
+from nidbench.sweep.events import Events
+from nidbench.sweep.options import RunOptions
+from nidbench.sweep.pending import pending_jobs
+from nidbench.sweep.plan import Plan, make_plan
+from nidbench.sweep.request import Ask, Experiment
+from nidbench.sweep.sweep_file import ask_text, read_ask
+from nidbench.system.whole_files import results_errors, write_whole
+
+from .conditions import told
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A table to be measured.
+
+    Attributes:
+        table: `table2` to `table9`.
+        dataset: some of its datasets, separated by commas; empty for all.
+        kernels: in place of the paper's estimated ones, see `experiments.experiments`.
+        ask: the whole of what it asks for.
+        budget: such as `30m`; empty for the whole.
+        file: where the sweep is written.
+        resume: whether a file that is there says what was chosen before: pilots never take the same time twice.
+    """
+
+    table: str
+    dataset: str
+    kernels: str
+    ask: Ask
+    budget: str
+    file: Path
+    resume: bool = True
+
+    def plan(
+        self,
+        store: Store,
+        computer: Computer,
+        settings: RunOptions,
+        events: Events,
+        say: Callable[[str], None],
+        *,
+        write: bool = True,
+    ) -> tuple[Plan, Rates | None]:
+        """Return the plan that fits the budget and, where they were needed, what pilots told; write its file.
+
+        Args:
+            store: whose cells are there already, and cost nothing.
+            computer: who resolves methods and computes pilots.
+            settings: how cells are run.
+            events: whom to tell of records that cannot be read.
+            say: takes a line on what was chosen.
+            write: whether the file is written.
+
+        Raises:
+            InputError: for a budget that is no time, or too short for one measurement of every condition.
+            ResultsError: where the file cannot be written.
+        """
+        asked = f"asked as {question(self.table, self.ask, self.budget)}"
+        if self.budget and self.resume and self.file.exists() and asked in self.file.read_text():
+            say(f"goes on with the measurements of {self.file}: remove it to choose anew")
+            return make_plan(read_ask(self.file), computer), None
+        seconds = read_budget(self.budget) if self.budget else None
+        chosen, rates, plan = self.ask, None, self._whole(computer)
+        if seconds is not None:
+            pending = pending_jobs(plan, store, settings, events, only_damage=True)
+            rates = method_rates(plan, pending, store, computer, settings, say)
+            chosen = restrict(self.ask, affordable(pending, [job.case.key for job in plan.jobs], rates, seconds))
+            plan = make_plan(chosen, computer)
+        about = told(self.table, [job.case.key for job in plan.jobs], self.dataset, self.kernels)
+        say(about)
+        if write:
+            with results_errors(self.file.parent):
+                self.file.parent.mkdir(parents=True, exist_ok=True)
+                write_whole(self.file, ask_text(chosen, [about, asked]).encode())
+        return plan, rates
+
+    def _whole(self, computer: Computer) -> Plan:
+        try:
+            return make_plan(self.ask, computer)
+        except DataError as error:
+            raise DataError(f"{error}; --dataset, --images or --limit asks for what is there") from error
+
+
+def whole(table: str, grids: Sequence[Experiment], base: Ask, budget: str) -> Ask:
+    """Return the question that grids make, under the name of `base` or one that tells it from other such questions."""
+    ask = replace(base, experiments=tuple(grids))
+    return ask if base.name else replace(ask, name=question(table, ask, budget))
+
+
+def question(table: str, ask: Ask, budget: str) -> str:
+    """Return a name for all that was asked, a budget's measurements apart."""
+    return "-".join(filter(None, (table, budget.strip(), replace(ask, name="").sweep_name()[-6:])))

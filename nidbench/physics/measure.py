@@ -1,0 +1,122 @@
+"""From a sharp image to a measurement: y = g(k * x) + n, the same bytes on every machine, in every order."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import irfft2, next_fast_len, rfft2
+
+from nidbench.errors import InputError
+
+from .arrays import Image, Kernel
+from .case_key import CaseKey
+from .kernel import normalised
+from .noise import Noise, NoiseSpec, told_noise
+from .problem import Problem
+from .response import IDENTITY, Response
+
+#: The valid region must hold one SSIM window.
+SMALLEST_VALID = 11
+
+
+def measure(
+    sharp: Image,
+    kernel: NDArray[Any],
+    noise: str,
+    *,
+    key: CaseKey | str,
+    response: Response = IDENTITY,
+    declared: str = "known",
+) -> Problem:
+    """Return the measurement of a sharp image.
+
+    The blur is computed in float64 and stored as float32; the noise comes from a counter-based generator keyed by what
+    the measurement is, never by when or where it is made.
+
+    Args:
+        sharp: x, linear, Shape (C, H, W), in [0, 1] or, where a camera saturates, up to its gain.
+        kernel: k, Shape (kh, kw), any positive sum.
+        noise: `gaussian:SIGMA`, `poisson:PEAK` or `bsnr:DB`.
+        key: names the noise draw.
+        response: g, and how the camera stores y.
+        declared: what the method is told of the level, see `told_noise`.
+
+    Raises:
+        InputError: where image, kernel or noise break a rule, or the image is too small for the kernel.
+    """
+    spec = NoiseSpec.parse(noise)
+    kernel = normalised(kernel)
+    clean = blur(sharp, kernel).astype(np.float32)
+    clean = response.apply(clean.clip(0, None) if response.kind == "gamma" else clean).astype(np.float32)
+    generator = noise_generator(key)
+    if spec.kind == "poisson":
+        blurred = generator.poisson(spec.value * clean.astype(np.float64).clip(0, None)) / spec.value
+        level = spec.value
+    else:
+        level = spec.value if spec.kind == "gaussian" else bsnr_sigma(clean, spec.value)
+        blurred = clean + level * generator.standard_normal(clean.shape)
+    noise_of = Noise("poisson" if spec.kind == "poisson" else "gaussian", level)
+    return Problem(response.stored(blurred).astype(np.float32), kernel, told_noise(noise_of, declared), response)
+
+
+def blur(sharp: Image, kernel: Kernel) -> NDArray[np.float64]:
+    """Return k * x, valid true convolution in float64: Shape (C, H, W) to (C, H-kh+1, W-kw+1).
+
+    Raises:
+        InputError: where the valid region would be smaller than one SSIM window.
+    """
+    sharp = check_image(sharp)
+    check_sizes(sharp, kernel)
+    (_, height, width), (kh, kw) = sharp.shape, kernel.shape
+    # not scipy.signal.fftconvolve, the same sums: its import takes longer than a hundred blurs
+    size = next_fast_len(height + kh - 1, real=True), next_fast_len(width + kw - 1, real=True)
+    convolved = irfft2(rfft2(sharp.astype(np.float64), size) * rfft2(kernel, size), size)
+    valid: NDArray[np.float64] = convolved[:, kh - 1 : height, kw - 1 : width]
+    return valid
+
+
+def check_sizes(sharp: Image, kernel: Kernel) -> None:
+    """Refuse an image that is too small for a kernel.
+
+    Raises:
+        InputError: where the valid region would be smaller than one SSIM window.
+    """
+    (_, height, width), (kh, kw) = sharp.shape, kernel.shape
+    h, w = height - kh + 1, width - kw + 1
+    if min(h, w) < SMALLEST_VALID:
+        raise InputError(
+            f"image of {height}x{width} is too small for a kernel of {kh}x{kw}: its valid region of {max(h, 0)}x"
+            f"{max(w, 0)} cannot be scored, that takes {SMALLEST_VALID}x{SMALLEST_VALID}; "
+            "use a larger image or a smaller kernel"
+        )
+
+
+def check_image(image: NDArray[Any]) -> Image:
+    """Return an image that keeps the rules.
+
+    Raises:
+        InputError: not (1 or 3, H, W), not floating point, not finite, or far outside [0, 1].
+    """
+    if image.ndim != 3 or image.shape[0] not in (1, 3) or 0 in image.shape:
+        raise InputError(f"image has shape {image.shape}: give (C, H, W) with C = 1 (gray) or 3 (colour)")
+    if image.dtype.kind != "f":
+        raise InputError(f"image holds {image.dtype}: give floats in [0, 1] (8-bit values divided by 255)")
+    if not np.isfinite(image).all():
+        raise InputError("image holds values that are not finite")
+    if image.min() < -0.5 or image.max() > 2:
+        raise InputError(f"image spans [{image.min():.4g}, {image.max():.4g}]: scale it to [0, 1]")
+    return image
+
+
+def bsnr_sigma(clean: Image, decibels: float) -> float:
+    """Return the noise level of a blurred-signal-to-noise ratio: sqrt(var(k * x) / 10^(dB/10)), per image."""
+    return float(np.sqrt(clean.astype(np.float64).var() / 10 ** (decibels / 10)))
+
+
+def noise_generator(key: CaseKey | str) -> np.random.Generator:
+    """Return the counter-based generator of a measurement's noise."""
+    digest = hashlib.sha256(str(key).encode()).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))

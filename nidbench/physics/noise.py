@@ -1,0 +1,102 @@
+"""Noise: as a person asks for it, and as a method knows it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from nidbench.errors import InputError
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What a method is told of the noise.
+
+    Attributes:
+        kind: `gaussian` or `poisson`.
+        level: standard deviation on [0, 1] (gaussian) or photon count of intensity 1 (poisson); None where the level
+            is not declared. A method cannot know whether a declared level is right.
+    """
+
+    kind: str
+    level: float | None
+
+
+_RANGES = {"gaussian": (0.0, 1.0), "poisson": (1.0, 1e9), "bsnr": (0.0, 120.0)}
+_EXAMPLES = "gaussian:0.05 (standard deviation on [0, 1]), poisson:128 (peak count) or bsnr:40 (dB)"
+
+
+@dataclass(frozen=True)
+class NoiseSpec:
+    """Noise as it is asked for.
+
+    Attributes:
+        kind: `gaussian`, `poisson` or `bsnr`.
+        value: standard deviation on [0, 1]; photon count of intensity 1; or blurred-signal-to-noise ratio in dB.
+    """
+
+    kind: str
+    value: float
+
+    @classmethod
+    def parse(cls, text: str) -> NoiseSpec:
+        """Read `kind:value`.
+
+        Raises:
+            InputError: for another form, an unknown kind or an absurd value.
+        """
+        kind, _, value = text.partition(":")
+        if kind not in _RANGES:
+            raise InputError(f"noise {text!r} is of no known kind: use {_EXAMPLES}")
+        low, high = _RANGES[kind]
+        try:
+            number = float(value)
+        except ValueError:
+            raise InputError(f"noise {text!r} has no number: use {_EXAMPLES}") from None
+        if not (math.isfinite(number) and low <= number <= high):
+            hint = " (a percentage? 5 % is gaussian:0.05)" if kind == "gaussian" and number > 1 else ""
+            raise InputError(f"noise {text!r}: the value must lie in [{low:g}, {high:g}]{hint}")
+        return cls(kind, number)
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.value!r}".removesuffix(".0")
+
+
+def told_noise(noise: Noise, declared: str) -> Noise:
+    """Return what a method is told of noise of a known level.
+
+    Args:
+        noise: as it is.
+        declared: `known`, `estimated` (no level is told) or a factor such as `x1.2`: the standard deviation told is as
+            many times the true one, so that a Poisson peak is divided by the factor's square.
+
+    Raises:
+        InputError: for another word or factor, or a factor on a level that nobody knows.
+    """
+    factor = declared_factor(declared)
+    if noise.level is None and declared not in ("known", "estimated"):
+        raise InputError(
+            f"declared noise level {declared!r}: the level of what was measured is not known; leave it out"
+        )
+    if noise.level is None or factor is None:
+        return Noise(noise.kind, None)
+    return Noise(noise.kind, noise.level / factor**2 if noise.kind == "poisson" else noise.level * factor)
+
+
+def declared_factor(declared: str) -> float | None:
+    """Return by which factor a method is told a wrong standard deviation: 1 for `known`, None for `estimated`.
+
+    Raises:
+        InputError: for anything but `known`, `estimated` or `xFACTOR`.
+    """
+    if declared == "estimated":
+        return None
+    if declared == "known":
+        return 1.0
+    try:
+        factor = float(declared.removeprefix("x")) if declared.startswith("x") else math.nan
+    except ValueError:
+        factor = math.nan
+    if not 0 < factor < 100:
+        raise InputError(f"declared noise level {declared!r}: use known, estimated, or a factor such as x1.2")
+    return factor

@@ -1,0 +1,47 @@
+"""A cell: what determines a result, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nidbench.contract.method import Setting
+from nidbench.physics.case_key import CaseKey
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One unit of work: what determines its result, and nothing else.
+
+    Attributes:
+        method, version: which adapter.
+        settings: all of its settings, resolved.
+        case: the measurement's names, which key its noise.
+        image_hash, kernel_hash: SHA-256 of their values.
+        declared: what the method is told of the noise level.
+        response: the camera's, as text.
+        seed: method seed.
+        precision: `float32` or `bf16`.
+        device: kind of device, `cpu` or `cuda`.
+    """
+
+    method: str
+    version: int
+    settings: Mapping[str, Setting]
+    case: CaseKey
+    image_hash: str
+    kernel_hash: str
+    declared: str
+    response: str
+    seed: int
+    precision: str
+    device: str
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of all of it, 20 hexadecimal digits."""
+        # not `asdict`, which copies deeply: the id of every record that is read is checked
+        content = json.dumps(vars(self) | {"case": vars(self.case)}, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(content.encode()).hexdigest()[:20]

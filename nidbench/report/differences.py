@@ -1,0 +1,147 @@
+"""How far methods are from one of them, as text; the numbers are those of `statistics`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from nidbench.analysis.intervals import FEWEST, TIE
+from nidbench.analysis.pairs import GROUP, PAIRED, differences_frame, group_starts, named, reference
+from nidbench.analysis.scope import kernel_scope
+from nidbench.errors import InputError
+from nidbench.scoring import protocols
+from nidbench.scoring.protocols import DEFAULT
+
+from .results_table import failure_lines
+from .typeset import Sheet, check_format, interval_text, number, write
+
+#: Column, made from one or several of `differences_frame` -> title; in the order of display, texts first.
+_COLUMNS = {
+    "dataset": "dataset",
+    "kernel_set": "kernels",
+    "noise": "noise",
+    "declared": "declared",
+    "method": "method",
+    "verdict": "verdict",
+    "holm": "Holm",
+    "difference": "difference",
+    "interval": "95 % interval",
+    "image_std": "± images",
+    "seed_std": "± seeds",
+    "ahead": "won/tied/lost",
+    "pairs": "pairs",
+    "images": "images",
+    "resolution": "resolution",
+}
+
+#: What a column of tables says of whole families of verdicts.
+HOLM = (
+    "Holm: what is left of a verdict where the chance of at least one false one among all rows of a dataset, kernel "
+    "set and noise is kept at 5 %."
+)
+
+#: What is told where a difference is infinite.
+INFINITE = (
+    "A restoration equal to its truth has infinite PSNR, which gives no interval: the verdict goes by who is ahead on "
+    "every image."
+)
+
+
+def render_differences(
+    cells: pd.DataFrame,
+    against: str = "",
+    format: str = "md",  # noqa: A002 - the name of the command line's option
+    protocol: str = DEFAULT.name,
+    notes: Sequence[str] = (),
+) -> str:
+    """Return how far each method is from one of them: as Markdown, LaTeX or HTML, or all of `differences_frame` as CSV.
+
+    Args:
+        cells: from `tables.cells_frame`.
+        against: the method that the others are compared with; by default `ours` where it is there, else the first.
+        format: one of `typeset.FORMATS`.
+        protocol: the name of the cells' metric protocol; the caption tells it.
+        notes: what else is told below it.
+
+    Raises:
+        InputError: no such format, or fewer than two methods.
+        UnknownNameError: no such method or protocol.
+    """
+    check_format(format)
+    names = list(named(cells)["method"].unique())
+    second = reference(names, against)
+    if len(names) < 2:
+        raise InputError(f"the sweep has one method, {second}: differences need two, so run it with one more")
+    frame = differences_frame(cells, second)
+    return frame.to_csv(index=False) if format == "csv" else write(_sheet(cells, frame, protocol, notes), format)
+
+
+def _sheet(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str, more: Sequence[str]) -> Sheet:
+    hidden = {"declared"} if frame["declared"].nunique() == 1 else set()
+    hidden |= set() if frame["seed_std"].notna().any() else {"image_std", "seed_std"}
+    shown = [name for name in _COLUMNS if name not in hidden]
+    rows, begins = paired_rows(frame, shown, _texts)
+    header = [_COLUMNS[name] for name in shown]
+    notes = [*_notes(cells, frame), *failure_lines(cells), *more]
+    return Sheet(_caption(cells, frame, protocol), header, shown.index("holm") + 1, rows, begins, notes)
+
+
+def paired_rows(
+    frame: pd.DataFrame, shown: Sequence[str], texts: Callable[[Mapping[Any, Any]], Mapping[str, str]]
+) -> tuple[list[list[str]], set[int]]:
+    """Return the texts of a frame's rows, a group's name in the first of its rows only, and which rows those are."""
+    begins = set(group_starts(frame, PAIRED))
+    rows = []
+    for index, row in enumerate(frame.to_dict("records")):
+        told = texts(row)
+        rows.append(["" if name in PAIRED and index not in begins else told[name] for name in shown])
+    return rows, begins
+
+
+def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
+    """Return what stands in each column of a row of `differences_frame`."""
+    return {
+        **{name: str(row[name]) for name in (*PAIRED, "method", "verdict", "holm", "images")},
+        "difference": number(row["difference"], "+.2f"),
+        "interval": interval_text(row["low"], row["high"], "+.2f"),
+        **{name: number(row[name], ".2f") for name in ("image_std", "seed_std", "resolution")},
+        "ahead": "/".join(str(row[name]) for name in ("wins", "ties", "losses")),
+        "pairs": f"{row['pairs']}/{row['planned']}",
+    }
+
+
+def _caption(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str) -> str:
+    parts = [
+        f"Mean difference in PSNR (dB) to {frame['against'].iloc[0]}, paired by measurement, under the protocol",
+        f"{protocol}: {protocols.protocol(protocol).title}.",
+        kernel_scope(cells),
+        "Method seeds are averaged within a measurement, measurements within an image; 95 % interval: Student's t over",
+        "images. verdict: better or worse where it leaves out 0, else open, each row by itself;",
+        HOLM,
+        f"won/tied/lost: measurements, a tie below {TIE} dB. pairs: measurements with a score of both, of those asked.",
+        "resolution: the true difference that 8 of 10 such experiments would tell from 0.",
+    ]
+    if (~np.isfinite(frame["difference"]) & (frame["pairs"] > 0)).any():
+        parts.append(INFINITE)
+    if frame["seed_std"].notna().any():
+        parts.append("± images, ± seeds: standard deviation of the difference over images, and over method seeds.")
+    if (frame["images"] < FEWEST).any():
+        parts.append(f"Fewer than {FEWEST} images give no interval.")
+    return " ".join(parts)
+
+
+def _notes(cells: pd.DataFrame, frame: pd.DataFrame) -> Iterator[str]:
+    """Yield what each row lacks, and where its pairs are under fewer kernels than the caption names."""
+    used = cells[cells["psnr"].notna()].groupby(PAIRED)["kernel"].nunique()
+    for row in frame.to_dict("records"):
+        lacking = f"{row['pairs']} of {row['planned']} pairs" if row["pairs"] < row["planned"] else ""
+        unscored = f"{row['unscored']} cells of the two without a score" if row["unscored"] else ""
+        kernels = row["kernels"].split(", ") if row["kernels"] else []
+        fewer = 0 < len(kernels) < used[tuple(row[name] for name in PAIRED)]
+        under = f"under {row['kernels']} only" if fewer else ""
+        if lacking or unscored or under:
+            where = " ".join(str(row[name]) for name in GROUP)
+            yield f"{row['method']} ({where}): {', '.join(filter(None, (lacking, unscored, under)))}"

@@ -1,0 +1,152 @@
+"""What a figure is drawn from: the part of a sweep asked for, one case of it with its truth, and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from nidbench.contract.truth import Truth
+from nidbench.errors import InputError, UnknownNameError, unknown
+from nidbench.physics.arrays import Image
+from nidbench.physics.case_key import CaseKey
+from nidbench.physics.problem import Problem
+from nidbench.records import Log, Planned, Record, Store, Sweep
+from nidbench.report.contact_sheet import choose
+from nidbench.scoring.null_band import THRESHOLD
+from nidbench.scoring.protocols import DEFAULT
+from nidbench.scoring.scorer import Compared, closest, compare, extended
+from nidbench.sweep.measurements import Measurements
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which part of a sweep a figure shows.
+
+    Attributes:
+        methods: labels; empty for all that have what it takes.
+        image, kernel, noise: names that the cases must have; empty for any. A kernel's set may stand for its kernels.
+        case: which of those that are left, from 1, where a figure shows one.
+        layer: the layer whose channels are shown, from 1; None for the paper's 17th, or the last where there are fewer.
+        threshold: of the near-null band, in parts of max |K|.
+    """
+
+    methods: tuple[str, ...] = ()
+    image: str = ""
+    kernel: str = ""
+    noise: str = ""
+    case: int = 1
+    layer: int | None = None
+    threshold: float = THRESHOLD
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """A figure, the case it shows (None for a whole sweep), and its numbers as lines of text."""
+
+    figure: Figure
+    key: CaseKey | None
+    lines: Sequence[str]
+
+
+def cases_of(sweep: Sweep, choice: Choice) -> list[CaseKey]:
+    """Return the cases of a sweep that a choice leaves, in its order.
+
+    Raises:
+        UnknownNameError: no such image, kernel or noise.
+    """
+    keys = list(dict.fromkeys(planned.case for planned in sweep.cells))
+    for what, wanted in (("image", choice.image), ("kernel", choice.kernel), ("noise", choice.noise)):
+        names = list(dict.fromkeys(getattr(key, what) for key in keys))
+        found = [each for each in names if wanted in ("", each, each.partition("/")[0])]
+        if not found:
+            raise UnknownNameError(unknown(f"{what} of the sweep {sweep.name}", wanted, names))
+        keys = [key for key in keys if getattr(key, what) in found]
+    return keys
+
+
+def planned_of(sweep: Sweep, keys: Collection[CaseKey], choice: Choice) -> list[Planned]:
+    """Return the cells of some cases and of the methods that a choice leaves, in the sweep's order."""
+    return [each for each in sweep.cells if each.case in keys and each.label in (choice.methods or (each.label,))]
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One case of a sweep, with a done cell of each method asked for, by the names of `report.choose`."""
+
+    store: Store
+    sweep: Sweep
+    key: CaseKey
+    choice: Choice
+    problem: Problem
+    truth: Truth
+    records: Mapping[str, Record]
+
+    @classmethod
+    def of(cls, store: Store, sweep: Sweep, key: CaseKey, choice: Choice, measurements: Measurements) -> View:
+        """Return a case's view.
+
+        Raises:
+            InputError: where no cell of the case is done, or its sharp image is unknown.
+        """
+        records, lacking = choose(store, planned_of(sweep, [key], choice), measurements.today)
+        if not records:
+            raise InputError(f"no cell of {key} is done ({', '.join(lacking)}): run the sweep {sweep.name} to its end")
+        case = measurements.case(next(iter(records.values())).cell)
+        problem, truth = (None, None) if case is None else (case.problem(), closest(case.problem(), case.truths()))
+        if problem is None or truth is None:
+            raise InputError(f"no sharp image of {key} is known: choose a case that has one")
+        return cls(store, sweep, key, choice, problem, truth, records)
+
+    def log(self, label: str) -> Log:
+        """Return the log of a method's cell."""
+        record = self.store.whole(self.records[label].id)
+        return Log() if record is None or record.log is None else record.log
+
+    def compared(self, label: str) -> Compared:
+        """Return a method's restoration beside the truth."""
+        arrays = self.store.arrays(self.records[label].id)
+        return compare(arrays["image"], arrays.get("variance"), self.problem, self.truth)
+
+    @property
+    def reference(self) -> Image:
+        """The part of the truth that is compared with, Shape (C, h, w)."""
+        return DEFAULT.reference(self.problem, self.truth)
+
+    @property
+    def blurred(self) -> Image:
+        """The same part of the measurement, which has the response already."""
+        return DEFAULT.crop(extended(self.problem), self.problem, self.truth).clip(0, 1)
+
+    @property
+    def input_psnr(self) -> str:
+        """The measurement's score as text, empty where it has none."""
+        score = next(iter(self.records.values())).input_scores.get(DEFAULT.name)
+        return "" if score is None else f"{score.psnr:.2f} dB"
+
+    def psnr(self, label: str) -> str:
+        """Return a method's score as text, empty where it has none."""
+        score = self.records[label].scores.get(DEFAULT.name)
+        return "" if score is None else f"{score.psnr:.2f} dB"
+
+    def kept(self, what: str, has: Callable[[Iterable[str]], bool]) -> dict[str, dict[str, NDArray[Any]]]:
+        """Return label -> kept arrays of the methods whose names of arrays pass `has`.
+
+        Raises:
+            InputError: where there are none: what to run, or that these methods have nothing of the kind.
+        """
+        asked = [label for label, record in self.records.items() if self.store.holds(record, [what])]
+        arrays = {label: self.store.kept(self.records[label].id) for label in asked}
+        found = {label: each for label, each in arrays.items() if has(each)}
+        if not found and len(asked) == len(self.records):
+            raise InputError(f"{', '.join(asked)} had no {what} to keep: choose a method that does")
+        if not found:
+            others = ", ".join(label for label in self.records if label not in asked)
+            raise InputError(
+                f"no {what} of {others} were kept for {self.key}: give the nidbench run of the sweep {self.sweep.name} "
+                f"again with --keep {what}, which computes its cells again and keeps them"
+            )
+        return found

@@ -1,0 +1,207 @@
+"""What a sweep found, as pandas tables and as text: every planned cell is in them, however it ended.
+
+>>> from nidbench.records import Store
+>>> from nidbench.tables import cells_frame, summary_frame
+>>> store = Store("results")  # doctest: +SKIP
+>>> cells = cells_frame(store, store.sweep("ours-dip-sample-1f2e3d"))  # doctest: +SKIP
+>>> summary_frame(cells)[["method", "cells", "psnr", "ssim"]]  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from nidbench.analysis.cells import cells_frame, counted
+from nidbench.analysis.intervals import FEWEST
+from nidbench.analysis.pairs import GROUP, group_starts
+from nidbench.analysis.scope import kernel_scope
+from nidbench.analysis.summary import INPUT, distinct, summary_frame
+from nidbench.records import FROM_FILES, STATUSES, Store, Sweep
+from nidbench.scoring import protocols
+from nidbench.scoring.protocols import DEFAULT
+
+from .typeset import UNKNOWN, Sheet, check_format, number, write
+
+
+def failure_lines(cells: pd.DataFrame, limit: int = 20) -> list[str]:
+    """Return a line for each cell that ended badly: method, case, status and what went wrong.
+
+    Missing cells, which are yet to be computed, share one line, and so do those whose files are yet to be scored.
+
+    Args:
+        cells: from `cells_frame`.
+        limit: at most so many failures are told one by one.
+    """
+    failed = cells[~cells["status"].isin(["done", "missing"])]
+    lines = [_failure_line(row) for _, row in failed.head(limit).iterrows()]
+    if len(failed) > limit:
+        lines.append(f"... and {len(failed) - limit} more ({counted(failed['status'].iloc[limit:])})")
+    missing = cells[cells["status"] == "missing"]
+    files = missing["note"].str.startswith(FROM_FILES)
+    remedies = {"run the sweep again to compute them": ~files, "score their files, once they are there": files}
+    for remedy, which in remedies.items():
+        if which.any():
+            lines.append(f"missing: {counted(missing['label'][which])} ({remedy})")
+    return lines
+
+
+def _failure_line(row: pd.Series[Any]) -> str:
+    seed = f" seed {row['seed']}" if row["seed"] else ""
+    case = f"{row['dataset']}/{row['image']} {row['kernel']} {row['noise']} #{row['noise_seed']}"
+    return f"{row['label']}{seed} on {case}: {row['status']}" + (f": {row['error']}" if row["error"] else "")
+
+
+def render(
+    store: Store,
+    sweep: Sweep,
+    format: str = "md",  # noqa: A002 - the name of the command line's option
+    protocol: str = DEFAULT.name,
+) -> str:
+    """Return a sweep's summary as text: Markdown, LaTeX (booktabs) or HTML, or all of `summary_frame` as CSV.
+
+    Args:
+        store: the results folder.
+        sweep: which of its sweeps.
+        format: one of `typeset.FORMATS`.
+        protocol: the metric protocol's name; captions name it.
+
+    Raises:
+        InputError: no such format.
+        UnknownNameError: no such protocol.
+    """
+    protocol = protocols.protocol(protocol).name
+    cells = cells_frame(store, sweep, protocol)
+    return render_cells(cells, format, protocol, lacking_lines(cells, sweep, protocol))
+
+
+def render_cells(
+    cells: pd.DataFrame,
+    format: str,  # noqa: A002 - as `render`
+    protocol: str = DEFAULT.name,
+    notes: Sequence[str] = (),
+) -> str:
+    """Return the summary of `cells_frame`'s rows as text, `notes` first below it; the rest as of `render`."""
+    check_format(format)
+    summary = summary_frame(cells)
+    if format == "csv":
+        return summary.to_csv(index=False)
+    sheet = _sheet(cells, summary, protocol)
+    return write(replace(sheet, notes=[*notes, *sheet.notes]), format)
+
+
+def lacking_lines(cells: pd.DataFrame, sweep: Sweep, protocol: str) -> list[str]:
+    """Return how to score the cells that are done and have a score, but none under the protocol; nothing without."""
+    lacking = int((cells["stop_psnr"].notna() & cells["psnr"].isna()).sum())
+    if not lacking:
+        return []
+    command = f"nidbench rescore {sweep.name} --protocol {protocol}"
+    return [f"{lacking} cells have no score under {protocol}: {command} adds it, or says why not"]
+
+
+#: Column of `summary_frame` -> title, format; in the order of display.
+_NUMBERS = {
+    "psnr": ("PSNR", ".2f"),
+    "ssim": ("SSIM", ".3f"),
+    "image_std": ("± images", ".2f"),
+    "seed_std": ("± seeds", ".2f"),
+    "oracle_psnr": ("oracle", ".2f"),
+    "end_psnr": ("end", ".2f"),
+    "seconds": ("s", "seconds"),
+    "iterations": ("it.", ".0f"),
+    "peak_memory_mb": ("MB", ".0f"),
+}
+_LABELS = {"dataset": "dataset", "kernel_set": "kernels", "noise": "noise", "method": "method", "preset": "preset"}
+_LABELS |= {"device": "device", "precision": "precision", "cells": "cells"}
+
+
+def _sheet(cells: pd.DataFrame, summary: pd.DataFrame, protocol: str) -> Sheet:
+    methods = summary[summary["method"] != INPUT]
+    # What is the same for all methods is said once, in the caption.
+    labels = [name for name in _LABELS if name not in ("preset", "device", "precision") or methods[name].nunique() > 1]
+    numbers = [name for name in _NUMBERS if _worth_showing(summary, name, protocol)]
+    begins = group_starts(summary, GROUP)
+    scenarios = _scenarios(cells)
+    rows = []
+    for index, row in enumerate(summary.to_dict("records")):
+        row["kernel_set"] = scenarios.get(tuple(row[name] for name in GROUP), row["kernel_set"])
+        texts = [_label(row[name], name in GROUP and index not in begins) for name in labels]
+        rows.append(texts + [number(row[name], _NUMBERS[name][1]) for name in numbers])
+    psnr = len(labels) + numbers.index("psnr")
+    bold, italic = (
+        {(index, psnr) for index, marked in enumerate(summary[name]) if marked} for name in ("best", "leading")
+    )
+    header = [_LABELS[name] for name in labels] + [_NUMBERS[name][0] for name in numbers]
+    notes = [*_row_notes(summary), *failure_lines(cells)]
+    caption = _caption(cells, summary, numbers, protocol)
+    return Sheet(caption, header, len(labels), rows, set(begins), notes, bold, italic)
+
+
+def _scenarios(cells: pd.DataFrame) -> dict[tuple[str, ...], str]:
+    """Return the kernel of each group that has one only, where its set has others under other noise: `danielyan/4`."""
+    of_group: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    of_set: dict[str, set[str]] = defaultdict(set)
+    for dataset, kernel_set, noise, kernel in set(cells[[*GROUP, "kernel"]].itertuples(index=False, name=None)):
+        of_group[dataset, kernel_set, noise].add(kernel)
+        of_set[kernel_set].add(kernel)
+    return {group: min(kernels) for group, kernels in of_group.items() if len(kernels) == 1 < len(of_set[group[1]])}
+
+
+def _worth_showing(summary: pd.DataFrame, name: str, protocol: str) -> bool:
+    """Return whether a column has content; curves are left out beside the scores of another protocol than theirs."""
+    if name in ("psnr", "ssim"):
+        return True
+    if name == "image_std":
+        return bool(summary["seed_std"].notna().any())  # shown to tell the two spreads apart
+    curve = name in ("oracle_psnr", "end_psnr")
+    return bool(summary[name].notna().any()) and not (curve and protocol != DEFAULT.name)
+
+
+def _label(value: Any, repeated: bool) -> str:
+    return "" if repeated else UNKNOWN if pd.isna(value) else str(value)
+
+
+def _row_notes(summary: pd.DataFrame) -> Iterator[str]:
+    """Yield each note once, with the methods and groups it is about."""
+    noted = summary.dropna(subset=["notes"])
+    for text, rows in noted.groupby("notes", sort=False):
+        groups = rows[GROUP].agg(" ".join, axis=1).unique()
+        everywhere = len(groups) > 1 and len(groups) == len(summary.drop_duplicates(GROUP))
+        yield f"{distinct(rows['method'])} ({'everywhere' if everywhere else ', '.join(groups)}): {text}"
+
+
+def _caption(cells: pd.DataFrame, summary: pd.DataFrame, numbers: Sequence[str], protocol: str) -> str:
+    parts = [f"Mean PSNR (dB) and SSIM under the protocol {protocol}: {protocols.protocol(protocol).title}."]
+    known = [status for status in (*STATUSES, "corrupt", "missing") if (cells["status"] == status).any()]
+    counts = ", ".join(f"{(cells['status'] == status).sum()} {status}" for status in known)
+    old = int((cells["old"] != "").sum())
+    parts.append(f"{len(cells)} cells: {counts}" + (f"; {old} old." if old else "."))
+    threads = ", ".join(f"{count:.0f}" for count in sorted(cells["threads"].dropna().unique()))
+    how = {"Preset": distinct(cells["preset"]), "device": distinct(cells["device"])}
+    how |= {"precision": distinct(cells["precision"]), "threads": threads}
+    if any(how.values()):
+        parts.append(", ".join(f"{name} {value}" for name, value in how.items() if value) + ".")
+    parts.append(kernel_scope(cells))
+    parts += _mark_lines(cells, summary)
+    if "seed_std" in numbers:
+        parts.append("± images, ± seeds: standard deviation over images of their mean, and over method seeds.")
+    if "oracle_psnr" in numbers:
+        parts.append("oracle, end: PSNR at the best and at the last observed iteration.")
+    return " ".join(parts)
+
+
+def _mark_lines(cells: pd.DataFrame, summary: pd.DataFrame) -> Iterator[str]:
+    """Yield what the marks of the summary mean, those that it has."""
+    if summary["best"].any():
+        yield (
+            "Bold: ahead of every other method that has all its cells, beyond the 95 % interval of the mean difference "
+            "paired by image."
+        )
+    if (summary["leading"] & ~summary["best"]).any():
+        yield "Italics: the highest mean, and what is not told apart from it by the 95 % interval paired by image."
+    if cells["label"].nunique() > 1 and cells.groupby(GROUP)["image"].nunique().min() < FEWEST:
+        yield f"Nothing is marked on fewer than {FEWEST} images, which give no interval."

@@ -1,0 +1,127 @@
+"""How much sooner one setting of a method gets to a PSNR than another, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from nidbench.analysis.pairs import PAIRED
+from nidbench.analysis.speedup import PAIR, TARGETS, UNITS, Group, factors_frame
+
+from .typeset import number
+
+#: Cases told one by one, for each pair and target.
+SHOWN = 6
+
+
+def report(cases: pd.DataFrame) -> list[str]:
+    """Return the factors as lines of text: of each pair and group the targets, single cases, and the whole runs.
+
+    Args:
+        cases: from `cases_frame`.
+    """
+    lines = []
+    about = [*PAIR, *PAIRED]
+    for names, rows in factors_frame(cases).groupby(about, sort=False):
+        _, label, against, *group = map(str, names)
+        own = cases[(cases[about] == list(names)).all(axis=1)]
+        by_target = {row["target"]: row for row in rows.to_dict("records")}
+        lines.append(f"{label} against its reference {against}, {group_text(group)}, at equal PSNR")
+        for target, row in by_target.items():
+            lines += [f"  {_summary(row)}", *_case_lines(own[own["target"] == target])]
+        lines.append(f"  {_whole_line(by_target['stop'])}")
+    return lines
+
+
+def group_text(group: Sequence[str]) -> str:
+    """Return a group, the values of `statistics.PAIRED`, as text; that the noise level is known goes without saying."""
+    *names, declared = group
+    return " ".join(names) + ("" if declared == "known" else f", declared {declared}")
+
+
+def _summary(row: Mapping[Any, Any]) -> str:
+    parts = [f"to {TARGETS[row['target']]}: reached in {row['reached']} of {row['planned']} cases"]
+    if row["reached"]:
+        parts.append(f"factor {_mean_text(row, 'iterations')}")
+        parts.append(f"factor {_mean_text(row, 'seconds')}" if row["timed"] else "no comparable seconds")
+    return "; ".join([*parts, *_cautions(row)])
+
+
+def _cautions(row: Mapping[Any, Any]) -> Iterator[str]:
+    """Yield what has to be known of a row of `factors_frame` to read its factor rightly."""
+    if row["reached"] < row["cases"]:
+        who = "the reference" if row["target"] == "own" else "it"
+        yield f"in {row['cases'] - row['reached']} {who} never gets there, {_decibels(row['short'])} short on average"
+    if row["cases"] < row["planned"]:
+        yield f"{row['planned'] - row['cases']} without both curves"
+    if row["reached"] and row["target"] != "own":
+        yield f"it ends {_above(row['end'])} that, on average over all"
+    if 0 < row["timed"] < row["reached"]:
+        yield f"seconds of {row['timed']} only"
+    if row["first"]:
+        yield f"{row['first']} by a first observation, so perhaps earlier"
+    if row["averaged"]:
+        yield f"{row['averaged']} only by the passes averaged at an end, so perhaps earlier"
+
+
+def _mean_text(row: Mapping[Any, Any], unit: str) -> str:
+    mean, low, high = (number(row[name], "seconds") for name in (f"factor_{unit}", f"{unit}_low", f"{unit}_high"))
+    return f"{mean} in {unit}" + (f" ({low} to {high})" if row[UNITS[unit]] > 1 else "")
+
+
+def _whole_line(row: Mapping[Any, Any]) -> str:
+    factors = ", ".join(f"{number(row[f'whole_{unit}'], 'seconds')} in {unit}" for unit in UNITS)
+    return f"whole runs: factor {factors}, returning {number(row['difference'], '+.2f')} dB on average"
+
+
+def _case_lines(rows: pd.DataFrame) -> list[str]:
+    told = rows[rows["outcome"] != "lacking"]
+    lines = [f"    {_case_line(row)}" for row in told.head(SHOWN).to_dict("records")]
+    more = len(told) - SHOWN
+    return lines + ([f"    ... and {more} more, which nidbench.factors.cases_frame has"] if more > 0 else [])
+
+
+def _case_line(row: Mapping[Any, Any]) -> str:
+    seeds = [f"{name} {row[key]}" for name, key in (("noise seed", "noise_seed"), ("seed", "seed")) if row[key]]
+    where = f"{' '.join((row['image'], row['kernel'], *seeds))}, {_decibels(row['psnr'])}"
+    if row["outcome"] == "never":
+        return f"{where}: never, {_decibels(row['short'])} short"
+    spent = [
+        f"{row[f'{name}iterations']:.0f} it., {number(row[f'{name}seconds'], 'seconds')} s"
+        for name in ("", "reference_")
+    ]
+    factors = ", ".join(number(row[f"factor_{unit}"], "seconds") for unit in UNITS)
+    return f"{where}: {' against '.join(spent)}, factors {factors}"
+
+
+def _decibels(value: float) -> str:
+    return f"{value:.2f} dB"
+
+
+def _above(value: float) -> str:
+    return f"{_decibels(abs(value))} {'below' if value < 0 else 'above'}"
+
+
+def factor_text(factors: pd.DataFrame, line: str, group: Group, unit: str) -> str:
+    """Return a line's mean factor to the stop of its first reference, and of how many cases; empty where it has none.
+
+    Args:
+        factors: from `factors_frame`.
+        line: its name.
+        group: its values of `statistics.PAIRED`.
+        unit: `iterations` or `seconds`.
+    """
+    here = (factors["label"] == line) & (factors["target"] == "stop") & (factors[PAIRED] == list(group)).all(axis=1)
+    for row in factors[here].head(1).to_dict("records"):
+        return f"{_gained(row, unit)} ({row[UNITS[unit]]} of {row['planned']})"
+    return ""
+
+
+def _gained(row: Mapping[Any, Any], unit: str) -> str:
+    if row[UNITS[unit]]:
+        return f"factor {number(row[f'factor_{unit}'], 'seconds')}"
+    if row["reached"]:
+        return f"no comparable {unit}"
+    return f"never, {_decibels(row['short'])} short" if row["cases"] else "not done"

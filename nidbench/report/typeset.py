@@ -1,0 +1,189 @@
+"""Tables as text: Markdown, LaTeX (booktabs) and HTML, of cells that are text already."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from nidbench.errors import InputError
+
+#: What tables can be written as; CSV without caption and marks, by pandas.
+FORMATS = ("md", "csv", "latex", "html")
+
+#: What stands for a value that is not known.
+UNKNOWN = "–"  # noqa: RUF001 - an en dash, as is usual in tables
+
+#: What stands before a number below 0.
+MINUS = "−"  # noqa: RUF001 - the sign, which is as wide as a plus
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table ready to be written: text only, nothing escaped.
+
+    Attributes:
+        caption: one paragraph.
+        header: column titles, the first `labels` of which are over text, the others over numbers.
+        labels: how many columns hold text.
+        rows: one list of texts a row.
+        rules: rows that begin a group.
+        notes: what is told below the table.
+        bold, italic: (row, column) of what is marked.
+    """
+
+    caption: str
+    header: list[str]
+    labels: int
+    rows: list[list[str]]
+    rules: set[int]
+    notes: list[str]
+    bold: set[tuple[int, int]] = field(default_factory=set)
+    italic: set[tuple[int, int]] = field(default_factory=set)
+
+    def marked(self, row: int, escape: Callable[[str], str], bold: str, italic: str) -> list[str]:
+        """Return a row's texts escaped, those marked put in the place of `{}` in `bold` or `italic`."""
+        places = [(row, column) for column in range(len(self.header))]
+        marks = [bold if at in self.bold else italic if at in self.italic else "{}" for at in places]
+        return [mark.replace("{}", escape(text)) for mark, text in zip(marks, self.rows[row], strict=True)]
+
+
+def check_format(format: str) -> None:  # noqa: A002 - the name of the command line's option
+    """Refuse a format that there is not.
+
+    Raises:
+        InputError: it is none of `FORMATS`.
+    """
+    if format not in FORMATS:
+        raise InputError(f"unknown table format {format!r}: use one of {', '.join(FORMATS)}")
+
+
+def number(value: float, form: str) -> str:
+    """Return a number as text: by a format such as `.2f` or `+.2f`, or as `seconds`, to three digits."""
+    if math.isnan(value):
+        return UNKNOWN
+    text = f"{value:{form}}" if form != "seconds" else f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+    return text.replace("-", MINUS) if form.startswith("+") else text
+
+
+def interval_text(low: float, high: float, form: str) -> str:
+    """Return an interval as text, its ends by a format as of `number`."""
+    return UNKNOWN if math.isnan(low) else f"[{number(low, form)}, {number(high, form)}]"
+
+
+def write(sheet: Sheet, format: str) -> str:  # noqa: A002 - the name of the command line's option
+    """Return a table as `md`, `latex` or `html`; of long numbers in names, four digits.
+
+    Names of files, folders and methods are anyone's: what would be markup, a new line or an order to the terminal in
+    them is text.
+    """
+    writers: dict[str, Callable[[Sheet], str]] = {"md": _markdown, "latex": _latex, "html": _html}
+    rows = [[shortened(one_line(text)) for text in row] for row in sheet.rows]
+    notes = [shortened(one_line(note)) for note in sheet.notes]
+    header = list(map(one_line, sheet.header))
+    return writers[format](replace(sheet, caption=one_line(sheet.caption), header=header, rows=rows, notes=notes))
+
+
+def one_line(text: str) -> str:
+    """Return text with a blank in place of every character that is none to be seen: line ends, controls, surrogates."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def shortened(text: str) -> str:
+    """Return text whose numbers of more than six decimals are rounded to four digits.
+
+    >>> shortened("gaussian:0.027450980392156862")
+    'gaussian:0.02745'
+    """
+    return re.sub(r"\d+\.\d{7,}(?:e-?\d+)?", lambda match: f"{float(match[0]):.4g}", text)
+
+
+def _markdown(sheet: Sheet) -> str:
+    rows = [sheet.marked(index, _escape_markdown, "**{}**", "*{}*") for index in range(len(sheet.rows))]
+    texts = [list(map(_escape_markdown, sheet.header)), *rows]
+    widths = [max(3, *(len(row[j]) for row in texts)) for j in range(len(sheet.header))]
+    lines = [" | ".join(_justify(row[j], j, widths, sheet.labels) for j in range(len(row))) for row in texts]
+    rule = " | ".join("-" * width if j < sheet.labels else "-" * (width - 1) + ":" for j, width in enumerate(widths))
+    table = "\n".join(f"| {line} |" for line in (lines[0], rule, *lines[1:]))
+    notes = "\n".join(f"- {_escape_start(_escape_prose(note))}" for note in sheet.notes)
+    return "\n\n".join(filter(None, (_escape_start(_escape_prose(sheet.caption)), table, notes))) + "\n"
+
+
+#: What is markup within a line of Markdown -> what stands for it, tried in this order.
+_MARKDOWN = {
+    r"\\(?=[!-/:-@\[-`{-~]|$)": r"\\\\",  # a backslash that would escape what follows
+    r"&(?=#?\w+;)": "&amp;",
+    "<": "&lt;",
+    r"(?<!\s)>|>(?!\s)": "&gt;",  # `ours > dip` stays as it is
+    r"[`*]": r"\\\g<0>",
+    r"(?<!\w)_|_(?!\w)|~(?=~)|\((?<=\]\()": r"\\\g<0>",  # emphasis, struck out text and the address of a link
+}
+
+
+def _escape_prose(text: str) -> str:
+    for pattern, escaped in _MARKDOWN.items():
+        text = re.sub(pattern, escaped, text)
+    return text
+
+
+def _escape_markdown(text: str) -> str:
+    return _escape_prose(text).replace("|", "\\|")
+
+
+def _escape_start(text: str) -> str:
+    """Return a paragraph that is no heading, list, rule or block of code."""
+    return re.sub(r"^(\d*)(#|[.)+-](?=\s|$)|-(?=-)|=(?=[=\s]*$))", r"\1\\\2", text.lstrip())
+
+
+def _justify(text: str, column: int, widths: Sequence[int], labels: int) -> str:
+    return text.ljust(widths[column]) if column < labels else text.rjust(widths[column])
+
+
+_LATEX = {character: f"\\{character}" for character in "_%&#${}"} | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "[": "{[}",  # at the start of a row it would be read as an argument of the \\ before
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    UNKNOWN: "--",
+    MINUS: "$-$",
+}
+
+
+def escape_latex(text: str) -> str:
+    """Return text as LaTeX prints it."""
+    start = "{}" if text.startswith("*") else ""  # at the start of a row it would be a part of the \\\\ before
+    return start + "".join(_LATEX.get(character, character) for character in text)
+
+
+def _latex(sheet: Sheet) -> str:
+    lines = ["% needs \\usepackage{booktabs}", r"\begin{table}", r"\centering", r"\small"]
+    lines.append(rf"\caption{{{escape_latex(sheet.caption)}}}")
+    lines.append(rf"\begin{{tabular}}{{{'l' * sheet.labels}{'r' * (len(sheet.header) - sheet.labels)}}}")
+    lines += [r"\toprule", " & ".join(map(escape_latex, sheet.header)) + r" \\"]
+    for index in range(len(sheet.rows)):
+        if index in sheet.rules:
+            lines.append(r"\midrule")
+        lines.append(" & ".join(sheet.marked(index, escape_latex, r"\textbf{{}}", r"\textit{{}}")) + r" \\")
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\footnotesize {escape_latex(note)}" for note in sheet.notes]
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def _html(sheet: Sheet) -> str:
+    def row(texts: Sequence[str], tag: str) -> str:
+        styles = ["" if column < sheet.labels else ' style="text-align: right"' for column in range(len(texts))]
+        return f"<tr>{''.join(f'<{tag}{style}>{text}</{tag}>' for style, text in zip(styles, texts, strict=True))}</tr>"
+
+    lines = ["<table>", f"<caption>{html.escape(sheet.caption)}</caption>"]
+    lines += ["<thead>", row(list(map(html.escape, sheet.header)), "th"), "</thead>", "<tbody>"]
+    lines += [row(sheet.marked(i, html.escape, "<b>{}</b>", "<i>{}</i>"), "td") for i in range(len(sheet.rows))]
+    lines += ["</tbody>", "</table>"]
+    if sheet.notes:
+        lines += ["<ul>", *(f"<li>{html.escape(note)}</li>" for note in sheet.notes), "</ul>"]
+    return "\n".join(lines) + "\n"

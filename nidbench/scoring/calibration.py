@@ -1,0 +1,152 @@
+"""How much a method's own uncertainty says about its error: correlation and coverage.
+
+A method that samples (dropout passes, paper section 3.3; Langevin draws) knows a variance of every pixel. It is worth
+having where it is large for the pixels that are wrong (`error_variance_correlation`) and as large as they are wrong
+(`coverage`). Averaging draws helps as far as they lie around the truth rather than beside it (`plane_of_draws`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nidbench.errors import InputError
+
+#: Nominal coverages that records hold.
+LEVELS = (0.5, 0.68, 0.95)
+
+#: The names under which records hold what `calibration` finds.
+MEASURES = ("variance_correlation", "mean_variance", *(f"coverage_{100 * level:.0f}" for level in LEVELS))
+
+
+def calibration(image: NDArray[Any], variance: NDArray[Any], truth: NDArray[Any]) -> dict[str, float]:
+    """Return what `MEASURES` names, as far as it is defined; arguments of one shape, as of the functions below.
+
+    `mean_variance` is in squares of the image's unit, to be held against the mean squared error.
+    """
+    found = {"variance_correlation": error_variance_correlation(image, variance, truth)}
+    found["mean_variance"] = float(variance.mean(dtype=np.float64))
+    found |= {f"coverage_{100 * level:.0f}": part for level, part in coverage(image, variance, truth).items()}
+    return {name: value for name, value in found.items() if np.isfinite(value)}
+
+
+def error_variance_correlation(image: NDArray[Any], variance: NDArray[Any], truth: NDArray[Any]) -> float:
+    """Return Spearman's rank correlation of error and variance over all pixels and channels.
+
+    By ranks, because a linear correlation is decided by the few pixels at strong edges, and depends on whether errors
+    are squared; ranks are the same for |error| and error^2, for variance and standard deviation. Ties share their mean
+    rank.
+
+    Args:
+        image: the estimate, any shape, in the encoding of the truth.
+        variance: of each pixel, the same shape, not negative.
+        truth: the same shape.
+
+    Returns:
+        In [-1, 1]; 1 where the errors are largest exactly where the variance is. NaN where either is constant.
+
+    Raises:
+        InputError: where the shapes differ or a variance is negative.
+    """
+    _check(image, variance, truth)
+    from scipy.stats import rankdata  # slow to import, and needed only where a method has a variance
+
+    ranks = [rankdata(values.ravel()) for values in (np.abs(_error(image, truth)), variance)]
+    first, second = (values - values.mean() for values in ranks)
+    norm = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum() / norm) if norm > 0 else float("nan")
+
+
+def coverage(
+    image: NDArray[Any], variance: NDArray[Any], truth: NDArray[Any], levels: Sequence[float] = LEVELS
+) -> Mapping[float, float]:
+    """Return nominal level -> fraction of pixels whose truth lies within that many standard deviations.
+
+    A pixel is covered at level p where |image - truth| <= z sqrt(variance), z the (1+p)/2 quantile of a standard normal
+    distribution. Equal to its level for Gaussian errors of the variance told; smaller for a method that is too sure.
+
+    Args:
+        image: the estimate, any shape, in the encoding of the truth.
+        variance: of each pixel, the same shape, not negative.
+        truth: the same shape.
+        levels: in (0, 1).
+
+    Raises:
+        InputError: where the shapes differ, a variance is negative or a level is outside (0, 1).
+    """
+    _check(image, variance, truth)
+    for level in levels:
+        if not 0 < level < 1:
+            raise InputError(f"coverage at level {level}: give a probability in (0, 1), such as 0.95")
+    deviation, error = np.sqrt(variance.astype(np.float64)), np.abs(_error(image, truth))
+    bounds = {level: NormalDist().inv_cdf((1 + level) / 2) for level in levels}
+    return {level: float(np.mean(error <= bound * deviation)) for level, bound in bounds.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """Posterior draws and the truth seen in the plane in which the draws vary most (paper Fig. 3).
+
+    Distances are root mean squares over pixels, so that those in the plane are parts of those between the images.
+
+    Attributes:
+        draws: places of the draws, Shape (n, 2); their mean is at (0, 0).
+        truth: place of the truth's projection, Shape (2,).
+        explained: fractions of the draws' variance along the two axes, Shape (2,).
+        draws_to_truth: mean over draws of their distance to the truth.
+        mean_to_truth: distance of the draws' mean to the truth.
+        off_plane: distance of the truth from the plane.
+    """
+
+    draws: NDArray[np.float64]
+    truth: NDArray[np.float64]
+    explained: NDArray[np.float64]
+    draws_to_truth: float
+    mean_to_truth: float
+    off_plane: float
+
+
+def plane_of_draws(draws: NDArray[Any], truth: NDArray[Any]) -> Plane:
+    """Return the draws' first two principal components; the truth has no part in choosing them.
+
+    Args:
+        draws: Shape (n, ...), at least 3.
+        truth: the shape of one draw.
+
+    Raises:
+        InputError: where there are fewer draws, or the shapes differ.
+    """
+    if len(draws) < 3 or draws.shape[1:] != truth.shape:
+        raise InputError(f"draws of shape {draws.shape}, a truth of {truth.shape}: give at least 3 draws of its shape")
+    flat = draws.reshape(len(draws), -1).astype(np.float64)
+    mean, size = flat.mean(axis=0), np.sqrt(flat.shape[1])
+    away = truth.ravel() - mean
+    _, strengths, axes = np.linalg.svd(flat - mean, full_matrices=False)
+    axes = axes[:2] * np.where(axes[:2] @ away < 0, -1.0, 1.0)[:, None]  # the truth is above and to the right
+    place = axes @ away
+    total = float((strengths**2).sum())
+    return Plane(
+        draws=(flat - mean) @ axes.T / size,
+        truth=place / size,
+        explained=strengths[:2] ** 2 / total if total > 0 else np.zeros(2),
+        draws_to_truth=float(np.sqrt(((flat - truth.ravel()) ** 2).mean(axis=1)).mean()),
+        mean_to_truth=float(np.linalg.norm(away) / size),
+        off_plane=float(np.linalg.norm(away - place @ axes) / size),
+    )
+
+
+def _check(image: NDArray[Any], variance: NDArray[Any], truth: NDArray[Any]) -> None:
+    if not image.shape == variance.shape == truth.shape:
+        shapes = ", ".join(str(each.shape) for each in (image, variance, truth))
+        raise InputError(f"image, variance and truth have shapes {shapes}: crop them alike")
+    if variance.size and variance.min() < 0:
+        raise InputError(f"a variance goes down to {variance.min():.4g}: give values of at least 0")
+
+
+def _error(image: NDArray[Any], truth: NDArray[Any]) -> NDArray[np.float64]:
+    return image.astype(np.float64) - truth.astype(np.float64)

@@ -1,0 +1,80 @@
+"""PSNR and SSIM of two images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
+
+from nidbench.errors import InputError
+
+
+def psnr(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0) -> float:
+    """Return the peak signal-to-noise ratio in dB, over all channels and pixels.
+
+    Args:
+        restored: any shape.
+        truth: the same shape.
+        data_range: the peak.
+
+    Returns:
+        10 log10(range^2 / MSE); infinity for equal images.
+
+    Raises:
+        InputError: where the shapes differ.
+    """
+    if restored.shape != truth.shape:
+        raise InputError(f"cannot compare images of shapes {restored.shape} and {truth.shape}: crop them alike")
+    error = np.mean((restored.astype(np.float64) - truth.astype(np.float64)) ** 2)
+    return float("inf") if error == 0 else float(10 * np.log10(data_range**2 / error))
+
+
+def ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0) -> float:
+    """Return the structural similarity of Wang et al. 2004, mean over channels.
+
+    Gaussian window 11x11 of sigma 1.5, K1 = .01, K2 = .03, population covariance, 'valid' windows only: the
+    definition of the authors' `ssim_index.m`, which differs from most libraries' defaults.
+
+    Args:
+        restored: Shape (C, H, W), at least 11x11.
+        truth: the same shape.
+        data_range: the peak.
+
+    Raises:
+        InputError: where the shapes differ or are smaller than the window.
+    """
+    if restored.shape != truth.shape or restored.ndim != 3 or min(restored.shape[1:]) < 11:
+        raise InputError(f"SSIM needs two images (C, H, W) of at least 11x11, not {restored.shape} and {truth.shape}")
+    return mean_of_windows(similarity_map(restored, truth, data_range))
+
+
+def similarity_map(restored: NDArray[Any], truth: NDArray[Any], data_range: float = 1.0) -> NDArray[np.float64]:
+    """Return the similarity around each pixel, Shape (C, H, W)."""
+    around: NDArray[np.float64]
+    _, around = structural_similarity(  # type: ignore[no-untyped-call]
+        restored.astype(np.float64),
+        truth.astype(np.float64),
+        data_range=data_range,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        channel_axis=0,
+        full=True,
+    )
+    return around
+
+
+def mean_of_windows(similarity: NDArray[np.float64]) -> float:
+    """Return the mean over pixels whose whole 11x11 window is inside."""
+    return float(similarity[:, 5:-5, 5:-5].mean())
+
+
+@dataclass(frozen=True)
+class Score:
+    """How close a restoration is to the truth: PSNR in dB and SSIM, under the protocol that was asked for."""
+
+    psnr: float
+    ssim: float

@@ -1,0 +1,44 @@
+"""TOML files that people write: read, or refused in words."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from nidbench.errors import InputError
+
+#: A number with more digits is a slip, and Python refuses to write it down.
+_DIGITS = 18
+
+_BYTES = 10_000_000
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the content of a TOML file.
+
+    Raises:
+        InputError: where it cannot be read, is no TOML in UTF-8, is nested too deeply, or has numbers beyond 18 digits.
+    """
+    try:
+        if not (path.is_file() or path.is_dir()) and path.exists():
+            raise InputError(f"cannot read {path}: it is a pipe or a device, not a file")
+        if path.exists() and path.stat().st_size > _BYTES:
+            raise InputError(f"cannot read {path}: it has more than {_BYTES} bytes, which nobody writes")
+        content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except InputError:
+        raise
+    except RecursionError as error:
+        raise InputError(f"cannot read {path}: it is nested too deeply") from error
+    except (OSError, ValueError) as error:  # UnicodeDecodeError and TOMLDecodeError are ValueErrors
+        raise InputError(f"cannot read {path}: {error}") from error
+    _check_numbers(path, content)
+    return content
+
+
+def _check_numbers(path: Path, value: Any) -> None:
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            _check_numbers(path, each)
+    elif isinstance(value, int) and abs(value) >= 10**_DIGITS:
+        raise InputError(f"{path}: a whole number has more than {_DIGITS} digits: give a smaller one")

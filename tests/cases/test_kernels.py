@@ -1,0 +1,138 @@
+"""Which kernels blur and which are told, with kernel errors installed as anybody's would be."""
+
+import importlib
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nidbench.cases.kernels import choose_kernels
+from nidbench.cases.request import CaseRequest
+from nidbench.cases.source import cases
+from nidbench.errors import InputError, UnknownNameError
+from nidbench.physics.arrays import array_hash
+from nidbench.registry.entry_points import load_kernels
+from nidbench.scoring.protocols import PROTOCOLS
+
+#: A kernel error that makes kernels of another size, by the image's name.
+PLUGIN = """
+import numpy as np
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Grown:
+    argument = "ROWSxCOLUMNS/NAME"
+    text: str
+    @property
+    def label(self): return self.text.partition("/")[2]
+    def told(self, kernel, image, name):
+        rows, columns = map(int, self.text.partition("/")[0].split("x"))
+        grown = np.pad(kernel, ((rows, rows + 1), (columns, columns)))
+        grown[0, 0] = len(image) / 100
+        return grown
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def grown(tmp_path_factory):
+    site = tmp_path_factory.mktemp("site")
+    info = site / "nidbench_grown-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nidbench-grown\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[nidbench.kernel_errors]\ngrown = kernelgrown:Grown\n")
+    (site / "kernelgrown.py").write_text(PLUGIN)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(site)
+        importlib.invalidate_caches()
+        yield
+        sys.modules.pop("kernelgrown", None)
+
+
+def named(*texts, default="sample"):
+    return [(each.name, each.true) for each in choose_kernels(texts, default)]
+
+
+def test_kernels_without_errors_are_what_they_are_called():
+    assert named() == named("sample") == named("sample/motion") == [("sample/motion", "sample/motion")]
+    (chosen,) = choose_kernels((), "sample")
+    true = load_kernels("sample").load("motion")
+    assert np.array_equal(chosen.kernel(), true)
+    assert np.array_equal(chosen.told("camera"), true)
+    assert chosen.identity("camera") == array_hash(true)
+
+
+def test_kernel_errors_keep_the_set_first_for_tables():
+    told = [("sample@grown:big/motion", "sample/motion")]
+    assert named("sample@grown:2x1/big") == named("grown:2x1/big") == named("sample/motion@grown:2x1/big") == told
+    assert named("sample", "grown:2x1/big") == [("sample/motion", "sample/motion"), *told]
+    assert [name for name, _ in named("danielyan@grown:2x1/big")] == [f"danielyan@grown:big/{n}" for n in range(1, 7)]
+
+
+def test_bound_noise_stays_bound():
+    plain, told = choose_kernels(("danielyan/3", "danielyan/3@grown:0x0/none"), "sample")
+    assert plain.noise == told.noise == "bsnr:40"
+
+
+@pytest.mark.parametrize(
+    ("texts", "error", "reason"),
+    [
+        (("smaple",), UnknownNameError, "unknown kernel set 'smaple': did you mean sample"),
+        (("sample/moton",), UnknownNameError, "unknown kernel of sample 'moton': did you mean motion"),
+        (("sample@grwon:1x1/a",), UnknownNameError, "unknown kernel error 'grwon': did you mean grown"),
+        (("grwon:1x1/a",), UnknownNameError, "unknown kernel error 'grwon': did you mean grown"),
+        (("sample@grown",), InputError, "does not say which: write grown:ROWSxCOLUMNS/NAME"),
+        (("grown:1x1/a", "grown:2x2/a"), InputError, "name of another kernel error in tables, @?grown:a: rename"),
+    ],
+)
+def test_what_there_is_not_is_refused(texts, error, reason):
+    with pytest.raises(error, match=reason):
+        choose_kernels(texts, "sample")
+
+
+REQUEST = CaseRequest("sample", images=("camera",), noises=("gaussian:0.02",))
+
+
+def test_the_measurement_is_the_true_kernel_s_and_methods_are_told_the_other():
+    (plain,), (told,) = (list(cases(replace(REQUEST, kernels=(text,)))) for text in ("sample", "sample@grown:3x2/x"))
+    assert np.array_equal(plain.problem().blurred, told.problem().blurred)  # the noise draw, too
+    assert told.problem().kernel.shape == (13 + 7, 13 + 4)
+    assert (plain.shape, told.shape) == ((1, 96, 96), (1, 96 + 7, 96 + 4))
+    assert told.problem().frame == (96 + 7, 96 + 4)
+    assert told.problem().kernel.sum() == pytest.approx(1)
+    assert told.key == replace(plain.key, kernel="sample@grown:x/motion")
+    assert told.image_hash == plain.image_hash
+
+
+def test_the_identity_holds_both_kernels_and_leaves_others_as_they_were():
+    (plain,), (told,) = (list(cases(replace(REQUEST, kernels=(text,)))) for text in ("sample", "sample@grown:3x2/x"))
+    true = load_kernels("sample").load("motion")
+    assert plain.kernel_hash == array_hash(true)
+    assert told.kernel_hash == f"{array_hash(true)}@{array_hash(told.problem().kernel)}"
+    other = next(cases(replace(REQUEST, images=("astronaut",), kernels=("sample@grown:3x2/x",))))
+    assert other.kernel_hash != told.kernel_hash
+
+
+@pytest.mark.parametrize("sizes", ["0x0", "3x2", "1x9"])
+def test_the_region_that_counts_is_the_true_kernel_s(sizes):
+    """Half-kernel compares the same pixels of the truth, whatever the size of the kernel told."""
+    (plain,), (told,) = (list(cases(replace(REQUEST, kernels=(each,)))) for each in ("sample", f"grown:{sizes}/x"))
+    protocol, problem = PROTOCOLS["half-kernel"], told.problem()
+    (truth,), (own,) = told.truths(), plain.truths()
+    seen = protocol.reference(problem, truth)
+    assert np.array_equal(seen, protocol.reference(plain.problem(), own))
+    assert np.array_equal(seen, own.image[:, 6:-6, 6:-6])
+    x = np.zeros((1, *problem.frame))
+    (top, left), (height, width) = truth.offset, truth.image.shape[1:]
+    x[:, top : top + height, left : left + width] = truth.image
+    assert np.isinf(
+        protocol.score(np.rint(x * 255) / 255, problem, replace(truth, image=np.rint(truth.image * 255) / 255)).psnr
+    )
+
+
+def test_a_smaller_kernel_told_leaves_the_truth_larger_than_the_frame():
+    (case,) = cases(replace(REQUEST, kernels=("perturbed:pad=-3",)))
+    (truth,) = case.truths()
+    assert case.problem().kernel.shape == (7, 7)
+    assert truth.offset == (-3, -3)
+    assert np.array_equal(PROTOCOLS["half-kernel"].reference(case.problem(), truth), truth.image[:, 6:-6, 6:-6])

@@ -1,0 +1,281 @@
+"""Kernels from files: the weights as they are stored, exactly, and what cannot be a point spread function."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.io import savemat
+
+from nidbench.contract import normalised
+from nidbench.errors import InputError
+from nidbench.files.images import kernel_notice, read_kernel
+from nidbench.registry.entry_points import load_dataset
+
+
+def levels(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+WEIGHTS = np.array([[0, 10, 200], [30, 0, 15]], np.uint8)
+
+
+def saved(path: Path, weights=WEIGHTS) -> Path:
+    if path.suffix == ".npy":
+        np.save(path, weights)
+    elif path.suffix == ".mat":
+        savemat(path, {"ker": weights.astype(float)})
+    else:
+        Image.fromarray(weights).save(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp", ".npy", ".mat", ".MAT"])
+def test_kernels_are_read_as_they_are_stored_and_sum_to_1(tmp_path, suffix):
+    kernel = read_kernel(saved(tmp_path / f"k{suffix.lower()}").rename(tmp_path / f"k{suffix}"))
+    assert kernel.dtype == np.float64
+    assert np.allclose(kernel, WEIGHTS / 255, rtol=1e-15)  # the weights sum to 255
+
+
+def test_kernels_of_more_bits_and_of_equal_colours(tmp_path):
+    deep = saved(tmp_path / "deep.png", WEIGHTS.astype(np.uint16) * 257)
+    colour = saved(tmp_path / "colour.png", np.repeat(WEIGHTS[..., None], 3, 2))
+    alpha = saved(tmp_path / "alpha.png", np.dstack([WEIGHTS] * 3 + [np.full_like(WEIGHTS, 255)]))
+    for path in (deep, colour, alpha):
+        assert np.allclose(read_kernel(path), WEIGHTS / 255, rtol=1e-15)
+    with pytest.raises(InputError, match="alpha channel that is not opaque"):
+        read_kernel(saved(tmp_path / "alpha.png", np.dstack([WEIGHTS] * 3 + [np.full_like(WEIGHTS, 9)])))
+
+
+def test_the_matrix_of_a_matlab_file_that_is_named_a_kernel(tmp_path):
+    savemat(tmp_path / "a.mat", {"x": np.ones((9, 9)), "f": WEIGHTS.astype(float), "title": "text"})
+    assert read_kernel(tmp_path / "a.mat").shape == (2, 3)
+    savemat(tmp_path / "b.mat", {"x": np.ones((9, 9)), "y": np.ones((9, 9))})
+    with pytest.raises(InputError, match=r"b\.mat is not a kernel \(it holds x .*, y .*, and which is meant"):
+        read_kernel(tmp_path / "b.mat")
+
+
+NO_KERNELS = {
+    "zero": (np.zeros((3, 3)), "zero everywhere"),
+    "negative": (np.array([[2.0, -1.0]]), "negative in places"),
+    "colour": (np.arange(27, dtype=np.uint8).reshape(3, 3, 3), "its colours or planes differ"),
+    "flat": (np.ones(5), "two dimensions"),
+    "endless": (np.array([[np.inf, 1.0]]), "not finite"),
+    "words": (np.array([["a", "b"]]), "not real numbers"),
+}
+
+
+@pytest.mark.parametrize("name", NO_KERNELS)
+def test_what_is_not_a_kernel_is_refused(tmp_path, name):
+    array, reason = NO_KERNELS[name]
+    np.save(tmp_path / f"{name}.npy", array)
+    with pytest.raises(InputError, match=f"{name}.npy is not a kernel .*{reason}"):
+        read_kernel(tmp_path / f"{name}.npy")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npy", ".mat"])
+@pytest.mark.parametrize("content", [b"", b"no kernel at all, but some text that goes on for a while" * 9, None])
+def test_a_file_that_is_no_kernel_or_cut_off_is_refused(tmp_path, suffix, content):
+    path = saved(tmp_path / f"k{suffix}", levels(40, 40))
+    path.write_bytes(path.read_bytes()[:-400] if content is None else content)
+    with pytest.raises(InputError, match=rf"k\{suffix} is not a kernel .*give a gray picture"):
+        read_kernel(path)
+
+
+def disk(side):
+    rows, columns = np.indices((side, side)) - (side - 1) / 2
+    return (rows**2 + columns**2 < (side / 2) ** 2).astype(float)
+
+
+WIDE_KERNELS = {
+    "box": np.ones((21, 33)),
+    "disk": disk(25),
+    "gaussian": np.exp(-((np.indices((31, 31)) - 15) ** 2).sum(0) / 2 / 12**2),
+    "small": np.random.default_rng(0).random((15, 40)),
+    "motion to every side": np.eye(40) + np.eye(40)[::-1],
+    "a box of broken sides": np.pad(np.ones((5, 5)), 1, constant_values=0.3),
+    "a corner": np.pad([[1.0]], ((0, 8), (0, 8))),
+    "corners": np.pad([[1.0]], ((0, 8), (0, 8))) + np.pad([[1.0]], ((8, 0), (8, 0))),
+    "a coded aperture": (np.random.Generator(np.random.Philox(0)).random((13, 13)) > 0.4).astype(float),
+    "a ring": disk(31) - np.pad(disk(23), 4),
+    "a small gaussian": np.exp(-((np.indices((7, 7)) - 3) ** 2).sum(0) / 2),
+    "a small wide gaussian": np.exp(-((np.indices((7, 7)) - 3) ** 2).sum(0) / 2 / 5**2),
+    "an even gaussian": np.exp(-((np.indices((8, 8)) - 3.5) ** 2).sum(0) / 2 / 2**2),
+}
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("shape", [(7, 7), (9, 8), (13, 13), (21, 24)])
+def test_kernels_with_crumbs_all_over_are_on_no_background(tmp_path, shape, seed):
+    draws = np.random.Generator(np.random.Philox(seed))
+    crumbs = draws.uniform(0, 0.15, shape) * (draws.random(shape) > 0.5)
+    crumbs[np.arange(7), np.arange(7)] += 1
+    np.save(tmp_path / "k.npy", crumbs)
+    assert np.allclose(read_kernel(tmp_path / "k.npy"), crumbs / crumbs.sum())
+
+
+@pytest.mark.parametrize("name", WIDE_KERNELS)
+def test_kernels_with_weight_on_their_border(tmp_path, name):
+    np.save(tmp_path / "k.npy", WIDE_KERNELS[name])
+    assert np.allclose(read_kernel(tmp_path / "k.npy"), WIDE_KERNELS[name] / WIDE_KERNELS[name].sum())
+
+
+@pytest.mark.parametrize("name", ["camera", "astronaut"])
+def test_a_photograph_is_no_kernel(tmp_path, name):
+    gray = load_dataset("sample").load(name).mean(axis=0)
+    np.save(tmp_path / "k.npy", gray)
+    with pytest.raises(InputError, match=r"k\.npy is not a kernel \(its 96x96 pixels (have weight|are bright)"):
+        read_kernel(tmp_path / "k.npy")
+
+
+def test_a_palette_is_no_kernel(tmp_path):
+    Image.fromarray(levels(9, 9)).convert("P").save(tmp_path / "p.png")
+    with pytest.raises(InputError, match="palette"):
+        read_kernel(tmp_path / "p.png")
+
+
+def test_a_kernel_that_is_not_there(tmp_path):
+    with pytest.raises(InputError, match="No such file"):
+        read_kernel(tmp_path / "none.png")
+
+
+def bead(side, width):
+    line = np.exp(-((np.arange(side) - side // 2) ** 2) / 2 / width**2)
+    return np.outer(line, line)
+
+
+def as_file(tmp_path, kernel):
+    np.save(tmp_path / "k.npy", kernel)
+    return tmp_path / "k.npy"
+
+
+NOISE = np.random.Generator(np.random.Philox(0)).standard_normal((31, 31))
+
+
+@pytest.mark.parametrize(
+    ("side", "width", "pedestal", "peak", "noise"),
+    [
+        (9, 1, 100, 2000, 0),
+        (15, 1, 1000, 500, 10),
+        (15, 2, 100, 2000, 20),
+        (21, 3, 100, 2000, 3),
+        (31, 2, 10, 2000, 3),
+        (31, 3, 0.01, 1, 0.001),
+    ],
+)
+def test_a_pedestal_is_told_and_taken_off_where_that_is_asked_for(tmp_path, side, width, pedestal, peak, noise):
+    right = bead(side, width)
+    path = as_file(tmp_path, pedestal + peak * right + noise * NOISE[:side, :side])
+    with pytest.raises(InputError, match=r"lie on a background of .*: write kernel_background = \"border\" into meas"):
+        read_kernel(path)
+    found = read_kernel(path, "border")
+    seen = np.load(path).clip(0, None)
+    errors = [np.abs(each / each.sum() - right / right.sum()).sum() for each in (found, seen)]
+    assert errors[0] < 0.2 * errors[1] + 0.02
+    assert found.min() >= 0
+    assert found.sum() == pytest.approx(1)
+
+
+def test_a_kernel_without_a_pedestal_is_what_it_was_without_its_border_level(tmp_path):
+    right = np.pad(np.random.default_rng(0).random((9, 9)), 4)
+    assert np.allclose(read_kernel(as_file(tmp_path, right), "border"), right / right.sum(), rtol=1e-14)
+
+
+def test_negative_weights_are_rounding_or_refused_with_a_way_out(tmp_path):
+    right = np.pad(bead(9, 1), 1)
+    found = read_kernel(as_file(tmp_path, np.where(right == 0, -1e-18, right)))
+    assert found.min() == 0
+    assert np.allclose(found, right / right.sum(), rtol=1e-12)
+    ringing = as_file(tmp_path, np.where(right == 0, -0.01, right))
+    with pytest.raises(InputError, match=r"down to -0\.01 of its largest weight, 0\.06.* of its sum\): .*\"clip\""):
+        read_kernel(ringing)
+    assert np.allclose(read_kernel(ringing, "clip"), right / right.sum(), rtol=1e-12)
+
+
+def test_kernels_the_wrong_way_about_are_told(tmp_path):
+    for wrong, reason in (
+        (1 - bead(15, 2), "brighter along the border"),
+        (255 - np.rint(200 * bead(31, 4)), "brighter along the border"),
+        (np.pad(np.zeros((7, 7)), 1, constant_values=1.0), "brighter along the border"),
+        (np.fft.ifftshift(bead(15, 1.5)), "around its four corners"),
+        (np.fft.ifftshift(bead(16, 1)), "around its four corners"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            read_kernel(as_file(tmp_path, wrong))
+
+
+def test_a_kernel_that_is_refused_wrongly_is_kept_where_that_is_said(tmp_path):
+    aperture = np.random.Generator(np.random.Philox(1)).random((33, 33))
+    path = as_file(tmp_path, aperture)
+    with pytest.raises(InputError, match=r'photograph.*if it is right as it stands, write kernel_background = "keep"'):
+        read_kernel(path)
+    assert np.allclose(read_kernel(path, "keep"), aperture / aperture.sum())
+    with pytest.raises(InputError, match="negative in places"):
+        read_kernel(as_file(tmp_path, aperture - 0.5), "keep")
+
+
+def test_three_equal_planes_of_a_line_may_be_a_plane_of_lines(tmp_path):
+    line = np.arange(1.0, 8.0)
+    for planes in (np.stack([line[None]] * 3), np.stack([line[None]] * 3, -1), np.stack([line[:, None]] * 3)):
+        with pytest.raises(InputError, match="may mean several kernels"):
+            read_kernel(as_file(tmp_path, planes))
+    for plane in (np.outer([1, 2, 3], line), np.outer(line, [1, 2, 3])):
+        assert read_kernel(as_file(tmp_path, plane[None])).shape == plane.shape
+        assert read_kernel(as_file(tmp_path, plane[..., None])).shape == plane.shape
+
+
+def test_weights_whose_sum_is_too_large_for_a_number():
+    with pytest.raises(InputError, match="sums to inf"):
+        normalised(np.full((5, 5), 1e308))
+
+
+def test_weight_along_the_border_is_said_where_it_may_be_right():
+    wide, sloping = bead(15, 6), 2000 * bead(21, 2) + 50 + 10 * np.arange(21)
+    for weights in (wide, sloping):
+        assert kernel_notice(weights / weights.sum()).startswith("has weight all along its border")
+    for weights in (np.ones((9, 9)), bead(15, 3), np.eye(15)):
+        assert kernel_notice(weights / weights.sum()) == ""
+    assert kernel_notice(np.ones((1, 1))) == "is a single pixel, which blurs nothing"
+
+
+def test_how_far_the_weights_lie_off_the_middle():
+    assert kernel_notice(bead(15, 1) / bead(15, 1).sum()) == ""
+    off = np.roll(bead(21, 1), (7, -2), (0, 1))
+    assert kernel_notice(off / off.sum()).startswith("has its weights +7.0 rows and -2.0 columns off its middle")
+
+
+BOX, LINE = np.ones((5, 5)), np.eye(9)[[4]].repeat(9, 0).T
+LOPSIDED = np.random.default_rng(0).random((5, 5))
+
+
+@pytest.mark.parametrize(
+    ("array", "right"),
+    [
+        (LINE[None], LINE),
+        (LINE.T[None], LINE.T),
+        (BOX[None], BOX),
+        (LOPSIDED[None, None], LOPSIDED),
+        (LOPSIDED[..., None], LOPSIDED),
+        (np.stack([LOPSIDED] * 3), LOPSIDED),
+        (np.stack([LOPSIDED] * 3, -1), LOPSIDED),
+        (np.stack([BOX] * 3), BOX),
+        (np.ones((1, 1, 9)), np.ones((1, 9))),
+        (np.ones((9, 1, 1)), np.ones((9, 1))),
+        (np.ones((1, 9, 1)), None),
+        (np.ones((3, 5, 3)), None),
+        (np.stack([BOX * n for n in range(1, 9)]), None),
+        (np.stack([LOPSIDED, LOPSIDED[::-1]], -1), None),
+        (np.stack([LOPSIDED] * 3 + [LOPSIDED[::-1]], -1), None),
+        (np.stack([LOPSIDED, LOPSIDED, LOPSIDED[::-1]]), None),
+        (np.ones((2, 3, 5, 5)), None),
+    ],
+    ids=lambda array: "x".join(map(str, np.shape(array))),
+)
+def test_axes_of_batch_and_channel_are_dropped_or_the_array_refused(tmp_path, array, right):
+    """As torch wants them: kornia issue 321, deepinv issue 1026; stacks: UMSN-Face-Deblurring issue 16."""
+    path = as_file(tmp_path, array)
+    if right is None:
+        with pytest.raises(InputError, match="it has shape"):
+            read_kernel(path)
+    else:
+        assert np.allclose(read_kernel(path), right / right.sum(), rtol=1e-14)

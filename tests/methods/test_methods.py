@@ -1,0 +1,63 @@
+"""One conformance suite over everything registered, built-in and third-party alike: a new method is in it at once."""
+
+from pathlib import Path
+
+import pytest
+
+from nidbench.contract import NeedsFiles
+from nidbench.contract.conformance import check, checks
+from nidbench.files.cache import destination
+from nidbench.registry.entry_points import Registry, load_method, methods
+from nidbench.registry.method_spec import DEFAULT_PRESET, MethodSpec, resolve
+
+NAMES = Registry.installed("method").names()
+#: Packages that methods need and `nidbench[test]` leaves out, for their licences.
+OPTIONAL = {"bm3d": "bm3d"}
+
+
+@pytest.fixture
+def with_package(name):
+    if name in OPTIONAL:
+        pytest.importorskip(OPTIONAL[name], reason=f"{name} needs a package that tests do without")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("with_package")
+def test_conforms(name, with_files):
+    with_files(load_method(methods(), name))
+    method = resolve(MethodSpec(name), load_method(methods(), name), "smoke").method
+    findings = check(method)
+    assert len(findings) == len(checks())
+    assert not [f"{finding.name}: {finding.message}" for finding in findings if not finding.passed]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("with_package")
+def test_every_preset_and_variant_resolves(name):
+    kind = load_method(methods(), name)
+    first, *others = kind.info.presets or {DEFAULT_PRESET: {}}
+    plain = resolve(MethodSpec(name, first), kind, None).method
+    assert all(resolve(MethodSpec(name, preset), kind, None).method != plain for preset in others)
+    for variant in kind.info.variants:
+        assert resolve(MethodSpec(name, first, (variant,)), kind, None).method != plain
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_says_who_made_it(name):
+    info = load_method(methods(), name).info
+    assert info.title
+    assert info.version >= 1
+    assert load_method(methods(), name).__doc__
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lists_its_files_without_fetching(name, monkeypatch):
+    monkeypatch.setattr("nidbench.files.download._download", lambda file, _shared: pytest.fail(f"{file} is fetched"))
+    method = load_method(methods(), name)
+    files = method.files() if isinstance(method, NeedsFiles) else []
+    assert len({destination(file) for file in files}) == len(files)
+    for file in files:
+        assert file.url.startswith("https://")
+        assert len(bytes.fromhex(file.sha256)) == 32
+        assert file.bytes > 0
+        assert ".." not in Path(file.path).parts

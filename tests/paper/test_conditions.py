@@ -1,0 +1,185 @@
+"""The paper's grids against the counts of its text, and what they ask for."""
+
+import doctest
+
+import pytest
+
+from nidbench.contract import CaseKey
+from nidbench.errors import InputError, UnknownNameError
+from nidbench.paper import conditions
+from nidbench.paper.conditions import TABLES, base_label, experiments, find_table, lacking, protocol, table, told
+from nidbench.paper.published import tables as numbers
+from nidbench.registry.entry_points import Registry
+from nidbench.registry.method_spec import parse_methods, resolve
+from nidbench.scoring import protocols
+
+ROWS = [(found.name, condition) for found in TABLES.values() for condition in found.conditions]
+
+
+def test_the_example_works():
+    failures, examples = doctest.testmod(conditions)
+    assert failures == 0
+    assert examples == 2
+
+
+def test_every_row_of_every_table_is_a_condition_and_the_other_way_round():
+    frame = numbers()
+    published = set(frame[["table", "dataset", "kernels", "noise"]].itertuples(index=False, name=None))
+    assert {(name, *condition.key) for name, condition in ROWS} == published
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [  # sections 4.2 to 4.4
+        ("table2", {"set12": 3 * 12 * 8, "levin": 3 * 4 * 8, "sun": 3 * 80 * 8}),
+        ("table3", {"set12": 12 * 6, "sun": 80 * 6}),
+        ("table4", {"set12": 4 * 12 * 8, "sun": 4 * 80 * 8}),
+        ("table5", {"lai-saturated": 20, "anger": 8}),
+        ("table6", {"set12": 96, "lai": 100, "kohler": 48}),
+        ("table7", {"set12": 2 * 96}),
+        ("table8", {"set12": 7 * 96}),
+        ("table9", {"sun": 640}),
+    ],
+)
+def test_the_grids_have_the_sizes_of_the_paper(name, counts):
+    found = dict.fromkeys(counts, 0)
+    for condition in table(name).conditions:
+        found[condition.dataset] += condition.cases
+    assert found == counts
+
+
+def test_the_grids_have_the_sizes_of_the_datasets():
+    """Images and measurements as declared, against the names that the registered sets have."""
+    datasets, kernels = Registry.installed("dataset"), Registry.installed("kernel set")
+    for _, condition in ROWS:
+        if condition.lacking:
+            continue
+        dataset = datasets.load(condition.dataset)()
+        assert len(dataset.names()) == condition.images, condition
+        if condition.noise == "measured":
+            cases = sum(len(dataset.kernels(name)) for name in dataset.names())
+        else:
+            cases = condition.images * len(kernels.load(condition.kernels)().names())
+        assert cases == condition.cases, condition
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_method_it_asks_for_can_be_asked_for(name):
+    methods = Registry.installed("method")
+    for experiment in experiments(name):
+        for spec in parse_methods(experiment.methods):
+            assert resolve(spec, methods.load(spec.name), experiment.preset)
+    for condition in table(name).conditions:
+        assert protocols.protocol(condition.protocol)
+
+
+def test_what_is_asked_for():
+    set12, levin, sun = experiments("table2")
+    assert set12.methods == "fid,dip,dikp,ddec,bpdip,ours,fcnn,fdn"
+    assert (set12.dataset, levin.dataset, sun.dataset) == ("set12", "levin", "sun")
+    assert set12.noise == sun.noise == "gaussian:0.01,gaussian:0.03,gaussian:0.05"
+    assert (set12.kernels, set12.preset, set12.declared) == ("levin", "paper", "known")
+    assert {each.declared for each in experiments("table4")} == {"estimated"}
+    (kohler,) = experiments("table6", dataset="kohler")
+    assert (kohler.kernels, kohler.noise) == ("", "")
+    assert "ours[stop=iterations,iterations=25000]" in kohler.methods
+    assert experiments("table9")[0].methods == (
+        "ours:no-dropout,ours:no-aggregation,ours:no-replacement,ours:no-masking,ours"
+    )
+    assert [each.methods for each in experiments("table3", " ours@fast , dip", "sun")] == ["ours@fast,dip"]
+
+
+def test_estimated_kernels_of_one_s_own_take_the_place_of_those_that_are_not_public():
+    set12, lai = experiments("table6", kernels="estimated:mine")
+    assert (set12.dataset, set12.kernels, set12.noise) == ("set12", "estimated:mine", "gaussian:0.01")
+    assert (lai.dataset, lai.kernels, lai.noise) == ("lai", "estimated:mine", "")
+    assert "ours[stop=iterations,iterations=25000]" in set12.methods
+    assert [each.kernels for each in experiments("table7", kernels="estimated:mine")] == ["estimated:mine"]
+    assert not lacking("table6", kernels="estimated:mine")
+    with pytest.raises(InputError, match="table2 has no estimated kernels"):
+        experiments("table2", kernels="estimated:mine")
+    with pytest.raises(InputError, match=r"kernels 'levin' .*: give estimated:PATH"):
+        experiments("table6", kernels="levin")
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "wanted"),
+    [
+        ("table2", CaseKey("set12", "01", "levin/1", "gaussian:0.01"), "half-kernel"),
+        ("table5", CaseKey("anger", "1", "anger/1", "measured"), "anger"),
+        ("table6", CaseKey("kohler", "1", "kohler/1", "measured"), "kohler"),
+        ("table6", CaseKey("set12", "01", "levin@estimated:mine/1", "gaussian:0.01"), "shift-aligned"),
+        ("table7", CaseKey("set12", "01", "levin/1", "gaussian:0.01"), "half-kernel"),
+        ("table2", CaseKey("sample", "camera", "sample/motion", "gaussian:0.05"), "half-kernel"),
+    ],
+)
+def test_each_measurement_is_scored_as_in_the_paper(name, key, wanted):
+    assert protocol(name, key) == wanted
+
+
+def test_kernels_bring_noise_of_their_own_or_none():
+    set12 = table("table3").conditions[0].noise_of_kernels
+    assert list(set12) == [f"danielyan/{n}" for n in range(1, 7)]
+    assert set12["danielyan/3"] == "bsnr:40"
+    assert table("table2").conditions[0].noise_of_kernels == {}
+
+
+def test_what_cannot_be_had_is_told_with_what_can_be_run_instead():
+    (line,) = lacking("table7")
+    assert "Yang & Ji 2019" in line
+    assert "not public; nidbench reproduce table7 --kernels estimated:PATH takes estimates of your own" in line
+    assert len(lacking("table6")) == 2
+    assert not lacking("table2")
+    with pytest.raises(InputError, match=r"table6 cannot be measured: the paper's kernels.*--kernels estimated:PATH"):
+        experiments("table6", dataset="lai")
+
+
+def test_what_the_paper_has_not_is_refused():
+    with pytest.raises(UnknownNameError, match="did you mean table2"):
+        experiments("tabel2")
+    with pytest.raises(UnknownNameError, match=r"unknown dataset of table2 'kodak24': .*there are levin, set12, sun"):
+        experiments("table2", dataset="kodak24")
+
+
+def test_a_group_of_a_sweep_finds_its_row():
+    assert table("table2").row_of("sun", "levin", "gaussian:0.03").cases == 640
+    assert table("table2").row_of("sample", "levin", "gaussian:0.03") is None
+    assert table("table2").row_of("sun", "levin", "gaussian:0.02") is None
+    assert table("table3").row_of("sun", "danielyan", "bsnr:40").cases == 480
+    assert table("table9").row_of("set12", "levin", "gaussian:0.05").dataset == "sun"
+    assert table("table7").row_of("set12", "levin@estimated:mine", "gaussian:0.01").lacking
+    assert not table("table7").row_of("set12", "levin", "gaussian:0.01").lacking
+
+
+@pytest.mark.parametrize(
+    ("labels", "noises", "name"),
+    [
+        (["ours"], ["gaussian:0.05"], "table2"),
+        (["ours", "dip", "fid"], ["gaussian:0.01", "poisson:128"], "table2"),
+        (["ours", "ours@fast:no-sa"], ["gaussian:0.01"], "table7"),
+        (["ours", "ours@fast:no-sa"], ["gaussian:0.01", "poisson:128"], "table8"),
+        (["ours", "dip[lr=0.1]"], ["poisson:128"], "table4"),
+    ],
+)
+def test_the_table_of_a_sweep_is_the_one_with_most_of_it(labels, noises, name):
+    assert find_table([("set12", "levin", noise, label) for label in labels for noise in noises]) == name
+
+
+def test_a_sweep_that_no_table_has():
+    with pytest.raises(InputError, match=r"no table of the paper has sample levin gaussian:0\.05: "):
+        find_table([("sample", "levin", "gaussian:0.05", "ours")])
+
+
+def test_conditions_decide_where_no_method_does():
+    assert find_table([("set12", "levin", "gaussian:0.05", "wiener")]) == "table2"
+    assert find_table([("sun", "levin", "poisson:256", "tv")]) == "table4"
+
+
+def test_labels_without_preset_and_settings():
+    assert base_label("ours@fast:no-sa[lr=0.1,passes=3]") == "ours:no-sa"
+    assert base_label("somebody's images") == "somebody's images"
+
+
+def test_how_much_of_a_table_measurements_are():
+    keys = [CaseKey("set12", "01", f"levin/{kernel}", "gaussian:0.01", seed) for kernel in (1, 2) for seed in (0, 1)]
+    assert told("table2", keys, "set12").startswith("table2 of Chen et al., IJCV 2022: 2 of 288 measurements, under 1 ")

@@ -1,0 +1,78 @@
+"""The paper's orders against made-up sweeps whose verdicts are known."""
+
+import io
+
+import pandas as pd
+import pytest
+
+from nidbench.analysis.cells import cells_frame
+from nidbench.errors import InputError, UnknownNameError
+from nidbench.paper.conditions import table
+from nidbench.paper.orders import orders_frame, render_orders
+
+#: `ours` above `dip` as published, `ddec` above both against it, `dikp` anywhere.
+PSNR = {"ours": (27.0, 28.5, 30.1), "dip": (26.0, 27.4, 29.0), "ddec": (28.0, 29.4, 31.2), "dikp": (22.0, 33.0, 29.0)}
+
+
+@pytest.fixture
+def cells(make_record, make_store):
+    records = [
+        make_record(m, i, p, dataset="set12", noise=noise)
+        for noise in ("gaussian:0.05", "gaussian:0.02")
+        for m in PSNR
+        for i, p in zip("abc", PSNR[m], strict=True)
+    ]
+    return cells_frame(*make_store(*records)).assign(protocol="half-kernel")
+
+
+def test_each_pair_has_the_verdict_of_its_interval(cells):
+    frame = orders_frame(cells, "table2").set_index(["first", "second"])
+    assert set(frame["noise"]) == {"gaussian:0.05"}  # the table has no other of these
+    assert len(frame) == 6
+    assert frame.loc[("ours", "dip"), "verdict"] == "confirms"
+    assert frame.loc[("ours", "dip"), "published"] == pytest.approx(26.56 - 24.06)
+    assert frame.loc[("ours", "dip"), "difference"] == pytest.approx(3.2 / 3)
+    assert frame.loc[("ours", "ddec"), "verdict"] == "contradicts"
+    assert frame.loc[("dip", "dikp"), "verdict"] == "open"
+
+
+def test_the_text_counts_the_verdicts(cells):
+    text = render_orders(cells, "table2")
+    assert "2 confirms, 1 contradicts, 3 open" in text
+    assert "| ours > dip" in text
+    assert "By Holm: 2 confirms, 1 contradicts, 3 open" in text
+    assert "Under these kernels, and no others: levin/1 of the 8 of levin." in text
+    frame = pd.read_csv(io.StringIO(render_orders(cells, "table2", "csv")))
+    assert frame["verdict"].value_counts().to_dict() == {"open": 3, "confirms": 2, "contradicts": 1}
+
+
+def test_one_dataset_of_a_table_stands_for_any(make_record, make_store):
+    psnr = {"ours": (27.0, 28.5, 30.1), "ours:no-masking": (26.0, 27.4, 29.0)}
+    records = [make_record(m, i, p) for m in psnr for i, p in zip("abc", psnr[m], strict=True)]
+    frame = orders_frame(cells_frame(*make_store(*records)), "table9")
+    assert frame["dataset"].tolist() == ["sample"]
+    assert frame["verdict"].tolist() == ["confirms"]
+
+
+def test_a_sweep_that_the_table_knows_nothing_of_is_refused(cells):
+    with pytest.raises(UnknownNameError, match="did you mean table2"):
+        orders_frame(cells, "tabel2")
+    with pytest.raises(InputError, match=r"table4 has no two methods of the sweep under set12 levin gaussian:0\.05"):
+        orders_frame(cells, "table4")
+    with pytest.raises(InputError, match="table2 has no two methods"):
+        orders_frame(cells[(cells["label"] == "ours") & (cells["noise"] == "gaussian:0.05")], "table2")
+
+
+def test_kernels_with_noise_of_their_own_are_one_condition():
+    """The six scenarios of Table 3 have one published mean."""
+    rows = [
+        {"label": label, "image": image, "kernel": kernel, "noise": noise, "psnr": 30.0 + gain + number / 10}
+        for kernel, noise in table("table3").conditions[0].noise_of_kernels.items()
+        for number, image in enumerate("abc")
+        for label, gain in (("ours", 1.0 if kernel == "danielyan/1" else 0.4), ("dip", 0.0))
+    ]
+    own = {"dataset": "set12", "kernel_set": "danielyan", "noise_seed": 0, "seed": 0, "preset": "paper"}
+    frame = orders_frame(pd.DataFrame(rows).assign(declared="known", status="done", **own), "table3")
+    assert frame["noise"].tolist() == ["of the kernels"]
+    assert frame["difference"].tolist() == pytest.approx([0.5])
+    assert frame["pairs"].tolist() == [18]
