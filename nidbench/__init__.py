@@ -1,5 +1,64 @@
-"""nidbench: which dataset-free deconvolution method is better, by how much beyond luck, and at what cost."""
+"""nidbench: which dataset-free deconvolution method is better, by how much beyond luck, and at what cost.
 
-from importlib.metadata import version
+>>> import nidbench as nb
+>>> results = nb.run(methods="ours,dip", dataset="sample", preset="fast")  # doctest: +SKIP
+>>> results.summary, results.differences  # doctest: +SKIP
 
-__version__ = version("nidbench")
+The names below are all there is to know to use it; each is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    __version__: str  # read from the installed package when it is asked for
+    from nidbench.api.registered import Findings as Findings
+    from nidbench.api.registered import check as check
+    from nidbench.api.registered import load_dataset as load_dataset
+    from nidbench.api.registered import load_method as load_method
+    from nidbench.api.restoring import measure as measure
+    from nidbench.api.restoring import restore as restore
+    from nidbench.api.restoring import score as score
+    from nidbench.api.results import Restoration as Restoration
+    from nidbench.api.results import Results as Results
+    from nidbench.api.results import ResultsFolder as ResultsFolder
+    from nidbench.api.results import open_results as open_results
+    from nidbench.api.sweeping import run as run
+    from nidbench.scoring.metrics import psnr as psnr
+    from nidbench.scoring.metrics import ssim as ssim
+
+#: Public name -> the module that it is imported from.
+_HOMES = {
+    "Findings": "nidbench.api.registered",
+    "Restoration": "nidbench.api.results",
+    "Results": "nidbench.api.results",
+    "ResultsFolder": "nidbench.api.results",
+    "check": "nidbench.api.registered",
+    "load_dataset": "nidbench.api.registered",
+    "load_method": "nidbench.api.registered",
+    "measure": "nidbench.api.restoring",
+    "open_results": "nidbench.api.results",
+    "psnr": "nidbench.scoring.metrics",
+    "restore": "nidbench.api.restoring",
+    "run": "nidbench.api.sweeping",
+    "score": "nidbench.api.restoring",
+    "ssim": "nidbench.scoring.metrics",
+}
+
+__all__ = ["__version__", *sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("nidbench")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nidbench' has no attribute {name!r}: there are {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+from importlib.util import find_spec
 from types import TracebackType
 
 from rich.console import Console
@@ -10,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from nidbench.records import Point, Record
 from nidbench.scoring.protocols import DEFAULT
+from nidbench.sweep.cost import CostEstimate
 from nidbench.sweep.plan import Job, Plan
 
 
@@ -30,7 +33,7 @@ class Display:
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[last]}"),
             console=console,
-            disable=not console.is_terminal,
+            disable=not _is_live(console),
         )
         self._cells = self._progress.add_task("cells", total=None, last="")
         self._cell = self._progress.add_task("", total=None, last="", visible=False)
@@ -84,6 +87,33 @@ class Display:
         )
         self._progress.update(self._cells, completed=self._ended)
 
+    def say(self, text: str) -> None:
+        """Print a text as it is: no markup, no colours of numbers, no breaks."""
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def notes(self, plan: Plan) -> None:
+        """Print what is to be known of the methods and datasets of a plan, once each."""
+        notes = [(job.planned.label, job.method.note) for job in plan.jobs]
+        notes += [(job.case.key.dataset, job.case.notice) for job in plan.jobs]
+        for name, note in dict.fromkeys(notes):
+            if note:
+                self.noted(f"{name}: {note}")
+
+    def estimated(self, plan: Plan, pending: int, estimate: CostEstimate) -> None:
+        """Print how many cells are to be computed and what they will cost."""
+        about = f"about {duration(estimate.seconds)} ({duration_range(estimate.low, estimate.high)})"
+        about += " and more" if estimate.unknown else ""
+        about += f", less where {', '.join(estimate.most)} stops by itself" if estimate.most else ""
+        self.say(f"{plan.sweep.name}: {pending} cells to compute on {plan.jobs[0].device}, {about}")
+        if estimate.unknown:
+            self.warned(f"the run time of {', '.join(estimate.unknown)} is unknown: their pilots gave no result")
+
+    def cells(self, plan: Plan, pending: Set[str]) -> None:
+        """Print each cell of a plan and whether it is still to be computed."""
+        for planned in plan.sweep.cells:
+            state = "to compute" if planned.id in pending else "there"
+            self.say(f"{planned.id}  {planned.label} ({planned.preset})  {planned.case}  seed {planned.seed}  {state}")
+
     def noted(self, message: str) -> None:
         """What a person should know of a method or a dataset, such as its terms or what it was tuned on."""
         self._console.print(f"[cyan]note[/] {escape(message)}", highlight=False, soft_wrap=True)
@@ -91,3 +121,24 @@ class Display:
     def warned(self, message: str) -> None:
         """Something a person should know."""
         self._console.print(f"[yellow]warning[/] {escape(message)}", highlight=False, soft_wrap=True)
+
+
+def _is_live(console: Console) -> bool:
+    """Return whether bars can be redrawn: in a terminal, and in a notebook that has widgets."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+
+
+def duration(seconds: float) -> str:
+    """Return a time as people say it: `45 s`, `12 min`, `1.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def duration_range(low: float, high: float) -> str:
+    """Return two times, the unit once where they share it."""
+    least, most = duration(low), duration(high)
+    if least == most:
+        return most
+    number, _, unit = least.partition(" ")
+    return f"{number if most.endswith(f' {unit}') else least} to {most}"

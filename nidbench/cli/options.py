@@ -115,11 +115,19 @@ computing = together(
     click.option(
         "--observe", type=click.IntRange(0), default=25, show_default=True, help="Iterations between observations."
     ),
-    click.option("--keep", default="", help="What figures need besides: draws, layers or both, separated by a comma."),
+    click.option("--keep", default="", help="Extra arrays to store for figures: draws, layers or draws,layers."),
     click.option("--checkpoint-every", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds."),
+    click.option("--in-process", is_flag=True, help="Compute in this process, for debuggers; no limit holds then."),
+)
+
+#: What happens before anything is computed.
+asking = together(
     click.option("--dry-run", is_flag=True, help="Show what would be computed, and stop."),
     click.option("--yes", is_flag=True, help="Do not ask, however long it will take."),
+)
+
+#: What a finished sweep leaves for people.
+publishing = together(
     click.option("--tracking", type=click.Choice(["mlflow", "none"]), default="mlflow", show_default=True),
     click.option("--pictures/--no-pictures", default=True, show_default=True, help="Draw contact sheets."),
-    click.option("--in-process", is_flag=True, help="Compute in this process, for debuggers; no limit holds then."),
 )

@@ -61,7 +61,7 @@ class Check:
     names: Sequence[str]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
     """Asks for a restoration; answered by observations, then one `Outcome` or `Refusal`.
 

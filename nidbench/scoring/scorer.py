@@ -8,12 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nidbench.compute.messages import Observation
 from nidbench.contract.truth import Truth
 from nidbench.errors import InputError
 from nidbench.physics.arrays import Image
 from nidbench.physics.problem import Problem
-from nidbench.records import Point
 
 from . import calibration, null_band
 from .metrics import Score, psnr
@@ -106,13 +104,6 @@ class Scorer:
         shown = self._problem.response.apply(image[:, *self._problem.valid].astype(np.float64))
         mean = float(self._problem.blurred.mean(dtype=np.float64))
         return measures | ({"brightness": float(shown.mean()) / mean} if mean > 0 else {})
-
-    def point(self, observation: Observation) -> Point | None:
-        """Return an observation as a point of the curve."""
-        score = self.score(observation.image)
-        if score is None:
-            return None
-        return Point(observation.iteration, observation.seconds, score.psnr, score.ssim)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What the runner reports on the way."""
+"""What a sweep reports on the way, to whoever shows it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,8 @@ from nidbench.records import Point, Record
 from .plan import Job, Plan
 
 
-class Events(Protocol):
-    """What the runner tells a display on the way."""
-
-    def planned(self, plan: Plan, pending: int) -> None:
-        """A sweep begins, with so many cells to compute."""
-        ...
-
-    def started(self, job: Job) -> None:
-        """A cell begins."""
-        ...
+class CellEvents(Protocol):
+    """What is reported of one cell while it is computed."""
 
     def progress(self, done: int, planned: int) -> None:
         """The cell has done so many of its iterations."""
@@ -28,10 +20,22 @@ class Events(Protocol):
         """The cell's estimate was scored."""
         ...
 
-    def ended(self, job: Job, record: Record) -> None:
-        """A cell ended and its record is written."""
-        ...
-
     def warned(self, message: str) -> None:
         """Something a person should know, that stops nothing."""
+        ...
+
+
+class Events(CellEvents, Protocol):
+    """What is reported of a sweep while its cells are computed."""
+
+    def planned(self, plan: Plan, pending: int) -> None:
+        """A sweep begins, with so many cells to compute."""
+        ...
+
+    def started(self, job: Job) -> None:
+        """A cell begins."""
+        ...
+
+    def ended(self, job: Job, record: Record) -> None:
+        """A cell ended and its record is written."""
         ...

@@ -12,7 +12,7 @@ from nidbench.errors import InputError
 EVERY = Clock()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """How cells are run; none of it changes a result.
 

@@ -70,6 +70,6 @@ def _is_old(record: Record) -> bool:
 
 def _was_edited(record: Record, job: Job) -> bool:
     """Return whether a done cell's method is a plain file, which has no golden results, and reads otherwise now."""
-    file = job.facts.file
-    plain = file is not None and file.stem == job.facts.spec.name
-    return plain and record.status == "done" and record.source not in ("", job.facts.fingerprint)
+    file = job.method.file
+    plain = file is not None and file.stem == job.method.spec.name
+    return plain and record.status == "done" and record.source not in ("", job.method.fingerprint)

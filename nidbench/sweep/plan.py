@@ -18,14 +18,22 @@ from nidbench.registry.method_spec import MethodSpec, parse_methods
 from .request import Ask, read_seeds
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
-    """A cell with all that it takes to compute it."""
+    """A cell with all that it takes to compute it.
+
+    Attributes:
+        planned: as its sweep asks for it.
+        cell: what determines its result.
+        case: its measurement and truths, made when asked for.
+        method: who restores.
+        device: torch device, `cpu` or `cuda:N`.
+    """
 
     planned: Planned
     cell: Cell
     case: Case
-    facts: MethodFacts
+    method: MethodFacts
     device: str
 
 
@@ -104,7 +112,7 @@ def _job(facts: MethodFacts, case: Case, seed: int, device: str, precision: str)
     label = str(facts.spec)
     note = "; ".join(filter(None, (facts.note, case.notice)))
     planned = Planned(cell.id, label, facts.preset, note, case.key, case.declared, seed, facts.spec.name)
-    return Job(planned, cell, case, facts, device)
+    return Job(planned=planned, cell=cell, case=case, method=facts, device=device)
 
 
 def choose_device(wanted: str, hello: Hello) -> str:

@@ -88,6 +88,16 @@ class Ask:
     method_file: Path | None = None
     name: str = ""
 
+    def chosen(self, *, device: str, precision: str, method_file: Path | None, name: str) -> Ask:
+        """Return the sweep with those of these choices that were made; `auto`, None and empty are none."""
+        return replace(
+            self,
+            device=self.device if device == "auto" else device,
+            precision=self.precision if precision == "auto" else precision,
+            method_file=method_file or self.method_file,
+            name=name or self.name,
+        )
+
     def sweep_name(self) -> str:
         """Return the name: readable, and the same for the same question."""
         if self.name:

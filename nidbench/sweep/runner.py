@@ -1,4 +1,4 @@
-"""The loop over cells: compute what is missing, score it here, and write each record the moment its cell ends."""
+"""The loop over cells: compute what is missing, and write each record the moment its cell ends."""
 
 from __future__ import annotations
 
@@ -7,24 +7,18 @@ import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from nidbench import versions
-from nidbench.compute.computer import Computer, DeadlineError, WorkerDiedError
-from nidbench.compute.messages import Hello, Outcome, Refusal, Task
-from nidbench.contract.run import DRAWS
+from nidbench.compute.computer import Computer
 from nidbench.errors import ResultsError
-from nidbench.physics.arrays import array_hash
 from nidbench.physics.case_key import CaseKey
-from nidbench.physics.problem import Problem
-from nidbench.records import Log, Record, Store
-from nidbench.scoring.scorer import Scorer
+from nidbench.records import Record, Store
 from nidbench.system.signals import check, stopped_by
 
+from .cell import CellRequest, ScoredCase, compute_cell
 from .events import Events
 from .options import RunOptions
 from .plan import Job, Plan
-from .watch import CellWatch
 
 #: Seconds that an interrupted cell has for a last checkpoint.
 GRACE = 10.0
@@ -65,9 +59,8 @@ class Runner:
         self._computer = computer
         self._events = events
         self._options = options
-        self._hello: Hello = computer.hello()
         self._warned: set[tuple[str, str]] = set()
-        self._latest: tuple[tuple[CaseKey, str, str, str], Problem, Scorer, str] | None = None
+        self._latest: tuple[tuple[CaseKey, str, str, str], ScoredCase] | None = None
 
     def run(self, plan: Plan, pending: Sequence[Job]) -> Summary:
         """Compute the pending jobs and return how the whole plan stands.
@@ -95,49 +88,29 @@ class Runner:
         return Summary(count_statuses(plan, self._store), computed, interrupted)
 
     def _compute(self, job: Job) -> Record:
-        problem, scorer, measurement_hash = self._case(job)
-        self._begin_work(job)
         before = self._done_before(job)
-        keep = sorted({*self._options.keep, *(before.kept if before else ())})
-        watch = CellWatch(scorer, self._events, self._store.work(job.cell.id), keeps_draws=DRAWS in keep)
-        outcome = self._ask(job, problem, watch, keep)
-        self._warn_of(job, [*outcome.left, *watch.faults])
-        arrays = {} if outcome.image is None else {"image": outcome.image}
-        if outcome.variance is not None:
-            arrays["variance"] = outcome.variance
-        record = Record(
-            id=job.cell.id,
+        request = CellRequest(
             cell=job.cell,
-            status=outcome.status,
-            scores={} if outcome.image is None else scorer.scores(outcome.image),
-            input_scores=scorer.input_scores,
-            seconds=outcome.seconds,
-            iterations=outcome.iterations,
-            stopped=outcome.stopped,
-            peak_memory=outcome.peak_memory,
-            threads=self._options.threads,
-            resumed=watch.resumed + outcome.resumed,
-            measurement_hash=measurement_hash,
-            truth_hash=job.case.truth_hash(),
-            versions={**outcome.versions, **versions.of("measurement", "metric")},
-            source=job.facts.fingerprint,
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-            measures={} if outcome.image is None else scorer.measures(outcome.image, outcome.variance),
-            kept=tuple(keep) if outcome.status == "done" else (),
+            method=job.method,
+            device=job.device,
+            keep=sorted({*self._options.keep, *(before.kept if before else ())}),
+            work=self._store.work(job.cell.id),
         )
-        details = {**outcome.details, **watch.trouble(outcome.details)}
-        told = details, outcome.error, self._hello.environment
-        record = record.with_log(Log(tuple(watch.curve()), tuple(watch.averages.points), *told))
-        if before is not None and outcome.status != "done":
+        case = self._case(job)
+        self._begin_work(job)
+        computed = compute_cell(request, case, self._computer, self._options, self._events)
+        self._warn_of(job, computed.left_behind)
+        record = computed.record
+        if before is not None and record.status != "done":
             self._events.warned(f"it could not be computed again ({record.error}): the cell stays as it was")
         else:
-            self._store.write(record, arrays, watch.kept() if record.kept else None)
+            self._store.write(record, computed.arrays, computed.kept)
         return record
 
     def _begin_work(self, job: Job) -> None:
         """Forget what an attempt that was cut off left, where its checkpoint and curve are not of what is here now."""
         file = self._store.work(job.cell.id) / "basis.json"
-        basis = json.dumps([job.case.truth_hash(), dict(versions.CURRENT), job.facts.fingerprint])
+        basis = json.dumps([job.case.truth_hash(), dict(versions.CURRENT), job.method.fingerprint])
         with suppress(OSError, ValueError):  # none is there, or none that can be read
             if file.read_text() == basis:
                 return
@@ -146,66 +119,26 @@ class Runner:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(basis)
 
-    def _warn_of(self, job: Job, left: Sequence[str]) -> None:
+    def _warn_of(self, job: Job, left_behind: Sequence[str]) -> None:
         """Say once for each method what it left behind, and that its next cell does not meet it."""
-        new = [each for each in left if (job.planned.label, each.partition(" (")[0]) not in self._warned]
-        self._warned |= {(job.planned.label, each.partition(" (")[0]) for each in new}
+        label = job.planned.label
+        new = [trace for trace in left_behind if (label, trace.partition(" (")[0]) not in self._warned]
+        self._warned |= {(label, trace.partition(" (")[0]) for trace in new}
         if new:
-            self._events.warned(f"{job.planned.label} left behind: {', '.join(new)}; its next cell begins without")
+            self._events.warned(f"{label} left behind: {', '.join(new)}; its next cell begins without")
 
     def _done_before(self, job: Job) -> Record | None:
         """Return the record of a cell that is computed again only for what it did not keep."""
         record = self._store.read(job.cell.id)
         return record if record is not None and record.status == "done" else None
 
-    def _case(self, job: Job) -> tuple[Problem, Scorer, str]:
-        """Return the job's measurement and scorer; those of the last case are kept for the next method."""
+    def _case(self, job: Job) -> ScoredCase:
+        """Return the job's case at hand; the last one stays at hand for the next method."""
         case = job.case
         key = case.key, case.image_hash, case.kernel_hash, case.declared
         if self._latest is None or self._latest[0] != key:
-            problem = case.problem()
-            self._latest = key, problem, Scorer(problem, case.truths()), array_hash(problem.blurred)
-        return self._latest[1:]
-
-    def _ask(self, job: Job, problem: Problem, watch: CellWatch, keep: Sequence[str]) -> Outcome:
-        options = self._options
-        task = Task(
-            job.facts.spec,
-            job.facts.preset,
-            job.facts.file,
-            problem,
-            job.cell.seed,
-            job.device,
-            job.cell.precision,
-            options.threads,
-            options.clock,
-            self._store.work(job.cell.id) / "checkpoint",
-            options.checkpoint_seconds,
-            keep,
-        )
-        try:
-            answer = self._twice(task, watch)
-        except DeadlineError as error:
-            return Outcome("timeout", seconds=options.cell_timeout or 0.0, iterations=watch.done, error=str(error))
-        except WorkerDiedError as error:
-            status = "out-of-memory" if error.out_of_memory else "failed"
-            return Outcome(status, iterations=watch.done, error=str(error))
-        return Outcome("failed", error=answer.message) if isinstance(answer, Refusal) else answer
-
-    def _twice(self, task: Task, watch: CellWatch) -> Outcome | Refusal:
-        """Ask, and once more where the process was killed from outside: the cell resumes from its checkpoint."""
-        for last in (False, True):
-            watch.begin()
-            try:
-                answer: Outcome | Refusal = self._computer.ask(task, watch.heard, self._options.cell_timeout)
-            except WorkerDiedError as error:
-                if last or not error.again:
-                    raise
-                watch.resumed += 1
-                self._events.warned(f"{error}; the cell is tried once more")
-            else:
-                return answer
-        raise AssertionError("unreachable")
+            self._latest = key, ScoredCase(case.problem(), case.truths(), case.truth_hash())
+        return self._latest[1]
 
 
 def count_statuses(plan: Plan, store: Store) -> dict[str, int]:

@@ -16,7 +16,7 @@ from nidbench.contract.run import DRAWS
 from nidbench.records import Point
 from nidbench.scoring.scorer import Averages, Scorer
 
-from .events import Events
+from .events import CellEvents
 
 #: Bytes of arrays that are kept of one cell.
 MOST_KEPT = 1 << 30
@@ -25,7 +25,7 @@ MOST_KEPT = 1 << 30
 class CellWatch:
     """Scores what a method shows on the way, and keeps the curve of an unfinished cell."""
 
-    def __init__(self, scorer: Scorer, events: Events, work: Path, *, keeps_draws: bool = False) -> None:
+    def __init__(self, scorer: Scorer, events: CellEvents, work: Path, *, keeps_draws: bool = False) -> None:
         self._scorer = scorer
         self._keeps_draws = keeps_draws
         self._events = events
@@ -44,6 +44,11 @@ class CellWatch:
         self._draws: list[NDArray[np.float16]] = []
         self._bytes = 0
         self.faults: Sequence[str] = ()
+
+    def killed(self, message: str) -> None:
+        """Take note that the computing process died and that another one goes on."""
+        self.resumed += 1
+        self._events.warned(message)
 
     def heard(self, message: object) -> None:
         """Take one message of the computing process."""
@@ -64,8 +69,9 @@ class CellWatch:
             if not np.isfinite(message.image).all():
                 self.faults = ("an estimate that is not finite, which the curve has no point for",)
                 return
-            point = self._scorer.point(message)
-            if point is not None:
+            score = self._scorer.score(message.image)
+            if score is not None:
+                point = Point(message.iteration, message.seconds, score.psnr, score.ssim)
                 self._points[point.iteration] = point
                 self._keep(point)
                 self._events.observed(point)

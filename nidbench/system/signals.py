@@ -66,6 +66,7 @@ def heeded() -> Iterator[None]:
     finally:
         for number, action in before.items():
             signal.signal(number, action)
+        _State.came, _State.held_back = None, False  # answered: what runs later in this process begins afresh
 
 
 def end_at_once() -> None:

@@ -8,10 +8,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from nidbench.cases.request import CaseRequest
 from nidbench.cases.source import cases
-from nidbench.compute.messages import Observation
 from nidbench.contract import Noise, Problem, Response, Truth
 from nidbench.physics.measure import measure
-from nidbench.records import Point
 from nidbench.scoring.metrics import Score
 from nidbench.scoring.protocols import CROPS, PROTOCOLS
 from nidbench.scoring.scorer import (
@@ -186,17 +184,15 @@ def test_without_truth_there_are_no_scores(problem, sharp):
     assert scorer.scores(sharp) == {}
     assert scorer.input_scores == {}
     assert scorer.score(sharp) is None
-    assert scorer.point(Observation(5, 1.0, sharp)) is None
     averages = Averages(scorer)
     averages.add(sharp)
     assert averages.points == []
 
 
-def test_an_observation_becomes_a_point_under_the_half_kernel_protocol(problem, sharp):
+def test_the_curve_is_under_the_half_kernel_protocol(problem, sharp):
     scorer = Scorer(problem, [Truth(sharp)])
     noisy = (sharp + np.random.default_rng(2).normal(0, 0.05, sharp.shape)).astype(np.float32)
-    score = direct(noisy, sharp, *CUTS["half-kernel"])
-    assert scorer.point(Observation(25, 1.5, noisy)) == Point(25, 1.5, score.psnr, score.ssim)
+    assert scorer.score(noisy) == direct(noisy, sharp, *CUTS["half-kernel"])
 
 
 def test_estimates_are_linear_and_the_input_is_encoded_already(sharp):

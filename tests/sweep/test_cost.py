@@ -19,7 +19,7 @@ from nidbench.compute.messages import Outcome
 from nidbench.compute.pace import Span
 from nidbench.compute.same_process import SameProcess
 from nidbench.records import Store
-from nidbench.sweep.cost import Rate, cost, kind, method_rates
+from nidbench.sweep.cost import Rate, estimate, kind, method_rates
 from nidbench.sweep.options import RunOptions
 from nidbench.sweep.plan import make_plan
 from nidbench.sweep.request import Ask, Experiment
@@ -100,7 +100,7 @@ def rates_of(tmp_path, *outcomes):
     ask = Ask((Experiment("wiener", "sample", images="camera"),), device="cpu", precision="float32")
     plan = make_plan(ask, computer)
     rates = method_rates(plan, plan.jobs, Store(tmp_path), computer, RunOptions(threads=2), said.append)
-    return cost(plan.jobs, rates), said
+    return estimate(plan.jobs, rates), said
 
 
 def pilot(*spans: Span, planned: int = 1000) -> Outcome:
@@ -140,7 +140,7 @@ def test_parts_add_up():
     gray, colour = ("wiener", 1), ("wiener", 3)
     rates = {gray: Rate(2.0, 1.0, 4.0), colour: Rate(20.0, 10.0, 40.0), ("tv", 1): None, ("tv", 3): None}
     pixels = {kind(job): math.prod(job.case.shape[1:]) for job in plan.jobs}
-    told = cost(plan.jobs, rates)
+    told = estimate(plan.jobs, rates)
     least = pixels[gray] + 10 * pixels[colour]
     assert (told.low, told.seconds, told.high) == (least, 2 * least, 4 * least)
     assert told.unknown == ("tv",)

@@ -26,7 +26,7 @@ from nidbench.contract import Clock
 from nidbench.errors import InputError
 from nidbench.records import Record, Store
 from nidbench.scoring.scorer import MEASURES, null_band
-from nidbench.sweep.cost import Rate, cost, kind, method_rates
+from nidbench.sweep.cost import Rate, estimate, kind, method_rates
 from nidbench.sweep.options import RunOptions
 from nidbench.sweep.pending import pending_jobs
 from nidbench.sweep.plan import Plan, make_plan
@@ -345,10 +345,12 @@ def test_the_pilot_tells_the_cost_of_what_is_pending(tmp_path):
     store, computer = Store(tmp_path), SameProcess()
     plan = make_plan(question("faulty,wiener"), computer)
     jobs = pending_jobs(plan, store, FAST, Silent())
-    told = cost(jobs, method_rates(plan, jobs, store, computer, FAST, lambda _: None))
+    told = estimate(jobs, method_rates(plan, jobs, store, computer, FAST, lambda _: None))
     assert 0 < told.low <= told.seconds <= told.high < 600
     assert (told.unknown, told.most) == ((), ())
-    assert cost(jobs, method_rates(plan, jobs, store, computer, FAST, lambda _: None, pilot_seconds=0.0)).seconds > 0
+    assert (
+        estimate(jobs, method_rates(plan, jobs, store, computer, FAST, lambda _: None, pilot_seconds=0.0)).seconds > 0
+    )
 
 
 def test_rates_told_once_serve_any_part_of_a_sweep(tmp_path):
@@ -357,11 +359,11 @@ def test_rates_told_once_serve_any_part_of_a_sweep(tmp_path):
     jobs = pending_jobs(plan, store, FAST, Silent())
     rates = method_rates(plan, jobs, store, computer, FAST, lambda _: None)
     assert set(rates) == {(name, channels) for name in ("faulty", "wiener") for channels in (1, 3)}
-    parts = [cost([job], rates).seconds for job in jobs]
-    assert cost(jobs, rates).seconds == pytest.approx(sum(parts))
+    parts = [estimate([job], rates).seconds for job in jobs]
+    assert estimate(jobs, rates).seconds == pytest.approx(sum(parts))
     _, height, width = jobs[0].case.shape
     assert parts[0] == rates[kind(jobs[0])].about * height * width
-    assert cost([], rates).seconds == 0
+    assert estimate([], rates).seconds == 0
 
 
 def test_finished_cells_tell_the_cost_of_others_of_their_method(tmp_path):
@@ -381,7 +383,7 @@ def test_finished_cells_tell_the_cost_of_others_of_their_method(tmp_path):
 def test_methods_that_stop_by_themselves_are_told():
     computer = SameProcess()
     jobs = make_plan(question("ours@paper,ours@fast,dip"), computer).jobs
-    assert cost(jobs, {kind(job): Rate(1.0, 1.0, 1.0) for job in jobs}).most == ("ours@paper",)
+    assert estimate(jobs, {kind(job): Rate(1.0, 1.0, 1.0) for job in jobs}).most == ("ours@paper",)
 
 
 def full_disk(folder: Path, kilobytes: int) -> list[str]:

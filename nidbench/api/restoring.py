@@ -1,0 +1,211 @@
+"""One image: blurred, restored and scored from Python, without a sweep and without files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nidbench.contract.global_state import generators_kept, seed_generators
+from nidbench.contract.method import Method
+from nidbench.contract.restored import check_restored
+from nidbench.contract.run import Run
+from nidbench.contract.truth import Truth
+from nidbench.errors import InputError
+from nidbench.physics.arrays import Image, Kernel
+from nidbench.physics.case_key import CaseKey
+from nidbench.physics.kernel import normalised
+from nidbench.physics.noise import Noise, NoiseSpec
+from nidbench.physics.problem import Problem
+from nidbench.physics.response import Response
+
+from .layout import channels_first
+
+if TYPE_CHECKING:
+    from nidbench.scoring.metrics import Score
+
+Frame = Literal["y", "x"]
+
+
+def restore(
+    method: str | Method,
+    blurred: NDArray[Any],
+    kernel: NDArray[Any],
+    *,
+    noise: str | None = None,
+    response: str = "identity",
+    frame: Frame = "y",
+    seed: int = 0,
+    device: str = "cpu",
+    precision: str = "float32",
+) -> NDArray[np.float32]:
+    """Return the restoration of one blurred image.
+
+    The method runs in this process. The global random generators are as before afterwards.
+
+    Args:
+        method: as on the command line, `tv` or `ours@fast[iterations=500]`, or a method of your own.
+        blurred: y, Shape (H, W), (C, H, W) or (H, W, C) with C = 1 or 3, floats, nominally in [0, 1].
+        kernel: k, Shape (kh, kw), for true convolution, with a positive sum, which is brought to 1.
+        noise: what is known of the noise: `gaussian:SIGMA` (standard deviation on [0, 1]), `poisson:PEAK` (photon count
+            of intensity 1), `gaussian` or `poisson` where the level is unknown; None for Gaussian of unknown level.
+        response: of the camera: `identity`, `gamma:2.2` or `saturation`.
+        frame: `y` for a result of the size of `blurred`; `x` for all that it shows in part, k-1 pixels more on each
+            axis.
+        seed: method seed.
+        device: torch device, `cpu` or `cuda:N`.
+        precision: `float32` or `bf16`, for methods that can use it.
+
+    Returns:
+        x, float32, linear (before the response), nominally in [0, 1] and not clipped, in the layout of `blurred`.
+
+    Raises:
+        InputError: where an array, the noise or the frame breaks a rule.
+        UnknownNameError: for a method that there is not.
+        UnstableError: where the restoration is not finite.
+    """
+    if frame not in ("y", "x"):
+        raise InputError(f"frame {frame!r}: use y for the size of the blurred image, or x for all that it shows")
+    image, layout = channels_first("blurred", blurred)
+    known = _noise(noise)
+    problem = Problem(image.astype(np.float32), normalised(np.asarray(kernel)), known, Response.parse(response))
+    run = Run(seed, device=device, precision=precision)
+    with generators_kept():
+        seed_generators(run.seed("global"))
+        restored = check_restored(_method(method).restore(problem, run), problem)
+    shown = restored.image[:, *problem.valid] if frame == "y" else restored.image
+    return layout.back(shown)
+
+
+def _noise(text: str | None) -> Noise:
+    """Return what a method knows of the noise.
+
+    Raises:
+        InputError: for another kind than Gaussian and Poisson, or a level that breaks a rule.
+    """
+    if text in (None, "gaussian", "poisson"):
+        return Noise(text or "gaussian", None)
+    spec = NoiseSpec.parse(str(text))
+    if spec.kind == "bsnr":
+        raise InputError(
+            f"noise {text!r} depends on the sharp image: give gaussian:SIGMA, or gaussian where the level is unknown"
+        )
+    return Noise(spec.kind, spec.value)
+
+
+def _method(method: str | Method) -> Method:
+    from .registered import load_method
+
+    return load_method(method) if isinstance(method, str) else method
+
+
+def measure(
+    sharp: NDArray[Any],
+    kernel: NDArray[Any],
+    noise: str = "gaussian:0.01",
+    *,
+    noise_seed: int = 0,
+    response: str = "identity",
+    declared: str = "known",
+) -> Problem:
+    """Return a blurred, noisy measurement of a sharp image: y = g(k * x) + n.
+
+    The blur is a valid true convolution: y lacks (k-1)//2 pixels before and k//2 after on each axis.
+
+    Args:
+        sharp: Shape (H, W), (C, H, W) or (H, W, C) with C = 1 or 3, floats in [0, 1], as the camera shows it.
+        kernel: k, Shape (kh, kw), with a positive sum, which is brought to 1.
+        noise: `gaussian:SIGMA`, `poisson:PEAK` or `bsnr:DB`.
+        noise_seed: which draw of the noise; the same bytes for the same image, kernel, noise and seed.
+        response: of the camera: `identity`, `gamma:2.2`, `saturation:1.5`, each with `:8bit` after it to round y.
+        declared: what methods know of the noise level: `known`, `estimated` or a factor such as `x1.2`.
+
+    Returns:
+        The problem that a method solves; `blurred` is y, Shape (C, h, w), float32.
+
+    Raises:
+        InputError: where image, kernel or noise break a rule, or the image is too small for the kernel.
+    """
+    from nidbench.physics.arrays import array_hash
+    from nidbench.physics.measure import measure as measure_case
+
+    image, _ = channels_first("sharp", sharp)
+    unit, camera = normalised(np.asarray(kernel)), Response.parse(response)
+    x = camera.scene(image.astype(np.float64))
+    key = CaseKey("python", array_hash(x)[:20], array_hash(unit)[:20], str(NoiseSpec.parse(noise)), noise_seed)
+    return measure_case(x, unit, noise, key=key, response=camera, declared=declared)
+
+
+def score(
+    restored: NDArray[Any],
+    truth: NDArray[Any],
+    kernel: NDArray[Any],
+    *,
+    protocol: str = "half-kernel",
+    response: str = "identity",
+) -> Score:
+    """Return PSNR and SSIM of a restoration under a named protocol, which says what is compared.
+
+    Args:
+        restored: linear x, of the size of `truth`, or of the smaller size of the blurred image, k-1 less on each axis.
+        truth: the sharp image that was blurred, floats in [0, 1], as the camera shows it.
+        kernel: the one that blurred, Shape (kh, kw).
+        protocol: such as `half-kernel`, `cut-30` or `uncropped`; `nidbench list protocols` has all.
+        response: of the camera.
+
+    Returns:
+        PSNR in dB and SSIM.
+
+    Raises:
+        UnknownNameError: for a protocol that there is not.
+        InputError: where sizes do not fit, or the protocol looks beyond what the restoration shows.
+    """
+    from nidbench.scoring.protocols import protocol as find_protocol
+    from nidbench.scoring.scorer import Scorer
+
+    sharp, _ = channels_first("truth", truth)
+    image, _ = channels_first("restored", restored)
+    problem = _frame_of(sharp, normalised(np.asarray(kernel)), Response.parse(response))
+    encoded = problem.response.kind != "identity"
+    x, shows = _placed(image, problem)
+    scorer = Scorer(problem, [Truth(sharp, encoded=encoded)], [protocol])
+    found = scorer.scores(x, shows).get(find_protocol(protocol).name)
+    if found is None:
+        raise InputError(
+            f"{protocol} compares more than a restoration of {image.shape[1]}x{image.shape[2]} with a kernel of "
+            f"{problem.kernel.shape[0]}x{problem.kernel.shape[1]} shows: use half-kernel, or restore all of x"
+        )
+    return found
+
+
+def _frame_of(sharp: Image, kernel: Kernel, response: Response) -> Problem:
+    """Return a problem whose x has the size of a sharp image; what its y holds is not looked at.
+
+    Raises:
+        InputError: where the image is too small for the kernel.
+    """
+    from nidbench.physics.measure import check_sizes
+
+    check_sizes(sharp, kernel)
+    rows, columns = (length - taps + 1 for length, taps in zip(sharp.shape[1:], kernel.shape, strict=True))
+    return Problem(np.zeros((len(sharp), rows, columns), np.float32), kernel, Noise("gaussian", None), response)
+
+
+def _placed(image: Image, problem: Problem) -> tuple[Image, tuple[slice, slice] | None]:
+    """Return an image in the frame of x, and the rows and columns of x that it shows; None for all.
+
+    Raises:
+        InputError: where it has neither the size of x nor that of y.
+    """
+    frame = (len(problem.blurred), *problem.frame)
+    if image.shape == frame:
+        return image, None
+    if image.shape != problem.blurred.shape:
+        raise InputError(
+            f"restored has shape {image.shape} as (C, H, W): give the size of the truth, {frame}, or that of the "
+            f"blurred image, {problem.blurred.shape}"
+        )
+    whole = np.zeros(frame, image.dtype)
+    whole[:, *problem.valid] = image
+    return whole, problem.valid

@@ -1,0 +1,197 @@
+"""Results as Python has them: frames of numbers, restorations as arrays, tables as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nidbench.errors import ResultsError, UnknownNameError, unknown
+from nidbench.physics.arrays import Image
+from nidbench.records import Store, Sweep
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nidbench.records import Record
+
+
+@dataclass(frozen=True, eq=False)
+class Restoration:
+    """What a cell restored.
+
+    Attributes:
+        image: x, Shape (C, H, W) in the frame of x, linear (before the camera's response), float32, not clipped.
+        variance: pixel variance of the estimate, same shape; None where the method has none.
+        record: how the cell ended: scores, cost, settings, and the log with its curve.
+    """
+
+    image: Image
+    variance: Image | None
+    record: Record
+
+
+class Results:
+    """A sweep in a results folder. What is asked for is read from its records, once.
+
+    Args:
+        store: the folder.
+        sweep: which of its sweeps.
+        protocol: the metric protocol of its scores.
+    """
+
+    def __init__(self, store: Store, sweep: Sweep, protocol: str = "half-kernel") -> None:
+        self.store = store
+        self.sweep = sweep
+        self.protocol = protocol
+
+    @property
+    def name(self) -> str:
+        """The name of the sweep."""
+        return self.sweep.name
+
+    def under(self, protocol: str) -> Results:
+        """Return the same results under another protocol; `nidbench rescore` computes scores that are lacking."""
+        return Results(self.store, self.sweep, protocol)
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row for each cell: what it is, how it ended, scores in dB, seconds, iterations, memory."""
+        from nidbench.analysis.cells import cells_frame
+
+        return cells_frame(self.store, self.sweep, self.protocol)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """One row for each method under each dataset, kernel set and noise: means over its cells."""
+        from nidbench.analysis.summary import summary_frame
+
+        return summary_frame(self.cells)
+
+    @cached_property
+    def differences(self) -> pd.DataFrame:
+        """How far each method is from `ours`, else from the first: see `differences_from`."""
+        return self.differences_from("")
+
+    def differences_from(self, label: str) -> pd.DataFrame:
+        """Return how far each method is from one of them, on the same measurements, with 95 % intervals.
+
+        Args:
+            label: the method as tables name it; empty for `ours`, else the first.
+
+        Raises:
+            UnknownNameError: where the sweep has no such method.
+            InputError: where there is nothing to compare.
+        """
+        from nidbench.analysis.pairs import differences_frame
+
+        return differences_frame(self.cells, label)
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """The rows of `cells` that are not done: failed, timeout, out-of-memory, unstable, missing or corrupt."""
+        return self.cells[self.cells["status"] != "done"]
+
+    @property
+    def complete(self) -> bool:
+        """Whether all cells are done."""
+        return self.failures.empty
+
+    def restoration(self, cell: str | pd.Series[Any]) -> Restoration:
+        """Return what a cell restored.
+
+        Args:
+            cell: its id, or a row of `cells`.
+
+        Raises:
+            UnknownNameError: where the sweep has no such cell.
+            ResultsError: where it is not done, or its files are damaged or gone.
+        """
+        cell_id = cell if isinstance(cell, str) else str(cell["id"])
+        ids = [planned.id for planned in self.sweep.cells]
+        if cell_id not in ids:
+            raise UnknownNameError(unknown(f"cell of {self.name}", cell_id, ids))
+        record = self.store.whole(cell_id)
+        if record is None or record.status != "done":
+            state = "not computed yet" if record is None else f"ended as {record.status}: {record.error}"
+            raise ResultsError(f"cell {cell_id} has no restoration: it is {state}")
+        arrays = self.store.arrays(cell_id)
+        return Restoration(arrays["image"], arrays.get("variance"), record)
+
+    def table(self, form: str = "md") -> str:
+        """Return the table of the sweep as text.
+
+        Args:
+            form: `md`, `latex` (booktabs), `html` or `csv`.
+
+        Raises:
+            InputError: for another form.
+        """
+        from nidbench.report.results_table import render
+
+        return render(self.store, self.sweep, form, self.protocol)
+
+    def __repr__(self) -> str:
+        counts = self.cells["status"].value_counts()
+        states = ", ".join(f"{count} {status}" for status, count in counts.items())
+        return f"<Results {self.name} in {self.store.root}: {len(self.cells)} cells ({states})>"
+
+    def _repr_html_(self) -> str:
+        return self.table("html")
+
+
+class ResultsFolder(Mapping[str, Results]):
+    """A folder of results: its sweeps by name, the latest first; `first+second` shows two as one.
+
+    Args:
+        store: the folder.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def __getitem__(self, name: str) -> Results:
+        """Return a sweep.
+
+        Raises:
+            ResultsError: where there is none of this name.
+        """
+        return Results(self.store, self.store.sweep(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.store.sweep_names())
+
+    def __len__(self) -> int:
+        return len(self.store.sweep_names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.store.sweep_names()
+
+    @property
+    def latest(self) -> Results:
+        """The sweep that was run last.
+
+        Raises:
+            ResultsError: where there is none.
+        """
+        names = self.store.sweep_names()
+        if not names:
+            raise ResultsError(f"{self.store.root} holds no sweep yet: nidbench.run or nidbench run makes one")
+        return self[names[0]]
+
+    def __repr__(self) -> str:
+        return f"<ResultsFolder {self.store.root}: {', '.join(self) or 'no sweeps'}>"
+
+
+def open_results(folder: str | Path = "results") -> ResultsFolder:
+    """Return the sweeps of a results folder.
+
+    Args:
+        folder: as given to `nidbench run --output`.
+
+    Raises:
+        ResultsError: where it is no results folder.
+    """
+    return ResultsFolder(Store(Path(folder), create=False))

@@ -1,0 +1,151 @@
+"""A sweep from its question to its records: plan, estimate, compute, score. Command line and Python go this way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from nidbench.contract.run import Clock
+from nidbench.records import Planned, Store, Sweep
+from nidbench.sweep.cost import CostEstimate, Rates, estimate, method_rates
+from nidbench.sweep.options import RunOptions
+from nidbench.sweep.pending import pending_jobs
+from nidbench.sweep.plan import Plan
+from nidbench.sweep.request import words
+from nidbench.sweep.rescore import renew, score_by
+from nidbench.sweep.runner import Runner, Summary
+
+from .progress import Display
+
+if TYPE_CHECKING:
+    from nidbench.compute.computer import Computer
+
+Planner: TypeAlias = "Callable[[Computer, RunOptions], tuple[Plan, Rates | None]]"
+"""Makes the plan of a sweep, and what pilots showed of its cost where it needed them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Computing:
+    """How a sweep is computed, in the words of the command line; none of it changes a result.
+
+    Attributes:
+        threads: CPU threads of a computing process; None for all cores.
+        cell_timeout: seconds after which a cell is killed; None for never.
+        memory_limit: bytes that a cell may take; None for what this machine or its control group has.
+        retry: whether cells that failed before are tried again.
+        renew: whether cells are computed again that rest on an older engine or measurement.
+        observe: iterations between observations of an estimate.
+        keep: arrays to store besides the restorations: `draws`, `layers` or `draws,layers`.
+        checkpoint_every: seconds between checkpoints.
+        in_process: whether to compute in this process, for debuggers; no limit holds then.
+    """
+
+    threads: int | None = None
+    cell_timeout: float | None = None
+    memory_limit: int | None = None
+    retry: bool = False
+    renew: bool = False
+    observe: int = 25
+    keep: str = ""
+    checkpoint_every: float = 30.0
+    in_process: bool = False
+
+    def options(self) -> RunOptions:
+        """Return the options of the loop over cells.
+
+        Raises:
+            InputError: for arrays that cannot be kept.
+        """
+        return RunOptions(
+            cell_timeout=self.cell_timeout,
+            retry=self.retry,
+            renew=self.renew,
+            threads=self.threads or _cores(),
+            clock=Clock(self.observe),
+            checkpoint_seconds=self.checkpoint_every,
+            keep=words(self.keep),
+        )
+
+    def computer(self, store: Store) -> Computer:
+        """Return who computes: child processes or, for debuggers, this one."""
+        from nidbench.compute.child_process import ChildProcess
+        from nidbench.compute.same_process import SameProcess
+
+        if self.in_process:
+            return SameProcess()
+        return ChildProcess(store.root / "work" / "worker.log", self.options().threads, self.memory_limit)
+
+
+def _cores() -> int:
+    """Return the cores this process may use, where the system tells them from those there are."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A sweep that was run.
+
+    Attributes:
+        sweep: its cells.
+        summary: how they ended.
+    """
+
+    sweep: Sweep
+    summary: Summary
+
+
+def run_sweep(
+    store: Store,
+    planner: Planner,
+    protocol_of: Callable[[Planned], str],
+    computing: Computing,
+    display: Display,
+    *,
+    confirm: Callable[[CostEstimate], None] = lambda _estimate: None,
+    dry_run: bool = False,
+) -> Ran | None:
+    """Compute and score what is missing of a sweep; return how it went, or None for a dry run.
+
+    Args:
+        store: where records go; other runs are kept out of it meanwhile.
+        planner: makes the plan.
+        protocol_of: cell -> name of the protocol that it is scored by besides those that every cell is.
+        computing: how cells are computed.
+        display: shows it.
+        confirm: is shown the estimate of the cost and raises to stop before anything is computed.
+        dry_run: whether to show the cells and stop.
+
+    Raises:
+        NidbenchError: for names, settings, devices or data that there are not, and where records cannot be written.
+    """
+    options = computing.options()
+    with store.lock(), closing(computing.computer(store)) as computer:
+        display.say("starting the computing process, reading methods and measurements")
+        plan, rates = planner(computer, options)
+        pending = pending_jobs(plan, store, options, display)
+        display.notes(plan)
+        if pending:
+            if rates is None:
+                rates = method_rates(plan, pending, store, computer, options, display.say)
+            expected = estimate(pending, rates)
+            display.estimated(plan, len(pending), expected)
+            if not dry_run:
+                confirm(expected)
+        if dry_run:
+            display.cells(plan, {job.planned.id for job in pending})
+            return None
+        with display:
+            summary = Runner(store, computer, display, options).run(plan, pending)
+        if summary.interrupted is None:
+            renew(store, plan.sweep, display.say)
+            score_by(store, plan.sweep, protocol_of, display.say)
+        else:
+            # now: who sent the signal may not wait for the tables
+            display.say(f"interrupted by {summary.interrupted.name}: run the same command again to go on")
+    return Ran(plan.sweep, summary)

@@ -1,0 +1,167 @@
+"""Sweeps from Python: `run`, with the words of the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nidbench.errors import InputError
+from nidbench.system.signals import heeded
+
+if TYPE_CHECKING:
+    from nidbench.sweep.request import Ask
+
+    from .results import Results
+
+
+def run(
+    methods: str = "",
+    dataset: str = "",
+    *,
+    kernels: str = "",
+    rotate_kernels: bool = False,
+    noise: str = "",
+    response: str = "",
+    images: str = "",
+    limit: int | None = None,
+    crop: int | None = None,
+    seeds: str = "0",
+    noise_seeds: str = "0",
+    preset: str | None = None,
+    declared: str = "known",
+    config: str | Path | None = None,
+    method_file: str | Path | None = None,
+    name: str = "",
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    cell_timeout: float | None = None,
+    memory_limit: str | None = None,
+    retry: bool = False,
+    renew: bool = False,
+    observe: int = 25,
+    keep: str = "",
+    checkpoint_every: float = 30.0,
+    in_process: bool = False,
+    protocol: str = "half-kernel",
+    output: str | Path = "results",
+    progress: bool = True,
+) -> Results:
+    """Compute what is missing of a sweep and return its results.
+
+    Finished cells are never computed again: call it again after an interruption, or with one more method, image or
+    seed. Ctrl-C, or the stop button of a notebook, lets the cell in progress save its state, for 10 s at most. Methods
+    run in processes of their own. A cell that fails is a row with a reason, see `Results.failures`.
+
+    Args:
+        methods: such as `ours,dip@fast` or `ours:no-sa[iterations=500,lr=2e-3]`.
+        dataset: names separated by commas, or `folder:PATH`.
+        kernels: kernel sets or kernels, `levin` or `levin/1,levin/4`; empty for the dataset's own.
+        rotate_kernels: whether image i has kernel i mod n only: a small part that uses all of them.
+        noise: `gaussian:SIGMA`, `poisson:PEAK` or `bsnr:DB`, separated by commas; empty for the dataset's own.
+        response: of the camera, such as `gamma:2.2`; empty for the dataset's own.
+        images: names of images, separated by commas; empty for all.
+        limit: at most so many images of each dataset.
+        crop: side in pixels of a square from the middle of each image.
+        seeds: method seeds: `0`, `0,3` or `0-4`.
+        noise_seeds: noise draws, likewise.
+        preset: for methods that name none: `paper`, `released`, `fast` or `smoke`.
+        declared: noise level that methods are given: `known`, `estimated` or a factor such as `x1.2`.
+        config: a sweep file in place of all of the above.
+        method_file: a Python file with a method of your own, whose stem is its name.
+        name: of the sweep; empty for one made from the question.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        precision: `auto` (bf16 where it is native), `float32` or `bf16`.
+        threads: CPU threads of a computing process; None for all cores.
+        cell_timeout: seconds after which a cell is killed.
+        memory_limit: memory that a cell may take, such as `8G`.
+        retry: whether cells that failed before are tried again.
+        renew: whether cells are computed again that rest on an older engine or measurement.
+        observe: iterations between observations of an estimate.
+        keep: arrays to store besides the restorations: `draws`, `layers` or `draws,layers`.
+        checkpoint_every: seconds between checkpoints.
+        in_process: whether to compute in this process, for debuggers; no limit holds then.
+        protocol: metric protocol of the results.
+        output: folder of results.
+        progress: whether to show it, as the command line does.
+
+    Raises:
+        NidbenchError: for names, settings, devices or data that there are not, or another run in the folder.
+        KeyboardInterrupt: where it was interrupted; what was finished is kept.
+    """
+    from rich.console import Console
+
+    from nidbench.records import Store
+    from nidbench.scoring.protocols import protocol as find_protocol
+    from nidbench.sweep.plan import make_plan
+    from nidbench.sweep.request import Ask, Experiment
+    from nidbench.system.processes import read_memory
+
+    from .progress import Display
+    from .results import Results
+    from .running import Computing, run_sweep
+
+    find_protocol(protocol)
+    experiment = Experiment(
+        methods=methods,
+        dataset=dataset,
+        kernels=kernels,
+        noise=noise,
+        images=images,
+        limit=limit,
+        seeds=seeds,
+        noise_seeds=noise_seeds,
+        preset=preset,
+        declared=declared,
+        crop=crop,
+        response=response,
+        rotate_kernels=rotate_kernels,
+    )
+    file = None if method_file is None else Path(method_file).resolve()
+    ask = _with_config(Ask((experiment,), device, precision, file, name), config)
+    computing = Computing(
+        threads=threads,
+        cell_timeout=cell_timeout,
+        memory_limit=None if memory_limit is None else read_memory(memory_limit),
+        retry=retry,
+        renew=renew,
+        observe=observe,
+        keep=keep,
+        checkpoint_every=checkpoint_every,
+        in_process=in_process,
+    )
+    store = Store(Path(output))
+    with heeded():
+        ran = run_sweep(
+            store,
+            lambda computer, _: (make_plan(ask, computer), None),
+            lambda _: protocol,
+            computing,
+            Display(Console(quiet=not progress)),
+        )
+    if ran is None:
+        raise RuntimeError("a sweep that was run has results")
+    if ran.summary.interrupted is not None:
+        raise KeyboardInterrupt(f"{ran.summary.interrupted.name}: what was finished is kept, run it again to go on")
+    return Results(store, ran.sweep, protocol)
+
+
+def _with_config(ask: Ask, config: str | Path | None) -> Ask:
+    """Return what is asked for: of a sweep file, or of the arguments.
+
+    Raises:
+        InputError: where neither says it, or both do.
+    """
+    from nidbench.sweep.request import Experiment
+    from nidbench.sweep.sweep_file import read_ask
+
+    (experiment,) = ask.experiments
+    if config is None:
+        if not experiment.methods or not experiment.dataset:
+            raise InputError('give methods and dataset, such as methods="ours,dip", dataset="sample", or config=FILE')
+        return ask
+    if experiment != Experiment("", ""):
+        raise InputError("methods, dataset and what is measured stand in the file of config: write them there")
+    return read_ask(Path(config)).chosen(
+        device=ask.device, precision=ask.precision, method_file=ask.method_file, name=ask.name
+    )

@@ -1,0 +1,183 @@
+"""One cell: its method computes, its restoration is scored, and a record says how it ended.
+
+All that this takes is plain data, so that any process can do it: the loop over cells, a worker, a test. How a cell
+ends, whatever way, is a value and never an exception, but for an interruption.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from nidbench import versions
+from nidbench.compute.computer import Computer, DeadlineError, WorkerDiedError
+from nidbench.compute.messages import MethodFacts, Outcome, Refusal, Task
+from nidbench.contract.run import DRAWS
+from nidbench.contract.truth import Truth
+from nidbench.physics.arrays import Image, array_hash
+from nidbench.physics.problem import Problem
+from nidbench.records import Cell, Log, Record
+from nidbench.scoring.scorer import Scorer
+
+from .events import CellEvents
+from .options import RunOptions
+from .watch import CellWatch
+
+
+class ScoredCase:
+    """A case whose measurement is made and whose truths are at hand, for all the methods that restore it.
+
+    Args:
+        problem: what methods are handed.
+        truths: what they are not handed; none, one or many.
+        truth_hash: SHA-256 of the truths and their places, empty for none.
+    """
+
+    def __init__(self, problem: Problem, truths: Sequence[Truth], truth_hash: str) -> None:
+        self.problem = problem
+        self.truth_hash = truth_hash
+        self.scorer = Scorer(problem, truths)
+        self.measurement_hash = array_hash(problem.blurred)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CellRequest:
+    """Asks for one cell.
+
+    Attributes:
+        cell: what determines its result.
+        method: who restores.
+        device: torch device, `cpu` or `cuda:N`.
+        keep: which arrays to keep besides the restoration: words of `run.KEEPS`.
+        work: folder for the checkpoint and the curve of an unfinished cell.
+    """
+
+    cell: Cell
+    method: MethodFacts
+    device: str
+    keep: Sequence[str]
+    work: Path
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ComputedCell:
+    """How a cell ended, with its arrays.
+
+    Attributes:
+        record: with its log.
+        arrays: `image` and, where the method has one, `variance`, Shape (C, H, W) in the frame of x.
+        kept: further arrays by name, where they were asked for and the cell is done.
+        left_behind: what the method left in its process, and estimates that could not be scored.
+    """
+
+    record: Record
+    arrays: Mapping[str, Image]
+    kept: Mapping[str, NDArray[Any]] | None
+    left_behind: Sequence[str]
+
+
+def compute_cell(
+    request: CellRequest, case: ScoredCase, computer: Computer, options: RunOptions, events: CellEvents
+) -> ComputedCell:
+    """Return how a cell ended: restored, scored and described.
+
+    A cell that goes on from a checkpoint in `request.work` ends as if it had never been interrupted.
+
+    Args:
+        request: which cell.
+        case: its measurement and truths.
+        computer: who runs the method.
+        options: for how long, and when estimates are observed.
+        events: who is informed on the way.
+
+    Raises:
+        KeyboardInterrupt: where a signal asks to stop; `request.work` then has what it takes to go on.
+    """
+    watch = CellWatch(case.scorer, events, request.work, keeps_draws=DRAWS in request.keep)
+    outcome = _outcome(request, case.problem, computer, options, watch)
+    record = _record(request, case, outcome, watch, options)
+    log = Log(
+        curve=tuple(watch.curve()),
+        passes=tuple(watch.averages.points),
+        details={**outcome.details, **watch.trouble(outcome.details)},
+        error=outcome.error,
+        environment=computer.hello().environment,
+    )
+    images = {"image": outcome.image, "variance": outcome.variance}
+    return ComputedCell(
+        record=record.with_log(log),
+        arrays={name: image for name, image in images.items() if image is not None},
+        kept=watch.kept() if record.kept else None,
+        left_behind=[*outcome.left, *watch.faults],
+    )
+
+
+def _record(request: CellRequest, case: ScoredCase, outcome: Outcome, watch: CellWatch, options: RunOptions) -> Record:
+    image = outcome.image
+    return Record(
+        id=request.cell.id,
+        cell=request.cell,
+        status=outcome.status,
+        scores={} if image is None else case.scorer.scores(image),
+        input_scores=case.scorer.input_scores,
+        seconds=outcome.seconds,
+        iterations=outcome.iterations,
+        stopped=outcome.stopped,
+        peak_memory=outcome.peak_memory,
+        threads=options.threads,
+        resumed=watch.resumed + outcome.resumed,
+        measurement_hash=case.measurement_hash,
+        truth_hash=case.truth_hash,
+        versions={**outcome.versions, **versions.of("measurement", "metric")},
+        source=request.method.fingerprint,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        measures={} if image is None else case.scorer.measures(image, outcome.variance),
+        kept=tuple(request.keep) if outcome.status == "done" else (),
+    )
+
+
+def _outcome(
+    request: CellRequest, problem: Problem, computer: Computer, options: RunOptions, watch: CellWatch
+) -> Outcome:
+    """Return how the method's task ended; a process that died or did not answer in time is an outcome, too."""
+    task = Task(
+        spec=request.method.spec,
+        preset=request.method.preset,
+        file=request.method.file,
+        problem=problem,
+        seed=request.cell.seed,
+        device=request.device,
+        precision=request.cell.precision,
+        threads=options.threads,
+        clock=options.clock,
+        checkpoint=request.work / "checkpoint",
+        checkpoint_seconds=options.checkpoint_seconds,
+        keep=request.keep,
+    )
+    try:
+        answer = _ask_twice(task, computer, options, watch)
+    except DeadlineError as error:
+        return Outcome("timeout", seconds=options.cell_timeout or 0.0, iterations=watch.done, error=str(error))
+    except WorkerDiedError as error:
+        status = "out-of-memory" if error.out_of_memory else "failed"
+        return Outcome(status, iterations=watch.done, error=str(error))
+    return Outcome("failed", error=answer.message) if isinstance(answer, Refusal) else answer
+
+
+def _ask_twice(task: Task, computer: Computer, options: RunOptions, watch: CellWatch) -> Outcome | Refusal:
+    """Ask, and once more where the process was killed from outside: the cell goes on from its checkpoint."""
+    watch.begin()
+    try:
+        answer: Outcome | Refusal = computer.ask(task, watch.heard, options.cell_timeout)
+    except WorkerDiedError as error:
+        if not error.again:
+            raise
+        watch.killed(f"{error}; the cell is tried once more")
+        watch.begin()
+        answer = computer.ask(task, watch.heard, options.cell_timeout)
+    return answer

@@ -1,0 +1,87 @@
+"""The public names: imported when used, documented, the same for type checkers and at run time."""
+
+import ast
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nidbench as nb
+from nidbench.errors import UnknownNameError
+
+HEAVY = ("torch", "pandas", "mlflow", "numpy", "scipy", "matplotlib", "skimage", "rich", "click")
+
+
+@pytest.mark.parametrize("statement", ["import nidbench", "import nidbench; nidbench.run; nidbench.open_results"])
+def test_importing_it_imports_nothing_heavy(statement, tmp_path):
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
+    heavy = HEAVY if statement == "import nidbench" else ("torch", "pandas", "mlflow", "matplotlib")
+    assert not set(heavy) & set(done.stdout.split())
+
+
+def test_type_checkers_see_the_same_names():
+    tree = ast.parse(Path(nb.__file__).read_text())
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    seen = {
+        alias.asname: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert seen == nb._HOMES
+    assert set(nb.__all__) == {"__version__", *seen}
+    assert set(seen) <= set(dir(nb))
+
+
+@pytest.mark.parametrize("name", [name for name in nb.__all__ if name != "__version__"])
+def test_every_public_name_says_what_it_is(name):
+    value = getattr(nb, name)
+    documentation = inspect.getdoc(value)
+    assert documentation
+    if inspect.isfunction(value):
+        for parameter in inspect.signature(value).parameters:
+            assert f"{parameter}:" in documentation, f"{name} says nothing of {parameter}"
+        assert value.__annotations__.get("return")
+
+
+def test_what_there_is_not_is_an_attribute_error():
+    with pytest.raises(AttributeError, match=r"there are .*open_results"):
+        nb.nothing  # noqa: B018
+    assert nb.__version__
+
+
+def test_methods_and_datasets_by_name(tmp_path):
+    assert nb.load_method("tv[weight=0.1]" if "weight" in repr(nb.load_method("tv")) else "tv")
+    assert nb.load_method("dip@fast[lr=0.005]").lr == 0.005
+    assert nb.load_method("ours", preset="smoke").iterations == nb.load_method("ours@smoke").iterations
+    assert nb.load_dataset("sample").names()
+    with pytest.raises(UnknownNameError, match="did you mean set12"):
+        nb.load_dataset("set21")
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "from dataclasses import dataclass\n"
+        "from typing import ClassVar\n"
+        "from nidbench.contract import MethodInfo, Restored\n"
+        "@dataclass(frozen=True)\n"
+        "class Mine:\n"
+        "    info: ClassVar[MethodInfo] = MethodInfo('mine')\n"
+        "    gain: float = 1.0\n"
+        "    def restore(self, problem, run):\n"
+        "        return Restored(self.gain * problem.operator('cpu').tapered.numpy())\n"
+    )
+    assert nb.load_method("mine[gain=2]", method_file=mine).gain == 2
+
+
+def test_check_finds_what_a_method_does_wrong():
+    assert nb.check("wiener").passed
+
+    class Wrong:
+        info = nb.load_method("wiener").info
+
+        def restore(self, _problem, _run):
+            return "an image"
+
+    found = nb.check(Wrong())
+    assert not found.passed
+    assert "FAIL shape dtype and range" in str(found)
+    assert "FAIL" in found._repr_html_()
