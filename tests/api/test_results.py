@@ -100,6 +100,7 @@ def test_failures_are_rows_with_a_reason(tmp_path):
         method_file=FAULTY,
         output=tmp_path,
         threads=1,
+        checkpoint_every=0,
         progress=False,
     )
     assert not results.complete
