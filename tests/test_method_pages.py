@@ -63,7 +63,9 @@ def info_of(name: str) -> Any:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_page_has_every_setting_with_its_default(name):
-    shown = rows(section(page(name), "Settings"))
+    text = section(page(name), "Settings")
+    shown = rows(text)
+    assert "| |" not in text, "a setting has no unit and no meaning"
     fields = {field.name: field.default for field in dataclasses.fields(load_method(methods(), name))}
     assert shown.keys() == fields.keys()
     assert not [key for key, default in fields.items() if not same(shown[key].strip("`"), default)]
