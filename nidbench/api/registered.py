@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nidbench.contract.method import Method
+from nidbench.errors import InputError, NidbenchError
 
 if TYPE_CHECKING:
     from nidbench.contract.conformance import Finding
     from nidbench.contract.dataset import Dataset, MeasuredDataset
+    from nidbench.registry.entry_points import Registry
 
 
 def load_method(name: str, *, preset: str | None = None, method_file: str | Path | None = None) -> Method:
@@ -27,7 +31,6 @@ def load_method(name: str, *, preset: str | None = None, method_file: str | Path
         UnknownNameError: for a method, preset or variant that there is not; the message lists the near misses.
         InputError: for a setting that breaks a rule.
     """
-    from nidbench.errors import InputError
     from nidbench.registry.entry_points import load_method as load
     from nidbench.registry.entry_points import methods
     from nidbench.registry.method_spec import parse_methods, resolve
@@ -71,10 +74,7 @@ class Findings:
 
     def lines(self) -> list[str]:
         """Return a line for each check."""
-        return [
-            f"{'ok  ' if finding.passed else 'FAIL'} {finding.name} ({finding.seconds:.1f} s) {finding.message}"
-            for finding in self.findings
-        ]
+        return [finding_line(finding) for finding in self.findings]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -83,20 +83,68 @@ class Findings:
         return f"<pre>{escape(str(self))}</pre>"
 
 
-def check(method: Method | str, *, device: str = "cpu") -> Findings:
+def finding_line(finding: Finding) -> str:
+    """Return a finding as a line of text."""
+    return f"{'ok  ' if finding.passed else 'FAIL'} {finding.name} ({finding.seconds:.1f} s) {finding.message}"
+
+
+def check(method: Method | str | Path, *, device: str = "cpu") -> Findings:
     """Return what the conformance checks find in a method: shapes, determinism, no state, resume, and more.
 
-    The checks run in this process; `nidbench check` runs them in one of its own, as in a sweep.
-
     Args:
-        method: an instance with cheap settings, as it restores about twenty images of 64x48, or a name; a name without
-            preset is taken at `smoke`.
+        method: an instance with cheap settings, which is checked in this process and restores about twenty images of
+            64x48; or a name or a Python file, whose preset `smoke` is checked in a process of its own, as in a sweep,
+            so that what ends the process is a finding, too.
         device: torch device.
 
     Raises:
-        UnknownNameError: for a method that there is not.
+        NidbenchError: for a method that there is not, or that cannot be made.
     """
     from nidbench.contract import conformance
 
-    made = load_method(method, preset="smoke") if isinstance(method, str) else method
-    return Findings(conformance.check(made, device=device))
+    if isinstance(method, str | Path):
+        return Findings(list(findings_apart(method, device)))
+    return Findings(conformance.check(method, device=device))
+
+
+def findings_apart(
+    method: str | Path, device: str = "cpu", note: Callable[[str], None] = lambda _line: None
+) -> Iterator[Finding]:
+    """Yield what the conformance checks find in a method, as they end; they run in a process of their own.
+
+    Args:
+        method: a name or a Python file.
+        device: torch device.
+        note: takes what is to be known of the method, where there is anything.
+
+    Raises:
+        NidbenchError: for a method that there is not, or that cannot be made.
+    """
+    from nidbench.compute.checking import check_apart
+    from nidbench.compute.child_process import ChildProcess
+    from nidbench.compute.messages import Refusal, Resolve
+    from nidbench.contract import conformance
+    from nidbench.registry.method_spec import MethodSpec
+
+    _, name = registry_of(method)
+    spec, file = MethodSpec(name), Path(method).resolve() if str(method).endswith(".py") else None
+    with tempfile.TemporaryDirectory() as folder, closing(ChildProcess(Path(folder) / "log", 1)) as computer:
+        answer = computer.ask(Resolve(spec, "smoke", file), lambda _: None)
+        if isinstance(answer, Refusal):
+            raise NidbenchError(answer.message)
+        if answer.note:
+            note(answer.note)
+        names = [conformance.title(each) for each in conformance.checks()]
+        yield from check_apart(computer, spec, "smoke", file, device, names)
+
+
+def registry_of(method: str | Path) -> tuple[Registry, str]:
+    """Return the registry that has a method, and its name there; `method` is a name or a Python file.
+
+    Raises:
+        NidbenchError: where the file cannot be read.
+    """
+    from nidbench.registry.entry_points import methods
+
+    file = Path(method) if str(method).endswith(".py") else None
+    return methods(file), file.stem if file else str(method)

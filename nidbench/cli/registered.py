@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import click
-
-from nidbench.errors import NidbenchError
 
 
 @click.command(name="list")
@@ -34,9 +30,10 @@ def info(method: str) -> None:
     """Show a METHOD's source, presets, variants and settings; METHOD is a name or a Python file."""
     import dataclasses
 
+    from nidbench.api.registered import registry_of
     from nidbench.registry.entry_points import load_method
 
-    registry, name = _method_registry(method)
+    registry, name = registry_of(method)
     kind: Any = load_method(registry, name)
     facts = kind.info
     click.echo(f"{name}: {facts.title} ({facts.year or 'no year'}), version {facts.version}")
@@ -61,37 +58,14 @@ def check(context: click.Context, method: str, device: str) -> None:
 
     It runs in a process of its own, as in a sweep: what ends that process is a finding, too.
     """
-    import tempfile
+    from nidbench.api.registered import finding_line, findings_apart
 
-    from nidbench.compute.checking import check_apart
-    from nidbench.compute.child_process import ChildProcess
-    from nidbench.compute.messages import Refusal, Resolve
-    from nidbench.contract import conformance
-    from nidbench.registry.method_spec import MethodSpec
-
-    _, name = _method_registry(method)
-    spec, file = MethodSpec(name), Path(method).resolve() if method.endswith(".py") else None
-    with tempfile.TemporaryDirectory() as folder, closing(ChildProcess(Path(folder) / "log", 1)) as computer:
-        facts = computer.ask(Resolve(spec, "smoke", file), lambda _: None)
-        if isinstance(facts, Refusal):
-            raise NidbenchError(facts.message)
-        if facts.note:
-            click.echo(f"note {facts.note}")
-        passed = True
-        names = [conformance.title(each) for each in conformance.checks()]
-        for finding in check_apart(computer, spec, "smoke", file, device, names):
-            mark = "ok  " if finding.passed else "FAIL"
-            click.echo(f"{mark} {finding.name} ({finding.seconds:.1f} s) {finding.message}")
-            passed &= finding.passed
+    passed = True
+    for finding in findings_apart(method, device, lambda note: click.echo(f"note {note}")):
+        click.echo(finding_line(finding))
+        passed &= finding.passed
     if not passed:
         context.exit(1)
-
-
-def _method_registry(method: str) -> tuple[Any, str]:
-    from nidbench.registry.entry_points import methods
-
-    file = Path(method) if method.endswith(".py") else None
-    return methods(file), file.stem if file else method
 
 
 COMMANDS = (list_, info, check)
