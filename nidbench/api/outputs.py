@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ from nidbench.system.whole_files import results_errors, write_whole
 
 if TYPE_CHECKING:
     from nidbench.report.figures import Choice
+
+#: Contact sheets drawn at the end of a run; `nidbench report --most` draws more.
+SHEETS = 24
 
 #: Table formats and the endings of their files.
 ENDINGS = {"md": "md", "csv": "csv", "latex": "tex", "html": "html"}
@@ -72,6 +76,34 @@ def write_sheets(store: Store, sweep: Sweep, most: int) -> tuple[list[Path], int
         folder.mkdir(parents=True, exist_ok=True)
         written = sheets(store, few, Measurements(few), folder)
     return written, len(keys)
+
+
+def track(
+    store: Store,
+    sweep: Sweep,
+    say: Callable[[str], None],
+    sheets: Sequence[Path] = (),
+    tables: Mapping[str, Path] | None = None,
+) -> bool:
+    """Write a sweep to MLflow and say where it is, or why it is not; return whether it is.
+
+    Args:
+        store: the results folder.
+        sweep: which of its sweeps.
+        say: takes a line.
+        sheets: contact sheets to show there.
+        tables: tables to show there, by format.
+    """
+    from nidbench.report.tracking import TrackingError, default_uri, sync
+
+    texts = {path.name: path.read_text() for path in (tables or {}).values()}
+    try:
+        sync(store, sweep, sheets=sheets, tables=texts)
+    except TrackingError as error:
+        say(f"warning: {error}; the records are complete, nidbench sync tries again")
+        return False
+    say(f"mlflow    {os.environ.get('MLFLOW_TRACKING_URI') or default_uri(store)}; nidbench ui opens it")
+    return True
 
 
 def write_figure(

@@ -120,6 +120,13 @@ class Results:
         arrays = self.store.arrays(cell_id)
         return Restoration(arrays["image"], arrays.get("variance"), record)
 
+    @property
+    def pictures(self) -> list[Path]:
+        """The contact sheets that were drawn, PNG files, one for each measurement: see `pictures` of `run`."""
+        from .outputs import existing_sheets
+
+        return existing_sheets(self.store, self.sweep)
+
     def table(self, form: str = "md") -> str:
         """Return the table of the sweep as text.
 

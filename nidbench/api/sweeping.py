@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nidbench.errors import InputError
 from nidbench.system.signals import heeded
@@ -45,6 +45,8 @@ def run(
     in_process: bool = False,
     protocol: str = "half-kernel",
     output: str | Path = "results",
+    pictures: bool = False,
+    tracking: Literal["mlflow", "none"] = "none",
     progress: bool = True,
 ) -> Results:
     """Compute what is missing of a sweep and return its results.
@@ -83,6 +85,8 @@ def run(
         in_process: whether to compute in this process, for debuggers; no limit holds then.
         protocol: metric protocol of the results.
         output: folder of results.
+        pictures: whether to draw contact sheets, see `Results.pictures`.
+        tracking: `mlflow` to write the sweep to MLflow as well, or `none`.
         progress: whether to show it, as the command line does.
 
     Raises:
@@ -97,11 +101,14 @@ def run(
     from nidbench.sweep.request import Ask, Experiment
     from nidbench.system.processes import read_memory
 
+    from .outputs import SHEETS, track, write_sheets, write_tables
     from .progress import Display
     from .results import Results
     from .running import Computing, run_sweep
 
     find_protocol(protocol)
+    if tracking not in ("mlflow", "none"):
+        raise InputError(f"tracking {tracking!r}: use mlflow or none")
     experiment = Experiment(
         methods=methods,
         dataset=dataset,
@@ -130,20 +137,24 @@ def run(
         checkpoint_every=checkpoint_every,
         in_process=in_process,
     )
-    store = Store(Path(output))
+    store, display = Store(Path(output)), Display(Console(quiet=not progress))
     with heeded():
         ran = run_sweep(
             store,
             lambda computer, _: (make_plan(ask, computer), None),
             lambda _: protocol,
             computing,
-            Display(Console(quiet=not progress)),
+            display,
         )
     if ran is None:
         raise RuntimeError("a sweep that was run has results")
     if ran.summary.interrupted is not None:
         raise KeyboardInterrupt(f"{ran.summary.interrupted.name}: what was finished is kept, run it again to go on")
-    return Results(store, ran.sweep, protocol)
+    results = Results(store, ran.sweep, protocol)
+    sheets = write_sheets(store, ran.sweep, SHEETS)[0] if pictures else ()
+    if tracking == "mlflow":
+        track(store, ran.sweep, display.say, sheets, write_tables(store, ran.sweep, protocol))
+    return results
 
 
 def _with_config(ask: Ask, config: str | Path | None) -> Ask:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,9 +15,7 @@ from click.core import ParameterSource
 from nidbench.system.signals import exit_code
 
 from . import options
-from .draw import SHEETS
 from .shared import make_console, say
-from .track import to_mlflow
 
 if TYPE_CHECKING:
     from nidbench.api.running import Ran
@@ -225,7 +224,7 @@ def _publish(
     store: Store, ran: Ran, protocol: str, given: Mapping[str, Any], compared: tuple[str, str] | None = None
 ) -> None:
     """Write what people look at and say where it is; `compared` names a table of the paper and a protocol for it."""
-    from nidbench.api.outputs import write_comparison, write_sheets, write_tables
+    from nidbench.api.outputs import SHEETS, track, write_comparison, write_sheets, write_tables
 
     console, sweep = make_console(), ran.sweep
     tables = write_tables(store, sweep, protocol)
@@ -241,7 +240,7 @@ def _publish(
         more = f" (the first {len(sheets)} of {cases} cases; nidbench report draws more)" if len(sheets) < cases else ""
         say(console, f"pictures  {store.root / 'sheets' / sweep.name}{more}")
     if given["tracking"] == "mlflow":
-        to_mlflow(console, store, sweep, sheets, tables)
+        track(store, sweep, partial(say, console), sheets, tables)
 
 
 def _end(summary: Summary) -> None:

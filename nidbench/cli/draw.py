@@ -10,20 +10,17 @@ import click
 from . import options
 from .shared import open_sweep
 
-#: Contact sheets drawn at the end of a run; `report --most` draws more.
-SHEETS = 24
-
 
 @click.command()
 @options.sweep
-@click.option("--most", type=click.IntRange(1), default=SHEETS, show_default=True, help="At most so many cases.")
+@click.option("--most", type=click.IntRange(1), help="At most so many cases  [default: 24]")
 @options.output
-def report(sweep: str | None, most: int, output: Path) -> None:
+def report(sweep: str | None, most: int | None, output: Path) -> None:
     """Draw the contact sheets of a SWEEP again, by default of the latest."""
-    from nidbench.api.outputs import write_sheets
+    from nidbench.api.outputs import SHEETS, write_sheets
 
     store, found = open_sweep(output, sweep)
-    sheets, cases = write_sheets(store, found, most)
+    sheets, cases = write_sheets(store, found, most or SHEETS)
     click.echo(f"{len(sheets)} of {cases} cases in {store.root / 'sheets' / found.name}")
 
 

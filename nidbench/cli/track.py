@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -17,30 +17,8 @@ from nidbench.system.signals import stopped_by
 from . import options
 from .shared import make_console, open_sweep, say
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from nidbench.records import Store, Sweep
-
-
 #: Seconds that MLflow has to end.
 PATIENCE = 10.0
-
-
-def to_mlflow(
-    console: Console, store: Store, sweep: Sweep, sheets: Sequence[Path] = (), tables: Mapping[str, Path] | None = None
-) -> bool:
-    """Write a sweep to MLflow and say where it is, or warn why it is not; return whether it is."""
-    from nidbench.report.tracking import TrackingError, default_uri, sync
-
-    texts = {path.name: path.read_text() for path in (tables or {}).values()}
-    try:
-        sync(store, sweep, sheets=sheets, tables=texts)
-    except TrackingError as error:
-        say(console, f"warning: {error}; the records are complete, nidbench sync tries again")
-        return False
-    say(console, f"mlflow    {os.environ.get('MLFLOW_TRACKING_URI') or default_uri(store)}; nidbench ui opens it")
-    return True
 
 
 @click.command()
@@ -49,12 +27,12 @@ def to_mlflow(
 @click.pass_context
 def sync(context: click.Context, sweep: str | None, output: Path) -> None:
     """Write a SWEEP's records, by default the latest's, to MLflow, beside them or where MLFLOW_TRACKING_URI says."""
-    from nidbench.api.outputs import existing_sheets, write_tables
+    from nidbench.api.outputs import existing_sheets, track, write_tables
     from nidbench.scoring.protocols import DEFAULT
 
     store, found = open_sweep(output, sweep)
     tables = write_tables(store, found, DEFAULT.name)
-    if not to_mlflow(make_console(), store, found, existing_sheets(store, found), tables):
+    if not track(store, found, partial(say, make_console()), existing_sheets(store, found), tables):
         context.exit(1)
 
 
