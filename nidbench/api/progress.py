@@ -20,7 +20,7 @@ class Display:
     """Shows a sweep as it runs. Use as a context manager.
 
     Args:
-        console: where to; live bars only where it is a terminal.
+        console: where to; live bars where it is a terminal, or a notebook that has widgets.
     """
 
     def __init__(self, console: Console) -> None:
@@ -35,6 +35,8 @@ class Display:
             console=console,
             disable=not _is_live(console),
         )
+        # each line would be an output of its own in a notebook
+        self._bar_suffices = console.is_jupyter and _is_live(console)
         self._cells = self._progress.add_task("cells", total=None, last="")
         self._cell = self._progress.add_task("", total=None, last="", visible=False)
         self._count, self._ended = 0, 0
@@ -80,11 +82,12 @@ class Display:
             result = f"[bold red]{record.status}[/]: {escape(record.error)}"
         where = f"{key.dataset}/{key.image} {key.kernel} {key.noise} seed {job.planned.seed}"
         seconds = "" if record.seconds is None else f" in {record.seconds:.1f} s"
-        self._console.print(
-            f"[{self._ended}/{self._count}] {escape(job.planned.label)}  {escape(where)}  {result}{seconds}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        if record.status != "done" or not self._bar_suffices:
+            self._console.print(
+                f"[{self._ended}/{self._count}] {escape(job.planned.label)}  {escape(where)}  {result}{seconds}",
+                highlight=False,
+                soft_wrap=True,
+            )
         self._progress.update(self._cells, completed=self._ended)
 
     def say(self, text: str) -> None:
