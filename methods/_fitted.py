@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from nidbench.contract import Problem, Restored, Run
 from nidbench.errors import InputError
-from nidbench.fit import Recipe, Schedule, Stop, fit_each, fit_one
+from nidbench.fitting import Recipe, Schedule, Stop, fit_each, fit_one
 
 #: Noise level -> iterations of Chen et al. for DIP (section 4.1 (ii)).
 PAPER_ITERATIONS = {0.01: 10_000, 0.03: 6000, 0.05: 4000}
@@ -31,8 +31,8 @@ class Fitted(ABC):
         share: of that number, in (0, 1]; without effect where `iterations` is a number.
         lr: of Adam, its highest value.
         warmup: iterations of linear rise to it.
-        decay: `constant`, `cosine` or `halving`, see `nidbench.fit.Schedule`.
-        stop: a rule of `nidbench.stopping`: `iterations`, `noise-level`, `windowed-variance` ... What is smoothed, is
+        decay: `constant`, `cosine` or `halving`, see `nidbench.fitting.Schedule`.
+        stop: a rule of `nidbench.fitting`: `iterations`, `noise-level`, `windowed-variance` ... What is smoothed, is
             over 100 iterations.
         window, patience: of `windowed-variance`, in iterations.
     """

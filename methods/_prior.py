@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from nidbench.blur import Operator
 from nidbench.contract import Image, Problem, Run
 from nidbench.errors import InputError
-from nidbench.fit import Estimate, Loss, Predictor, Recipe, seeded
+from nidbench.fitting import Estimate, Loss, Predictor, Recipe, seeded
 
 from ._fitted import Fitted, paper_iterations
 from ._skip import Skips
@@ -48,7 +48,7 @@ class DeepPrior(Fitted):
 
     @abstractmethod
     def networks(self, generators: Sequence[torch.Generator], problem: Problem) -> nn.Module:
-        """Return folded networks from z to x, Shape (N, C, H, W), see `nidbench.fit.Recipe`."""
+        """Return folded networks from z to x, Shape (N, C, H, W), see `nidbench.fitting.Recipe`."""
 
     def loss(self, operator: Operator, problem: Problem) -> LossOf:  # noqa: ARG002 - some descendants go by the noise
         """Return the loss for one problem: the mean squared residual, where a descendant has no other."""

@@ -25,7 +25,7 @@ from torch import Tensor
 from nidbench.blur import Operator
 from nidbench.contract import MethodInfo, Problem
 from nidbench.errors import InputError
-from nidbench.fit import Loss
+from nidbench.fitting import Loss
 
 from ._prior import LossOf, SkipPrior, squared_residual
 

@@ -54,7 +54,7 @@ from torch.nn import functional as F
 
 from nidbench.contract import Image, MethodInfo, Problem, Run
 from nidbench.errors import InputError
-from nidbench.fit import Estimate, Loss, Member, Predictor, Recipe, noise_threshold
+from nidbench.fitting import Estimate, Loss, Member, Predictor, Recipe, noise_threshold
 
 from ._fitted import Fitted, paper_iterations
 from ._layers import Moments, unfold

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from nidbench.blur import Operator
 from nidbench.contract import MethodInfo, Problem
-from nidbench.fit import Loss
+from nidbench.fitting import Loss
 
 from ._prior import DeepPrior, LossOf, squared_residual
 from ._skip import Skips

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from nidbench.contract import Clock, Noise, Run
 from nidbench.degrade import measure
 from nidbench.errors import InputError, UnstableError
-from nidbench.fit import Estimate, Loss, Recipe, Schedule, Stop, fit, fit_one, seeded
+from nidbench.fitting import Estimate, Loss, Recipe, Schedule, Stop, fit, fit_one, seeded
 
 FRAME = (24, 20)
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from nidbench import versions
 from nidbench.cli import main
 from nidbench.factors import read_lines
-from nidbench.fit import Recipe, Schedule, fit
+from nidbench.fitting import Recipe, Schedule, fit
 from nidbench.metrics import DEFAULT
 from nidbench.noise_level import estimate_noise_level
 from nidbench.ranks import ranks_frame, render_ranks

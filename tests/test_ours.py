@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from nidbench.contract import Noise, Run, check_restored
 from nidbench.degrade import measure
 from nidbench.errors import InputError
-from nidbench.stopping import noise_threshold
+from nidbench.fitting import noise_threshold
 
 SMOKE = Ours(**Ours.info.presets["smoke"])
 
@@ -222,7 +222,7 @@ def test_factors_of_equal_variances_are_finite(scaling, scope):
 
 def adapted(method, problem, updates):
     """Return the networks after some updates of the ratios, and what was noted."""
-    from nidbench.fit import Member, seeded
+    from nidbench.fitting import Member, seeded
 
     run = Run()
     networks = UNets([seeded(run, "weights")], problem.blurred.shape[0])

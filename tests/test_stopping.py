@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nidbench.errors import InputError
-from nidbench.stopping import RULES, Stop, noise_threshold
+from nidbench.fitting import RULES, Stop, noise_threshold
 
 FLAT = torch.zeros(1, 2, 2)
 

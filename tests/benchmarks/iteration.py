@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from nidbench.contract import Problem, Run
 from nidbench.degrade import measure
-from nidbench.fit import seeded
+from nidbench.fitting import seeded
 from nidbench.plan import choose_precision
 from nidbench.registry import load_method, methods
 from nidbench.worker import Worker

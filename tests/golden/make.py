@@ -28,7 +28,7 @@ from torch import nn
 from nidbench.contract import CaseKey, Noise, Problem, Run, Truth
 from nidbench.degrade import measure
 from nidbench.errors import NidbenchError
-from nidbench.fit import Estimate, Loss, Recipe, Schedule, fit_one, seeded
+from nidbench.fitting import Estimate, Loss, Recipe, Schedule, fit_one, seeded
 from nidbench.metrics import PROTOCOLS, protocol
 from nidbench.noise_level import estimate_noise_level
 from nidbench.registry import load_method, methods

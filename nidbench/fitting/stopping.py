@@ -17,7 +17,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .errors import InputError
+from nidbench.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor

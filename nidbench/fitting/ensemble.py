@@ -22,9 +22,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from . import versions
-from .contract import Image, Problem, Restored, Run
-from .errors import InputError, UnstableError
+from nidbench import versions
+from nidbench.contract import Image, Problem, Restored, Run
+from nidbench.errors import InputError, UnstableError
 from .stopping import Stop as Stop
 from .stopping import Stopper
 from .stopping import noise_threshold as noise_threshold
