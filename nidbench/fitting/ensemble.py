@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from nidbench import versions
 from nidbench.contract import Image, Problem, Restored, Run
 from nidbench.errors import InputError, UnstableError
+
 from .stopping import Stop as Stop
 from .stopping import Stopper
 from .stopping import noise_threshold as noise_threshold
