@@ -1,18 +1,33 @@
-"""The engine that fits untrained networks, and the rules that stop it: what methods import."""
+"""The engine that fits untrained networks: what a method passes to it and what it makes of that.
 
-from .ensemble import Adaptation as Adaptation
-from .ensemble import Estimate as Estimate
-from .ensemble import Loss as Loss
-from .ensemble import Member as Member
-from .ensemble import Objective as Objective
-from .ensemble import Predictor as Predictor
-from .ensemble import Recipe as Recipe
-from .ensemble import Schedule as Schedule
-from .ensemble import fit as fit
-from .ensemble import fit_each as fit_each
-from .ensemble import fit_one as fit_one
-from .ensemble import seeded as seeded
+Methods differ in four things: the network, its input, the loss and the stop. A `Recipe` has them, and `fit` is the loop
+that they share. `fit_network` does the same for one plain `torch.nn.Module`.
+
+    streams, schedule, stopping   random streams of a run; learning rates; when a fit ends
+    objective                     what a network is fitted to: input, loss, estimate
+    fold                          N networks as one module under Adam
+    member                        one problem among those fitted side by side, and its checkpoint
+    recipe                        the parts in which methods differ
+    ensemble                      the loop
+    fits                          fit, fit_one, fit_each: from problems to outcomes
+"""
+
+from .ensemble import Outcome as Outcome
+from .fits import fit as fit
+from .fits import fit_each as fit_each
+from .fits import fit_one as fit_one
+from .member import Member as Member
+from .objective import Draw as Draw
+from .objective import Estimate as Estimate
+from .objective import Loss as Loss
+from .objective import LossOf as LossOf
+from .objective import Objective as Objective
+from .objective import Predictor as Predictor
+from .recipe import Adaptation as Adaptation
+from .recipe import Recipe as Recipe
+from .schedule import Schedule as Schedule
 from .stopping import RULES as RULES
 from .stopping import Stop as Stop
 from .stopping import Stopper as Stopper
 from .stopping import noise_threshold as noise_threshold
+from .streams import seeded as seeded
