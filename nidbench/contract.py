@@ -488,6 +488,18 @@ class NeedsFiles(Protocol):
         ...
 
 
+@runtime_checkable
+class StopsItself(Protocol):
+    """A method that may end before the iterations that it plans (`Run.progress`) adds this to what `Method` asks for.
+
+    What a short pilot tells of its cost is then the most that it can be, and the harness says so.
+    """
+
+    def stops_itself(self) -> bool:
+        """Return whether a rule may end a run early under these settings."""
+        ...
+
+
 @dataclass(frozen=True)
 class DatasetInfo:
     """What a dataset is and which experiment it stands for.

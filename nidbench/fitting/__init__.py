@@ -10,6 +10,7 @@ that they share. `fit_network` does the same for one plain `torch.nn.Module`.
     recipe                        the parts in which methods differ
     ensemble                      the loop
     fits                          fit, fit_one, fit_each: from problems to outcomes
+    one_network                   fit_network: the same for one plain module
 """
 
 from .ensemble import Outcome as Outcome
@@ -23,6 +24,7 @@ from .objective import Loss as Loss
 from .objective import LossOf as LossOf
 from .objective import Objective as Objective
 from .objective import Predictor as Predictor
+from .one_network import fit_network as fit_network
 from .recipe import Adaptation as Adaptation
 from .recipe import Recipe as Recipe
 from .schedule import Schedule as Schedule

@@ -61,7 +61,7 @@ def plain_steps(problem: Problem) -> Callable[[], None]:
     """Return a function that does some iterations of the plain network on the same loss."""
     run = Run(seed=0)
     method = load_method(methods(), "ours")()
-    objective = method._recipe(problem).objective(problem, run)  # type: ignore[attr-defined]
+    objective = method.recipe(problem).objective(problem, run)  # type: ignore[attr-defined]
     network, generator = PlainUNet(problem.blurred.shape[0]), seeded(run, "training")
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
 

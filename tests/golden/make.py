@@ -79,12 +79,12 @@ def of_method(name: str) -> Arrays:
     if gray.variance is not None:
         arrays["variance"] = gray.variance
     usual = resolve(MethodSpec(name), load_method(methods(), name), None).method
-    return arrays | (_descent(usual, problem(*GRAY)) if hasattr(usual, "_recipe") else {})
+    return arrays | (_descent(usual, problem(*GRAY)) if hasattr(usual, "recipe") else {})
 
 
 def _descent(method: Any, blurred: Problem) -> Arrays:
     """Return what a fitted method descends on and how fast: input, loss and its gradient at some x, learning rates."""
-    recipe: Recipe = method._recipe(blurred)
+    recipe: Recipe = method.recipe(blurred)
     first, loss_of = recipe.objective(blurred, Run()).draw(seeded(Run(), "training"))
     x = torch.from_numpy(scene(*GRAY).astype(np.float32)).requires_grad_()
     loss = loss_of(x)
