@@ -1,14 +1,16 @@
 """One conformance suite over everything registered, built-in and third-party alike: a new method is in it at once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nidbench import fetch
 from nidbench.conformance import check, checks
-from nidbench.contract import NeedsFiles
+from nidbench.contract import NeedsFiles, StopsItself
+from nidbench.fitting import RULES, Stop
 from nidbench.registry import Registry, load_method, methods
-from nidbench.specs import DEFAULT_PRESET, MethodSpec, resolve
+from nidbench.specs import DEFAULT_PRESET, MethodSpec, all_settings, resolve
 
 NAMES = Registry.installed("method").names()
 #: Packages that methods need and `nidbench[test]` leaves out, for their licences.
@@ -40,6 +42,19 @@ def test_every_preset_and_variant_resolves(name):
     assert all(resolve(MethodSpec(name, preset), kind, None).method != plain for preset in others)
     for variant in kind.info.variants:
         assert resolve(MethodSpec(name, first, (variant,)), kind, None).method != plain
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whoever_has_a_stopping_rule_says_whether_it_may_end_early(name):
+    method = load_method(methods(), name)()
+    if "stop" in all_settings(method):
+        assert isinstance(method, StopsItself)
+        assert [replace(method, stop=rule).stops_itself() for rule in RULES] == [Stop(r).ends_early for r in RULES]
+    elif name == "richardson-lucy":
+        assert method.stops_itself()
+        assert not replace(method, discrepancy=0).stops_itself()
+    else:
+        assert not isinstance(method, StopsItself)
 
 
 @pytest.mark.parametrize("name", NAMES)

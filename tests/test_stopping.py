@@ -95,6 +95,13 @@ def test_the_lowest_residual_counts_where_it_is_lower_by_half_a_percent():
 
 
 @pytest.mark.parametrize("rule", RULES)
+def test_a_rule_that_says_that_it_ends_early_does(rule):
+    stop = Stop(rule, memory=6, window=5, patience=4)
+    still = torch.ones(40, 1, 2, 2)
+    assert (feed(stop.start(0.4), [0.0] * 40, still) is not None) == stop.ends_early
+
+
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("cut", [1, 7, 12])
 def test_a_state_goes_on_where_it_was(rule, cut):
     stop = Stop(rule, memory=6, window=5, patience=4)
