@@ -45,6 +45,7 @@ def test_every_preset_and_variant_resolves(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("with_package")
 def test_whoever_has_a_stopping_rule_says_whether_it_may_end_early(name):
     method = load_method(methods(), name)()
     if "stop" in all_settings(method):
