@@ -62,7 +62,7 @@ def adapted(former: Tensor | float, variances: Tensor, scaling: str, scope: str)
         scaling: see `factors`.
         scope: likewise.
     """
-    scaled = torch.cat([factors(each, scaling, scope) for each in variances])
+    scaled = torch.cat([factors(network, scaling, scope) for network in variances])
     return (scaled * former).clamp(max=CAP)
 
 
@@ -98,7 +98,7 @@ def quantiles(layer: Dropout, count: int) -> list[list[float]]:
     ratios = unfold(layer.ratios()[None], count)  # (N, C, H, W)
     levels = torch.tensor([0.05, 0.5, 0.95], device=ratios.device)
     positions = (levels * (ratios[0].numel() - 1)).long()
-    return [[round(q, 4) for q in each.flatten().sort().values[positions].tolist()] for each in ratios]
+    return [[round(q, 4) for q in network.flatten().sort().values[positions].tolist()] for network in ratios]
 
 
 @contextmanager

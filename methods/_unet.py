@@ -1,4 +1,4 @@
-"""The encoder-decoder of SA dropout, N of them folded (see `nidbench.fitting`).
+"""The encoder-decoder of SA dropout, N of them folded (see `nidbench.fitting.fold`).
 
 Chen, Quan, Pang, Ji, IJCV 2022, Table 1.
 """

@@ -225,7 +225,7 @@ class MaskedFit:
     def _loss(self, x: Tensor, mask: Tensor | None) -> Loss:
         squared = (self.operator.predict(x) - self.operator.blurred).square()
         if self.floor:
-            channels = torch.stack([each.mean() for each in _compared(squared, mask)])
+            channels = torch.stack([channel.mean() for channel in _compared(squared, mask)])
             return Loss(channels.clamp(min=self.floor).mean(), channels.max())
         return Loss(squared.mean() if mask is None else squared[mask].mean(), squared.mean())
 
@@ -246,8 +246,8 @@ class MaskedFit:
 
 
 def _compared(squared: Tensor, mask: Tensor | None) -> list[Tensor]:
-    """Return each channel's squared errors that count, from Shape (C, h, w)."""
-    return list(squared) if mask is None else [each[kept] for each, kept in zip(squared, mask, strict=True)]
+    """Return the squared errors that count of every channel, from Shape (C, h, w)."""
+    return list(squared) if mask is None else [channel[kept] for channel, kept in zip(squared, mask, strict=True)]
 
 
 def replace(y: Tensor, lost: Tensor, neighbours: str) -> tuple[Tensor, Tensor]:

@@ -113,17 +113,17 @@ def test_it_is_what_an_ordinary_loop_gives(channels):
         adam.zero_grad()
         (operator.predict(plain(z)[0].float()) - operator.blurred).square().mean().backward()
         adam.step()
-    found = fit_network(problem, Run(), network(channels=channels).double(), z, schedule=SCHEDULE)
-    np.testing.assert_allclose(found.image, plain(z)[0].detach(), atol=1e-5)
+    restored = fit_network(problem, Run(), network(channels=channels).double(), z, schedule=SCHEDULE)
+    np.testing.assert_allclose(restored.image, plain(z)[0].detach(), atol=1e-5)
     before = network(channels=channels).double()(z)[0].detach().numpy()
-    assert abs(found.image - before).max() > 0.01
-    assert (found.iterations, found.stopped, found.variance) == (6, "iterations", None)
+    assert abs(restored.image - before).max() > 0.01
+    assert (restored.iterations, restored.stopped, restored.variance) == (6, "iterations", None)
 
 
 def test_the_module_holds_the_weights_of_the_last_iteration():
     mine = network()
-    found = fit_network(problem_of(), Run(), mine, seed_image(), schedule=SCHEDULE)
-    np.testing.assert_allclose(mine(seed_image())[0].detach(), found.image, atol=1e-6)
+    restored = fit_network(problem_of(), Run(), mine, seed_image(), schedule=SCHEDULE)
+    np.testing.assert_allclose(mine(seed_image())[0].detach(), restored.image, atol=1e-6)
     assert mine.training
 
 
@@ -131,8 +131,8 @@ def test_another_loss_is_descended_on_and_the_stop_goes_by_the_residual():
     dark = fitted(loss=lambda x: x.square().mean(), schedule=Schedule(40, 0.05))
     assert dark.image.max() < 0.1
     loud = replace(problem_of(), noise=Noise("gaussian", 2.0))
-    found = fitted(problem=loud, loss=lambda x: 1e6 + x.square().mean(), stop=Stop("noise-level"))
-    assert (found.iterations, found.stopped) == (1, "noise level")
+    restored = fitted(problem=loud, loss=lambda x: 1e6 + x.square().mean(), stop=Stop("noise-level"))
+    assert (restored.iterations, restored.stopped) == (1, "noise level")
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -221,9 +221,9 @@ def test_a_larger_output_is_cropped_to_the_frame():
 def test_any_stopping_rule_ends_it(rule):
     loud = replace(problem_of(), noise=Noise("gaussian", 2.0))
     stop = Stop(rule, memory=3, window=3, patience=2)
-    found = fitted(problem=loud, schedule=Schedule(200, 1e-9), stop=stop)
-    assert found.stopped == rule.replace("-", " ")
-    assert found.iterations < 200
+    restored = fitted(problem=loud, schedule=Schedule(200, 1e-9), stop=stop)
+    assert restored.stopped == rule.replace("-", " ")
+    assert restored.iterations < 200
 
 
 def test_the_lowest_residual_returns_an_earlier_network(tmp_path):

@@ -94,7 +94,7 @@ class Fold:
             if name in states[0].moments:
                 moments = [state.moments[name] for state in states]
                 self.optimizer.state[parameter] = {
-                    key: _joined([each[key] for each in moments]).to(self.device) for key in moments[0]
+                    key: _joined([one[key] for one in moments]).to(self.device) for key in moments[0]
                 }
 
     def _adam(self) -> torch.optim.Adam:

@@ -80,7 +80,7 @@ class Member:
             self.kept = iteration, _moved(tensors, device)
         # checkpoints of before plain networks could be fitted hold no count of steps: all their parameters took all
         step = torch.tensor(float(self.iteration))
-        moments = {name: {"step": step, **each} for name, each in saved["moments"].items()}
+        moments = {name: {"step": step, **remembered} for name, remembered in saved["moments"].items()}
         return NetworkState(saved["tensors"], moments)
 
 
