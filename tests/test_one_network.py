@@ -69,6 +69,17 @@ class Frozen(nn.Module):
         return self.fixed(maps)
 
 
+class Deep(nn.Module):
+    """A convolution along channels, too: its weights have five dimensions."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv3d(1, 1, 3, padding=1)
+
+    def forward(self, maps):
+        return self.conv(maps[:, None])[:, 0]
+
+
 PARTS = {
     "nothing": nn.Identity,
     "dropout": lambda: nn.Dropout(0.3),
@@ -77,6 +88,7 @@ PARTS = {
     "spectral norm": lambda: spectral_norm(nn.Conv2d(8, 8, 3, padding=1)),
     "a branch now and then": NowAndThen,
     "frozen weights": Frozen,
+    "five dimensions": Deep,
 }
 
 

@@ -131,5 +131,7 @@ def _joined(slices: Sequence[Tensor]) -> Tensor:
 
 def _channels_last(module: nn.Module) -> nn.Module:
     """Lay a module's weights out channels last, the order in which CPU and GPU convolve fastest; return it."""
+    if any(tensor.ndim == 5 for tensor in (*module.parameters(), *module.buffers())):  # torch refuses to do it in part
+        return module
     moved: nn.Module = module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return moved

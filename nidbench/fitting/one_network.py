@@ -33,10 +33,10 @@ def fit_network(
     """Fit a network to a blurred image by Adam and return the x that it makes of the seed image in the end.
 
     This is deep image prior: min over the weights of |y - g(k * network(seed_image))|^2. The run observes x, shows
-    progress and keeps checkpoints; a run that goes on from one ends with the same bytes as one in one go. The network
-    is used in the mode in which it is (modules are made in training mode: batch normalisation by the image itself) and
-    then holds the weights of the last iteration. What it draws, such as dropout, comes from the run's streams; standard
-    dropout layers are off where x is estimated.
+    progress and keeps checkpoints; on the CPU, a run that goes on from one ends with the same bytes as one in one go.
+    The network is used in the mode in which it is (modules are made in training mode: batch normalisation by the image
+    itself) and then holds the weights of the last iteration. What it draws, such as dropout, comes from the run's
+    streams; standard dropout layers are off where x is estimated.
 
     Args:
         problem: what is restored.
