@@ -1,4 +1,4 @@
-"""Layers of folded networks: N networks of one architecture in one module (see `nidbench.fit`).
+"""Layers of folded networks: N networks of one architecture in one module (see `nidbench.fitting.fold`).
 
 Between layers, maps have Shape (1, N*C, H, W): the channels of network 0, then those of network 1, ...
 """

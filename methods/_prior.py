@@ -1,4 +1,4 @@
-"""Deep image priors: what the methods share that fit f(z) to y from a fixed random z, and differ in f and in the loss.
+"""Deep image priors: the recipe of methods that fit f(z) to y from a fixed random z, and differ in f and in the loss.
 
 Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", CVPR 2018, and its descendants.
 """
@@ -6,107 +6,132 @@ Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", CVPR 2018, and its descendants.
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from nidbench.contract import Image, Problem, Run
 from nidbench.errors import InputError
-from nidbench.fit import Estimate, Loss, Predictor, Recipe, seeded
+from nidbench.fitting import Draw, Estimate, Loss, LossOf, Predictor, Recipe, seeded
 from nidbench.physics.blur import Operator
 
-from ._fitted import Fitted, paper_iterations
+from ._effort import Effort, check_effort, schedule_of, stop_of
 from ._skip import Skips
 
 AMPLITUDE = 0.1  #: z is uniform in [0, AMPLITUDE]
 
-LossOf = Callable[[Tensor], Loss]
-"""x, Shape (C, H, W), to what it costs."""
+
+class PriorSettings(Effort, Protocol):
+    """The settings that every deep image prior has; its class gives them their defaults."""
+
+    @property
+    def reg_noise(self) -> float:
+        """Standard deviation of the noise that every iteration adds to z, which itself spans [0, 0.1]."""
+        ...
 
 
 @dataclass(frozen=True)
-class DeepPrior(Fitted):
-    """A method that fits an untrained network to one image; its descendants say which network and which loss.
+class Network:
+    """The untrained network f of a method.
 
     Attributes:
-        reg_noise: standard deviation of the noise that every iteration adds to z, which itself spans [0, 0.1].
+        input_shape: Shape (C_in, H_in, W_in) of z.
+        make: makes folded networks from z to x, Shape (N, C, H, W), see `nidbench.fitting.Recipe`.
     """
 
-    reg_noise: float = 0.03
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not 0 <= self.reg_noise < math.inf:
-            raise InputError(f"reg_noise={self.reg_noise}: give a standard deviation of at least 0, such as 0.03")
-
-    @abstractmethod
-    def input_shape(self, problem: Problem) -> tuple[int, int, int]:
-        """Return the Shape (C_in, H_in, W_in) of z."""
-
-    @abstractmethod
-    def networks(self, generators: Sequence[torch.Generator], problem: Problem) -> nn.Module:
-        """Return folded networks from z to x, Shape (N, C, H, W), see `nidbench.fit.Recipe`."""
-
-    def loss(self, operator: Operator, problem: Problem) -> LossOf:  # noqa: ARG002 - some descendants go by the noise
-        """Return the loss for one problem: the mean squared residual, where a descendant has no other."""
-
-        def loss(x: Tensor) -> Loss:
-            residual = squared_residual(operator, x)
-            return Loss(residual, residual)
-
-        return loss
-
-    #: Whether the restoration is f(z) without the noise that training adds to z.
-    plain_estimate = False
-
-    def _recipe(self, problem: Problem) -> Recipe:
-        return Recipe(
-            networks=lambda generators: self.networks(generators, problem),
-            objective=lambda problem, run: FixedInput(self, problem, run),
-            schedule=self._schedule(problem),
-            stop=self._stop(),
-        )
+    input_shape: tuple[int, int, int]
+    make: Callable[[Sequence[torch.Generator]], nn.Module]
 
 
-CHANNELS = 32  #: of the input of the authors' super-resolution network
+Misfit: TypeAlias = Callable[[Operator, Problem], LossOf]
+"""Makes the loss of x for one problem, given its operator on the device of the run."""
 
 
-@dataclass(frozen=True)
-class SkipPrior(DeepPrior):
-    """A deep image prior with the network of the authors' super-resolution, as Chen et al. use it."""
+def check_prior(settings: PriorSettings) -> None:
+    """Refuse impossible settings.
 
-    def budget(self, problem: Problem) -> int:
-        """Return the number of iterations of Chen et al. at the problem's noise level."""
-        return paper_iterations(problem.sigma())
+    Raises:
+        InputError: naming the setting, its value and what to give.
+    """
+    check_effort(settings)
+    if not 0 <= settings.reg_noise < math.inf:
+        raise InputError(f"reg_noise={settings.reg_noise}: give a standard deviation of at least 0, such as 0.03")
 
-    def input_shape(self, problem: Problem) -> tuple[int, int, int]:
-        """Return (32, H, W)."""
-        return (CHANNELS, *problem.frame)
 
-    def networks(self, generators: Sequence[torch.Generator], problem: Problem) -> nn.Module:
-        """Return the authors' super-resolution networks."""
-        return Skips(generators, CHANNELS, problem.blurred.shape[0])
+def squared_residual(operator: Operator, x: Tensor) -> Tensor:
+    """Return the mean of (g(k * x) - y)^2, a scalar, for x of Shape (C, H, W)."""
+    return (operator.predict(x) - operator.blurred).square().mean()
+
+
+def mean_square(operator: Operator, problem: Problem) -> LossOf:  # noqa: ARG001 - a `Misfit`
+    """Return the loss that is the mean squared residual."""
+
+    def loss(x: Tensor) -> Loss:
+        residual = squared_residual(operator, x)
+        return Loss(residual, residual)
+
+    return loss
+
+
+def super_resolution(problem: Problem) -> Network:
+    """Return the network of the authors' super-resolution, as Chen et al. use it."""
+    channels = problem.blurred.shape[0]
+    return Network((32, *problem.frame), lambda generators: Skips(generators, 32, channels))
+
+
+def prior_recipe(
+    settings: PriorSettings,
+    problem: Problem,
+    network: Network,
+    usual: Callable[[Problem], int],
+    misfit: Misfit = mean_square,
+    plain_estimate: bool = False,
+) -> Recipe:
+    """Return how the engine fits a deep image prior to problems such as this one.
+
+    Args:
+        settings: of the method.
+        problem: its channels, frame and noise level count.
+        network: f and the shape of z.
+        usual: the method's number of iterations for a problem.
+        misfit: the loss.
+        plain_estimate: whether the restoration is f(z) without the noise that training adds to z.
+    """
+
+    def objective(problem: Problem, run: Run) -> FixedInput:
+        loss = misfit(problem.operator(run.device), problem)
+        return FixedInput(network.input_shape, loss, run, settings.reg_noise, plain_estimate)
+
+    return Recipe(network.make, objective, schedule_of(settings, problem, usual), stop_of(settings))
 
 
 class FixedInput:
-    """The fixed input z of one problem, and the loss of what the network makes of it."""
+    """The fixed input z of one problem, and the loss of what the network makes of it.
 
-    def __init__(self, method: DeepPrior, problem: Problem, run: Run) -> None:
-        self._method = method
-        self._loss = method.loss(problem.operator(run.device), problem)
+    Args:
+        shape: of z, (C_in, H_in, W_in).
+        loss: of the x that f(z) is.
+        run: its stream `input` gives z.
+        reg_noise, plain_estimate: see `PriorSettings` and `prior_recipe`.
+    """
+
+    def __init__(
+        self, shape: tuple[int, int, int], loss: LossOf, run: Run, reg_noise: float, plain_estimate: bool
+    ) -> None:
+        self._loss, self._reg_noise, self._plain_estimate = loss, reg_noise, plain_estimate
         # drawn on the CPU: the same z on every device
-        z = torch.rand(method.input_shape(problem), generator=seeded(run, "input"))
+        z = torch.rand(shape, generator=seeded(run, "input"))
         self.z = (AMPLITUDE * z).to(run.device)
 
-    def draw(self, generator: torch.Generator) -> tuple[Tensor, LossOf]:
+    def draw(self, generator: torch.Generator) -> Draw:
         """Return z with fresh noise, Shape (C_in, H_in, W_in), and the loss of the x it leads to."""
-        if not self._method.reg_noise:
+        if not self._reg_noise:
             return self.z, self._loss
         noise = torch.randn(self.z.shape, generator=generator, device=self.z.device)
-        return self.z + self._method.reg_noise * noise, self._loss
+        return self.z + self._reg_noise * noise, self._loss
 
     def estimate(
         self,
@@ -115,10 +140,5 @@ class FixedInput:
         sample: Callable[[Image], None] | None,  # noqa: ARG002 - one estimate, no draws
     ) -> Estimate:
         """Return one prediction, from z with noise of the estimate's own stream or without."""
-        z = self.z if self._method.plain_estimate else self.draw(generator)[0]
+        z = self.z if self._plain_estimate else self.draw(generator)[0]
         return Estimate(predict(z, None))
-
-
-def squared_residual(operator: Operator, x: Tensor) -> Tensor:
-    """Return the mean of (g(k * x) - y)^2, a scalar, for x of Shape (C, H, W)."""
-    return (operator.predict(x) - operator.blurred).square().mean()

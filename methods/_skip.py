@@ -1,4 +1,4 @@
-"""The `skip` networks of the deep image prior, N of them folded (see `nidbench.fit`).
+"""The `skip` networks of the deep image prior, N of them folded (see `nidbench.fitting.fold`).
 
 Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", CVPR 2018; layers as in the authors' super-resolution example. Between
 layers, maps have Shape (1, N*C, H, W), as in `_layers`.

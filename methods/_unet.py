@@ -1,4 +1,4 @@
-"""The encoder-decoder of SA dropout, N of them folded (see `nidbench.fit`).
+"""The encoder-decoder of SA dropout, N of them folded (see `nidbench.fitting.fold`).
 
 Chen, Quan, Pang, Ji, IJCV 2022, Table 1.
 """

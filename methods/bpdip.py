@@ -23,29 +23,32 @@ at 24.5 / 28.1 / 22.1; of 08 / 09 at 1 % 1750 end at 29.8 / 29.1 dB, half as man
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nidbench.contract import MethodInfo, Problem
+from nidbench.contract import MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
-from nidbench.fit import Loss
+from nidbench.fitting import Loss, LossOf, Recipe, fit_each, fit_one
 from nidbench.physics.blur import Operator
 
-from ._fitted import by_noise
-from ._prior import LossOf, SkipPrior, squared_residual
+from ._effort import by_noise, stop_of
+from ._prior import check_prior, prior_recipe, squared_residual, super_resolution
 
 ITERATIONS = 7000  #: of the authors, for this loss
 FLOOR = 1e-3  #: added to |K|^2 whatever the noise
 
 
 @dataclass(frozen=True)
-class BPDIP(SkipPrior):
+class BPDIP:
     """min |(K K* + c)^(-1/2) (y - g(K f(z)))|^2 with K circular blur and c = epsilon sigma^2 + 1e-3.
 
     The network is that of `dip`; the estimate is f(z) without noise on z, as the authors' is.
+
+    Settings: see `_effort.Effort` and `_prior.PriorSettings`, and these.
 
     Attributes:
         epsilon: weight of sigma^2.
@@ -68,23 +71,48 @@ class BPDIP(SkipPrior):
         tuned_on={"fast": "set12/02, 08, 09, 10"},
     )
 
+    iterations: int | None = None
+    share: float = 1.0
+    lr: float = 0.01
+    warmup: int = 0
+    decay: str = "constant"
+    stop: str = "iterations"
+    window: int = 100
+    patience: int = 1000
+    reg_noise: float = 0.03
     epsilon: float = 0.01
     sigma_scale: float = 255.0
     noise_scaled: bool = False
-    plain_estimate = True
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        check_prior(self)
         if not 0 <= self.epsilon < math.inf:
             raise InputError(f"epsilon={self.epsilon}: give a weight of at least 0, such as 0.01")
         if not 0 < self.sigma_scale < math.inf:
             raise InputError(f"sigma_scale={self.sigma_scale}: give what white is in the unit of sigma, 255 or 1")
 
-    def budget(self, problem: Problem) -> int:
-        """Return the authors' 7000, or what they grow to at the problem's noise level."""
+    def recipe(self, problem: Problem) -> Recipe:
+        """Return how the engine fits networks to problems such as this one."""
+        network = super_resolution(problem)
+        return prior_recipe(self, problem, network, self.usual, self.misfit, plain_estimate=True)
+
+    def restore(self, problem: Problem, run: Run) -> Restored:
+        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
+        return fit_one(self.recipe(problem), problem, run)
+
+    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
+        """Restore several problems of one frame, those of equally many iterations side by side."""
+        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
+
+    def stops_itself(self) -> bool:
+        """Return whether the stopping rule may end a fit before its last iteration."""
+        return stop_of(self).ends_early
+
+    def usual(self, problem: Problem) -> int:
+        """Return the authors' 7000 iterations, or what they grow to at the problem's noise level."""
         return by_noise(ITERATIONS, problem.sigma()) if self.noise_scaled else ITERATIONS
 
-    def loss(self, operator: Operator, problem: Problem) -> LossOf:
+    def misfit(self, operator: Operator, problem: Problem) -> LossOf:
         """Return the mean squared residual on the frame of x, whitened by the blur's inverse spectrum."""
         c = self.epsilon * (self.sigma_scale * problem.sigma()) ** 2 + FLOOR
         whitening = (operator.transfer.abs().square() + c).rsqrt()

@@ -24,20 +24,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nidbench.contract import MethodInfo, Problem
+from nidbench.contract import MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
+from nidbench.fitting import Recipe, fit_each, fit_one
 
-from ._fitted import by_noise
+from ._effort import by_noise, stop_of
 from ._layers import BatchNorm, Conv, fold, unfold
-from ._prior import DeepPrior
+from ._prior import Network, check_prior, prior_recipe
 
 ITERATIONS = 5000  #: of the authors' `fit`
 SCALES = 5  #: doublings from z to x
 
 
 @dataclass(frozen=True)
-class DDec(DeepPrior):
+class DDec:
     """Fits a decoder of a small fixed z to y through the blur: min |y - g(k * f(z))|^2.
+
+    Settings: see `_effort.Effort` and `_prior.PriorSettings`, and these.
 
     Attributes:
         channels: of every layer; more can say more, of the noise too.
@@ -66,28 +69,50 @@ class DDec(DeepPrior):
         tuned_on={"fast": "set12/02, 04, 05, 07"},
     )
 
+    iterations: int | None = None
+    share: float = 1.0
+    lr: float = 0.01
+    warmup: int = 0
+    decay: str = "constant"
     stop: str = "lowest-residual"
+    window: int = 100
+    patience: int = 1000
     reg_noise: float = 0.0
     channels: int = 128
     noise_scaled: bool = False
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        check_prior(self)
         if self.channels < 1:
             raise InputError(f"channels={self.channels}: give at least 1, such as 128")
 
-    def budget(self, problem: Problem) -> int:
+    def recipe(self, problem: Problem) -> Recipe:
+        """Return how the engine fits networks to problems such as this one."""
+        return prior_recipe(self, problem, self._network(problem), usual=self.usual)
+
+    def restore(self, problem: Problem, run: Run) -> Restored:
+        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
+        return fit_one(self.recipe(problem), problem, run)
+
+    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
+        """Restore several problems of one frame, those of equally many iterations side by side."""
+        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
+
+    def stops_itself(self) -> bool:
+        """Return whether the stopping rule may end a fit before its last iteration."""
+        return stop_of(self).ends_early
+
+    def usual(self, problem: Problem) -> int:
         """Return the default of the authors' `fit`, or what it grows to at the problem's noise level."""
         return by_noise(ITERATIONS, problem.sigma()) if self.noise_scaled else ITERATIONS
 
-    def input_shape(self, problem: Problem) -> tuple[int, int, int]:
-        """Return (channels, H/32, W/32), rounded up: the decoder's x is cropped to the frame."""
-        height, width = (-(-length // 2**SCALES) for length in problem.frame)
-        return self.channels, height, width
-
-    def networks(self, generators: Sequence[torch.Generator], problem: Problem) -> nn.Module:
-        """Return the authors' decoders."""
-        return Decoders(generators, self.channels, problem.blurred.shape[0], problem.frame)
+    def _network(self, problem: Problem) -> Network:
+        """Return the authors' decoder, from z of Shape (channels, H/32, W/32), rounded up, to the frame of x."""
+        channels, frame = problem.blurred.shape[0], problem.frame
+        height, width = (-(-length // 2**SCALES) for length in frame)
+        return Network(
+            (self.channels, height, width), lambda generators: Decoders(generators, self.channels, channels, frame)
+        )
 
 
 class Decoders(nn.Module):

@@ -16,25 +16,29 @@ of 08 / 09 / 10 at 5 % (kernel 3, one seed) 1500 end at 26.5 / 28.4 / 24.6 dB, t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nidbench.contract import MethodInfo, Problem
+from nidbench.contract import MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
-from nidbench.fit import Loss
+from nidbench.fitting import Loss, LossOf, Recipe, fit_each, fit_one
 from nidbench.physics.blur import Operator
 
-from ._prior import LossOf, SkipPrior, squared_residual
+from ._effort import stop_of, usual_of_dip
+from ._prior import check_prior, prior_recipe, squared_residual, super_resolution
 
 EPSILON = 1e-8  #: under the root of total variation, whose derivative is infinite at 0
 
 
 @dataclass(frozen=True)
-class DIKP(SkipPrior):
+class DIKP:
     """min |y - g(k * f(z))|^2 + alpha TV(f(z)), with the network and settings of `dip`.
+
+    Settings: see `_effort.Effort` and `_prior.PriorSettings`, and this.
 
     Attributes:
         alpha: weight of total variation; None for sigma/10, sigma on [0, 1] (paper section 4.1 (iv)).
@@ -54,14 +58,39 @@ class DIKP(SkipPrior):
         tuned_on={"fast": "set12/08, 09, 10"},
     )
 
+    iterations: int | None = None
+    share: float = 1.0
+    lr: float = 0.01
+    warmup: int = 0
+    decay: str = "constant"
+    stop: str = "iterations"
+    window: int = 100
+    patience: int = 1000
+    reg_noise: float = 0.03
     alpha: float | None = None
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        check_prior(self)
         if self.alpha is not None and not 0 <= self.alpha < math.inf:
             raise InputError(f"alpha={self.alpha}: give a weight of at least 0, such as 5e-3")
 
-    def loss(self, operator: Operator, problem: Problem) -> LossOf:
+    def recipe(self, problem: Problem) -> Recipe:
+        """Return how the engine fits networks to problems such as this one."""
+        return prior_recipe(self, problem, super_resolution(problem), usual=usual_of_dip, misfit=self.misfit)
+
+    def restore(self, problem: Problem, run: Run) -> Restored:
+        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
+        return fit_one(self.recipe(problem), problem, run)
+
+    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
+        """Restore several problems of one frame, those of equally many iterations side by side."""
+        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
+
+    def stops_itself(self) -> bool:
+        """Return whether the stopping rule may end a fit before its last iteration."""
+        return stop_of(self).ends_early
+
+    def misfit(self, operator: Operator, problem: Problem) -> LossOf:
         """Return the mean squared residual plus alpha times the mean total variation."""
         alpha = problem.sigma() / 10 if self.alpha is None else self.alpha
 

@@ -11,19 +11,22 @@ still gain (crop of 07: 19.5 dB with 10 %, 20.5 dB with 17.5 %, about 21.3 dB wi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nidbench.contract import MethodInfo
+from nidbench.contract import MethodInfo, Problem, Restored, Run
+from nidbench.fitting import Recipe, fit_each, fit_one
 
-from ._prior import SkipPrior
+from ._effort import stop_of, usual_of_dip
+from ._prior import check_prior, prior_recipe, super_resolution
 
 
 @dataclass(frozen=True)
-class DIP(SkipPrior):
+class DIP:
     """Fits f(z) to y through the blur, from a fixed random z: min |y - g(k * f(z))|^2 (paper eq. 2).
 
-    Settings: those of `DeepPrior`. The estimate keeps the noise on z, as the authors' does.
+    Settings: see `_effort.Effort` and `_prior.PriorSettings`. The estimate keeps the noise on z, as the authors' does.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -40,3 +43,32 @@ class DIP(SkipPrior):
         },
         tuned_on={"fast": "set12/02, 07"},
     )
+
+    iterations: int | None = None
+    share: float = 1.0
+    lr: float = 0.01
+    warmup: int = 0
+    decay: str = "constant"
+    stop: str = "iterations"
+    window: int = 100
+    patience: int = 1000
+    reg_noise: float = 0.03
+
+    def __post_init__(self) -> None:
+        check_prior(self)
+
+    def recipe(self, problem: Problem) -> Recipe:
+        """Return how the engine fits networks to problems such as this one."""
+        return prior_recipe(self, problem, super_resolution(problem), usual=usual_of_dip)
+
+    def restore(self, problem: Problem, run: Run) -> Restored:
+        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
+        return fit_one(self.recipe(problem), problem, run)
+
+    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
+        """Restore several problems of one frame, those of equally many iterations side by side."""
+        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
+
+    def stops_itself(self) -> bool:
+        """Return whether the stopping rule may end a fit before its last iteration."""
+        return stop_of(self).ends_early

@@ -3,48 +3,25 @@
 Chen, Quan, Pang, Ji, "Nonblind Image Deconvolution via Leveraging Model Uncertainty in An Untrained DNN", IJCV 2022:
 here *the paper*. Equation and section numbers are the paper's.
 
-*Where the paper leaves room.* Section 4.1's padding of 2 would grow every map: it is 1. "Probability for generating
-Omega 0.3" is that of being replaced. Eq. 15 leaves open how the variances v become factors in [0.5, 1.5], over which
-neurons, and whether the "former" ratio is the last or the first. Read literally (min-max over a layer's neurons,
-multiplied into the last ratio) the ratios collapse: the variances of a layer are skewed, so that most factors are
-near 0.5. The default takes the variance of a pixel, averaged over the layer's channels, min-max over the layer's
-pixels, times the first ratio (`adapt_from=initial`). Open, too, are of how many passes the variance is, here 10, and
-whether it is taken before or after the layer's own dropout: before.
-On three 96x96 crops of Set12 (Levin kernel 1, `fast`, one seed; gain over fixed ratios in dB, image 02 / 04 / 07):
+Where the paper leaves room, the code takes one reading; docs/explanation/sa-dropout.md compares the readings of eq. 15.
 
-    adapt_scope, _scaling, _from          5 %                      Poisson 128
-    pixel, min-max, initial (default)     +0.31 / +0.42 / +0.10    -0.04 / +0.32 / +0.08
-    pixel, min-max, former                +0.31 / +0.31 / +0.34    -0.09 / +0.06 / +0.50    ratios collapse
-    pixel, mean, initial                  -0.20 / +0.26 /           +0.18 / +0.14 /
-    layer, min-max, initial               -0.21 / +0.15 /           -0.17 / -0.11 /
-    layer, min-max, former (literal)      -0.29 / +0.02 /           -0.48 /       / +0.66    ratios collapse
-    layer, mean, initial                  -0.01 / -0.21 /
-    layer, rank, initial                  -0.14 / -0.17 /
+- Section 4.1's padding of 2 would grow every map: it is 1. "Probability for generating Omega 0.3" is that of being
+  replaced.
+- Eq. 15 leaves open how variances become factors, over which neurons, and whether the "former" ratio is the last or
+  the first: the settings `adapt_scaling`, `adapt_scope` and `adapt_from`. The default takes the variance of a pixel,
+  averaged over the layer's channels, min-max over the layer's pixels, times the first ratio. The variance is of
+  `adapt_draws` passes, taken before the layer's dropout.
+- The paper's "w/o Dropout" disables "dropout inference", perhaps the averaging, too; `no-dropout` averages seeds.
+- `paper` stops, as section 3.2 says, once the residual of all that y shows is below the estimated noise, and a single
+  stochastic iterate suffices. `released` goes by the loss, as the authors' code does: by replaced pixels, channel by
+  channel.
 
-Runs differ by some 0.2 dB from seed to seed, so this chose a reading and proved no gain: over six crops and three seeds
-it gains 0.03 dB [-0.14, 0.19] under Poisson 128, where the paper has 0.47 (results/reference/adaptive), and by the
-paper's stop it is sooner, not better (results/reference/stop). Records hold the quantiles of the ratios after every
-update (`Restored.details`); `tests/benchmarks/adaptation.py` repeats the comparison.
-
-*Variants.* The paper's "w/o Dropout" disables "dropout inference", perhaps the averaging, too; `no-dropout` averages
-seeds, which gains it 0.1 dB at 5 % (results/reference/untrained).
-
-*Presets.* `paper` stops, as section 3.2 says, once the residual of all that y shows is below the estimated noise, and a
-single stochastic iterate suffices. `released` goes by the loss, as the authors' code does: by replaced pixels, channel
-by channel. Not reproduced of that code: images that it fits as a group stop together, where here each stops alone; its
-demo for Poisson noise estimates the level, those for real photographs take 0 and so never stop, where `released` takes
-what is declared; under a gamma response it averages encoded images, without an upper bound, where here linear x are.
-
-`fast` descends faster than the paper and for as long as a quarter of the paper's iterations for DIP: 1000 at
-5 % noise, 2500 at 1 %, where 1000 are far too few (96x96 crops: image 07, Levin kernel 4: 19.09 dB after 1000, 20.98
-after 2500; image 05, kernel 1: 23.63 after 1000, 26.94 after 3000; one seed). Twice the rate gains 0.1 dB on the first,
-2.5 times costs 0.8 dB on image 02 at 5 %, five times diverges.
+docs/methods/ours.md has what of the authors' code is not reproduced, and how `fast` was chosen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -52,24 +29,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nidbench.contract import Image, MethodInfo, Problem, Run
+from nidbench.contract import Image, MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
-from nidbench.fit import Estimate, Loss, Member, Predictor, Recipe, noise_threshold
+from nidbench.fitting import Draw, Estimate, Loss, Member, Predictor, Recipe, fit_each, fit_one, noise_threshold
 
-from ._fitted import Fitted, paper_iterations
-from ._layers import Moments, unfold
+from ._effort import check_effort, schedule_of, stop_of, usual_of_dip
+from ._layers import Moments
+from ._ratios import adapted, keeping_variances, neuron_variances, quantiles
 from ._unet import UNets
-
-CAP = 0.5  #: the highest ratio (eq. 15)
 
 
 @dataclass(frozen=True)
-class Ours(Fitted):
+class Ours:
     """The paper's method; every part is a setting, so that its ablations are variants.
 
-    Settings: those of `Fitted`, and these. The method's own number of iterations is the paper's "maximal epoch number"
-    (section 4.1); where `iterations` is None, `share` is of those that the paper gives DIP at the noise level, more
-    where there is less noise.
+    Settings: see `_effort.Effort`, and these. `iterations` is the paper's "maximal epoch number" (section 4.1); where
+    it is None, `share` is of those that the paper gives DIP at the noise level, more where there is less noise.
 
     Attributes:
         sigma: the noise level that the stop goes by: `estimated` from y (paper) or `declared` (released code).
@@ -82,7 +57,8 @@ class Ours(Fitted):
         dropout: whether there is any.
         adapt_every: iterations between updates of the dropout ratios (eq. 15); 0 for fixed ratios.
         adapt_draws: stochastic passes from which the variance of the neurons is estimated.
-        adapt_scaling: how variances become factors in [0.5, 1.5]: `min-max`, `rank` or `mean`, see `factors`.
+        adapt_scaling: how variances become factors in [0.5, 1.5]: `min-max`, `rank` or `mean`, see
+            `_ratios.factors`.
         adapt_scope: over what they are scaled: a `layer`, each of its `channel`s, or its `pixel`s.
         adapt_from: what the factors multiply: the `former` ratios or the `initial` ones.
         passes: stochastic passes averaged in the end (eq. 10).
@@ -134,8 +110,13 @@ class Ours(Fitted):
     )
 
     iterations: int | None = 100_000
+    share: float = 1.0
     lr: float = 1e-4
+    warmup: int = 0
+    decay: str = "constant"
     stop: str = "noise-level"
+    window: int = 100
+    patience: int = 1000
     sigma: str = "estimated"
     clamp: bool = False
     replaced: float = 0.3
@@ -151,7 +132,7 @@ class Ours(Fitted):
     aggregate: bool = True
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        check_effort(self)
         choices = {
             "sigma": ("estimated", "declared"),
             "neighbours": ("kept", "all"),
@@ -171,21 +152,30 @@ class Ours(Fitted):
         if self.adapt_every < 0:
             raise InputError(f"adapt_every={self.adapt_every}: give iterations, or 0 for fixed ratios")
 
-    def budget(self, problem: Problem) -> int:
-        """Return the number of iterations that the paper gives DIP at the problem's noise level."""
-        return paper_iterations(problem.sigma())
-
-    def _recipe(self, problem: Problem) -> Recipe:
+    def recipe(self, problem: Problem) -> Recipe:
+        """Return how the engine fits networks to problems such as this one."""
         channels = problem.blurred.shape[0]
         return Recipe(
             networks=lambda generators: UNets(generators, channels, self.dropout),
             objective=lambda problem, run: MaskedFit(self, problem, run),
-            schedule=self._schedule(problem),
-            stop=self._stop(),
+            schedule=schedule_of(self, problem, usual_of_dip),
+            stop=stop_of(self),
             sigma=self._sigma,
             adapt=self._adapt if self.dropout and self.adapt_every else None,
-            inspect=_variances_of_layers,
+            inspect=keeping_variances,
         )
+
+    def restore(self, problem: Problem, run: Run) -> Restored:
+        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
+        return fit_one(self.recipe(problem), problem, run)
+
+    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
+        """Restore several problems of one frame, those of equally many iterations side by side."""
+        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
+
+    def stops_itself(self) -> bool:
+        """Return whether the stopping rule may end a fit before its last iteration."""
+        return stop_of(self).ends_early
 
     def _sigma(self, problem: Problem) -> float:
         return problem.sigma() if self.sigma == "declared" else problem.estimated_sigma()
@@ -194,78 +184,16 @@ class Ours(Fitted):
         """Update the dropout ratios from the variances of the neurons: p <- min(v p, 0.5) (eq. 15)."""
         if iteration % self.adapt_every or not isinstance(networks, UNets):
             return
-        generators = [member.stream(f"adapt {iteration}") for member in members]
-        layers = networks.dropouts()
-        for layer in layers:
-            layer.moments = Moments()
+        variances = neuron_variances(networks, members, f"adapt {iteration}", self.adapt_draws)
         precision = torch.bfloat16 if members[0].run.precision == "bf16" else torch.float32
-        device = torch.device(members[0].run.device).type
-        with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=precision == torch.bfloat16):
-            for _ in range(self.adapt_draws):
-                seeds = [member.objective.draw(g)[0] for member, g in zip(members, generators, strict=True)]
-                networks(torch.stack(seeds), generators)
-        quantiles = []
-        for layer in layers:
-            if layer.moments is not None:
-                variances = unfold(layer.moments.variance()[None], len(members))  # (N, C, H, W)
-                layer.moments = None
-                former = layer.ratios() if self.adapt_from == "former" else layer.initial
-                scaled = torch.cat([factors(v, self.adapt_scaling, self.adapt_scope) for v in variances])
-                layer.set_ratios((scaled * former).clamp(max=CAP), precision)
-                quantiles.append(_quantiles(unfold(layer.ratios()[None], len(members))))
+        noted = []
+        for layer, of_layer in zip(networks.dropouts(), variances, strict=True):
+            former = layer.ratios() if self.adapt_from == "former" else layer.initial
+            layer.set_ratios(adapted(former, of_layer, self.adapt_scaling, self.adapt_scope), precision)
+            noted.append(quantiles(layer, len(members)))
         for n, member in enumerate(members):
-            entry = {"iteration": iteration, "layers": [layer[n] for layer in quantiles]}
+            entry = {"iteration": iteration, "layers": [of_layer[n] for of_layer in noted]}
             member.log.setdefault("ratio_quantiles", []).append(entry)
-
-
-@contextmanager
-def _variances_of_layers(networks: nn.Module, run: Run) -> Iterator[None]:
-    """Hand over the variances of the neurons over the final estimate's passes (paper Fig. 5), where wanted."""
-    layers = networks.dropouts() if run.keeps("layers") and isinstance(networks, UNets) else []
-    for layer in layers:
-        layer.moments = Moments()
-    try:
-        yield
-        for number, layer in enumerate(layers, 1):
-            if layer.moments is not None:
-                run.keep(f"layer {number:02d}", layer.moments.variance().cpu().numpy())
-    finally:  # networks fitted beside this one go on
-        for layer in layers:
-            layer.moments = None
-
-
-def factors(variances: Tensor, scaling: str, scope: str) -> Tensor:
-    """Return variances of neurons as factors in [0.5, 1.5], the v of eq. 15, which leaves the scaling open.
-
-    Args:
-        variances: Shape (C, H, W).
-        scaling: `min-max`: linear between the extremes, the literal reading; `rank`: by rank, so that they spread
-            evenly; `mean`: divided by their mean, then clipped.
-        scope: over which neurons: those of a `layer`, of each `channel`, or the `pixel`s of a layer, one factor for all
-            channels of a pixel.
-    """
-    if scope == "pixel":
-        return _scaled(variances.mean(0).reshape(1, -1), scaling).reshape(1, *variances.shape[1:]).expand_as(variances)
-    groups = 1 if scope == "layer" else variances.shape[0]
-    return _scaled(variances.reshape(groups, -1), scaling).reshape(variances.shape)
-
-
-def _scaled(variances: Tensor, scaling: str) -> Tensor:
-    """Return variances, Shape (groups, neurons), scaled to [0.5, 1.5] group by group."""
-    if scaling == "min-max":
-        low, high = variances.amin(1, keepdim=True), variances.amax(1, keepdim=True)
-        return 0.5 + (variances - low) / (high - low).clamp(min=1e-30)
-    if scaling == "rank":
-        ranks = variances.argsort(1).argsort(1).to(variances.dtype)
-        return 0.5 + ranks / max(1, variances.shape[1] - 1)
-    return (variances / variances.mean(1, keepdim=True).clamp(min=1e-30)).clamp(0.5, 1.5)
-
-
-def _quantiles(ratios: Tensor) -> list[list[float]]:
-    """Return, for each network, the 5, 50 and 95 % quantiles of its ratios, Shape (N, C, H, W)."""
-    levels = torch.tensor([0.05, 0.5, 0.95], device=ratios.device)
-    positions = (levels * (ratios[0].numel() - 1)).long()
-    return [[round(q, 4) for q in each.flatten().sort().values[positions].tolist()] for each in ratios]
 
 
 class MaskedFit:
@@ -281,7 +209,7 @@ class MaskedFit:
         if method.clamp:
             self.floor = noise_threshold(method._sigma(problem))
 
-    def draw(self, generator: torch.Generator) -> tuple[Tensor, Callable[[Tensor], Loss]]:
+    def draw(self, generator: torch.Generator) -> Draw:
         """Return a seed (eq. 6), Shape (C, H, W), and the loss of the x it leads to (eq. 8)."""
         method, operator = self.method, self.operator
         y = operator.tapered
@@ -297,7 +225,7 @@ class MaskedFit:
     def _loss(self, x: Tensor, mask: Tensor | None) -> Loss:
         squared = (self.operator.predict(x) - self.operator.blurred).square()
         if self.floor:
-            channels = torch.stack([each.mean() for each in _compared(squared, mask)])
+            channels = torch.stack([channel.mean() for channel in _compared(squared, mask)])
             return Loss(channels.clamp(min=self.floor).mean(), channels.max())
         return Loss(squared.mean() if mask is None else squared[mask].mean(), squared.mean())
 
@@ -318,8 +246,8 @@ class MaskedFit:
 
 
 def _compared(squared: Tensor, mask: Tensor | None) -> list[Tensor]:
-    """Return each channel's squared errors that count, from Shape (C, h, w)."""
-    return list(squared) if mask is None else [each[kept] for each, kept in zip(squared, mask, strict=True)]
+    """Return the squared errors that count of every channel, from Shape (C, h, w)."""
+    return list(squared) if mask is None else [channel[kept] for channel, kept in zip(squared, mask, strict=True)]
 
 
 def replace(y: Tensor, lost: Tensor, neighbours: str) -> tuple[Tensor, Tensor]:

@@ -87,3 +87,7 @@ class RichardsonLucy:
         stopped = "iterations" if going.any() else "noise level"
         details = {"residual": float(residual.square().mean().sqrt())}
         return Restored(x.cpu().numpy(), iterations=i, stopped=stopped, details=details)
+
+    def stops_itself(self) -> bool:
+        """Return whether the residual may end a run early."""
+        return self.discrepancy > 0

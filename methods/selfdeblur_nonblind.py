@@ -16,14 +16,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from nidbench.contract import MethodInfo, Problem
-from nidbench.fit import Loss
+from nidbench.contract import MethodInfo, Problem, Restored, Run
+from nidbench.fitting import Loss, LossOf, Recipe, fit_each, fit_one
 from nidbench.physics.blur import Operator
 
-from ._prior import DeepPrior, LossOf, squared_residual
+from ._effort import stop_of
+from ._prior import Network, check_prior, prior_recipe, squared_residual
 from ._skip import Skips
 
 CHANNELS = 8  #: of z
@@ -34,10 +35,10 @@ C1, C2 = 0.01**2, 0.03**2  #: its constants for intensities in [0, 1]
 
 
 @dataclass(frozen=True)
-class SelfDeblurNonblind(DeepPrior):
+class SelfDeblurNonblind:
     """max SSIM(y, g(k * f(z))), Adam's rate halved after 70, 80 and 90 % of the iterations.
 
-    Settings: those of `DeepPrior`.
+    Settings: see `_effort.Effort` and `_prior.PriorSettings`.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
@@ -49,29 +50,50 @@ class SelfDeblurNonblind(DeepPrior):
         tuned_on={"fast": "set12/02"},
     )
 
+    iterations: int | None = None
+    share: float = 1.0
+    lr: float = 0.01
+    warmup: int = 0
     decay: str = "halving"
+    stop: str = "iterations"
+    window: int = 100
+    patience: int = 1000
     reg_noise: float = 0.001
 
-    def budget(self, problem: Problem) -> int:  # noqa: ARG002 - the same for all problems
-        """Return the authors' 1000."""
-        return ITERATIONS
+    def __post_init__(self) -> None:
+        check_prior(self)
 
-    def input_shape(self, problem: Problem) -> tuple[int, int, int]:
-        """Return (8, H, W)."""
-        return (CHANNELS, *problem.frame)
+    def recipe(self, problem: Problem) -> Recipe:
+        """Return how the engine fits networks to problems such as this one."""
+        return prior_recipe(self, problem, _network(problem), lambda _: ITERATIONS, dissimilarity)
 
-    def networks(self, generators: Sequence[torch.Generator], problem: Problem) -> nn.Module:
-        """Return the networks of `dip` with wider bypasses."""
-        return Skips(generators, CHANNELS, problem.blurred.shape[0], SKIP)
+    def restore(self, problem: Problem, run: Run) -> Restored:
+        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
+        return fit_one(self.recipe(problem), problem, run)
 
-    def loss(self, operator: Operator, problem: Problem) -> LossOf:  # noqa: ARG002 - the same for all problems
-        """Return 1 - SSIM of the predicted and the measured y."""
+    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
+        """Restore several problems of one frame, those of equally many iterations side by side."""
+        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
 
-        def loss(x: Tensor) -> Loss:
-            prediction = operator.predict(x)
-            return Loss(1 - similarities(prediction, operator.blurred).mean(), squared_residual(operator, x.detach()))
+    def stops_itself(self) -> bool:
+        """Return whether the stopping rule may end a fit before its last iteration."""
+        return stop_of(self).ends_early
 
-        return loss
+
+def _network(problem: Problem) -> Network:
+    """Return the network of `dip` with wider bypasses."""
+    channels = problem.blurred.shape[0]
+    return Network((CHANNELS, *problem.frame), lambda generators: Skips(generators, CHANNELS, channels, SKIP))
+
+
+def dissimilarity(operator: Operator, problem: Problem) -> LossOf:  # noqa: ARG001 - a `Misfit`
+    """Return 1 - SSIM of the predicted and the measured y."""
+
+    def loss(x: Tensor) -> Loss:
+        prediction = operator.predict(x)
+        return Loss(1 - similarities(prediction, operator.blurred).mean(), squared_residual(operator, x.detach()))
+
+    return loss
 
 
 def similarities(a: Tensor, b: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """What results rest on besides their method, and its version: a result of another version is *old*.
 
-    engine       `fit`, which fits all untrained networks
+    engine       `fitting`, which fits all untrained networks
     measurement  `degrade` and `blur`: y, the noise draw, the operator and its tapered input
     metric       `metrics`, `scoring`: what is compared, and how
     noise level  `noise_level`, where a method works with an estimate

@@ -64,7 +64,7 @@ def importers(library):
 
 def test_imports_are_seen():
     """What the tests below look for, found where it is known to be."""
-    assert {"nidbench.contract", "nidbench.fit", "nidbench.methods._layers"} <= own(ROOT / "methods" / "ours.py")
+    assert {"nidbench.contract", "nidbench.fitting", "nidbench.methods._layers"} <= own(ROOT / "methods" / "ours.py")
     assert {"nidbench.contract.method", "nidbench.errors"} <= own(ROOT / "nidbench" / "registry" / "entry_points.py")
     assert own(ROOT / "datasets" / "kernels" / "levin.py") >= {"nidbench.contract", "nidbench.files.remote"}
     assert "nidbench/physics/blur.py" in importers("torch")
@@ -135,7 +135,7 @@ def test_the_machinery_names_no_method_and_no_dataset(path):
 
 @pytest.mark.parametrize("path", METHOD_FILES, ids=named)
 def test_methods_rest_on_the_contract_and_the_engine(path):
-    shared = {f"nidbench.{name}" for name in ("contract", "physics.blur", "fit", "errors")}
+    shared = {f"nidbench.{name}" for name in ("contract", "physics.blur", "fitting", "errors")}
     shared |= {f"nidbench.files.{name}" for name in ("download", "remote")}
     assert [name for name in own(path) - shared if not name.startswith("nidbench.methods._")] == []
 
@@ -181,10 +181,7 @@ def test_a_heavy_library_is_imported_where_it_is_used_only(library, allowed):
 
 def test_torch_is_imported_by_what_computes_only():
     machinery = {name for name in importers("torch") if name.startswith("nidbench/")}
-    assert machinery <= {
-        *modules_in("compute"),
-        *(f"nidbench/{name}.py" for name in ("physics/blur", "fit", "stopping")),
-    }
+    assert machinery <= {"nidbench/physics/blur.py", *modules_in("compute"), *modules_in("fitting")}
 
 
 @pytest.mark.parametrize("statement", ["import nidbench.cli", "import nidbench"])

@@ -119,8 +119,20 @@ class Imported(msgspec.Struct, frozen=True, tag=True):
     """The method is imported; what may still take time is the download of its files."""
 
 
-class MethodFacts(msgspec.Struct, frozen=True, tag=True):
-    """A method as the parent needs to know it."""
+class MethodFacts(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """A method as the parent needs to know it.
+
+    Attributes:
+        spec: as it was asked for.
+        file: the plain Python file that it is in, None for one that is registered.
+        preset: the one in force.
+        note: what whoever uses it has to know.
+        version: the one that it declares.
+        settings: all of them, resolved.
+        fingerprint: of its source.
+        batch: whether it restores several problems side by side.
+        stops_itself: whether a rule may end it before all iterations that it plans, see `StopsItself`.
+    """
 
     spec: MethodSpec
     file: Path | None
@@ -130,6 +142,7 @@ class MethodFacts(msgspec.Struct, frozen=True, tag=True):
     settings: Mapping[str, Setting]
     fingerprint: str
     batch: bool
+    stops_itself: bool
 
 
 class Progress(msgspec.Struct, frozen=True, tag=True):

@@ -24,7 +24,7 @@ import torch
 from nidbench import versions
 from nidbench.contract import handed
 from nidbench.contract.global_state import GlobalState, seed_generators
-from nidbench.contract.method import BatchMethod, Method, NeedsFiles
+from nidbench.contract.method import BatchMethod, Method, NeedsFiles, StopsItself
 from nidbench.contract.restored import check_restored
 from nidbench.contract.run import Run
 from nidbench.errors import NidbenchError, UnstableError
@@ -133,14 +133,15 @@ class Worker:
         if isinstance(method, NeedsFiles):  # a lack of them ends the run here, before its first cell
             download.fetch(method.files())
         return MethodFacts(
-            request.spec,
-            request.file,
-            found.preset,
-            handed.text(found.note),
-            handed.whole(f"version of {request.spec.name}", method.info.version),
-            _plain_settings(request.spec, method),
-            fingerprint(registered(request.file).target(request.spec.name)),
-            isinstance(method, BatchMethod),
+            spec=request.spec,
+            file=request.file,
+            preset=found.preset,
+            note=handed.text(found.note),
+            version=handed.whole(f"version of {request.spec.name}", method.info.version),
+            settings=_plain_settings(request.spec, method),
+            fingerprint=fingerprint(registered(request.file).target(request.spec.name)),
+            batch=isinstance(method, BatchMethod),
+            stops_itself=isinstance(method, StopsItself) and bool(method.stops_itself()),
         )
 
     def _resolve(self, request: Resolve | Check, send: Send) -> Resolved:

@@ -43,7 +43,7 @@ from nidbench.physics.response import IDENTITY, Response
 
 from .dataset import Dataset, DatasetInfo, FilesByHand, KnownTruths, Labelled, MeasuredDataset, Noticed
 from .kernel_set import UNKNOWN, KernelError, KernelSet, KernelSetInfo
-from .method import BatchMethod, Method, MethodInfo, NeedsFiles, Setting, Settings
+from .method import BatchMethod, Method, MethodInfo, NeedsFiles, Setting, Settings, StopsItself
 from .restored import Restored, check_restored
 from .run import NEVER, Clock, Run
 from .truth import StoredTruth, Truth
@@ -78,6 +78,7 @@ __all__ = [
     "Run",
     "Setting",
     "Settings",
+    "StopsItself",
     "StoredTruth",
     "Truth",
     "check_kernel",

@@ -79,11 +79,23 @@ class BatchMethod(Protocol):
 
 
 @runtime_checkable
+class StopsItself(Protocol):
+    """A method that may end before the iterations that it plans (`Run.progress`) adds this to what `Method` asks for.
+
+    What a short pilot shows of its cost is then the most that it can be, and the harness says so.
+    """
+
+    def stops_itself(self) -> bool:
+        """Return whether a rule may end a run early under these settings."""
+        ...
+
+
+@runtime_checkable
 class NeedsFiles(Protocol):
     """A method that rests on files from elsewhere, such as weights: it adds this to what `Method` asks for.
 
     The harness fetches them before anything is computed, and `nidbench data` knows the method's name. `restore` finds
-    them with `nidbench.fetch.get`, which then reads the cache only.
+    them with `nidbench.files.download.get`, which then reads the cache only.
     """
 
     @staticmethod

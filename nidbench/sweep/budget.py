@@ -18,7 +18,7 @@ from itertools import zip_longest
 from nidbench.errors import InputError
 from nidbench.physics.case_key import CaseKey
 
-from .cost import Rates, kind, stops_by_itself
+from .cost import Rates, kind
 from .cost import seconds as seconds_of
 from .plan import Job
 from .request import Ask, Experiment, words
@@ -109,7 +109,7 @@ def affordable(pending: Sequence[Job], everything: Iterable[CaseKey], rates: Rat
 
 def _less(pending: Sequence[Job]) -> str:
     """Return how to learn the cost of methods that stop by themselves, where there are any."""
-    most = dict.fromkeys(job.planned.label for job in pending if stops_by_itself(job))
+    most = dict.fromkeys(job.planned.label for job in pending if job.method.stops_itself)
     if not most:
         return ""
     return (

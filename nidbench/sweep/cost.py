@@ -110,16 +110,11 @@ def _finished_rates(plan: Plan, pending: Sequence[Job], store: Store) -> dict[tu
     return {each: Rate(fmean(known), min(known), max(known)) for each, known in paces.items() if known}
 
 
-def stops_by_itself(job: Job) -> bool:
-    """Return whether a rule may end a job before all of its iterations."""
-    return job.cell.settings.get("stop", "iterations") not in ("iterations", "lowest-residual")
-
-
 def estimate(pending: Sequence[Job], rates: Rates) -> CostEstimate:
     """Return the cost of the pending jobs, whose kinds are all in `rates`."""
     costs = [(job, rate) for job in pending if (rate := rates[kind(job)]) is not None]
     unknown = dict.fromkeys(job.planned.label for job in pending if rates[kind(job)] is None)
-    most = dict.fromkeys(job.planned.label for job in pending if stops_by_itself(job))
+    most = dict.fromkeys(job.planned.label for job in pending if job.method.stops_itself)
     return CostEstimate(
         sum(seconds(job, rate.about) for job, rate in costs),
         sum(seconds(job, rate.low) for job, rate in costs),

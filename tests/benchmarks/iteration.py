@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from nidbench.compute.worker import Worker
 from nidbench.contract import Problem, Run
-from nidbench.fit import seeded
+from nidbench.fitting import seeded
 from nidbench.physics.measure import measure
 from nidbench.registry.entry_points import load_method, methods
 from nidbench.sweep.plan import choose_precision
@@ -61,7 +61,7 @@ def plain_steps(problem: Problem) -> Callable[[], None]:
     """Return a function that does some iterations of the plain network on the same loss."""
     run = Run(seed=0)
     method = load_method(methods(), "ours")()
-    objective = method._recipe(problem).objective(problem, run)  # type: ignore[attr-defined]
+    objective = method.recipe(problem).objective(problem, run)  # type: ignore[attr-defined]
     network, generator = PlainUNet(problem.blurred.shape[0]), seeded(run, "training")
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
 

@@ -27,7 +27,7 @@ from torch import nn
 
 from nidbench.contract import CaseKey, Noise, Problem, Run, Truth
 from nidbench.errors import NidbenchError
-from nidbench.fit import Estimate, Loss, Recipe, Schedule, fit_one, seeded
+from nidbench.fitting import Estimate, Loss, Recipe, Schedule, fit_one, seeded
 from nidbench.physics.measure import measure
 from nidbench.physics.noise_level import estimate_noise_level
 from nidbench.registry.entry_points import load_method, methods
@@ -79,12 +79,12 @@ def of_method(name: str) -> Arrays:
     if gray.variance is not None:
         arrays["variance"] = gray.variance
     usual = resolve(MethodSpec(name), load_method(methods(), name), None).method
-    return arrays | (_descent(usual, problem(*GRAY)) if hasattr(usual, "_recipe") else {})
+    return arrays | (_descent(usual, problem(*GRAY)) if hasattr(usual, "recipe") else {})
 
 
 def _descent(method: Any, blurred: Problem) -> Arrays:
     """Return what a fitted method descends on and how fast: input, loss and its gradient at some x, learning rates."""
-    recipe: Recipe = method._recipe(blurred)
+    recipe: Recipe = method.recipe(blurred)
     first, loss_of = recipe.objective(blurred, Run()).draw(seeded(Run(), "training"))
     x = torch.from_numpy(scene(*GRAY).astype(np.float32)).requires_grad_()
     loss = loss_of(x)

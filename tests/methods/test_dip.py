@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from nidbench.methods import _fitted
-from nidbench.methods._fitted import paper_iterations
-from nidbench.methods._prior import FixedInput
+from nidbench.methods import _effort
+from nidbench.methods._effort import paper_iterations
 from nidbench.methods._skip import Skips
 from nidbench.methods.dip import DIP
 from torch import nn
@@ -22,6 +21,10 @@ def generator(seed=0):
 def problem_of(channels=1, height=30, width=26, sigma=0.05, kernel=(3, 5), key="dip"):
     sharp = np.random.Generator(np.random.Philox(1)).random((channels, height, width))
     return measure(sharp, np.ones(kernel), f"gaussian:{sigma}", key=key)
+
+
+def fixed_input(method, problem, run):
+    return method.recipe(problem).objective(problem, run)
 
 
 class PlainSkip(nn.Module):
@@ -159,17 +162,17 @@ def test_small_frames_of_any_size_work(size, precision):
 
 def test_z_is_fixed_and_the_runs_own():
     problem = problem_of()
-    z = FixedInput(DIP(), problem, Run(seed=3)).z
+    z = fixed_input(DIP(), problem, Run(seed=3)).z
     assert z.shape == (32, *problem.frame)
     assert 0 <= z.min() < 0.001
     assert 0.099 < z.max() <= 0.1
-    assert torch.equal(z, FixedInput(DIP(), problem, Run(seed=3)).z)
-    assert not torch.equal(z, FixedInput(DIP(), problem, Run(seed=4)).z)
+    assert torch.equal(z, fixed_input(DIP(), problem, Run(seed=3)).z)
+    assert not torch.equal(z, fixed_input(DIP(), problem, Run(seed=4)).z)
 
 
 @pytest.mark.parametrize("reg_noise", [0.0, 0.03])
 def test_every_draw_adds_noise_to_z(reg_noise):
-    fit = FixedInput(DIP(reg_noise=reg_noise), problem_of(), Run())
+    fit = fixed_input(DIP(reg_noise=reg_noise), problem_of(), Run())
     draw = generator()
     added = torch.stack([fit.draw(draw)[0] - fit.z for _ in range(3)])
     assert added.std().item() == pytest.approx(reg_noise, rel=0.02)
@@ -178,7 +181,7 @@ def test_every_draw_adds_noise_to_z(reg_noise):
 
 def test_the_loss_is_the_mean_square_over_all_of_y():
     problem = problem_of(3)
-    fit = FixedInput(DIP(), problem, Run())
+    fit = fixed_input(DIP(), problem, Run())
     x = torch.rand((3, *problem.frame), generator=generator())
     _, loss = fit.draw(generator())
     expected = (problem.operator().predict(x) - torch.from_numpy(problem.blurred)).square().mean()
@@ -187,7 +190,7 @@ def test_the_loss_is_the_mean_square_over_all_of_y():
 
 
 def test_the_estimate_is_the_network_at_noisy_z_of_the_stream_given():
-    fit = FixedInput(DIP(), problem_of(), Run())
+    fit = fixed_input(DIP(), problem_of(), Run())
     shown = []
 
     def predict(network_input, generator):
@@ -224,13 +227,13 @@ def test_fitting_lowers_the_residual():
 def test_the_papers_length_follows_the_noise_level(sigma, iterations):
     assert paper_iterations(sigma) == iterations
     problem = problem_of(sigma=sigma)
-    assert DIP()._recipe(problem).schedule.iterations == iterations
-    assert DIP(share=0.1)._recipe(problem).schedule.iterations == iterations // 10
-    assert DIP(iterations=7)._recipe(problem).schedule.iterations == 7
+    assert DIP().recipe(problem).schedule.iterations == iterations
+    assert DIP(share=0.1).recipe(problem).schedule.iterations == iterations // 10
+    assert DIP(iterations=7).recipe(problem).schedule.iterations == 7
 
 
 def test_side_by_side_each_has_the_length_of_its_own_noise(monkeypatch):
-    monkeypatch.setattr(_fitted, "PAPER_ITERATIONS", {0.01: 3, 0.03: 2, 0.05: 1})
+    monkeypatch.setattr(_effort, "PAPER_ITERATIONS", {0.01: 3, 0.03: 2, 0.05: 1})
     problems = [problem_of(sigma=sigma, key=f"{sigma}") for sigma in (0.01, 0.05, 0.01)]
     outcomes = DIP(lr=1e-8).restore_many(problems, [Run(seed=n) for n in range(3)])
     assert [outcome.iterations for outcome in outcomes] == [3, 1, 3]

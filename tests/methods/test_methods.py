@@ -1,14 +1,16 @@
 """One conformance suite over everything registered, built-in and third-party alike: a new method is in it at once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from nidbench.contract import NeedsFiles
+from nidbench.contract import NeedsFiles, StopsItself
 from nidbench.contract.conformance import check, checks
-from nidbench.files.cache import destination
+from nidbench.files import cache
+from nidbench.fitting import RULES, Stop
 from nidbench.registry.entry_points import Registry, load_method, methods
-from nidbench.registry.method_spec import DEFAULT_PRESET, MethodSpec, resolve
+from nidbench.registry.method_spec import DEFAULT_PRESET, MethodSpec, all_settings, resolve
 
 NAMES = Registry.installed("method").names()
 #: Packages that methods need and `nidbench[test]` leaves out, for their licences.
@@ -43,6 +45,20 @@ def test_every_preset_and_variant_resolves(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("with_package")
+def test_whoever_has_a_stopping_rule_says_whether_it_may_end_early(name):
+    method = load_method(methods(), name)()
+    if "stop" in all_settings(method):
+        assert isinstance(method, StopsItself)
+        assert [replace(method, stop=rule).stops_itself() for rule in RULES] == [Stop(r).ends_early for r in RULES]
+    elif name == "richardson-lucy":
+        assert method.stops_itself()
+        assert not replace(method, discrepancy=0).stops_itself()
+    else:
+        assert not isinstance(method, StopsItself)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_says_who_made_it(name):
     info = load_method(methods(), name).info
     assert info.title
@@ -55,7 +71,7 @@ def test_lists_its_files_without_fetching(name, monkeypatch):
     monkeypatch.setattr("nidbench.files.download._download", lambda file, _shared: pytest.fail(f"{file} is fetched"))
     method = load_method(methods(), name)
     files = method.files() if isinstance(method, NeedsFiles) else []
-    assert len({destination(file) for file in files}) == len(files)
+    assert len({cache.destination(file) for file in files}) == len(files)
     for file in files:
         assert file.url.startswith("https://")
         assert len(bytes.fromhex(file.sha256)) == 32

@@ -5,17 +5,18 @@ from dataclasses import replace as with_settings
 import numpy as np
 import pytest
 import torch
-from nidbench.methods import _fitted
+from nidbench.methods import _effort
 from nidbench.methods._layers import Moments
+from nidbench.methods._ratios import CAP, factors
 from nidbench.methods._unet import RATIOS, UNets
-from nidbench.methods.ours import CAP, MaskedFit, Ours, factors, replace
+from nidbench.methods.ours import MaskedFit, Ours, replace
 from torch import nn
 from torch.nn import functional as F
 
 from nidbench.contract import Noise, Run, check_restored
 from nidbench.errors import InputError
+from nidbench.fitting import noise_threshold
 from nidbench.physics.measure import measure
-from nidbench.stopping import noise_threshold
 
 SMOKE = Ours(**Ours.info.presets["smoke"])
 
@@ -222,7 +223,7 @@ def test_factors_of_equal_variances_are_finite(scaling, scope):
 
 def adapted(method, problem, updates):
     """Return the networks after some updates of the ratios, and what was noted."""
-    from nidbench.fit import Member, seeded
+    from nidbench.fitting import Member, seeded
 
     run = Run()
     networks = UNets([seeded(run, "weights")], problem.blurred.shape[0])
@@ -330,13 +331,13 @@ def test_the_stop_goes_by_the_estimated_or_the_declared_level():
 
 
 def test_no_sa_keeps_the_ratios():
-    assert variant("no-sa")._recipe(problem_of()).adapt is None
+    assert variant("no-sa").recipe(problem_of()).adapt is None
     assert variant("no-sa").restore(problem_of(), Run()).details == {}
 
 
 def test_no_dropout_has_none_and_still_averages_seeds():
     method, samples = variant("no-dropout"), []
-    networks = method._recipe(problem_of()).networks([generator()])
+    networks = method.recipe(problem_of()).networks([generator()])
     assert networks.dropouts() == []
     method.restore(problem_of(), Run(on_sample=samples.append))
     assert len(samples) == method.passes
@@ -396,13 +397,13 @@ def test_every_preset_goes_with_every_variant(preset):
 @pytest.mark.parametrize(("sigma", "iterations"), [(0.01, 2500), (0.03, 1500), (0.05, 1000)])
 def test_the_fast_preset_does_more_where_there_is_less_noise(sigma, iterations):
     fast = Ours(**Ours.info.presets["fast"])
-    recipe = fast._recipe(problem_of(noise=f"gaussian:{sigma}"))
+    recipe = fast.recipe(problem_of(noise=f"gaussian:{sigma}"))
     assert recipe.schedule.iterations == iterations
     assert (iterations - 1) // fast.adapt_every >= 5  # updates of the ratios
 
 
-def test_problems_of_other_noise_levels_are_fitted_for_as_long_as_alone(monkeypatch):
-    monkeypatch.setattr(_fitted, "PAPER_ITERATIONS", {0.01: 6, 0.05: 3})
+def test_problems_of_other_noise_levels_are_effort_for_as_long_as_alone(monkeypatch):
+    monkeypatch.setattr(_effort, "PAPER_ITERATIONS", {0.01: 6, 0.05: 3})
     method = Ours(iterations=None, lr=1e-3, stop="iterations", passes=2)
     problems = [problem_of(noise=f"gaussian:{sigma}") for sigma in (0.05, 0.01, 0.05)]
     found = method.restore_many(problems, [Run(), Run(), Run()])

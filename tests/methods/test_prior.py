@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from nidbench.methods import dikp, selfdeblur_nonblind
-from nidbench.methods._prior import FixedInput
 from nidbench.methods._skip import Skips
 from nidbench.methods.bpdip import BPDIP
 from nidbench.methods.ddec import DDec, Decoders
@@ -36,8 +35,12 @@ def x_for(problem, seed=0):
     return torch.rand((problem.blurred.shape[0], *problem.frame), generator=generator(seed))
 
 
+def fixed_input(method, problem):
+    return method.recipe(problem).objective(problem, Run())
+
+
 def loss_of(method, problem):
-    return FixedInput(method, problem, Run()).draw(generator())[1]
+    return fixed_input(method, problem).draw(generator())[1]
 
 
 def mean_squared_residual(problem, x):
@@ -115,8 +118,8 @@ def test_own_impossible_settings_are_refused(method, settings, message):
 )
 def test_budgets_are_the_literatures(method, iterations):
     problem = problem_of(sigma=0.05)
-    assert method()._recipe(problem).schedule.iterations == iterations
-    assert method(share=0.1)._recipe(problem).schedule.iterations == iterations // 10
+    assert method().recipe(problem).schedule.iterations == iterations
+    assert method(share=0.1).recipe(problem).schedule.iterations == iterations // 10
 
 
 def test_rates_and_input_noises_are_the_literatures():
@@ -129,7 +132,7 @@ def test_rates_and_input_noises_are_the_literatures():
 def test_the_fast_presets_do_more_where_there_is_less_noise(method, lengths):
     fast = method(**method.info.presets["fast"])
     problems = [problem_of(sigma=sigma) for sigma in (0.01, 0.03, 0.05)]
-    assert tuple(fast._recipe(problem).schedule.iterations for problem in problems) == lengths
+    assert tuple(fast.recipe(problem).schedule.iterations for problem in problems) == lengths
 
 
 @pytest.mark.parametrize("method", [BPDIP, DDec])
@@ -138,7 +141,7 @@ def test_budgets_grow_with_less_noise_where_asked_as_that_of_dip_does(method, si
     problem = problem_of(sigma=sigma)
 
     def length(**settings):
-        return method(**settings)._recipe(problem).schedule.iterations
+        return method(**settings).recipe(problem).schedule.iterations
 
     assert length(noise_scaled=True) == growth * length() == growth * length(noise_scaled=False)
     assert length(noise_scaled=True, share=0.1) == growth * length() // 10
@@ -188,7 +191,7 @@ def test_back_projection_weights_every_frequency_by_the_inverse_blur(preset, lev
 
 
 def test_bp_dips_estimate_has_no_noise_on_z():
-    fit = FixedInput(BPDIP(), problem_of(), Run())
+    fit = fixed_input(BPDIP(), problem_of())
     shown = []
 
     def predict(network_input, _generator):

@@ -16,7 +16,7 @@ from nidbench.analysis.cells import cells_frame
 from nidbench.analysis.ranks import ranks_frame
 from nidbench.analysis.speedup import read_lines
 from nidbench.cli import main
-from nidbench.fit import Recipe, Schedule, fit
+from nidbench.fitting import Recipe, Schedule, fit
 from nidbench.physics.noise_level import estimate_noise_level
 from nidbench.records import Record, Store
 from nidbench.report.ranks import render_ranks

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nidbench.errors import InputError
-from nidbench.stopping import RULES, Stop, noise_threshold
+from nidbench.fitting import RULES, Stop, noise_threshold
 
 FLAT = torch.zeros(1, 2, 2)
 
@@ -92,6 +92,13 @@ def test_the_lowest_residual_counts_where_it_is_lower_by_half_a_percent():
         assert stopper.update(residual, FLAT) is None
         found.append(stopper.best)
     assert found == expected
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_that_says_that_it_ends_early_does(rule):
+    stop = Stop(rule, memory=6, window=5, patience=4)
+    still = torch.ones(40, 1, 2, 2)
+    assert (feed(stop.start(0.4), [0.0] * 40, still) is not None) == stop.ends_early
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -14,10 +14,11 @@ There is no oracle here: what the best moment would have been, only the harness 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from .errors import InputError
+from nidbench.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,16 +84,21 @@ class Stop:
         """Whether the rule compares residuals with the noise."""
         return self.rule in ("noise-level", "smoothed-noise-level")
 
+    @property
+    def ends_early(self) -> bool:
+        """Whether the rule may end a fit before its last iteration."""
+        return self.rule not in ("iterations", "lowest-residual")
+
     def start(self, threshold: float = math.nan) -> Stopper:
         """Return the rule for one fit; `threshold` is the residual at which noise would be fitted."""
         return RULES[self.rule](self, threshold)
 
 
-class _Never:
+class _AllIterations:
     best: bool | None = None
 
     def __init__(self, stop: Stop, threshold: float) -> None:
-        self._stop, self._threshold = stop, threshold
+        pass
 
     def update(self, residual: float, x: Tensor) -> str | None:  # noqa: ARG002 - one signature for all rules
         return None
@@ -104,16 +110,31 @@ class _Never:
         pass
 
 
-class _NoiseLevel(_Never):
+class _NoiseLevel:
+    best: bool | None = None
+
+    def __init__(self, stop: Stop, threshold: float) -> None:  # noqa: ARG002 - likewise
+        self._threshold = threshold
+
     def update(self, residual: float, x: Tensor) -> str | None:  # noqa: ARG002 - likewise
         return "noise level" if residual < self._threshold else None
 
+    def state(self) -> dict[str, Any]:
+        return {}
 
-class _SmoothedNoiseLevel(_Never):
-    _sum = _weight = 0.0
+    def load(self, state: dict[str, Any]) -> None:
+        pass
+
+
+class _SmoothedNoiseLevel:
+    best: bool | None = None
+
+    def __init__(self, stop: Stop, threshold: float) -> None:
+        self._fresh, self._threshold = 1 / stop.memory, threshold
+        self._sum = self._weight = 0.0
 
     def update(self, residual: float, x: Tensor) -> str | None:  # noqa: ARG002 - likewise
-        fresh = 1 / self._stop.memory
+        fresh = self._fresh
         self._sum = (1 - fresh) * self._sum + fresh * residual
         self._weight = (1 - fresh) * self._weight + fresh
         enough = self._weight > 0.5
@@ -126,24 +147,26 @@ class _SmoothedNoiseLevel(_Never):
         self._sum, self._weight = state["sum"], state["weight"]
 
 
-class _WindowedVariance(_Never):
-    best: bool | None = False
-    _count = _since = 0
-    _lowest = math.inf
-    _iterates: Tensor | None = None
+class _WindowedVariance:
+    def __init__(self, stop: Stop, threshold: float) -> None:  # noqa: ARG002 - likewise
+        self.best: bool | None = False
+        self._window, self._patience = stop.window, stop.patience
+        self._count = self._since = 0
+        self._lowest = math.inf
+        self._iterates: Tensor | None = None
 
     def update(self, residual: float, x: Tensor) -> str | None:  # noqa: ARG002 - likewise
         if self._iterates is None:
-            self._iterates = x.new_zeros((self._stop.window, *x.shape))
-        self._iterates[self._count % self._stop.window] = x
+            self._iterates = x.new_zeros((self._window, *x.shape))
+        self._iterates[self._count % self._window] = x
         self._count += 1
-        if self._count < self._stop.window:
+        if self._count < self._window:
             return None
         variance = float(self._iterates.var(0, correction=0).mean())
         self.best = variance < self._lowest
         self._since = 0 if self.best else self._since + 1
         self._lowest = min(self._lowest, variance)
-        return "windowed variance" if self._since >= self._stop.patience else None
+        return "windowed variance" if self._since >= self._patience else None
 
     def state(self) -> dict[str, Any]:
         iterates = None if self._iterates is None else self._iterates.cpu()
@@ -154,9 +177,10 @@ class _WindowedVariance(_Never):
         self._iterates = state["iterates"]
 
 
-class _LowestResidual(_Never):
-    best: bool | None = False
-    _lowest = math.inf
+class _LowestResidual:
+    def __init__(self, stop: Stop, threshold: float) -> None:  # noqa: ARG002 - likewise
+        self.best: bool | None = False
+        self._lowest = math.inf
 
     def update(self, residual: float, x: Tensor) -> str | None:  # noqa: ARG002 - likewise
         self.best = residual * LOWER < self._lowest
@@ -170,8 +194,11 @@ class _LowestResidual(_Never):
         self._lowest = state["lowest"]
 
 
-RULES: dict[str, type[_Never]] = {
-    "iterations": _Never,
+Rule: TypeAlias = Callable[[Stop, float], Stopper]
+"""Makes a stopper from its parameters and the residual at which noise would be fitted."""
+
+RULES: dict[str, Rule] = {
+    "iterations": _AllIterations,
     "noise-level": _NoiseLevel,
     "smoothed-noise-level": _SmoothedNoiseLevel,
     "windowed-variance": _WindowedVariance,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nidbench.registry import Registry, load_method, methods
+from nidbench.registry.entry_points import Registry, load_method, methods
 
 ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "docs" / "methods").is_dir())
 DOCS = ROOT / "docs"

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from nidbench.contract import Clock, Noise, Run
 from nidbench.errors import InputError, UnstableError
-from nidbench.fit import Estimate, Loss, Recipe, Schedule, Stop, fit, fit_one, seeded
+from nidbench.fitting import Estimate, Loss, Recipe, Schedule, Stop, fit, fit_one, seeded
 from nidbench.physics.measure import measure
 
 FRAME = (24, 20)
@@ -308,7 +308,7 @@ def test_each_stops_when_it_is_done_and_the_others_go_on(counts):
 def test_the_papers_ratios_survive_when_a_neighbour_stops():
     """Adapted ratios, one for each neuron, are taken out of the fold with their network."""
     method = Ours(iterations=7, adapt_every=2, adapt_draws=2, passes=2, adapt_scaling="rank")
-    recipe = replace(method._recipe(three()[0]), **stopping_at((3, 7, 5)))
+    recipe = replace(method.recipe(three()[0]), **stopping_at((3, 7, 5)))
     outcomes = fit(recipe, three(), runs())
     assert [outcome.iterations for outcome in outcomes] == [3, 7, 5]
     for n, outcome in enumerate(outcomes):

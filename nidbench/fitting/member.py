@@ -1,0 +1,88 @@
+"""One problem among those that are fitted side by side, and the checkpoint from which it can go on."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nidbench.contract.run import Run
+
+from .fold import NetworkState
+from .objective import Objective
+from .stopping import Stopper
+from .streams import seeded
+
+
+@dataclass
+class Member:
+    """One problem in a fit, with all that it shares with no other but its network.
+
+    Attributes:
+        objective: input, loss, estimate.
+        run: what the harness lent.
+        stopper: the stopping rule at work.
+        generator: random stream of the training draws.
+        iteration: iterations done.
+        kept: iteration and name -> tensor of the network to return, where the stopping rule goes back.
+        log: what the method notes on the way, JSON-able; ends in `Restored.details`.
+    """
+
+    objective: Objective
+    run: Run
+    stopper: Stopper
+    generator: torch.Generator
+    iteration: int = 0
+    kept: tuple[int, dict[str, Tensor]] | None = None
+    log: dict[str, list[Any]] = field(default_factory=dict)
+
+    def stream(self, name: str) -> torch.Generator:
+        """Return a fresh generator for a named stream, on the run's device."""
+        return seeded(self.run, name, self.run.device)
+
+    def checkpoint(self, network: NetworkState) -> bytes:
+        """Return the member and its network as bytes, from which `resume` goes on."""
+        content = io.BytesIO()
+        torch.save(
+            {
+                "member": json.dumps({"iteration": self.iteration, "log": self.log}),
+                "generator": self.generator.get_state(),
+                "stop": self.stopper.state(),
+                "kept": self.kept,
+                "tensors": {name: tensor.clone() for name, tensor in network.tensors.items()},
+                "moments": {
+                    name: {key: moment.clone() for key, moment in moments.items()}
+                    for name, moments in network.moments.items()
+                },
+            },
+            content,
+        )
+        return content.getvalue()
+
+    def resume(self) -> NetworkState | None:
+        """Go on from the run's checkpoint and return the network that it holds; None where there is no checkpoint."""
+        content = self.run.load()
+        if content is None:
+            return None
+        saved: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        noted = json.loads(saved["member"])
+        self.iteration, self.log = noted["iteration"], noted["log"]
+        self.generator.set_state(saved["generator"])
+        device = self.run.device
+        self.stopper.load(_moved(saved["stop"], device))
+        if saved["kept"] is not None:
+            iteration, tensors = saved["kept"]
+            self.kept = iteration, _moved(tensors, device)
+        # checkpoints of before plain networks could be fitted hold no count of steps: all their parameters took all
+        step = torch.tensor(float(self.iteration))
+        moments = {name: {"step": step, **remembered} for name, remembered in saved["moments"].items()}
+        return NetworkState(saved["tensors"], moments)
+
+
+def _moved(state: Mapping[str, Any], device: str) -> dict[str, Any]:
+    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in state.items()}

@@ -1,0 +1,69 @@
+"""What one network is fitted to: the input that it gets, what its prediction costs, and the estimate in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from nidbench.physics.arrays import Image
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What one prediction costs.
+
+    Attributes:
+        value: what is descended on, a scalar tensor with gradient.
+        residual: mean squared residual in the units of y, which stopping rules compare with the noise level.
+    """
+
+    value: Tensor
+    residual: Tensor
+
+
+LossOf: TypeAlias = Callable[[Tensor], Loss]
+"""From x, Shape (C, H, W), to what it costs."""
+
+Draw: TypeAlias = tuple[Tensor, LossOf]
+"""A network's next input, Shape (C_in, H_in, W_in), and the loss of the x that it leads to."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A restoration by the network: x and its pixel variance, Shape (C, H, W)."""
+
+    image: Tensor
+    variance: Tensor | None = None
+
+
+class Predictor(Protocol):
+    """One problem's network as a function."""
+
+    def __call__(self, network_input: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return x, Shape (C, H, W), float32, for an input of Shape (C_in, H_in, W_in).
+
+        Without a generator, the network's own randomness is off.
+        """
+        ...
+
+
+class Objective(Protocol):
+    """One problem, as the network that is fitted to it sees it."""
+
+    def draw(self, generator: torch.Generator) -> Draw:
+        """Return the network's next input and the loss of the x that it leads to."""
+        ...
+
+    def estimate(
+        self, predict: Predictor, generator: torch.Generator, sample: Callable[[Image], None] | None
+    ) -> Estimate:
+        """Return the restoration by the network as it stands.
+
+        `sample` is None for an observation on the way, where less effort will do; at the end it receives each posterior
+        draw.
+        """
+        ...

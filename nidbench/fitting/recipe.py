@@ -1,0 +1,54 @@
+"""What makes one method that fits networks differ from another: network, objective, schedule and stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from nidbench.contract.run import Run
+from nidbench.physics.problem import Problem
+
+from .member import Member
+from .objective import Objective
+from .schedule import Schedule
+from .stopping import Stop
+
+#: The rule of a fit that does all its iterations.
+STOP_LAST = Stop()
+
+
+class Adaptation(Protocol):
+    """What changes the network on the way, besides descent."""
+
+    def __call__(self, iteration: int, networks: nn.Module, members: Sequence[Member]) -> None:
+        """Act after an iteration (from 1), on the networks of these members, in order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The parts in which methods differ.
+
+    Attributes:
+        networks: makes folded networks (see `nidbench.fitting.fold`) from one CPU generator for each, for their
+            weights. Called as `networks(inputs, generators)` with inputs of Shape (N, C_in, H, W), they return x,
+            Shape (N, C, H, W); where `generators` is None, their own randomness is off.
+        objective: makes what a network is fitted to from a problem and its run.
+        schedule, stop: how long.
+        sigma: the noise level that stopping rules go by; asked only where a rule needs it.
+        adapt: acts after each iteration.
+        inspect: surrounds the final estimate of one problem, to hand over what its network shows (`Run.keep`).
+    """
+
+    networks: Callable[[Sequence[torch.Generator]], nn.Module]
+    objective: Callable[[Problem, Run], Objective]
+    schedule: Schedule
+    stop: Stop = STOP_LAST
+    sigma: Callable[[Problem], float] = Problem.sigma
+    adapt: Adaptation | None = None
+    inspect: Callable[[nn.Module, Run], AbstractContextManager[None]] | None = None

@@ -1,0 +1,47 @@
+"""How long and how fast a fit descends: the learning rate of each iteration."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from nidbench.errors import InputError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast Adam descends.
+
+    Attributes:
+        iterations: at most this many.
+        lr: the highest learning rate.
+        warmup: iterations of linear rise to it.
+        decay: `constant`, `cosine` to zero at the last iteration, or `halving` at 70, 80 and 90 % of them.
+
+    Raises:
+        InputError: for no iteration, a rate outside (0, 10) or another decay.
+    """
+
+    iterations: int
+    lr: float
+    warmup: int = 0
+    decay: str = "constant"
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1:
+            raise InputError(f"iterations={self.iterations}: give at least 1")
+        if not 0 < self.lr < 10:
+            raise InputError(f"lr={self.lr}: give a value in (0, 10), such as 1e-3")
+        if self.decay not in ("constant", "cosine", "halving"):
+            raise InputError(f"decay={self.decay!r}: use constant, cosine or halving")
+
+    def rate(self, iteration: int) -> float:
+        """Return the learning rate of an iteration (from 1)."""
+        if iteration <= self.warmup:
+            return self.lr * iteration / self.warmup
+        if self.decay == "constant":
+            return self.lr
+        if self.decay == "halving":
+            return self.lr * 0.5 ** sum(10 * iteration > tenths * self.iterations for tenths in (7, 8, 9))
+        done = (iteration - self.warmup) / max(1, self.iterations + 1 - self.warmup)
+        return self.lr * 0.5 * (1 + math.cos(math.pi * done))
