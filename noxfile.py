@@ -179,7 +179,7 @@ def lowest(*, torch: bool) -> list[str]:
     """Return what tests need at its lowest versions, `click>=8.1` as `click==8.1`; `torch` pinned unless asked for."""
     project = SETTINGS["project"]
     extras = project["optional-dependencies"]
-    tools = [line for line in extras["test"] if line.startswith(("markdown-it-py", "psutil", "pytest"))]
+    tools = [line for line in extras["test"] if line.startswith(("markdown-it-py", "psutil", "pytest", "pyyaml"))]
     wanted = [line.replace(">=", "==") for line in (*project["dependencies"], *extras["supervised"], *tools)]
     if torch:
         return wanted
