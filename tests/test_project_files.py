@@ -63,9 +63,8 @@ def test_every_dependency_states_its_lowest_version():
 def test_the_sdist_takes_every_file_in_version_control():
     if not (ROOT / ".git").exists():
         pytest.skip("this is no clone")
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
-        "\n"
-    )
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    tracked = listed.stdout.splitlines()
     rules = [line.split() for line in (ROOT / "MANIFEST.in").read_text().splitlines()]
     grafted = tuple(f"{words[1]}/" for words in rules if words[:1] == ["graft"])
     included = [pattern for words in rules if words[:1] == ["include"] for pattern in words[1:]]
