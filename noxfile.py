@@ -93,7 +93,7 @@ def imports(session: nox.Session) -> None:
     # Imports are read, not run, so that no dependency is needed. Only an installed copy has `nidbench.methods` where
     # the linter looks, and only from elsewhere does it take that copy and not ./nidbench.
     session.install("--no-deps", "--force-reinstall", str(built(session)[1]))
-    session.chdir(session.create_tmp())
+    session.chdir(outside(session))
     session.run("lint-imports", "--config", str(ROOT / "pyproject.toml"))
 
 
@@ -108,11 +108,8 @@ def wheel(session: nox.Session) -> None:
     session.run("twine", "check", "--strict", str(sdist), str(wheel))
     session.install(*CONSTRAINTS, f"{wheel}[test]")
     session.install("--no-deps", "--force-reinstall", str(wheel))  # the version is the same as of yesterday's
-    source = unpacked(sdist, Path(session.create_tmp()))
-    # from an empty folder, where no ./nidbench can take the place of the installed copy
-    elsewhere = source.parent / "elsewhere"
-    elsewhere.mkdir()
-    session.chdir(elsewhere)
+    source = unpacked(sdist, outside(session) / "source")
+    session.chdir(outside(session))
     where = "import nidbench; print(nidbench.__file__); assert 'site-packages' in nidbench.__file__"
     session.run("python", "-c", where)
     chosen = [str(source / word) if (source / word.partition("::")[0]).exists() else word for word in session.posargs]
@@ -187,6 +184,13 @@ def lowest(*, torch: bool) -> list[str]:
     return [line for line in wanted if not line.startswith("torch==")] + pinned
 
 
+def outside(session: nox.Session) -> Path:
+    """Return a folder in the session's environment, from which no ./nidbench takes the place of the installed copy."""
+    folder = Path(session.virtualenv.location).resolve() / "outside"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 def built(session: nox.Session) -> tuple[Path, Path]:
     """Return an sdist and the wheel made from it, in `dist/`, made anew.
 
@@ -201,7 +205,7 @@ def built(session: nox.Session) -> tuple[Path, Path]:
 
 def unpacked(sdist: Path, into: Path) -> Path:
     """Return the one folder that an sdist holds, unpacked."""
-    shutil.rmtree(into)
+    shutil.rmtree(into, ignore_errors=True)
     with tarfile.open(sdist) as archive:
         archive.extractall(into, filter="data")
     (source,) = into.iterdir()
