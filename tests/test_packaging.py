@@ -166,7 +166,7 @@ def modules_in(package: str) -> set[str]:
     [
         ("mlflow", {"nidbench/report/tracking.py"}),
         ("click", modules_in("cli")),
-        ("pandas", {*modules_in("analysis"), *modules_in("report"), *modules_in("paper")}),
+        ("pandas", {"nidbench/api/results.py", *modules_in("analysis"), *modules_in("report"), *modules_in("paper")}),
         ("matplotlib", {"nidbench/report/contact_sheet.py", *modules_in("report/figures")}),
         ("pooch", {"nidbench/files/cache.py", "nidbench/files/download.py"}),
         ("tifffile", {"nidbench/files/images/tiffs.py"}),

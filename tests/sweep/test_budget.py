@@ -24,13 +24,13 @@ KEYS = [
 RATES = {(label, 1): Rate(about, 0.1, 10.0) for label, about in (("ours", 2.0), ("dip", 1.0))}
 
 
-def jobs(keys, labels=("ours", "dip"), pixels=1, **settings):
+def jobs(keys, labels=("ours", "dip"), pixels=1):
     """What `affordable` looks at of jobs."""
     return [
         SimpleNamespace(
             planned=SimpleNamespace(label=label),
             case=SimpleNamespace(key=key, shape=(1, 1, pixels)),
-            cell=SimpleNamespace(settings=settings),
+            method=SimpleNamespace(stops_itself=False),
         )
         for key in keys
         for label in labels

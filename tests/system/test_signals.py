@@ -42,7 +42,7 @@ def test_a_command_that_is_asked_to_stop_says_what_to_do(number):
     before = [signal.getsignal(each) for each in STOPPING]
     result = invoke(lambda: send(number))
     assert result.exit_code == 128 + number
-    assert result.stderr == (f"interrupted by {number.name}: what was finished is kept, run the same command again\n")
+    assert result.output == (f"interrupted by {number.name}: what was finished is kept, run the same command again\n")
     assert [signal.getsignal(each) for each in STOPPING] == before
 
 
