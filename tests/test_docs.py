@@ -31,7 +31,7 @@ GENERATED = DOCS / "reference" / "cli.md"
 #: Words of the README, code and tables included, as `wc -w` counts them.
 WORDS = 900
 
-#: Begins the comment above a block that is not run, and that of one which needs `nidbench.run` and its like.
+#: Begins the comment above a block that is not run, and that of one which needs `nidbench.restore` and its like.
 NOT_RUN, FRONT_DOOR = "not run: ", "needs the front door"
 
 #: Options in prose that are other programs'.
@@ -56,7 +56,7 @@ class Block:
     def runs(self) -> bool:
         if self.mark.startswith(NOT_RUN):
             return False
-        return hasattr(nidbench, "run") if self.mark == FRONT_DOOR else True
+        return hasattr(nidbench, "restore") if self.mark == FRONT_DOOR else True
 
 
 def blocks(page: Path) -> list[Block]:
@@ -157,6 +157,10 @@ def test_a_method_it_shows_conforms(block, tmp_path):
     path.write_text(block.text)
     findings = check(load_method(methods(path), "my_method")(iterations=5))
     assert not [finding.message for finding in findings if not finding.passed]
+
+
+def test_pages_show_one_and_the_same_method():
+    assert len({each.text for each in BLOCKS if each.file == "my_method.py"}) == 1
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
