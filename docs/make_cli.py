@@ -83,7 +83,7 @@ def row(option: click.Option) -> str:
 def kind(option: click.Option) -> str:
     """Return what an option takes."""
     if isinstance(option.type, click.Choice):
-        return "|".join(map(str, option.type.choices))
+        return "{" + ",".join(map(str, option.type.choices)) + "}"
     names = {"integer": "NUMBER", "float": "NUMBER", "integer range": "NUMBER", "float range": "NUMBER"}
     names |= {"file": "FILE", "directory": "FOLDER", "path": "PATH"}
     return option.metavar or names.get(option.type.name, "TEXT")
