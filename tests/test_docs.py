@@ -20,8 +20,8 @@ from PIL import Image
 
 import nidbench
 from nidbench.cli import main
-from nidbench.plan import read_ask
 from nidbench.records import FORMAT, Cell, Log, Record
+from nidbench.sweep.sweep_file import read_ask
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -32,10 +32,8 @@ GENERATED = DOCS / "reference" / "cli.md"
 #: Words of the README, code and tables included, as `wc -w` counts them.
 WORDS = 900
 
-#: Begins the comment above a block that is not run, and that of one which needs `nidbench.restore` and its like.
-NOT_RUN, FRONT_DOOR = "not run: ", "needs the front door"
-
-FRONT_DOOR_IS_THERE = hasattr(nidbench, "restore")
+#: Begins the comment above a block that is not run.
+NOT_RUN = "not run: "
 
 #: Options of `nidbench run` that say how cells are computed and shown, not which; a sweep file has none of them.
 HOW = {
@@ -63,9 +61,7 @@ class Block:
 
     @property
     def runs(self) -> bool:
-        if self.mark.startswith(NOT_RUN):
-            return False
-        return FRONT_DOOR_IS_THERE if self.mark == FRONT_DOOR else True
+        return not self.mark.startswith(NOT_RUN)
 
 
 def blocks(page: Path) -> list[Block]:
@@ -107,8 +103,8 @@ def test_every_fence_is_a_block():
     """A fence inside a list, or a comment that is not right above one, would be passed over."""
     for page in PAGES:
         assert page.read_text().count("```") == 2 * len(blocks(page)), name_of(page)
-        marked = len(re.findall(rf"<!-- (?:{NOT_RUN}|{FRONT_DOOR} -->)", page.read_text()))
-        assert marked == sum(each.mark.startswith((NOT_RUN, FRONT_DOOR)) for each in blocks(page)), name_of(page)
+        marked = page.read_text().count(f"<!-- {NOT_RUN}")
+        assert marked == sum(not each.runs for each in blocks(page)), name_of(page)
 
 
 def reader_files(folder: Path) -> None:
@@ -266,7 +262,6 @@ def test_the_fields_of_a_record_are_all_listed():
     assert f"The format has number **{FORMAT}**" in text
 
 
-@pytest.mark.skipif(not FRONT_DOOR_IS_THERE, reason="needs nidbench.open_results")
 def test_the_columns_of_cells_are_all_listed(tmp_path):
     (tmp_path / "sweeps").mkdir()
     (tmp_path / "nidbench.json").write_text(json.dumps({"format": FORMAT}))
