@@ -139,7 +139,7 @@ def publish_docs(session: nox.Session) -> None:
 @nox.session
 def notebook(session: nox.Session) -> None:
     """The notebooks of the documentation, run from the first cell to the last."""
-    session.install(*CONSTRAINTS, "-e", ".", "nbmake", "ipykernel")
+    session.install(*CONSTRAINTS, "-e", ".[notebook]", "nbmake", "ipykernel")
     notebooks = session.posargs or [str(path) for path in sorted(Path("docs").rglob("*.ipynb"))]
     if not notebooks:
         session.error("there is no notebook under docs/")
