@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     __version__: str  # read from the installed package when it is asked for
     from nidbench.api.registered import Findings as Findings
     from nidbench.api.registered import check as check
+    from nidbench.api.registered import load_cases as load_cases
     from nidbench.api.registered import load_dataset as load_dataset
     from nidbench.api.registered import load_method as load_method
     from nidbench.api.restoring import measure as measure
@@ -36,6 +37,7 @@ _HOMES = {
     "Results": "nidbench.api.results",
     "ResultsFolder": "nidbench.api.results",
     "check": "nidbench.api.registered",
+    "load_cases": "nidbench.api.registered",
     "load_dataset": "nidbench.api.registered",
     "load_method": "nidbench.api.registered",
     "measure": "nidbench.api.restoring",

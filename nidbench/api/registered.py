@@ -14,6 +14,7 @@ from nidbench.contract.method import Method
 from nidbench.errors import InputError, NidbenchError
 
 if TYPE_CHECKING:
+    from nidbench.cases.case import Case
     from nidbench.contract.conformance import Finding
     from nidbench.contract.dataset import Dataset, MeasuredDataset
     from nidbench.registry.entry_points import Registry
@@ -55,6 +56,60 @@ def load_dataset(name: str) -> Dataset | MeasuredDataset:
     from nidbench.registry.entry_points import load_dataset as load
 
     return load(name)
+
+
+def load_cases(
+    dataset: str,
+    *,
+    kernels: str = "",
+    rotate_kernels: bool = False,
+    noise: str = "",
+    response: str = "",
+    images: str = "",
+    limit: int | None = None,
+    crop: int | None = None,
+    noise_seeds: str = "0",
+    declared: str = "known",
+) -> Iterator[Case]:
+    """Yield the cases of a dataset, the same bytes as in a sweep with these words.
+
+    `case.problem()` is what methods are handed, `case.truths()` what they are not handed, `case.key` names both.
+
+    Args:
+        dataset: such as `set12` or `folder:PATH`.
+        kernels: kernel sets or kernels; empty for the dataset's own.
+        rotate_kernels: whether image i has kernel i mod n only.
+        noise: `gaussian:SIGMA`, `poisson:PEAK` or `bsnr:DB`, separated by commas; empty for the dataset's own.
+        response: of the camera; empty for the dataset's own.
+        images: names of images, separated by commas; empty for all.
+        limit: at most so many images.
+        crop: side in pixels of a square from the middle of each image.
+        noise_seeds: noise draws: `0`, `0,3` or `0-4`.
+        declared: noise level that methods are given: `known`, `estimated` or a factor such as `x1.2`.
+
+    Raises:
+        UnknownNameError: for a dataset, kernel or image that there is not.
+        InputError: for a noise, response or limit that breaks a rule, or an image too small for a kernel.
+        DataError: for files that are missing and cannot be fetched.
+    """
+    from nidbench.cases.source import cases
+    from nidbench.sweep.request import Experiment
+
+    experiment = Experiment(
+        methods="",
+        dataset=dataset,
+        kernels=kernels,
+        rotate_kernels=rotate_kernels,
+        noise=noise,
+        response=response,
+        images=images,
+        limit=limit,
+        crop=crop,
+        noise_seeds=noise_seeds,
+        declared=declared,
+    )
+    for request in experiment.requests():
+        yield from cases(request)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import pytest
 
 import nidbench as nb
 from nidbench.errors import UnknownNameError
+from nidbench.physics.arrays import array_hash
 
 HEAVY = ("torch", "pandas", "mlflow", "numpy", "scipy", "matplotlib", "skimage", "rich", "click")
 
@@ -70,6 +71,24 @@ def test_methods_and_datasets_by_name(tmp_path):
         "        return Restored(self.gain * problem.operator('cpu').tapered.numpy())\n"
     )
     assert nb.load_method("mine[gain=2]", method_file=mine).gain == 2
+
+
+def test_cases_are_those_of_a_sweep(tmp_path):
+    results = nb.run("wiener", "sample", noise="gaussian:0.01", crop=48, output=tmp_path, threads=1, progress=False)
+    made = {str(case.key): case for case in nb.load_cases("sample", noise="gaussian:0.01", crop=48)}
+    assert len(made) == len(results.cells) == 2
+    for cell_id in results.cells["id"]:
+        record = results.restoration(cell_id).record
+        case = made[str(record.cell.case)]
+        assert array_hash(case.problem().blurred) == record.measurement_hash
+        assert case.truth_hash() == record.truth_hash
+
+
+def test_another_system_is_refused_in_words():
+    code = "import os\nos.name = 'nt'\nimport nidbench.system.signals"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "nidbench runs on Linux and macOS" in done.stderr
 
 
 def test_check_finds_what_a_method_does_wrong():

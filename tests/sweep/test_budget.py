@@ -24,13 +24,13 @@ KEYS = [
 RATES = {(label, 1): Rate(about, 0.1, 10.0) for label, about in (("ours", 2.0), ("dip", 1.0))}
 
 
-def jobs(keys, labels=("ours", "dip"), pixels=1):
+def jobs(keys, labels=("ours", "dip"), pixels=1, *, stops_itself=False):
     """What `affordable` looks at of jobs."""
     return [
         SimpleNamespace(
             planned=SimpleNamespace(label=label),
             case=SimpleNamespace(key=key, shape=(1, 1, pixels)),
-            method=SimpleNamespace(stops_itself=False),
+            method=SimpleNamespace(stops_itself=stops_itself),
         )
         for key in keys
         for label in labels
@@ -137,7 +137,7 @@ def test_too_little_says_what_is_enough():
     with pytest.raises(
         InputError, match=r"ours, dip may stop sooner: with one measurement finished .* its time counts"
     ):
-        affordable(jobs(KEYS, stop="noise-level"), KEYS, RATES, 17)
+        affordable(jobs(KEYS, stops_itself=True), KEYS, RATES, 17)
 
 
 def test_a_method_of_unknown_cost_is_named():
