@@ -30,7 +30,7 @@ _TYPES: dict[str, Any] = {
     **dict.fromkeys(("batch", "peak_memory_mb"), "float64"),
     **dict.fromkeys(("device", "precision"), "str"),
     "threads": "float64",
-    **dict.fromkeys(("declared", "response"), "str"),
+    **dict.fromkeys(("declared", "response", "source"), "str"),
     "old": "str",
     **dict.fromkeys(("measurement_hash", "truth_hash", "kernel_hash", "image_hash"), "str"),
     **dict.fromkeys(("error", "finished", "id"), "str"),
@@ -103,7 +103,7 @@ def _cell_row(store: Store, planned: Planned, versions: Mapping[str, int], proto
     row: dict[str, Any] = dict.fromkeys((name for name, kind in _TYPES.items() if kind == "float64"), math.nan)
     row |= dict.fromkeys((name for name, kind in _TYPES.items() if kind == "str"), "")
     row |= {name: getattr(case, name) for name in CASE}
-    row |= {name: getattr(planned, name) for name in ("label", "preset", "note", "declared", "seed", "id")}
+    row |= {name: getattr(planned, name) for name in ("label", "preset", "note", "declared", "source", "seed", "id")}
     row |= {"kernel_set": case.kernel.partition("/")[0], "status": "missing"}
     try:
         record = store.read(planned.id)

@@ -11,7 +11,7 @@ from nidbench.errors import InputError, UnknownNameError, unknown
 from .kernels import ChosenKernel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseRequest:
     """Which measurements of one dataset are asked for.
 

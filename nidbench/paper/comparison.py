@@ -22,7 +22,7 @@ import pandas as pd
 from nidbench.analysis.cells import cells_frame
 from nidbench.analysis.pairs import GROUP
 from nidbench.errors import InputError
-from nidbench.records import FROM_FILES, Store, Sweep
+from nidbench.records import Store, Sweep
 from nidbench.report.results_table import lacking_lines
 from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
@@ -138,7 +138,7 @@ def _rows(found: Table, condition: Condition, cells: pd.DataFrame) -> Iterator[d
     quoted = quoted_rows(found, condition)
     bases = cells["label"].map({label: base_label(label) for label in cells["label"].unique()})
     # files of anyone's system may be called as the paper calls it; a method here has a name of its own
-    plain = cells["label"].where(cells["note"].str.startswith(FROM_FILES), "").map(_plain)
+    plain = cells["label"].where(cells["source"] == "files", "").map(_plain)
     for row in quoted.to_dict("records"):
         quote = {"paper_method": row["method"], "category": row["category"], "method": row["label"]}
         quote |= {"published": row["psnr"], "published_ssim": row["ssim"]}
@@ -192,7 +192,7 @@ def reasons(condition: Condition, cells: pd.DataFrame) -> Iterator[str]:
         yield from _cropped(cells)
     if first["protocol"] != condition.protocol:
         yield f"protocol {first['protocol']}, for the paper's it would be {condition.protocol}"
-    if not first["note"].startswith(FROM_FILES):
+    if first["source"] != "files":
         yield from _otherwise(condition, first)
     noises, bound = cells.drop_duplicates(["kernel", "noise"]), condition.noise_of_kernels
     other = {

@@ -28,5 +28,6 @@ from .store import Store as Store
 from .store import checked_name as checked_name
 from .sweep import FROM_FILES as FROM_FILES
 from .sweep import Planned as Planned
+from .sweep import Source as Source
 from .sweep import Sweep as Sweep
 from .sweep import joined as joined

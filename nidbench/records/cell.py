@@ -11,7 +11,7 @@ from nidbench.contract.method import Setting
 from nidbench.physics.case_key import CaseKey
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """One unit of work: what determines its result, and nothing else.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -14,11 +14,14 @@ from nidbench.physics.case_key import CaseKey
 
 from .record import FORMAT
 
-#: The note of planned cells whose restorations are files, see `restorations`.
+#: What tables say of cells whose restorations are files. It is for people: programs look at `Planned.source`.
 FROM_FILES = "restored elsewhere, scored from files"
 
+#: Where a restoration comes from: `computed` by a method here, or `files` that somebody made elsewhere.
+Source: TypeAlias = Literal["computed", "files"]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Planned:
     """A cell as a sweep asks for it.
 
@@ -30,7 +33,8 @@ class Planned:
         case: the measurement.
         declared: what the method is told of the noise level.
         seed: method seed.
-        method: registered name.
+        method: registered name, or the label of a submission.
+        source: where the restoration comes from.
     """
 
     id: str
@@ -41,6 +45,7 @@ class Planned:
     declared: str
     seed: int
     method: str
+    source: Source = "computed"
 
 
 @dataclass(frozen=True)
@@ -63,10 +68,17 @@ class Sweep:
 
     @classmethod
     def from_json(cls, text: str) -> Sweep:
-        """Read `to_json`'s text."""
+        """Read `to_json`'s text, also that of a version whose cells told their source by their note alone.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError, RecursionError: where it is not a whole sweep.
+            ResultsError: where a newer nidbench wrote it.
+        """
         content = json.loads(text)
         if content.pop("format") > FORMAT:
             raise ResultsError("the sweep was written by a newer nidbench: upgrade with pip install -U nidbench")
+        for cell in content["cells"]:
+            cell.setdefault("source", "files" if cell["note"].startswith(FROM_FILES) else "computed")
         return msgspec.convert(content, cls)
 
 

@@ -21,7 +21,7 @@ from nidbench.analysis.intervals import FEWEST
 from nidbench.analysis.pairs import GROUP, group_starts
 from nidbench.analysis.scope import kernel_scope
 from nidbench.analysis.summary import INPUT, distinct, summary_frame
-from nidbench.records import FROM_FILES, STATUSES, Store, Sweep
+from nidbench.records import STATUSES, Store, Sweep
 from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
 
@@ -42,7 +42,7 @@ def failure_lines(cells: pd.DataFrame, limit: int = 20) -> list[str]:
     if len(failed) > limit:
         lines.append(f"... and {len(failed) - limit} more ({counted(failed['status'].iloc[limit:])})")
     missing = cells[cells["status"] == "missing"]
-    files = missing["note"].str.startswith(FROM_FILES)
+    files = missing["source"] == "files"
     remedies = {"run the sweep again to compute them": ~files, "score their files, once they are there": files}
     for remedy, which in remedies.items():
         if which.any():

@@ -35,7 +35,18 @@ def make_sweep(make_record, tmp_path):
                 record = make_record(method, image, last.psnr, settings={"label": label}, **own)
                 record = record.with_log(replace(record.log, curve=tuple(points)))
                 store.write(record, {})
-                cells.append(Planned(record.id, label, preset, "", record.cell.case, "known", record.cell.seed, method))
+                cells.append(
+                    Planned(
+                        id=record.id,
+                        label=label,
+                        preset=preset,
+                        note="",
+                        case=record.cell.case,
+                        declared="known",
+                        seed=record.cell.seed,
+                        method=method,
+                    )
+                )
         sweep = Sweep("demo", {"experiments": []}, cells)
         store.write_sweep(sweep)
         return store, sweep

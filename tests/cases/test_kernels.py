@@ -90,7 +90,7 @@ def test_what_there_is_not_is_refused(texts, error, reason):
         choose_kernels(texts, "sample")
 
 
-REQUEST = CaseRequest("sample", images=("camera",), noises=("gaussian:0.02",))
+REQUEST = CaseRequest(dataset="sample", images=("camera",), noises=("gaussian:0.02",))
 
 
 def test_the_measurement_is_the_true_kernel_s_and_methods_are_told_the_other():

@@ -17,7 +17,6 @@ from nidbench.paper.comparison_table import render_anchored, render_compare, ren
 from nidbench.paper.conditions import TABLES, table
 from nidbench.paper.published import LABELS, published, tables
 from nidbench.paper.verdicts import WITHIN, WITHIN_SSIM
-from nidbench.records import FROM_FILES
 from nidbench.scoring.metrics import Score
 from nidbench.scoring.protocols import PROTOCOLS
 
@@ -41,7 +40,7 @@ def grid(images=SET12, kernels=LEVIN, *, label="ours", psnr=0.0, noise="gaussian
     ]
     own = {"label": label, "preset": "paper", "dataset": "set12", "kernel_set": kernels[0].partition("/")[0]}
     own |= {"noise": noise, "noise_seed": 0, "seed": 0, "status": "done", "ssim": SSIM["ours"], "declared": "known"}
-    own |= {"protocol": "half-kernel", "note": ""}
+    own |= {"protocol": "half-kernel", "note": "", "source": "computed"}
     return pd.DataFrame(rows).assign(**(own | columns))
 
 
@@ -259,7 +258,7 @@ def test_files_of_a_system_that_cannot_run_here_have_its_row(label, method):
         "table2", "set12", "gaussian:0.05", method
     ]
     ssim = PAPER.loc["table2", "set12", "levin", "gaussian:0.05", method]["ssim"]
-    frame = compare_frame(grid(label=label, psnr=psnr, ssim=ssim, preset="", note=FROM_FILES), "table2")
+    frame = compare_frame(grid(label=label, psnr=psnr, ssim=ssim, preset="", source="files"), "table2")
     (found,) = frame[frame["paper_method"] == method].to_dict("records")
     assert (found["method"], found["published"], found["verdict"]) == (label, psnr, "reproduced")
     assert len(frame) == 17
