@@ -13,27 +13,28 @@ from nidbench.sweep.measurements import Measurements
 from nidbench.system.whole_files import results_errors, write_whole
 
 if TYPE_CHECKING:
+    from nidbench.analysis.cells import SweepCells
     from nidbench.report.figures import Choice
 
 #: Table formats and the endings of their files.
 ENDINGS = {"md": "md", "csv": "csv", "latex": "tex", "html": "html"}
 
 
-def write_tables(store: Store, sweep: Sweep, protocol: str) -> dict[str, Path]:
+def write_tables(store: Store, sweep_cells: SweepCells, protocol: str) -> dict[str, Path]:
     """Write a sweep's table in every format and return the files by format."""
     from nidbench.report.results_table import render
 
     written = {}
     for form, ending in ENDINGS.items():
-        path = store.root / "tables" / f"{sweep.name}.{ending}"
+        path = store.root / "tables" / f"{sweep_cells.sweep.name}.{ending}"
         with results_errors(store.root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, render(store, sweep, form, protocol).encode())
+            write_whole(path, render(sweep_cells, form, protocol).encode())
         written[form] = path
     return written
 
 
-def write_comparison(store: Store, sweep: Sweep, name: str, protocol: str) -> dict[str, Path]:
+def write_comparison(store: Store, sweep_cells: SweepCells, name: str, protocol: str) -> dict[str, Path]:
     """Write a table of the paper beside a sweep in every format and return the files by format.
 
     Arguments and errors are those of `comparison.render_compare`.
@@ -42,10 +43,10 @@ def write_comparison(store: Store, sweep: Sweep, name: str, protocol: str) -> di
 
     written = {}
     for form, ending in ENDINGS.items():
-        path = store.root / "tables" / f"{sweep.name}-compared.{ending}"
+        path = store.root / "tables" / f"{sweep_cells.sweep.name}-compared.{ending}"
         with results_errors(store.root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, render_compare(store, sweep, name, form, protocol).encode())
+            write_whole(path, render_compare(sweep_cells, name, form, protocol).encode())
         written[form] = path
     return written
 

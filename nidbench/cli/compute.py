@@ -351,11 +351,12 @@ def _publish(
     compared: tuple[str, str] | None = None,
 ) -> None:
     """Write what people look at and say where it is; `compared` names a table of the paper and a protocol for it."""
+    from nidbench.analysis.cells import SweepCells
     from nidbench.api.outputs import write_comparison, write_sheets, write_tables
 
-    console = make_console()
-    tables = write_tables(store, sweep, protocol)
-    told = tables if compared is None else write_comparison(store, sweep, *compared)
+    console, sweep_cells = make_console(), SweepCells.read(store, sweep)
+    tables = write_tables(store, sweep_cells, protocol)
+    told = tables if compared is None else write_comparison(store, sweep_cells, *compared)
     say(console, told["md"].read_text())
     say(console, f"results   {store.root / 'cells'}")
     for title, files in {"tables": tables, "compared": told}.items():
@@ -367,7 +368,7 @@ def _publish(
         more = f" (the first {len(sheets)} of {cases} cases; nidbench report draws more)" if len(sheets) < cases else ""
         say(console, f"pictures  {store.root / 'sheets' / sweep.name}{more}")
     if given["tracking"] == "mlflow":
-        to_mlflow(console, store, sweep, sheets, tables)
+        to_mlflow(console, store, sweep_cells, sheets, tables)
 
 
 COMMANDS = (run, reproduce)

@@ -20,7 +20,8 @@ from .shared import make_console, open_sweep, say
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from nidbench.records import Store, Sweep
+    from nidbench.analysis.cells import SweepCells
+    from nidbench.records import Store
 
 
 #: Seconds that MLflow has to end.
@@ -28,14 +29,18 @@ PATIENCE = 10.0
 
 
 def to_mlflow(
-    console: Console, store: Store, sweep: Sweep, sheets: Sequence[Path] = (), tables: Mapping[str, Path] | None = None
+    console: Console,
+    store: Store,
+    sweep_cells: SweepCells,
+    sheets: Sequence[Path] = (),
+    tables: Mapping[str, Path] | None = None,
 ) -> bool:
     """Write a sweep to MLflow and say where it is, or warn why it is not; return whether it is."""
     from nidbench.report.tracking import TrackingError, default_uri, sync
 
     texts = {path.name: path.read_text() for path in (tables or {}).values()}
     try:
-        sync(store, sweep, sheets=sheets, tables=texts)
+        sync(store, sweep_cells, sheets=sheets, tables=texts)
     except TrackingError as error:
         say(console, f"warning: {error}; the records are complete, nidbench sync tries again")
         return False
@@ -49,12 +54,14 @@ def to_mlflow(
 @click.pass_context
 def sync(context: click.Context, sweep: str | None, output: Path) -> None:
     """Write a SWEEP's records, by default the latest's, to MLflow, beside them or where MLFLOW_TRACKING_URI says."""
+    from nidbench.analysis.cells import SweepCells
     from nidbench.api.outputs import existing_sheets, write_tables
     from nidbench.scoring.protocols import DEFAULT
 
     store, found = open_sweep(output, sweep)
-    tables = write_tables(store, found, DEFAULT.name)
-    if not to_mlflow(make_console(), store, found, existing_sheets(store, found), tables):
+    sweep_cells = SweepCells.read(store, found)
+    tables = write_tables(store, sweep_cells, DEFAULT.name)
+    if not to_mlflow(make_console(), store, sweep_cells, existing_sheets(store, found), tables):
         context.exit(1)
 
 
