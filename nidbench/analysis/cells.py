@@ -1,9 +1,16 @@
-"""One row for each cell of a sweep."""
+"""The cells of a sweep, read once, and a row for each of them under a metric protocol.
+
+Commands read a sweep with `SweepCells.read`, take a frame of it for each protocol they need, and render frames:
+
+    sweep_cells = SweepCells.read(store, store.sweep("ours-dip-sample-1f2e3d"))
+    cells = sweep_cells.frame("half-kernel")
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -37,12 +44,80 @@ _TYPES: dict[str, Any] = {
 }
 
 
+@dataclass(frozen=True)
+class ReadCell:
+    """A cell of a sweep with its record as it was read.
+
+    Attributes:
+        planned: the cell as the sweep asks for it.
+        record: how it ended, without its log; None where there is no record, or none that can be read.
+        fault: in a line why a record that is there cannot be read; empty where it can.
+    """
+
+    planned: Planned
+    record: Record | None = None
+    fault: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class SweepCells:
+    """A sweep and the records of its cells, each read once: what all tables of a command are made from.
+
+    Attributes:
+        sweep: the sweep.
+        cells: its cells, in its order.
+        declared_versions: method -> the version that it declares today, of the methods that are still there.
+    """
+
+    sweep: Sweep
+    cells: Sequence[ReadCell]
+    declared_versions: Mapping[str, int]
+
+    @classmethod
+    def read(cls, store: Store, sweep: Sweep) -> SweepCells:
+        """Read the records of a sweep; one that cannot be read costs no other.
+
+        Args:
+            store: the results folder.
+            sweep: which of its sweeps.
+        """
+        known: dict[str, ReadCell] = {}  # two labels may be one cell
+        for planned in sweep.cells:
+            if planned.id not in known:
+                known[planned.id] = _read_cell(store, planned)
+        cells = [replace(known[planned.id], planned=planned) for planned in sweep.cells]
+        names = {planned.method for planned in sweep.cells}
+        return cls(sweep, cells, declared_versions(names, sweep.asked.get("method_file")))
+
+    def frame(self, protocol: str = DEFAULT.name) -> pd.DataFrame:
+        """Return one row for each cell, whatever became of it: see `cells_frame` for its columns.
+
+        Args:
+            protocol: the metric protocol's name.
+
+        Raises:
+            UnknownNameError: no such protocol.
+        """
+        name = protocols.protocol(protocol).name
+        rows = [_cell_row(cell, self.declared_versions, name) for cell in self.cells]
+        return _without_mixed_scores(pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES))
+
+
+def _read_cell(store: Store, planned: Planned) -> ReadCell:
+    try:
+        return ReadCell(planned, store.read(planned.id))
+    except ResultsError as error:
+        return ReadCell(planned, fault=error_line(str(error)))
+
+
 def cells_frame(
     store: Store,
     sweep: Sweep,
     protocol: str = DEFAULT.name,
 ) -> pd.DataFrame:
     """Return one row for each planned cell of a sweep, whatever became of it.
+
+    This reads every record of the sweep: who needs more than one frame takes them of one `SweepCells`.
 
     `status` is one of `records.STATUSES`, `missing` (no record) or `corrupt` (an unreadable one). `psnr` and `ssim` are
     those of done cells under `protocol`; `oracle_psnr`, `end_psnr` and `stop_psnr` (the best point of the curve, its
@@ -65,10 +140,8 @@ def cells_frame(
     Raises:
         UnknownNameError: no such protocol.
     """
-    protocol = protocols.protocol(protocol).name
-    versions = declared_versions({planned.method for planned in sweep.cells}, sweep.asked.get("method_file"))
-    rows = [_cell_row(store, planned, versions, protocol) for planned in sweep.cells]
-    return _told_apart(pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES))
+    protocols.protocol(protocol)  # refused before anything is read
+    return SweepCells.read(store, sweep).frame(protocol)
 
 
 #: What cells of one measurement must share -> what is said of those that do not, and what to do.
@@ -80,7 +153,7 @@ SHARED = {
 }
 
 
-def _told_apart(cells: pd.DataFrame) -> pd.DataFrame:
+def _without_mixed_scores(cells: pd.DataFrame) -> pd.DataFrame:
     """Return the cells without the scores of those that bear one name and are of different bytes."""
     for column, (reason, _) in SHARED.items():
         same_bytes = cells["old"].str.contains(SHARED["measurement_hash"][0]).eq(False)  # others have that said
@@ -98,17 +171,15 @@ def _told_apart(cells: pd.DataFrame) -> pd.DataFrame:
 _SCORES = ("psnr", "ssim", "input_psnr", "input_ssim", "oracle_psnr", "end_psnr", "stop_psnr", *MEASURES)
 
 
-def _cell_row(store: Store, planned: Planned, versions: Mapping[str, int], protocol: str) -> dict[str, Any]:
-    case = planned.case
+def _cell_row(cell: ReadCell, versions: Mapping[str, int], protocol: str) -> dict[str, Any]:
+    planned, record, case = cell.planned, cell.record, cell.planned.case
     row: dict[str, Any] = dict.fromkeys((name for name, kind in _TYPES.items() if kind == "float64"), math.nan)
     row |= dict.fromkeys((name for name, kind in _TYPES.items() if kind == "str"), "")
     row |= {name: getattr(case, name) for name in CASE}
     row |= {name: getattr(planned, name) for name in ("label", "preset", "note", "declared", "source", "seed", "id")}
     row |= {"kernel_set": case.kernel.partition("/")[0], "status": "missing"}
-    try:
-        record = store.read(planned.id)
-    except ResultsError as error:
-        return row | {"status": "corrupt", "error": error_line(str(error))}
+    if cell.fault:
+        return row | {"status": "corrupt", "error": cell.fault}
     if record is None:
         return row
     method = ("method",) if versions.get(planned.method, record.cell.version) != record.cell.version else ()

@@ -19,10 +19,10 @@ from typing import Any
 
 import pandas as pd
 
-from nidbench.analysis.cells import cells_frame
+from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.pairs import GROUP
 from nidbench.errors import InputError
-from nidbench.records import Store, Sweep
+from nidbench.records import Sweep
 from nidbench.report.results_table import lacking_lines
 from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
@@ -47,12 +47,11 @@ _TYPES: dict[str, Any] = {
 }
 
 
-def scored_cells(store: Store, sweep: Sweep, name: str, protocol: str = "") -> pd.DataFrame:
-    """Return `tables.cells_frame` of a sweep with `protocol`, under which the cells are scored.
+def scored_cells(sweep_cells: SweepCells, name: str, protocol: str = "") -> pd.DataFrame:
+    """Return the frame of a sweep's cells with `protocol`, under which the cells are scored.
 
     Args:
-        store: the results folder.
-        sweep: which of its sweeps.
+        sweep_cells: the sweep, read.
         name: `table2` to `table9`.
         protocol: for all cells; by default that of each condition of the table, half-kernel outside of it.
 
@@ -61,7 +60,7 @@ def scored_cells(store: Store, sweep: Sweep, name: str, protocol: str = "") -> p
     """
 
     def under(protocol: str) -> pd.DataFrame:
-        return cells_frame(store, sweep, protocol).assign(protocol=protocols.protocol(protocol).name)
+        return sweep_cells.frame(protocol).assign(protocol=protocols.protocol(protocol).name)
 
     if protocol:
         return under(protocol)

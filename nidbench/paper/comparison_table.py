@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.pairs import GROUP, group_starts
 from nidbench.analysis.summary import source_lines
-from nidbench.records import Store, Sweep
 from nidbench.report.differences import render_differences
 from nidbench.report.typeset import UNKNOWN, Sheet, check_format, interval_text, number, write
 from nidbench.scoring import protocols
@@ -25,8 +25,7 @@ WHOLE = "whole grid"
 
 
 def render_compare(
-    store: Store,
-    sweep: Sweep,
+    sweep_cells: SweepCells,
     name: str = "",
     format: str = "md",  # noqa: A002 - the name of the command line's option
     protocol: str = "",
@@ -38,8 +37,7 @@ def render_compare(
     methods, where there are several. CSV is one frame: `anchor.anchor_frame` with an anchor, else `compare_frame`.
 
     Args:
-        store: the results folder.
-        sweep: which of its sweeps.
+        sweep_cells: the sweep, read.
         name: `table2` to `table9`; by default the table that most of the sweep is in.
         format: one of `typeset.FORMATS`.
         protocol: as of `scored_cells`.
@@ -50,8 +48,9 @@ def render_compare(
         UnknownNameError: no such table, protocol or anchor.
     """
     check_format(format)
+    sweep = sweep_cells.sweep
     name = name or default_table(sweep)
-    cells = scored_cells(store, sweep, name, protocol)
+    cells = scored_cells(sweep_cells, name, protocol)
     anchored = [render_anchored(cells, name, anchor, format)] if anchor else []
     if anchored and format == "csv":
         return anchored[0]

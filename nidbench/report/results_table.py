@@ -1,10 +1,10 @@
 """What a sweep found, as pandas tables and as text: every planned cell is in them, however it ended.
 
+>>> from nidbench.analysis.cells import SweepCells
 >>> from nidbench.records import Store
->>> from nidbench.tables import cells_frame, summary_frame
 >>> store = Store("results")  # doctest: +SKIP
->>> cells = cells_frame(store, store.sweep("ours-dip-sample-1f2e3d"))  # doctest: +SKIP
->>> summary_frame(cells)[["method", "cells", "psnr", "ssim"]]  # doctest: +SKIP
+>>> sweep_cells = SweepCells.read(store, store.sweep("ours-dip-sample-1f2e3d"))  # doctest: +SKIP
+>>> print(render(sweep_cells, "latex"))  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 
 import pandas as pd
 
-from nidbench.analysis.cells import cells_frame, counted
+from nidbench.analysis.cells import SweepCells, counted
 from nidbench.analysis.intervals import FEWEST
 from nidbench.analysis.pairs import GROUP, group_starts
 from nidbench.analysis.scope import kernel_scope
 from nidbench.analysis.summary import INPUT, distinct, summary_frame
-from nidbench.records import STATUSES, Store, Sweep
+from nidbench.records import STATUSES, Sweep
 from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
 
@@ -57,16 +57,14 @@ def _failure_line(row: pd.Series[Any]) -> str:
 
 
 def render(
-    store: Store,
-    sweep: Sweep,
+    sweep_cells: SweepCells,
     format: str = "md",  # noqa: A002 - the name of the command line's option
     protocol: str = DEFAULT.name,
 ) -> str:
     """Return a sweep's summary as text: Markdown, LaTeX (booktabs) or HTML, or all of `summary_frame` as CSV.
 
     Args:
-        store: the results folder.
-        sweep: which of its sweeps.
+        sweep_cells: the sweep, read.
         format: one of `typeset.FORMATS`.
         protocol: the metric protocol's name; captions name it.
 
@@ -75,8 +73,8 @@ def render(
         UnknownNameError: no such protocol.
     """
     protocol = protocols.protocol(protocol).name
-    cells = cells_frame(store, sweep, protocol)
-    return render_cells(cells, format, protocol, lacking_lines(cells, sweep, protocol))
+    cells = sweep_cells.frame(protocol)
+    return render_cells(cells, format, protocol, lacking_lines(cells, sweep_cells.sweep, protocol))
 
 
 def render_cells(

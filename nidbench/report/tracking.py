@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
-from nidbench.analysis.cells import cells_frame
+from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.pairs import CASE
 from nidbench.errors import NidbenchError, ResultsError
-from nidbench.records import Log, Record, Store, Sweep
+from nidbench.records import Log, Record, Store
 from nidbench.scoring.protocols import DEFAULT
 from nidbench.scoring.scorer import MEASURES
 
@@ -68,7 +68,7 @@ class TrackingError(NidbenchError):
 
 def sync(
     store: Store,
-    sweep: Sweep,
+    sweep_cells: SweepCells,
     *,
     tracking_uri: str | None = None,
     sheets: Sequence[Path] = (),
@@ -77,8 +77,8 @@ def sync(
     """Bring MLflow up to date with a sweep's records, and return the id of its parent run.
 
     Args:
-        store: the results folder.
-        sweep: which of its sweeps.
+        store: the results folder, for logs: those of the records that MLflow has not yet.
+        sweep_cells: the sweep, read.
         tracking_uri: where to; else `MLFLOW_TRACKING_URI`, else `mlflow.db` in the results folder.
         sheets: contact sheets to keep with the parent run.
         tables: file name -> text to keep with it.
@@ -91,7 +91,7 @@ def sync(
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri=uri)
-        return _Sync(client, _experiment(client, uri, store), store, sweep).write(sheets, tables or {})
+        return _Sync(client, _experiment(client, uri, store), store, sweep_cells).write(sheets, tables or {})
 
 
 def default_uri(store: Store) -> str:
@@ -195,18 +195,19 @@ class _Sync:
     Args:
         client: of the server or database.
         experiment: its id.
-        store, sweep: what is told.
+        store: the results folder.
+        sweep_cells: what is written.
     """
 
-    def __init__(self, client: MlflowClient, experiment: str, store: Store, sweep: Sweep) -> None:
-        self._client, self._experiment, self._store, self._sweep = client, experiment, store, sweep
+    def __init__(self, client: MlflowClient, experiment: str, store: Store, sweep_cells: SweepCells) -> None:
+        self._client, self._experiment, self._store = client, experiment, store
+        self._sweep, self._cells = sweep_cells.sweep, sweep_cells.frame()
         # The folder is part of a sweep's identity: on one server the sweeps of several may have the same name.
-        self._tags = {"nidbench.sweep": sweep.name, "nidbench.output": store.root.resolve().as_posix()}
+        self._tags = {"nidbench.sweep": self._sweep.name, "nidbench.output": store.root.resolve().as_posix()}
 
     def write(self, sheets: Sequence[Path], tables: Mapping[str, str]) -> str:
         """Write the parent and whichever children have changed, and return the parent's id."""
-        cells = cells_frame(self._store, self._sweep)
-        parent, others = self._parent(), self._children()
+        cells, parent, others = self._cells, self._parent(), self._children()
         for _, part in cells.groupby(CHILD, sort=False):
             content = _hash(part)
             name = _name(part)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from nidbench.analysis.cells import SweepCells
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.paper.anchor import anchor_frame
 from nidbench.paper.comparison import compare_frame, default_table, scored_cells
@@ -283,20 +284,20 @@ def test_old_and_reconstructed_methods_are_told(make_record, make_store):
         for image in SET12[:3]
     ]
     store, sweep = make_store(*records)
-    text = render_compare(store, sweep, "table2")
+    text = render_compare(SweepCells.read(store, sweep), "table2")
     assert "- ours: 3 of 3 cells old" in text
     assert "dip: 3 of 3" not in text
     noted = replace(sweep, cells=[replace(planned, note="reconstructed") for planned in sweep.cells])
-    assert "- ours, dip: reconstructed" in render_compare(store, noted, "table2")
+    assert "- ours, dip: reconstructed" in render_compare(SweepCells.read(store, noted), "table2")
 
 
 def test_the_sweep_s_own_methods_are_compared_in_pairs_below(make_record, make_store):
     records = [make_record(m, i, p, dataset="set12") for m, p in (("ours", 26.5), ("dip", 24.0)) for i in SET12[:3]]
-    text = render_compare(*make_store(*records), "table2")
+    text = render_compare(SweepCells.read(*make_store(*records)), "table2")
     assert "Mean difference in PSNR (dB) to ours" in text
     assert "won/tied/lost" in text
     one = [record for record in records if record.cell.method == "ours"]
-    assert "Mean difference" not in render_compare(*make_store(*one), "table2")
+    assert "Mean difference" not in render_compare(SweepCells.read(*make_store(*one)), "table2")
 
 
 def test_an_ablation_on_another_dataset_is_shown_and_not_comparable():
@@ -350,7 +351,7 @@ def test_the_table_is_found_from_the_sweep(make_record, make_store):
     records = [make_record("ours", image, dataset="set12", noise="poisson:128") for image in SET12]
     store, sweep = make_store(*records)
     assert default_table(sweep) == "table4"
-    assert "Table 4 of Chen et al." in render_compare(store, sweep)
+    assert "Table 4 of Chen et al." in render_compare(SweepCells.read(store, sweep))
     with pytest.raises(InputError, match="no table of the paper has sample levin"):
         default_table(make_store(make_record(), name="other")[1])
 
@@ -396,21 +397,23 @@ def test_records_are_read_under_the_protocol_of_their_condition(make_record, mak
     scores = {"half-kernel": Score(20.0, 0.5), "anger": Score(28.0, 0.9)}
     anger = {"dataset": "anger", "kernel": "anger/1", "noise": "measured", "scores": scores}
     store, sweep = make_store(*records, make_record("ours", "1", 20.0, **anger), preset="paper")
-    found = row(scored_cells(store, sweep, "table2"))
+    found = row(scored_cells(SweepCells.read(store, sweep), "table2"))
     assert (found["measured"], found["images"], found["protocol"]) == (pytest.approx(26.5), 12, "half-kernel")
     assert found["why"] == "fewer than 3 kernels do not tell how much kernels differ"
-    assert row(scored_cells(store, sweep, "table5"), table="table5")["measured"] == 28.0
-    assert row(scored_cells(store, sweep, "table2", "cut-30"))["measured"] == pytest.approx(27.5)
-    assert render_compare(store, sweep) == render_compare(store, sweep, "table2", "md")
-    assert "under the protocol anger: cut 2 floor(k/2)" in render_compare(store, sweep, "table5")
+    assert row(scored_cells(SweepCells.read(store, sweep), "table5"), table="table5")["measured"] == 28.0
+    assert row(scored_cells(SweepCells.read(store, sweep), "table2", "cut-30"))["measured"] == pytest.approx(27.5)
+    assert render_compare(SweepCells.read(store, sweep)) == render_compare(
+        SweepCells.read(store, sweep), "table2", "md"
+    )
+    assert "under the protocol anger: cut 2 floor(k/2)" in render_compare(SweepCells.read(store, sweep), "table5")
     with pytest.raises(UnknownNameError, match="half-kernel"):
-        render_compare(store, sweep, "table2", protocol="half")
+        render_compare(SweepCells.read(store, sweep), "table2", protocol="half")
 
 
 def test_what_is_not_scored_yet_says_how(make_record, make_store):
     kohler = {"dataset": "kohler", "kernel": "kohler/1", "noise": "measured"}
     store, sweep = make_store(make_record("ours", "1", 28.0, **kohler), preset="paper")
-    assert "nidbench rescore demo --protocol kohler" in render_compare(store, sweep, "table6")
+    assert "nidbench rescore demo --protocol kohler" in render_compare(SweepCells.read(store, sweep), "table6")
 
 
 #: Published at 5 %: ours 26.56 / .770, fdn 26.46 / .757.
@@ -478,11 +481,11 @@ def test_the_anchor_s_table_as_text():
 def test_the_anchor_s_table_stands_between_the_others(make_record, make_store):
     records = [make_record(m, i, p, dataset="set12") for m, p in (("ours", 26.5), ("fdn", 26.4)) for i in SET12[:3]]
     store, sweep = make_store(*records)
-    text = render_compare(store, sweep, "table2", anchor="fdn")
+    text = render_compare(SweepCells.read(store, sweep), "table2", anchor="fdn")
     first, second, third = (text.index(each) for each in ("beside what", "SSIM to fdn", "Mean difference in PSNR"))
     assert first < second < third
-    assert "anchor" in render_compare(store, sweep, "table2", "csv", anchor="fdn").splitlines()[0]
-    assert "SSIM to fdn" not in render_compare(store, sweep, "table2")
+    assert "anchor" in render_compare(SweepCells.read(store, sweep), "table2", "csv", anchor="fdn").splitlines()[0]
+    assert "SSIM to fdn" not in render_compare(SweepCells.read(store, sweep), "table2")
 
 
 def test_wrong_anchors():
