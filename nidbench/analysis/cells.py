@@ -23,7 +23,7 @@ from nidbench.scoring.protocols import DEFAULT
 from nidbench.scoring.scorer import MEASURES
 from nidbench.versions import outdated
 
-from .pairs import CASE as CASE
+from .groups import CASE
 
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("label", "preset", "note", "dataset", "image", "kernel_set", "kernel", "noise"), "str"),
@@ -119,18 +119,26 @@ def cells_frame(
 
     This reads every record of the sweep: who needs more than one frame takes them of one `SweepCells`.
 
-    `status` is one of `records.STATUSES`, `missing` (no record) or `corrupt` (an unreadable one). `psnr` and `ssim` are
-    those of done cells under `protocol`; `oracle_psnr`, `end_psnr` and `stop_psnr` (the best point of the curve, its
-    last one, the method's own stop) always under half-kernel, as curves are. `null_mse` and `seen_mse` are the parts of
-    the mean squared error at frequencies that the kernel nearly erases (`null_share` of all) and at the others, and
-    `null_ratio`, `noisy_share` and `noisy_error` say more of what was hidden, see `nullband`; `variance_correlation`,
-    `mean_variance` and `coverage_*` say how far the method's own variance tells its error, see `posterior`;
-    `brightness` is the mean of what was restored over that of the blurred image. `seconds` are divided by `batch`,
-    `peak_memory_mb` is in 10^6 bytes. Numbers not known are NaN, text not known is empty.
+    The columns, beside the names of the cell:
 
-    `old` says what has another version today, see `versions`: `method` or parts of nidbench, separated by commas; empty
-    where nothing has. Cells of one measurement's name that were computed from other bytes, told another kernel or noise
-    level, or scored against other sharp images, cannot be compared: they have no scores, and `old` says so.
+    - `status` is one of `records.STATUSES`, `missing` (no record) or `corrupt` (an unreadable one).
+    - `psnr` and `ssim` are those of done cells under `protocol`, `input_*` those of the blurred image.
+    - `oracle_psnr`, `end_psnr` and `stop_psnr` (the best point of the curve, its last one, the method's own stop) are
+      always under half-kernel, as curves are.
+    - `null_mse` and `seen_mse` are the parts of the mean squared error at frequencies that the kernel nearly erases
+      (`null_share` of all) and at the others; `null_ratio`, `noisy_share` and `noisy_error` say more of what was
+      hidden, see `scoring.null_band`.
+    - `variance_correlation`, `mean_variance` and `coverage_*` say how far the method's variance tells its error, see
+      `scoring.calibration`.
+    - `brightness` is the mean of what was restored over that of the blurred image.
+    - `seconds` are divided by `batch`, `peak_memory_mb` is in 10^6 bytes.
+    - `source` is `computed`, or `files` where the restoration is a file that somebody submitted.
+    - `old` says what has another version today: `method` or the names of `nidbench.versions`, separated by commas;
+      empty where nothing has.
+
+    Numbers not known are NaN, text not known is empty. Cells of one measurement's name that were computed from other
+    bytes, told another kernel or noise level, or scored against other sharp images, cannot be compared: they have no
+    scores, and `old` says so.
 
     Args:
         store: the results folder.
@@ -144,7 +152,7 @@ def cells_frame(
     return SweepCells.read(store, sweep).frame(protocol)
 
 
-#: What cells of one measurement must share -> what is said of those that do not, and what to do.
+#: What cells of one measurement must share -> what tables say of those that do not, and what to do about it.
 SHARED = {
     "measurement_hash": ("measured on other bytes", "run the older sweep again"),
     "truth_hash": ("scored against other sharp images", "nidbench rescore scores them anew"),
@@ -154,7 +162,7 @@ SHARED = {
 
 
 def _without_mixed_scores(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells without the scores of those that bear one name and are of different bytes."""
+    """Return the cells, without the scores of those whose names are the same and whose bytes are not."""
     for column, (reason, _) in SHARED.items():
         same_bytes = cells["old"].str.contains(SHARED["measurement_hash"][0]).eq(False)  # others have that said
         known = cells[(cells[column] != "") & (same_bytes | (column == "truth_hash"))]

@@ -11,7 +11,7 @@ from nidbench.errors import InputError
 from nidbench.scoring.protocols import DEFAULT, PROTOCOLS
 
 from .cells import SweepCells, incomparable
-from .pairs import CASE, PAIRED, named
+from .groups import CASE, PAIRED, named
 
 _TYPES: dict[str, Any] = {
     **dict.fromkeys((*PAIRED, "protocol", "method"), "str"),
@@ -37,10 +37,12 @@ def ranks_frame(sweep_cells: SweepCells) -> pd.DataFrame:
         raise InputError(f"sweep {sweep_cells.sweep.name} has no scores: run it, with a dataset that has sharp images")
     cells = named(sweep_cells.frame())
     rows: list[dict[str, Any]] = []
-    for group, part in cells.groupby(PAIRED, sort=False):
-        means = _means(part, scores)
+    for group, group_cells in cells.groupby(PAIRED, sort=False):
+        means = _means(group_cells, scores)
         for protocol in map(str, means.columns):
-            rows += _ranked(means, protocol, dict(zip(PAIRED, group, strict=True)), len(part.drop_duplicates(CASE)))
+            rows += _ranked(
+                means, protocol, dict(zip(PAIRED, group, strict=True)), len(group_cells.drop_duplicates(CASE))
+            )
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
 
@@ -54,13 +56,13 @@ def _scores(sweep_cells: SweepCells) -> pd.DataFrame:
     return frame[order]
 
 
-def _means(part: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
+def _means(group_cells: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     """Return mean PSNR, a row for each method and a column for each protocol; NaN where a measurement has no score."""
-    joined = part[["method", "id", *CASE]].join(scores, on="id")
-    joined.loc[incomparable(part), scores.columns] = math.nan
-    each = joined.groupby(["method", *CASE], sort=False)[list(scores.columns)].mean()
-    measurements = len(part.drop_duplicates(CASE))
-    by_method = each.groupby(level="method", sort=False)
+    joined = group_cells[["method", "id", *CASE]].join(scores, on="id")
+    joined.loc[incomparable(group_cells), scores.columns] = math.nan
+    by_measurement = joined.groupby(["method", *CASE], sort=False)[list(scores.columns)].mean()
+    measurements = len(group_cells.drop_duplicates(CASE))
+    by_method = by_measurement.groupby(level="method", sort=False)
     whole = by_method.count() == measurements
     return by_method.mean().where(whole).dropna(axis=1, how="all")
 
@@ -68,10 +70,10 @@ def _means(part: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
 def _ranked(means: pd.DataFrame, protocol: str, group: dict[str, Any], measurements: int) -> list[dict[str, Any]]:
     values = means[protocol]
     ranks = values.rank(ascending=False, method="min")
-    told = {**group, "protocol": protocol, "methods": int(values.notna().sum()), "measurements": measurements}
-    told["tau"] = _tau(means, protocol)
+    common = {**group, "protocol": protocol, "methods": int(values.notna().sum()), "measurements": measurements}
+    common["tau"] = _tau(means, protocol)
     return [
-        {**told, "method": method, "psnr": values[method], "rank": ranks[method]} for method in map(str, means.index)
+        {**common, "method": method, "psnr": values[method], "rank": ranks[method]} for method in map(str, means.index)
     ]
 
 

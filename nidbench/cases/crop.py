@@ -16,8 +16,8 @@ def middle_of(problem: Problem, side: int | None) -> tuple[Problem, tuple[int, i
 
     Args:
         problem: the whole measurement.
-        side: of the square, in pixels of x: y shows less of it by the kernel. None for all; an axis that is not longer
-            stays whole.
+        side: of the square, in pixels of x; y shows less of the square, by the kernel. None for the whole. An axis
+            that is not longer stays whole.
 
     Raises:
         InputError: where y would show less than one SSIM window.

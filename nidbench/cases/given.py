@@ -72,8 +72,8 @@ class GivenCases:
             declared=declared,
             response=seen.response,
             problem=problem,
-            truths=partial(self._truths, image, kernel.true, handed),
-            truth_hash=partial(_truth_hash, self._dataset, image, kernel.true),
+            truths=lambda: self._truths(image, kernel.true, handed),
+            truth_hash=lambda: _truth_hash(self._dataset, image, kernel.true),
             shape=(seen.blurred.shape[0], *replace(seen, kernel=handed).frame),
             notice=self._notice,
         )

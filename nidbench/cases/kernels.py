@@ -22,9 +22,9 @@ class ChosenKernel:
     """A kernel as it is asked for.
 
     Attributes:
-        name: in keys and tables: `levin/4`, or `levin@perturbed:noise=0.1/4` where methods are handed
+        name: the name in keys and tables: `levin/4`, or `levin@perturbed:noise=0.1/4` where methods are handed
             another.
-        true: the one that blurs, `levin/4`: the measurement is the same whatever methods are handed.
+        true: the name of the kernel that blurs, `levin/4`: the measurement is the same whatever methods are handed.
         noise: the noise that is bound to the kernel, or None.
         error: how the kernel that methods are handed differs, or None.
     """

@@ -26,9 +26,9 @@ class Degradation:
     """What happens after the blur.
 
     Attributes:
-        noise: which keys the noise draw.
-        response: of the camera.
-        name: of both in keys and tables.
+        noise: the noise specification, which keys the noise draw.
+        response: the camera's response.
+        name: the name of both in keys and tables.
     """
 
     noise: str
@@ -37,7 +37,16 @@ class Degradation:
 
 
 def degradations(request: CaseRequest, dataset: Dataset, bound: str | None) -> Iterator[Degradation]:
-    """Yield what may happen after a blur by a kernel that binds this noise, or none."""
+    """Yield the degradations asked for after a blur by a kernel.
+
+    Args:
+        request: what is asked for.
+        dataset: says which noise and response are usual.
+        bound: the noise that the kernel binds; None where it binds none.
+
+    Raises:
+        InputError: for a noise or response that breaks a rule.
+    """
     usual = Response.parse(dataset.info.response)
     responses = dict.fromkeys(map(Response.parse, request.responses)) or (usual,)
     for asked in request.noises or ((bound,) if bound else dataset.info.noises):

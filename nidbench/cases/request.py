@@ -17,7 +17,7 @@ class CaseRequest:
 
     Attributes:
         dataset: registered name, with its argument where it takes one: `folder:PATH`.
-        kernels: as of `kernels.choose_kernels`; empty for the dataset's default.
+        kernels: sets or single kernels, as `kernels.choose_kernels` reads them; empty for the dataset's default.
         noises: noise specifications; empty for the dataset's default, or those bound to the kernels.
         images: names; empty for all.
         limit: at most so many images, in the dataset's order.
@@ -28,8 +28,8 @@ class CaseRequest:
         responses: of the camera, see `Response.parse`; empty for the dataset's own. Images are as the camera shows
             them, so that it blurs `Response.scene` of an image, and restorations are compared after g. One that is not
             the dataset's own comes after the noise in a measurement's name: `gaussian:0.01+gamma:2.2:8bit`.
-        rotate_kernels: whether image i of the dataset has one of the n kernels only, number i mod n: a part of all
-            measurements that uses images and kernels alike, the same for each image whatever others are asked for.
+        rotate_kernels: whether image i of the dataset has one of the n kernels only, number i mod n. This chooses some
+            of all measurements that use images and kernels alike, the same for an image whatever others are asked for.
     """
 
     dataset: str

@@ -40,7 +40,7 @@ def published(table: str, dataset: str, kernels: str, noise: str) -> dict[str, f
 
     Args:
         table: `table2` to `table9`.
-        dataset: as the paper's row has it, see `experiments.Condition.key`.
+        dataset: as the paper's row has it, see `conditions.Condition.key`.
         kernels: likewise.
         noise: likewise.
     """

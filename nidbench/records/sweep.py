@@ -26,14 +26,14 @@ class Planned:
     """A cell as a sweep asks for it.
 
     Attributes:
-        id: the cell's.
+        id: the id of the cell.
         label: the method as tables name it, such as `ours:no-sa`.
-        preset: the one in force.
+        preset: the preset in force.
         note: what tables should say, such as that the preset asked for does not exist.
-        case: the measurement.
+        case: the names of the measurement.
         declared: what the method is told of the noise level.
-        seed: method seed.
-        method: registered name, or the label of a submission.
+        seed: the seed of the method.
+        method: the registered name, or the label of restorations that somebody submitted.
         source: where the restoration comes from.
     """
 
@@ -53,9 +53,9 @@ class Sweep:
     """A list of cells and how they were asked for.
 
     Attributes:
-        name: the file's.
+        name: the name of its file.
         asked: the options of the command, as text or lists of text.
-        cells: in the order of computation.
+        cells: its cells, in the order of computation.
     """
 
     name: str
@@ -83,9 +83,9 @@ class Sweep:
 
 
 def joined(sweeps: Sequence[Sweep]) -> Sweep:
-    """Return the cells of several sweeps of one folder as one sweep, each once; `asked` is that of the first.
+    """Return several sweeps of one folder as one, with each cell once.
 
-    Its experiments are those of all, so that all measurements can be made again.
+    `asked` is that of the first sweep, with the experiments of all, so that all measurements can be made again.
     """
     first = sweeps[0]
     experiments = [asked for sweep in sweeps for asked in sweep.asked["experiments"]]

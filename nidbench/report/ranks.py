@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from nidbench.analysis.cells import SweepCells
-from nidbench.analysis.pairs import GROUP, PAIRED, group_starts
+from nidbench.analysis.groups import GROUP, PAIRED, group_starts
 from nidbench.analysis.ranks import ranks_frame
 from nidbench.analysis.summary import source_lines
 from nidbench.scoring.protocols import DEFAULT
@@ -62,8 +62,8 @@ def _caption() -> str:
 
 def _tau_lines(frame: pd.DataFrame) -> list[str]:
     lines = []
-    told = frame[frame["protocol"] != DEFAULT.name].drop_duplicates([*PAIRED, "protocol"])
-    for _, row in told.dropna(subset=["tau"]).iterrows():
+    compared = frame[frame["protocol"] != DEFAULT.name].drop_duplicates([*PAIRED, "protocol"])
+    for _, row in compared.dropna(subset=["tau"]).iterrows():
         where = " ".join(str(row[name]) for name in GROUP)
         lines.append(f"{where}: Kendall's tau of {row['protocol']} with {DEFAULT.name} {row['tau']:.2f}")
     return lines

@@ -1,4 +1,4 @@
-"""What a sweep found, as pandas tables and as text: every planned cell is in them, however it ended.
+"""The table of a sweep as text: every planned cell counts in it, however the cell ended.
 
 >>> from nidbench.analysis.cells import SweepCells
 >>> from nidbench.records import Store
@@ -17,8 +17,8 @@ from typing import Any
 import pandas as pd
 
 from nidbench.analysis.cells import SweepCells, counted
+from nidbench.analysis.groups import GROUP, group_starts
 from nidbench.analysis.intervals import FEWEST
-from nidbench.analysis.pairs import GROUP, group_starts
 from nidbench.analysis.scope import kernel_scope
 from nidbench.analysis.summary import INPUT, distinct, summary_frame
 from nidbench.records import STATUSES, Sweep
@@ -35,7 +35,7 @@ def failure_lines(cells: pd.DataFrame, limit: int = 20) -> list[str]:
 
     Args:
         cells: from `cells_frame`.
-        limit: at most so many failures are told one by one.
+        limit: at most so many failures have a line of their own.
     """
     failed = cells[~cells["status"].isin(["done", "missing"])]
     lines = [_failure_line(row) for _, row in failed.head(limit).iterrows()]
@@ -83,7 +83,17 @@ def render_cells(
     protocol: str = DEFAULT.name,
     notes: Sequence[str] = (),
 ) -> str:
-    """Return the summary of `cells_frame`'s rows as text, `notes` first below it; the rest as of `render`."""
+    """Return the summary of cells as text.
+
+    Args:
+        cells: from `cells.cells_frame`.
+        format: one of `typeset.FORMATS`.
+        protocol: the name of the cells' metric protocol, for the caption.
+        notes: what stands first below the table.
+
+    Raises:
+        InputError: no such format.
+    """
     check_format(format)
     summary = summary_frame(cells)
     if format == "csv":
@@ -93,7 +103,7 @@ def render_cells(
 
 
 def lacking_lines(cells: pd.DataFrame, sweep: Sweep, protocol: str) -> list[str]:
-    """Return how to score the cells that are done and have a score, but none under the protocol; nothing without."""
+    """Return how to score the cells that have a score, but none under the protocol; no line where there are none."""
     lacking = int((cells["stop_psnr"].notna() & cells["psnr"].isna()).sum())
     if not lacking:
         return []
@@ -173,23 +183,23 @@ def _row_notes(summary: pd.DataFrame) -> Iterator[str]:
 
 
 def _caption(cells: pd.DataFrame, summary: pd.DataFrame, numbers: Sequence[str], protocol: str) -> str:
-    parts = [f"Mean PSNR (dB) and SSIM under the protocol {protocol}: {protocols.protocol(protocol).title}."]
+    sentences = [f"Mean PSNR (dB) and SSIM under the protocol {protocol}: {protocols.protocol(protocol).title}."]
     known = [status for status in (*STATUSES, "corrupt", "missing") if (cells["status"] == status).any()]
     counts = ", ".join(f"{(cells['status'] == status).sum()} {status}" for status in known)
     old = int((cells["old"] != "").sum())
-    parts.append(f"{len(cells)} cells: {counts}" + (f"; {old} old." if old else "."))
+    sentences.append(f"{len(cells)} cells: {counts}" + (f"; {old} old." if old else "."))
     threads = ", ".join(f"{count:.0f}" for count in sorted(cells["threads"].dropna().unique()))
     how = {"Preset": distinct(cells["preset"]), "device": distinct(cells["device"])}
     how |= {"precision": distinct(cells["precision"]), "threads": threads}
     if any(how.values()):
-        parts.append(", ".join(f"{name} {value}" for name, value in how.items() if value) + ".")
-    parts.append(kernel_scope(cells))
-    parts += _mark_lines(cells, summary)
+        sentences.append(", ".join(f"{name} {value}" for name, value in how.items() if value) + ".")
+    sentences.append(kernel_scope(cells))
+    sentences += _mark_lines(cells, summary)
     if "seed_std" in numbers:
-        parts.append("± images, ± seeds: standard deviation over images of their mean, and over method seeds.")
+        sentences.append("± images, ± seeds: standard deviation over images of their mean, and over method seeds.")
     if "oracle_psnr" in numbers:
-        parts.append("oracle, end: PSNR at the best and at the last observed iteration.")
-    return " ".join(parts)
+        sentences.append("oracle, end: PSNR at the best and at the last observed iteration.")
+    return " ".join(sentences)
 
 
 def _mark_lines(cells: pd.DataFrame, summary: pd.DataFrame) -> Iterator[str]:

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from nidbench.analysis.speedup import REFERENCES, cases_frame, factors_frame, geometric_mean, pairs, read_lines
+from nidbench.analysis.speedup import REFERENCES, cases_frame, compared_lines, factors_frame, geometric_mean, read_lines
 from nidbench.records import Planned, Point, Store, Sweep
-from nidbench.report.speedup import SHOWN, factor_text, report
+from nidbench.report.speedup import SHOWN, factor_text, speedup_lines
 
 GROUP = ("sample", "levin", "gaussian:0.05", "known")
 
@@ -64,7 +64,7 @@ def make_lines(make_sweep):
 
 
 def names(lines):
-    return [(line.name, reference.name) for line, reference in pairs(lines)]
+    return [(line.name, reference.name) for line, reference in compared_lines(lines)]
 
 
 def test_who_is_compared_with_whom(make_lines):
@@ -131,7 +131,7 @@ def test_what_is_not_done_or_has_no_partner_is_counted_or_left_out(make_lines):
     assert set(cases["image"]) == {"cat", "dog"}
     assert tuple(only(factors_frame(cases), target="stop")[["planned", "cases", "reached"]]) == (2, 1, 1)
     assert only(cases, image="dog", target="stop")["outcome"] == "lacking"
-    assert "1 without both curves" in " ".join(report(cases))
+    assert "1 without both curves" in " ".join(speedup_lines(cases))
 
 
 def test_a_damaged_or_missing_record_is_lacking(make_sweep):
@@ -151,7 +151,7 @@ def test_seconds_taken_otherwise_are_not_compared(make_lines, fields):
     assert row["factor_iterations"] == pytest.approx(math.sqrt(160))
     assert row[["factor_seconds", "whole_seconds", "seconds_low"]].isna().all()
     assert (row["reached"], row["timed"]) == (2, 0)
-    assert "no comparable seconds" in " ".join(report(cases))
+    assert "no comparable seconds" in " ".join(speedup_lines(cases))
     assert factor_text(factors_frame(cases), "dip@fast", GROUP, "seconds") == "no comparable seconds (0 of 2)"
     assert factor_text(factors_frame(cases), "dip@fast", GROUP, "iterations") == "factor 12.6 (2 of 2)"
 
@@ -164,7 +164,7 @@ def test_seconds_of_some_cases_are_counted_apart(make_lines, images, mean, sprea
     cases = cases_frame(make_lines({"dip@fast": fast | {"owl": owl}, "dip@paper": paper | {"owl": RISING}}))
     factors, timed, reached = factors_frame(cases), len(images), len(images) + 1
     assert tuple(only(factors, target="stop")[["reached", "timed"]]) == (reached, timed)
-    told = report(cases)[1]
+    told = speedup_lines(cases)[1]
     assert f"; factor {mean} in seconds{spread}; " in told
     assert " in iterations (8 to " in told
     assert f"; seconds of {timed} only" in told
@@ -179,12 +179,12 @@ def test_a_first_observation_and_averaged_passes_are_marked(make_lines):
     sampled = {"dip@paper": {"passes": ((1, 25.0), (10, 26.0))}}
     late = cases_frame(make_lines({"dip@fast": FAST, "dip@paper": PAPER}, **sampled))
     assert late[late["target"] == "stop"]["averaged"].all()  # 26 dB only by the last point
-    text = " ".join(report(late))
+    text = " ".join(speedup_lines(late))
     assert "2 only by the passes averaged at an end, so perhaps earlier" in text
 
 
 def test_the_report_tells_each_target_and_the_cases(make_lines):
-    lines = report(cases_frame(make_lines({"dip@fast": FAST, "dip@paper": PAPER})))
+    lines = speedup_lines(cases_frame(make_lines({"dip@fast": FAST, "dip@paper": PAPER})))
     assert lines == [
         "dip@fast against its reference dip@paper, sample levin gaussian:0.05, at equal PSNR",
         (
@@ -212,7 +212,7 @@ def test_the_report_tells_each_target_and_the_cases(make_lines):
 def test_many_cases_are_cut_off_with_where_they_are(make_lines):
     images = [f"image{n}" for n in range(SHOWN + 2)]
     both = {f"dip@{p}": dict.fromkeys(images, RISING) for p in ("fast", "paper")}
-    lines = report(cases_frame(make_lines(both)))
+    lines = speedup_lines(cases_frame(make_lines(both)))
     assert lines.count("    ... and 2 more, which nidbench.factors.cases_frame has") == 3
 
 
@@ -227,6 +227,6 @@ def test_the_short_text_of_a_line(make_lines):
 
 def test_frames_without_pairs_are_empty_and_typed(make_lines):
     cases = cases_frame(make_lines({"dip@fast": FAST}))
-    assert (len(cases), len(factors_frame(cases)), report(cases)) == (0, 0, [])
+    assert (len(cases), len(factors_frame(cases)), speedup_lines(cases)) == (0, 0, [])
     assert cases["psnr"].dtype == factors_frame(cases)["factor_seconds"].dtype == float
     assert math.isnan(geometric_mean(cases["psnr"]))

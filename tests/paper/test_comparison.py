@@ -13,10 +13,10 @@ from scipy import stats
 from nidbench.analysis.cells import SweepCells
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.paper.anchor import anchor_frame
-from nidbench.paper.comparison import compare_frame, default_table, scored_cells
-from nidbench.paper.comparison_table import render_anchored, render_compare, render_scored
-from nidbench.paper.conditions import TABLES, table
+from nidbench.paper.comparison import comparison_frame, default_table, scored_cells
+from nidbench.paper.comparison_table import render_anchored, render_comparison, render_scored
 from nidbench.paper.published import LABELS, published, tables
+from nidbench.paper.tables import TABLES, table
 from nidbench.paper.verdicts import WITHIN, WITHIN_SSIM
 from nidbench.scoring.metrics import Score
 from nidbench.scoring.protocols import PROTOCOLS
@@ -46,7 +46,7 @@ def grid(images=SET12, kernels=LEVIN, *, label="ours", psnr=0.0, noise="gaussian
 
 
 def row(cells, method="ours", table="table2"):
-    (found,) = [each for each in compare_frame(cells, table).to_dict("records") if each["method"] == method]
+    (found,) = [each for each in comparison_frame(cells, table).to_dict("records") if each["method"] == method]
     return found
 
 
@@ -220,7 +220,7 @@ def test_settings_that_the_paper_has_for_one_table_only():
 
 
 def test_what_cannot_be_run_is_quoted_and_what_was_not_run_says_so():
-    frame = compare_frame(pd.concat([grid(), grid(label="wiener", preset="default")]), "table2")
+    frame = comparison_frame(pd.concat([grid(), grid(label="wiener", preset="default")]), "table2")
     assert len(frame) == 17 + 1
     verdicts = frame.set_index(frame["method"].where(frame["method"] != "", frame["paper_method"]))["verdict"]
     assert (verdicts["EPLL"], verdicts["dip"], verdicts["wiener"]) == ("quoted", "not run", "not in the paper")
@@ -259,11 +259,13 @@ def test_files_of_a_system_that_cannot_run_here_have_its_row(label, method):
         "table2", "set12", "gaussian:0.05", method
     ]
     ssim = PAPER.loc["table2", "set12", "levin", "gaussian:0.05", method]["ssim"]
-    frame = compare_frame(grid(label=label, psnr=psnr, ssim=ssim, preset="", source="files"), "table2")
+    frame = comparison_frame(grid(label=label, psnr=psnr, ssim=ssim, preset="", source="files"), "table2")
     (found,) = frame[frame["paper_method"] == method].to_dict("records")
     assert (found["method"], found["published"], found["verdict"]) == (label, psnr, "reproduced")
     assert len(frame) == 17
-    other = compare_frame(grid(label=label, psnr=psnr, preset="default"), "table2")  # a method of somebody's, run here
+    other = comparison_frame(
+        grid(label=label, psnr=psnr, preset="default"), "table2"
+    )  # a method of somebody's, run here
     assert (other[other["method"] == label]["verdict"] == "not in the paper").all()
 
 
@@ -284,20 +286,20 @@ def test_old_and_reconstructed_methods_are_told(make_record, make_store):
         for image in SET12[:3]
     ]
     store, sweep = make_store(*records)
-    text = render_compare(SweepCells.read(store, sweep), "table2")
+    text = render_comparison(SweepCells.read(store, sweep), "table2")
     assert "- ours: 3 of 3 cells old" in text
     assert "dip: 3 of 3" not in text
     noted = replace(sweep, cells=[replace(planned, note="reconstructed") for planned in sweep.cells])
-    assert "- ours, dip: reconstructed" in render_compare(SweepCells.read(store, noted), "table2")
+    assert "- ours, dip: reconstructed" in render_comparison(SweepCells.read(store, noted), "table2")
 
 
 def test_the_sweep_s_own_methods_are_compared_in_pairs_below(make_record, make_store):
     records = [make_record(m, i, p, dataset="set12") for m, p in (("ours", 26.5), ("dip", 24.0)) for i in SET12[:3]]
-    text = render_compare(SweepCells.read(*make_store(*records)), "table2")
+    text = render_comparison(SweepCells.read(*make_store(*records)), "table2")
     assert "Mean difference in PSNR (dB) to ours" in text
     assert "won/tied/lost" in text
     one = [record for record in records if record.cell.method == "ours"]
-    assert "Mean difference" not in render_compare(SweepCells.read(*make_store(*one)), "table2")
+    assert "Mean difference" not in render_comparison(SweepCells.read(*make_store(*one)), "table2")
 
 
 def test_an_ablation_on_another_dataset_is_shown_and_not_comparable():
@@ -336,7 +338,7 @@ def test_markdown_and_its_caption():
 def test_csv_and_html():
     cells = grid(psnr=26.6)
     again = pd.read_csv(io.StringIO(render_scored(cells, "table2", "csv")), keep_default_na=False)
-    assert again["method"].tolist() == compare_frame(cells, "table2")["method"].tolist()
+    assert again["method"].tolist() == comparison_frame(cells, "table2")["method"].tolist()
     assert "<td>reproduced</td>" in render_scored(cells, "table2", "html")
 
 
@@ -351,16 +353,16 @@ def test_the_table_is_found_from_the_sweep(make_record, make_store):
     records = [make_record("ours", image, dataset="set12", noise="poisson:128") for image in SET12]
     store, sweep = make_store(*records)
     assert default_table(sweep) == "table4"
-    assert "Table 4 of Chen et al." in render_compare(SweepCells.read(store, sweep))
+    assert "Table 4 of Chen et al." in render_comparison(SweepCells.read(store, sweep))
     with pytest.raises(InputError, match="no table of the paper has sample levin"):
         default_table(make_store(make_record(), name="other")[1])
 
 
 def test_wrong_calls():
     with pytest.raises(InputError, match=r"nothing of table4, which has .*set12 levin poisson:128.*reproduce table4"):
-        compare_frame(grid(), "table4")
+        comparison_frame(grid(), "table4")
     with pytest.raises(UnknownNameError, match="did you mean"):
-        compare_frame(grid(), "table22")
+        comparison_frame(grid(), "table22")
     with pytest.raises(InputError, match="'xls'"):
         render_scored(grid(), "table2", "xls")
 
@@ -386,7 +388,7 @@ def test_every_table_compares_with_itself(name):
             cells = grid(images, names, label=label, psnr=psnr, ssim=ssim, **own)
             bound = cells["kernel"].map(condition.noise_of_kernels)
             parts.append(cells.assign(noise=bound.where(bound.notna(), cells["noise"])))
-    frame = compare_frame(pd.concat(parts), name)
+    frame = comparison_frame(pd.concat(parts), name)
     assert set(frame[frame["method"] != "fcnn"]["verdict"]) <= {"reproduced", "quoted"}
     assert set(frame[frame["method"] == "fcnn"]["verdict"]) <= {"not comparable" if name == "table3" else "reproduced"}
     assert frame["difference"].abs().max() < 1e-9
@@ -402,18 +404,18 @@ def test_records_are_read_under_the_protocol_of_their_condition(make_record, mak
     assert found["why"] == "fewer than 3 kernels do not tell how much kernels differ"
     assert row(scored_cells(SweepCells.read(store, sweep), "table5"), table="table5")["measured"] == 28.0
     assert row(scored_cells(SweepCells.read(store, sweep), "table2", "cut-30"))["measured"] == pytest.approx(27.5)
-    assert render_compare(SweepCells.read(store, sweep)) == render_compare(
+    assert render_comparison(SweepCells.read(store, sweep)) == render_comparison(
         SweepCells.read(store, sweep), "table2", "md"
     )
-    assert "under the protocol anger: cut 2 floor(k/2)" in render_compare(SweepCells.read(store, sweep), "table5")
+    assert "under the protocol anger: cut 2 floor(k/2)" in render_comparison(SweepCells.read(store, sweep), "table5")
     with pytest.raises(UnknownNameError, match="half-kernel"):
-        render_compare(SweepCells.read(store, sweep), "table2", protocol="half")
+        render_comparison(SweepCells.read(store, sweep), "table2", protocol="half")
 
 
 def test_what_is_not_scored_yet_says_how(make_record, make_store):
     kohler = {"dataset": "kohler", "kernel": "kohler/1", "noise": "measured"}
     store, sweep = make_store(make_record("ours", "1", 28.0, **kohler), preset="paper")
-    assert "nidbench rescore demo --protocol kohler" in render_compare(SweepCells.read(store, sweep), "table6")
+    assert "nidbench rescore demo --protocol kohler" in render_comparison(SweepCells.read(store, sweep), "table6")
 
 
 #: Published at 5 %: ours 26.56 / .770, fdn 26.46 / .757.
@@ -481,11 +483,11 @@ def test_the_anchor_s_table_as_text():
 def test_the_anchor_s_table_stands_between_the_others(make_record, make_store):
     records = [make_record(m, i, p, dataset="set12") for m, p in (("ours", 26.5), ("fdn", 26.4)) for i in SET12[:3]]
     store, sweep = make_store(*records)
-    text = render_compare(SweepCells.read(store, sweep), "table2", anchor="fdn")
+    text = render_comparison(SweepCells.read(store, sweep), "table2", anchor="fdn")
     first, second, third = (text.index(each) for each in ("beside what", "SSIM to fdn", "Mean difference in PSNR"))
     assert first < second < third
-    assert "anchor" in render_compare(SweepCells.read(store, sweep), "table2", "csv", anchor="fdn").splitlines()[0]
-    assert "SSIM to fdn" not in render_compare(SweepCells.read(store, sweep), "table2")
+    assert "anchor" in render_comparison(SweepCells.read(store, sweep), "table2", "csv", anchor="fdn").splitlines()[0]
+    assert "SSIM to fdn" not in render_comparison(SweepCells.read(store, sweep), "table2")
 
 
 def test_wrong_anchors():
