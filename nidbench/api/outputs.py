@@ -37,16 +37,16 @@ def write_tables(store: Store, sweep_cells: SweepCells, protocol: str) -> dict[s
 def write_comparison(store: Store, sweep_cells: SweepCells, name: str, protocol: str) -> dict[str, Path]:
     """Write a table of the paper beside a sweep in every format and return the files by format.
 
-    Arguments and errors are those of `comparison.render_compare`.
+    Arguments and errors are those of `comparison.render_comparison`.
     """
-    from nidbench.paper.comparison_table import render_compare
+    from nidbench.paper.comparison_table import render_comparison
 
     written = {}
     for form, ending in ENDINGS.items():
         path = store.root / "tables" / f"{sweep_cells.sweep.name}-compared.{ending}"
         with results_errors(store.root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, render_compare(sweep_cells, name, form, protocol).encode())
+            write_whole(path, render_comparison(sweep_cells, name, form, protocol).encode())
         written[form] = path
     return written
 
@@ -63,7 +63,7 @@ def existing_sheets(store: Store, sweep: Sweep) -> list[Path]:
 
 def write_sheets(store: Store, sweep: Sweep, most: int) -> tuple[list[Path], int]:
     """Write one contact sheet for each case, at most so many; return them and the number of cases."""
-    from nidbench.report.contact_sheet import sheets
+    from nidbench.report.sweep_sheets import sheets
 
     folder = sheet_folder(store, sweep)
     keys = list(dict.fromkeys(planned.case for planned in sweep.cells))
@@ -90,8 +90,8 @@ def write_figure(
     Raises:
         NidbenchError: what `figures.draw` raises, and for an ending of no known form.
     """
-    from nidbench.report.contact_sheet import sheet_name
     from nidbench.report.figures import draw
+    from nidbench.report.sweep_sheets import sheet_name
 
     drawn = draw(name, store, sweep, choice, Measurements(sweep))
     own = name + ("" if drawn.key is None else f"-{sheet_name(drawn.key).removesuffix('.png')}")

@@ -137,9 +137,9 @@ def reproduce(table: str, output: Path, protocol: str, file: Path | None, **give
     estimate is the time given; the same command goes on with the same measurements. Exit codes are those of `run`.
     """
     from nidbench.api.progress import Display
-    from nidbench.paper.conditions import lacking
-    from nidbench.paper.conditions import protocol as protocol_of_the_paper
+    from nidbench.paper.experiments import lacking
     from nidbench.paper.reproduction import Reproduction
+    from nidbench.paper.tables import paper_protocol
     from nidbench.records import Store
     from nidbench.scoring.protocols import DEFAULT
     from nidbench.scoring.protocols import protocol as find_protocol
@@ -155,7 +155,7 @@ def reproduce(table: str, output: Path, protocol: str, file: Path | None, **give
     wanted = Reproduction(table, *part, ask, given["budget"], target, resume=file is None)
 
     def protocol_of(planned: Planned) -> str:
-        return protocol or protocol_of_the_paper(table, planned.case)
+        return protocol or paper_protocol(table, planned.case)
 
     def planner(computer: Computer, settings: RunOptions) -> tuple[Plan, Rates | None]:
         events = Display(make_console())
@@ -179,7 +179,7 @@ def reproduce(table: str, output: Path, protocol: str, file: Path | None, **give
 def _paper_ask(table: str, given: Mapping[str, Any]) -> Ask:
     from dataclasses import replace
 
-    from nidbench.paper.conditions import experiments
+    from nidbench.paper.experiments import experiments
     from nidbench.paper.reproduction import whole
     from nidbench.sweep.request import Ask
 

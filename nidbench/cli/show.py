@@ -83,9 +83,9 @@ def compare(sweep: str | None, published: str, form: str, protocol: str, anchor:
     the differences between the sweep's own methods. With --anchor, differences to one of them are judged too, published
     beside measured; CSV then has these alone.
     """
-    from nidbench.paper.comparison_table import render_compare
+    from nidbench.paper.comparison_table import render_comparison
 
-    click.echo(render_compare(read_sweep(output, sweep), published, form, protocol, anchor=anchor))
+    click.echo(render_comparison(read_sweep(output, sweep), published, form, protocol, anchor=anchor))
 
 
 COMMANDS = (table, differences, orders, ranks, compare)
