@@ -19,7 +19,7 @@ Two things limit what a factor says:
   there would have returned, without the seconds of those passes. Where only the passes at the end carry it over the
   target, it may have been earlier: `averaged` marks it.
 - Seconds of other machines, devices, numbers of threads or batches are not compared, nor are 0 s: the factor is NaN,
-  and means in seconds may be over fewer cases than those in iterations: `timed` counts them.
+  and means in seconds may be over fewer cells than those in iterations: `timed` counts them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ REFERENCES = ("paper", "released")
 #: Target -> what it is, in words.
 TARGETS = {"stop": "what the reference returns", "oracle": "the reference's best", "own": "what it returns itself"}
 PAIR = ["method", "label", "against"]
-_CASE_TYPES: dict[str, Any] = {
+_CELL_TYPES: dict[str, Any] = {
     **dict.fromkeys((*PAIR, "preset", "against_preset"), "str"),
     **dict.fromkeys((*PAIRED, "image", "kernel"), "str"),
     **dict.fromkeys(("noise_seed", "seed"), "int64"),
@@ -166,8 +166,8 @@ def _pairs_of(method: str, lines: Sequence[Line]) -> list[tuple[Line, Line]]:
     return [(line, reference) for reference in references for line in others]
 
 
-def cases_frame(lines: Sequence[Line]) -> pd.DataFrame:
-    """Return the factors case by case: a row for each pair of lines, cell planned for both, and target.
+def cell_factors_frame(lines: Sequence[Line]) -> pd.DataFrame:
+    """Return the factors cell by cell: a row for each pair of lines, cell planned for both, and target.
 
     `outcome` is `reached` by both, `never` by one of them, or `lacking` where one is not done or has no curve. `psnr`
     is the target in dB; `iterations` and `seconds` are what `label` spends until it first reaches it, `reference_*`
@@ -186,13 +186,13 @@ def cases_frame(lines: Sequence[Line]) -> pd.DataFrame:
         for line, reference in compared_lines(lines)
         for matched in line.records
         if matched in reference.records
-        for row in _case_rows(matched, line.records[matched], reference.records[matched])
+        for row in _cell_rows(matched, line.records[matched], reference.records[matched])
     ]
-    return pd.DataFrame(rows, columns=list(_CASE_TYPES)).astype(_CASE_TYPES)
+    return pd.DataFrame(rows, columns=list(_CELL_TYPES)).astype(_CELL_TYPES)
 
 
-def _case_rows(matched: Matched, record: Record | None, reference: Record | None) -> Iterator[dict[str, Any]]:
-    row: dict[str, Any] = dict.fromkeys((name for name, kind in _CASE_TYPES.items() if kind == "float64"), math.nan)
+def _cell_rows(matched: Matched, record: Record | None, reference: Record | None) -> Iterator[dict[str, Any]]:
+    row: dict[str, Any] = dict.fromkeys((name for name, kind in _CELL_TYPES.items() if kind == "float64"), math.nan)
     row |= {name: getattr(matched.case, name) for name in CASE} | dict(zip(PAIRED, matched.group, strict=True))
     row |= {"seed": matched.seed, "outcome": "lacking", **dict.fromkeys(("first", "averaged", "comparable"), False)}
     known, theirs = curve_of(record), curve_of(reference)
@@ -225,7 +225,7 @@ def _factor_columns(gained: Factor, passes: tuple[bool, bool]) -> dict[str, Any]
 #: What of an environment tells one machine from another.
 _MACHINE = ("cpu", "gpu")
 
-#: Unit -> the column of `factors_frame` that counts the cases with a factor in it.
+#: Unit -> the column of `factors_frame` that counts the cells with a factor in it.
 UNITS = {"iterations": "reached", "seconds": "timed"}
 
 
@@ -244,32 +244,32 @@ def _averages(record: Record) -> bool:
 
 def _taken_alike(first: Record, second: Record) -> bool:
     """Return whether the seconds of two records can be compared."""
-    states = [
-        (
-            record.cell.device,
-            record.threads,
-            record.batch,
-            *((record.log or Log()).environment.get(name) for name in _MACHINE),
-        )
-        for record in (first, second)
-    ]
-    return states[0] == states[1]
+    return _timing(first) == _timing(second)
 
 
-def factors_frame(cases: pd.DataFrame) -> pd.DataFrame:
+def _timing(record: Record) -> tuple[Any, ...]:
+    """Return what a record's seconds depend on, beside the method."""
+    environment = (record.log or Log()).environment
+    return record.cell.device, record.threads, record.batch, *(environment.get(name) for name in _MACHINE)
+
+
+def factors_frame(cell_factors: pd.DataFrame) -> pd.DataFrame:
     """Return the factors of each pair of lines: a row for each group, `groups.PAIRED`, and target.
 
-    `factor_iterations` and `factor_seconds` are geometric means over the cases in which the target is `reached`, with
+    `factor_iterations` and `factor_seconds` are geometric means over the cells in which the target is `reached`, with
     the lowest and the highest; `whole_*` over all that both have. A mean over those that are reached speaks well of a
-    line that reaches few, hence the numbers of cases: `planned` for both, `cases` that both have curves of, `reached`,
+    line that reaches few, hence the numbers of cells: `planned` for both, `cases` that both have curves of, `reached`,
     and of those `timed`, with comparable seconds, `first` and `averaged`, as marked. `short` is how many dB are lacking
     where the target is never reached, on average; `end` and `difference` are means over `cases`.
 
     Args:
-        cases: from `cases_frame`.
+        cell_factors: from `cell_factors_frame`.
     """
     names = [*PAIR, "preset", "against_preset", *PAIRED, "target"]
-    rows = [dict(zip(names, values, strict=True)) | _means(group) for values, group in cases.groupby(names, sort=False)]
+    rows = [
+        dict(zip(names, values, strict=True)) | _means(group)
+        for values, group in cell_factors.groupby(names, sort=False)
+    ]
     return pd.DataFrame(rows, columns=list(_FACTOR_TYPES)).astype(_FACTOR_TYPES)
 
 

@@ -48,22 +48,24 @@ def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for names, group in named(cells).groupby(GROUP, sort=False):
-        measurements = len(group.drop_duplicates(CASE))
-        cells_by_method = [
-            method_cells for _, method_cells in group.groupby(["label", "preset", "declared"], sort=False)
-        ]
-        methods = [_method_row(method_cells, measurements) for method_cells in cells_by_method]
-        rivals = [
-            (row, method_cells)
-            for row, method_cells in zip(methods, cells_by_method, strict=True)
-            if _comparable(method_cells, measurements)
-        ]
-        for declared in group["declared"].unique():
-            _mark([(row, method_cells) for row, method_cells in rivals if method_cells["declared"].iloc[0] == declared])
-        rows += [dict(zip(GROUP, names, strict=True)) | row for row in (_input_row(group), *methods)]
+        rows += [dict(zip(GROUP, names, strict=True)) | row for row in (_input_row(group), *_method_rows(group))]
     frame = pd.DataFrame(rows, columns=list(_SUMMARY_TYPES)).astype(_SUMMARY_TYPES)
     texts = [name for name, kind in _SUMMARY_TYPES.items() if kind == "str"]
     return frame.assign(**{name: frame[name].mask(frame[name] == "") for name in texts})
+
+
+def _method_rows(group: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a group's methods; those compete that were told the same and have all their scores."""
+    measurements = len(group.drop_duplicates(CASE))
+    rows: list[dict[str, Any]] = []
+    rivals: dict[str, list[tuple[dict[str, Any], pd.DataFrame]]] = {}
+    for (_, _, declared), method_cells in group.groupby(["label", "preset", "declared"], sort=False):
+        rows.append(_method_row(method_cells, measurements))
+        if _comparable(method_cells, measurements):
+            rivals.setdefault(str(declared), []).append((rows[-1], method_cells))
+    for told_alike in rivals.values():
+        _mark(told_alike)
+    return rows
 
 
 def _mark(rivals: Sequence[tuple[dict[str, Any], pd.DataFrame]]) -> None:

@@ -48,14 +48,14 @@ def anchor_frame(cells: pd.DataFrame, name: str, anchor: str) -> pd.DataFrame:
         UnknownNameError: for another table, or an anchor that the sweep has not.
         InputError: for an anchor of several methods, or where the table has no difference to it that was measured.
     """
-    paper_table, label, rows = table(name), _label(cells, anchor), []
-    for condition, about, grid_cells in grids_of(cells, paper_table):
+    paper_table, label = table(name), _label(cells, anchor)
+    rows: list[dict[str, Any]] = []
+    for condition, names, grid_cells in grids_of(cells, paper_table):
+        about = {"table": name, "anchor": label} | names
         quoted = quoted_rows(paper_table, condition)
         quotes = {row["label"]: row for row in quoted.to_dict("records") if row["label"]}
         if base_label(label) in quotes:
-            rows += [
-                {"table": name, "anchor": label} | about | row for row in _rows(condition, grid_cells, label, quotes)
-            ]
+            rows += [about | row for row in _rows(condition, grid_cells, label, quotes)]
     if not rows:
         raise InputError(
             f"{name} has no difference between {base_label(label)} and another method of the sweep: choose an --anchor "
@@ -65,10 +65,9 @@ def anchor_frame(cells: pd.DataFrame, name: str, anchor: str) -> pd.DataFrame:
 
 
 def _label(cells: pd.DataFrame, anchor: str) -> str:
+    """Return the one label of the cells that an anchor stands for."""
     labels = list(cells["label"].unique())
-    fitting = [label for label in labels if label == anchor] or [
-        label for label in labels if base_label(label) == anchor
-    ]
+    fitting = [anchor] if anchor in labels else [label for label in labels if base_label(label) == anchor]
     if not fitting:
         raise UnknownNameError(unknown("method of the sweep", anchor, labels))
     if len(fitting) > 1 or cells.loc[cells["label"] == fitting[0], "preset"].nunique() > 1:
@@ -77,11 +76,9 @@ def _label(cells: pd.DataFrame, anchor: str) -> str:
 
 
 def _rows(condition: Condition, cells: pd.DataFrame, anchor: str, quotes: dict[Any, Any]) -> Iterator[dict[str, Any]]:
-    anchors = {
-        str(declared): method_cells for declared, method_cells in cells[cells["label"] == anchor].groupby("declared")
-    }
-    others = cells[cells["label"] != anchor]
-    for names, method_cells in others.groupby(["label", "preset", "declared"], sort=False):
+    is_anchor = cells["label"] == anchor
+    anchors = {str(declared): of_level for declared, of_level in cells[is_anchor].groupby("declared")}
+    for names, method_cells in cells[~is_anchor].groupby(["label", "preset", "declared"], sort=False):
         label, preset, declared = map(str, names)
         if base_label(label) not in quotes or declared not in anchors:
             continue

@@ -29,7 +29,7 @@ from nidbench.scoring.protocols import DEFAULT
 
 from .conditions import Condition, Table
 from .labels import base_label, read_label
-from .published import tables as numbers
+from .published import numbers
 from .tables import find_table, table
 from .verdicts import Verdict, columns, judge, measured
 
@@ -60,24 +60,25 @@ def scored_cells(sweep_cells: SweepCells, name: str, protocol: str = "") -> pd.D
     Raises:
         UnknownNameError: for another table or protocol.
     """
-
-    def under(protocol: str) -> pd.DataFrame:
-        return sweep_cells.frame(protocol).assign(protocol=protocols.protocol(protocol).name)
-
     if protocol:
-        return under(protocol)
-    cells, paper_table = under(DEFAULT.name), table(name)
-    rows = {
-        group: paper_table.row_of(*group) for group in cells[GROUP].drop_duplicates().itertuples(index=False, name=None)
-    }
-    of_group = {group: DEFAULT.name if row is None else row.protocol for group, row in rows.items()}
-    wanted = pd.Series(
-        [of_group[group] for group in cells[GROUP].itertuples(index=False, name=None)], cells.index, dtype="str"
-    )
+        return _scored_under(sweep_cells, protocol)
+    cells = _scored_under(sweep_cells, DEFAULT.name)
+    wanted = _protocols_of(cells, table(name))
     others = [other for other in wanted.unique() if other != DEFAULT.name]
-    frames: list[pd.DataFrame] = [cells[wanted == DEFAULT.name]]
-    frames += [under(other)[wanted == other] for other in others]
-    return pd.concat(frames).sort_index()
+    frames = [cells[wanted == DEFAULT.name], *(_scored_under(sweep_cells, other)[wanted == other] for other in others)]
+    joined: pd.DataFrame = pd.concat(frames)
+    return joined.sort_index()
+
+
+def _scored_under(sweep_cells: SweepCells, protocol: str) -> pd.DataFrame:
+    return sweep_cells.frame(protocol).assign(protocol=protocols.protocol(protocol).name)
+
+
+def _protocols_of(cells: pd.DataFrame, paper_table: Table) -> pd.Series[str]:
+    """Return the name of the protocol of each cell's condition in a table; half-kernel for those that it has not."""
+    groups = list(cells[GROUP].itertuples(index=False, name=None))
+    of_group = {group: paper_table.protocol_of(*group) for group in dict.fromkeys(groups)}
+    return pd.Series([of_group[group] for group in groups], cells.index, dtype="str")
 
 
 def unscored_lines(cells: pd.DataFrame, sweep: Sweep) -> list[str]:
@@ -108,12 +109,7 @@ def comparison_frame(cells: pd.DataFrame, name: str) -> pd.DataFrame:
     for condition, about, grid_cells in grids_of(cells, paper_table):
         rows += [{"table": name} | about | row for row in _rows(paper_table, condition, grid_cells)]
     if not rows:
-        there = sorted(
-            {
-                " ".join(filter(None, (condition.dataset, condition.kernels, condition.noise)))
-                for condition in paper_table.conditions
-            }
-        )
+        there = sorted({condition.text for condition in paper_table.conditions})
         raise InputError(f"the sweep has nothing of {name}, which has {'; '.join(there)}: nidbench reproduce {name}")
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
@@ -135,7 +131,7 @@ def cells_of(cells: pd.DataFrame, paper_table: Table, condition: Condition) -> p
 
 
 def quoted_rows(paper_table: Table, condition: Condition) -> pd.DataFrame:
-    """Return the rows of `published.tables` under a condition of a table."""
+    """Return the rows of `published.numbers` under a condition of a table."""
     frame = numbers()
     dataset, kernels, noise = condition.key
     there = (frame["dataset"] == dataset) & (frame["kernels"] == kernels) & (frame["noise"] == noise)

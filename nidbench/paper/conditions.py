@@ -51,6 +51,11 @@ class Condition:
     lacking: str = ""
 
     @property
+    def text(self) -> str:
+        """Dataset, kernels and noise as text, by the names that they have here."""
+        return " ".join(filter(None, (self.dataset, self.kernels, self.noise)))
+
+    @property
     def key(self) -> tuple[str, str, str]:
         """Dataset, kernels and noise as `published` has them."""
         noise = "" if self.noise == MEASURED else self.noise
@@ -103,3 +108,8 @@ class Table:
         fitting = [condition for condition in self.conditions if condition.measures(kernel_set, noise)]
         chosen = [condition for condition in fitting if condition.dataset == dataset or self.stands_for_any]
         return chosen[0] if chosen else None
+
+    def protocol_of(self, dataset: str, kernel_set: str, noise: str) -> str:
+        """Return the metric protocol nearest to the paper's for a group of a sweep; half-kernel without a condition."""
+        condition = self.row_of(dataset, kernel_set, noise)
+        return DEFAULT.name if condition is None else condition.protocol

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 from nidbench.errors import InputError, UnknownNameError, unknown
 from nidbench.physics.case_key import MEASURED, CaseKey
-from nidbench.scoring.protocols import DEFAULT
 
 from .conditions import INACCURATE, Condition, Table
 from .labels import base_label
@@ -132,8 +131,7 @@ def table(name: str) -> Table:
 
 def paper_protocol(name: str, key: CaseKey) -> str:
     """Return the metric protocol nearest to the paper's for a measurement; half-kernel for one that it has not."""
-    row = table(name).row_of(key.dataset, key.kernel.partition("/")[0], key.noise)
-    return DEFAULT.name if row is None else row.protocol
+    return table(name).protocol_of(key.dataset, key.kernel.partition("/")[0], key.noise)
 
 
 def find_table(groups: Iterable[tuple[str, str, str, str]]) -> str:

@@ -27,13 +27,9 @@ def choose(
         label = planned.label
         if label in chosen:
             continue
-        try:
-            record = store.read(planned.id)
-        except ResultsError:
-            reasons.setdefault(label, "corrupt")
-            continue
-        if record is None or record.status != "done":
-            reasons.setdefault(label, "missing" if record is None else record.status)
+        record, status = _read(store, planned)
+        if record is None:
+            reasons.setdefault(label, status)
             continue
         holding, reason = (record, "") if today is None else today(record)
         if holding is not None:
@@ -43,6 +39,17 @@ def choose(
     lacking = [f"{label} ({reason})" for label, reason in reasons.items() if label not in chosen]
     lacking += [f"{label} ({reason})" for label, reason in partly.items()]
     return {_name(planned, cells): record for planned, record in chosen.values()}, lacking
+
+
+def _read(store: Store, planned: Planned) -> tuple[Record | None, str]:
+    """Return a cell's record if the cell is done, and its status."""
+    try:
+        record = store.read(planned.id)
+    except ResultsError:
+        return None, "corrupt"
+    if record is None:
+        return None, "missing"
+    return (record if record.status == "done" else None), record.status
 
 
 def _name(shown: Planned, cells: Sequence[Planned]) -> str:

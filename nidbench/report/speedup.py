@@ -16,21 +16,21 @@ from .typeset import number
 SHOWN = 6
 
 
-def speedup_lines(cases: pd.DataFrame) -> list[str]:
+def speedup_lines(cell_factors: pd.DataFrame) -> list[str]:
     """Return the factors as lines of text: for each pair and group the targets, single cells, and the whole runs.
 
     Args:
-        cases: from `analysis.speedup.cases_frame`.
+        cell_factors: from `analysis.speedup.cell_factors_frame`.
     """
     lines = []
     about = [*PAIR, *PAIRED]
-    for names, rows in factors_frame(cases).groupby(about, sort=False):
+    for names, rows in factors_frame(cell_factors).groupby(about, sort=False):
         _, label, against, *group = map(str, names)
-        of_pair = cases[(cases[about] == list(names)).all(axis=1)]
+        of_pair = cell_factors[(cell_factors[about] == list(names)).all(axis=1)]
         by_target = {row["target"]: row for row in rows.to_dict("records")}
         lines.append(f"{label} against its reference {against}, {group_text(group)}, at equal PSNR")
         for target, row in by_target.items():
-            lines += [f"  {_summary(row)}", *_case_lines(of_pair[of_pair["target"] == target])]
+            lines += [f"  {_summary(row)}", *_cell_lines(of_pair[of_pair["target"] == target])]
         lines.append(f"  {_whole_line(by_target['stop'])}")
     return lines
 
@@ -76,14 +76,14 @@ def _whole_line(row: Mapping[Any, Any]) -> str:
     return f"whole runs: factor {factors}, returning {number(row['difference'], '+.2f')} dB on average"
 
 
-def _case_lines(rows: pd.DataFrame) -> list[str]:
+def _cell_lines(rows: pd.DataFrame) -> list[str]:
     known = rows[rows["outcome"] != "lacking"]
-    lines = [f"    {_case_line(row)}" for row in known.head(SHOWN).to_dict("records")]
+    lines = [f"    {_cell_line(row)}" for row in known.head(SHOWN).to_dict("records")]
     more = len(known) - SHOWN
     return lines + ([f"    ... and {more} more, which nidbench.factors.cases_frame has"] if more > 0 else [])
 
 
-def _case_line(row: Mapping[Any, Any]) -> str:
+def _cell_line(row: Mapping[Any, Any]) -> str:
     seeds = [f"{name} {row[key]}" for name, key in (("noise seed", "noise_seed"), ("seed", "seed")) if row[key]]
     where = f"{' '.join((row['image'], row['kernel'], *seeds))}, {_decibels(row['psnr'])}"
     if row["outcome"] == "never":
@@ -105,7 +105,7 @@ def _above(value: float) -> str:
 
 
 def factor_text(factors: pd.DataFrame, line: str, group: Group, unit: str) -> str:
-    """Return a line's mean factor to the stop of its first reference, and of how many cases; empty where it has none.
+    """Return a line's mean factor to the stop of its first reference, and of how many cells; empty where it has none.
 
     Args:
         factors: from `factors_frame`.

@@ -15,7 +15,7 @@ from nidbench.errors import InputError, UnknownNameError
 from nidbench.paper.anchor import anchor_frame
 from nidbench.paper.comparison import comparison_frame, default_table, scored_cells
 from nidbench.paper.comparison_table import render_anchored, render_comparison, render_scored
-from nidbench.paper.published import LABELS, published, tables
+from nidbench.paper.published import LABELS, numbers, published
 from nidbench.paper.tables import TABLES, table
 from nidbench.paper.verdicts import WITHIN, WITHIN_SSIM
 from nidbench.scoring.metrics import Score
@@ -24,7 +24,7 @@ from nidbench.scoring.protocols import PROTOCOLS
 SET12 = [f"{n:02}" for n in range(1, 13)]
 LEVIN = [f"levin/{n}" for n in range(1, 9)]
 PSNR = published("table2", "set12", "levin", "gaussian:0.05")
-PAPER = tables().set_index(["table", "dataset", "kernels", "noise", "method"])[["psnr", "ssim"]].sort_index()
+PAPER = numbers().set_index(["table", "dataset", "kernels", "noise", "method"])[["psnr", "ssim"]].sort_index()
 SSIM = PAPER.loc["table2", "set12", "levin", "gaussian:0.05"]["ssim"].rename(index=LABELS)
 
 
@@ -255,7 +255,7 @@ def test_seeds_that_have_some_measurements_only_are_not_comparable():
 
 @pytest.mark.parametrize(("label", "method"), [("EPLL", "EPLL"), ("IBM3D", "IBM3D"), ("epll", "EPLL")])
 def test_files_of_a_system_that_cannot_run_here_have_its_row(label, method):
-    psnr = tables().set_index(["table", "dataset", "noise", "method"])["psnr"][
+    psnr = numbers().set_index(["table", "dataset", "noise", "method"])["psnr"][
         "table2", "set12", "gaussian:0.05", method
     ]
     ssim = PAPER.loc["table2", "set12", "levin", "gaussian:0.05", method]["ssim"]
@@ -375,7 +375,7 @@ def test_every_table_compares_with_itself(name):
         if condition.lacking:
             continue
         dataset, kernels, noise = condition.key
-        frame = tables()
+        frame = numbers()
         there = (frame["table"] == name) & (frame["dataset"] == dataset) & (frame["kernels"] == kernels)
         scores = frame[there & (frame["noise"] == noise) & (frame["label"] != "")].set_index("label")
         images = [str(n) for n in range(condition.images)]

@@ -9,7 +9,7 @@ from nidbench.errors import InputError, UnknownNameError
 from nidbench.paper import experiments as experiments_module
 from nidbench.paper.experiments import coverage_line, experiments, lacking
 from nidbench.paper.labels import base_label
-from nidbench.paper.published import tables as numbers
+from nidbench.paper.published import numbers as numbers
 from nidbench.paper.tables import TABLES, find_table, paper_protocol, table
 from nidbench.registry.entry_points import Registry
 from nidbench.registry.method_spec import parse_methods, resolve
