@@ -51,7 +51,7 @@ def seconds(job: Job, per_pixel: float) -> float:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class CostEstimate:
     """What the pending cells will cost.
 
     Attributes:
@@ -115,12 +115,12 @@ def stops_by_itself(job: Job) -> bool:
     return job.cell.settings.get("stop", "iterations") not in ("iterations", "lowest-residual")
 
 
-def cost(pending: Sequence[Job], rates: Rates) -> Estimate:
+def cost(pending: Sequence[Job], rates: Rates) -> CostEstimate:
     """Return the cost of the pending jobs, whose kinds are all in `rates`."""
     costs = [(job, rate) for job in pending if (rate := rates[kind(job)]) is not None]
     unknown = dict.fromkeys(job.planned.label for job in pending if rates[kind(job)] is None)
     most = dict.fromkeys(job.planned.label for job in pending if stops_by_itself(job))
-    return Estimate(
+    return CostEstimate(
         sum(seconds(job, rate.about) for job, rate in costs),
         sum(seconds(job, rate.low) for job, rate in costs),
         sum(seconds(job, rate.high) for job, rate in costs),
