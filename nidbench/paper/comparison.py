@@ -110,7 +110,9 @@ def comparison_frame(cells: pd.DataFrame, name: str) -> pd.DataFrame:
         rows += [{"table": name} | about | row for row in _rows(paper_table, condition, grid_cells)]
     if not rows:
         there = sorted({condition.text for condition in paper_table.conditions})
-        raise InputError(f"the sweep has nothing of {name}, which has {'; '.join(there)}: nidbench reproduce {name}")
+        raise InputError(
+            f"the sweep has nothing of {name}, which has {'; '.join(there)}: run nidbench reproduce {name}"
+        )
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
 

@@ -175,8 +175,8 @@ _JUDGED = (
     f"reproduced: PSNR within {WITHIN} dB of the published and SSIM within {WITHIN_SSIM}; differs: what is named is "
     "further off; undecided: too little of the paper's grid of images and kernels was measured to tell, for what is "
     "named; not comparable: something else was measured than in the paper, as told below. 95 % interval: of the mean "
-    f"over the whole grid, for the part of it not measured (nidbench.grids); {WHOLE}: all of it was, and numbers alone "
-    "decide. measurements: pairs of image and kernel with a score, of those in the paper."
+    f"over the whole grid, for the part of it not measured (nidbench.analysis.grids); {WHOLE}: all of it was, and "
+    "numbers alone decide. measurements: pairs of image and kernel with a score, of those in the paper."
 )
 
 

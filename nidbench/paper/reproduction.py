@@ -94,7 +94,7 @@ class Reproduction:
         try:
             return make_plan(self.ask, computer)
         except DataError as error:
-            raise DataError(f"{error}; --dataset, --images or --limit asks for what is there") from error
+            raise DataError(f"{error}; choose what is there with --dataset, --images or --limit") from error
 
 
 def whole(table: str, grids: Sequence[Experiment], base: Ask, budget: str) -> Ask:

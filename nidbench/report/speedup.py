@@ -80,7 +80,9 @@ def _cell_lines(rows: pd.DataFrame) -> list[str]:
     known = rows[rows["outcome"] != "lacking"]
     lines = [f"    {_cell_line(row)}" for row in known.head(SHOWN).to_dict("records")]
     more = len(known) - SHOWN
-    return lines + ([f"    ... and {more} more, which nidbench.factors.cases_frame has"] if more > 0 else [])
+    return lines + (
+        [f"    ... and {more} more, which nidbench.analysis.speedup.cell_factors_frame has"] if more > 0 else []
+    )
 
 
 def _cell_line(row: Mapping[Any, Any]) -> str:

@@ -222,7 +222,7 @@ def test_many_cases_are_cut_off_with_where_they_are(make_lines):
     images = [f"image{n}" for n in range(SHOWN + 2)]
     both = {f"dip@{p}": dict.fromkeys(images, RISING) for p in ("fast", "paper")}
     lines = speedup_lines(cell_factors_frame(make_lines(both)))
-    assert lines.count("    ... and 2 more, which nidbench.factors.cases_frame has") == 3
+    assert lines.count("    ... and 2 more, which nidbench.analysis.speedup.cell_factors_frame has") == 3
 
 
 def test_the_short_text_of_a_line(make_lines):

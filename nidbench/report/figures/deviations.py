@@ -22,7 +22,7 @@ def deviations(view: View) -> Drawn:
     known = {label: pair for label, pair in compared.items() if pair.variance is not None}
     if not known:
         raise InputError(
-            f"{', '.join(compared)} told no variance of the output: choose a method that samples, such as ours"
+            f"{', '.join(compared)} returned no variance of the output: choose a method that samples, such as ours"
         )
     canvas = Canvas(len(known), 4, view.reference.shape, f"{view.key}   ({DEFAULT.name})", size=2.3, bars=True)
     lines = []
