@@ -68,7 +68,7 @@ WORKING = (2.0, 1.0, 0.5)
 #: Below this a part of V or of an expectation is 0 but for rounding.
 _NOTHING = 1e-12
 
-#: Why there is no interval, by the part of V that nothing tells.
+#: Why there is no interval, by the term of V that the cells do not determine.
 _UNKNOWN = (
     f"fewer than {FEWEST} images do not tell how much images differ",
     f"fewer than {FEWEST} kernels do not tell how much kernels differ",

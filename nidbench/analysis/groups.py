@@ -32,6 +32,10 @@ def named(cells: pd.DataFrame) -> pd.DataFrame:
 def reference(names: Sequence[str], against: str = "") -> str:
     """Return the method that others are compared with: the one asked for, else `ours`, else the first.
 
+    Args:
+        names: the methods, as `named` has them.
+        against: the one asked for; empty for none.
+
     Raises:
         UnknownNameError: where the one asked for is not among them.
         InputError: where there are none.

@@ -64,14 +64,15 @@ class Difference:
     """How far one method is ahead of another, PSNR in dB; numbers that cannot be known are NaN.
 
     Attributes:
-        difference: mean over images of their mean difference, first method minus second.
-        low, high: 95 % interval of it, by Student's t; NaN below `FEWEST` images.
+        difference: the mean over images of their mean difference, first method minus second.
+        low, high: the 95 % interval of the difference, by Student's t; NaN below `FEWEST` images.
         bootstrap_low, bootstrap_high: the same by a percentile bootstrap over images.
-        wins, ties, losses: measurements by who is ahead, a tie where they differ by less than `TIE`.
-        pairs: measurements with a score of both.
-        planned: measurements asked of either, so `planned - pairs` lack a partner.
-        images: the pairs are of so many images.
-        unscored: cells of the two without a score. Where it is one seed of several, the others stand for it.
+        wins, ties, losses: how many measurements the first method is ahead on, equal or behind; it is a tie where the
+            two differ by less than `TIE`.
+        pairs: how many measurements have a score of both.
+        planned: how many measurements were asked of either; `planned - pairs` lack a partner.
+        images: how many images the pairs are of.
+        unscored: how many cells of the two have no score. Where one seed of several has none, the others stand for it.
         image_std: standard deviation over images of their mean difference.
         seed_std: standard deviation, from method seeds alone, of the difference of one seed each on one measurement;
             NaN where either has one seed.
@@ -84,7 +85,7 @@ class Difference:
             leaves out 0; of a sign test where one of them is infinite. NaN below `FEWEST` images.
         verdict: `better` or `worse` where the interval leaves out 0, else `open`; by signs where an image's difference
             is infinite.
-        kernels: those of the pairs, separated by commas.
+        kernels: the kernels of the pairs, separated by commas.
     """
 
     difference: float
@@ -112,7 +113,7 @@ class Scores:
     """What methods scored on the measurements of one group: one dataset, kernel set, noise and declared level.
 
     Args:
-        cells: from `named`, those of the group.
+        cells: the cells of the group, from `groups.named`.
     """
 
     def __init__(self, cells: pd.DataFrame) -> None:

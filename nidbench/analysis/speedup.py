@@ -207,7 +207,7 @@ def _cell_rows(matched: Matched, record: Record | None, reference: Record | None
 
 
 def _factor_columns(gained: Factor, passes: tuple[bool, bool]) -> dict[str, Any]:
-    """Return the columns of a factor; `passes` tells whether the curve's and the reference's methods average."""
+    """Return the columns of a factor; `passes` says whether the methods of the curve and of its reference average."""
     spent = {"": gained.cost, "reference_": gained.reference}
     costs = {f"{name}{unit}": getattr(cost, unit) for name, cost in spent.items() if cost for unit in UNITS}
     return costs | {

@@ -106,7 +106,7 @@ class MadeCases:
         height, width = self._frame(image, kernel)
         declared, response = self._request.declared, degradation.response
         key = CaseKey(self._request.dataset, self._name(image), kernel.name, degradation.name, seed)
-        # one noise draw, whatever methods are told of the kernel and however the camera responds
+        # one noise draw, whichever kernel methods are handed and however the camera responds
         draw = replace(key, kernel=kernel.true, noise=degradation.noise)
 
         def problem() -> Problem:

@@ -90,12 +90,16 @@ def unscored_lines(cells: pd.DataFrame, sweep: Sweep) -> list[str]:
 def comparison_frame(cells: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return a table of the paper beside a sweep, a row for each method and condition that the sweep has cells of.
 
-    `paper_method` and `category` are the paper's, empty for methods that it has not; `method` is the sweep's label, for
-    what it did not run the name here, and empty for what cannot be run. `published` and `measured` are PSNR in dB,
-    `difference` is measured minus published, `low` and `high` are the 95 % interval of the mean over the paper's grid,
-    the measured mean itself where all of it has a score, NaN where nothing tells; likewise for SSIM. `by` has the
-    quantities that the verdict rests on. `images` and `measurements` (pairs of image and kernel) have a score, the
-    paper's are `paper_images` and `paper_measurements`.
+    The columns, beside the names of the condition:
+
+    - `paper_method` and `category` are the paper's; empty for methods that it has not.
+    - `method` is the label in the sweep; for a method that the sweep did not run its name here, if any.
+    - `published` and `measured` are PSNR in dB, `difference` is measured minus published. `low` and `high` are the 95 %
+      interval of the mean over the paper's grid: the measured mean itself where all of it has a score, NaN where the
+      interval is not known. `*_ssim` are the same for SSIM.
+    - `verdict` is a word of the module's list, `by` has the quantities that it rests on, `why` the reasons.
+    - `images` and `measurements` count the images, and the pairs of image and kernel, that have a score;
+      `paper_images` and `paper_measurements` those of the paper.
 
     Args:
         cells: from `scored_cells`.
@@ -143,7 +147,7 @@ def quoted_rows(paper_table: Table, condition: Condition) -> pd.DataFrame:
 def _rows(paper_table: Table, condition: Condition, cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
     quoted = quoted_rows(paper_table, condition)
     bases = cells["label"].map({label: base_label(label) for label in cells["label"].unique()})
-    # files of anyone's system may be called as the paper calls it; a method here has a name of its own
+    # files of anyone's system may be called as the paper calls it; the methods here have other names
     plain = cells["label"].where(cells["source"] == "files", "").map(_plain)
     for row in quoted.to_dict("records"):
         quote = {"paper_method": row["method"], "category": row["category"], "method": row["label"]}

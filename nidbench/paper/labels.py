@@ -12,7 +12,7 @@ def base_label(label: str) -> str:
 
 
 def read_label(label: str) -> MethodSpec:
-    """Return what a label of a table stands for; images that others restored may have any."""
+    """Return the method that a label of a table stands for; restorations that somebody submitted may have any label."""
     try:
         return MethodSpec.parse(label)
     except InputError:

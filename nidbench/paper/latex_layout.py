@@ -47,9 +47,9 @@ class Row:
     Attributes:
         condition: dataset, kernels and noise.
         method: the paper's name, or the label here of a method that the paper has not.
-        category: the paper's; empty for a method that it has not, which has a place in the last group, `ADDITIONAL`.
+        category: the paper's category; empty for a method that it has not, whose place is in the group `ADDITIONAL`.
         published, measured: the scores.
-        comparable: whether the measured ones are on what the paper measured.
+        comparable: whether the measured scores are on what the paper measured.
     """
 
     condition: tuple[str, ...]

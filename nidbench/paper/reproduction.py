@@ -98,11 +98,18 @@ class Reproduction:
 
 
 def whole(table: str, grids: Sequence[Experiment], base: Ask, budget: str) -> Ask:
-    """Return the question that grids make, under the name of `base` or one that tells it from other such questions."""
+    """Return the sweep that grids make, named as `base` is; without a name there, by what tells it from other sweeps.
+
+    Args:
+        table: `table2` to `table9`.
+        grids: the experiments of the table.
+        base: the other options of the sweep.
+        budget: how long it may take, which is a part of the name; empty for as long as all of it takes.
+    """
     ask = replace(base, experiments=tuple(grids))
     return ask if base.name else replace(ask, name=question(table, ask, budget))
 
 
 def question(table: str, ask: Ask, budget: str) -> str:
-    """Return a name for all that was asked, a budget's measurements apart."""
+    """Return a name for all that was asked, whichever measurements a budget chose."""
     return "-".join(filter(None, (table, budget.strip(), replace(ask, name="").sweep_name()[-6:])))

@@ -157,7 +157,7 @@ def find_table(groups: Iterable[tuple[str, str, str, str]]) -> str:
 
 
 def _shared(paper_table: Table, asked: Iterable[tuple[str, str, str, str]]) -> tuple[int, int]:
-    """Return how many methods, each under how many conditions, a table shares with a sweep; and how many conditions."""
+    """Return how many pairs of method and condition a table shares with a sweep, and how many conditions."""
     methods, conditions = set(), set()
     for dataset, kernel_set, noise, label in asked:
         row, base = paper_table.row_of(dataset, kernel_set, noise), base_label(label)

@@ -107,7 +107,7 @@ def _above(value: float) -> str:
 
 
 def factor_text(factors: pd.DataFrame, line: str, group: Group, unit: str) -> str:
-    """Return a line's mean factor to the stop of its first reference, and of how many cells; empty where it has none.
+    """Return a line's mean factor to the stop of its first reference, and of how many cells it is; empty without one.
 
     Args:
         factors: from `factors_frame`.
