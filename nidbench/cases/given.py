@@ -57,19 +57,18 @@ class GivenCases:
         seen, _ = self._measured(image, kernel.true)
         known = f"{array_hash(seen.blurred)} {seen.noise.kind} {seen.noise.level!r}"
         identity, handed = array_hash(seen.kernel), _handed(seen.kernel, image, kernel)
-        crop, declared = self._request.crop, self._request.declared
-        if crop is None:  # an estimate may well be larger than what a small crop leaves
+        if self._request.crop is None:  # an estimate may well be larger than what a small crop leaves
             check_reach(handed, seen.blurred.shape[1:], seen.kernel.shape)
-        noise = told_noise(seen.noise, declared)
+        noise = told_noise(seen.noise, self._request.declared)
 
         def problem() -> Problem:
             return replace(self._measured(image, kernel.true)[0], kernel=handed, noise=noise)
 
         yield Case(
-            key=CaseKey(self._request.dataset, image if crop is None else f"{image}@{crop}", kernel.name, MEASURED),
+            key=CaseKey(self._request.dataset, self._request.image_name(image), kernel.name, MEASURED),
             image_hash=hashlib.sha256(known.encode()).hexdigest(),
             kernel_hash=identity if kernel.error is None else f"{identity}@{array_hash(handed)}",
-            declared=declared,
+            declared=self._request.declared,
             response=seen.response,
             problem=problem,
             truths=lambda: self._truths(image, kernel.true, handed),

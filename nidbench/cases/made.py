@@ -87,10 +87,6 @@ class MadeCases:
         check_crop(image, self._request.crop, whole.shape[1:])
         return middle(whole, self._request.crop)
 
-    def _name(self, image: str) -> str:
-        """Return the name under which an image, or its middle, is known: another image has other noise."""
-        return image if self._request.crop is None else f"{image}@{self._request.crop}"
-
     def cases(self, image: str, kernel: ChosenKernel) -> Iterator[Case]:
         """Yield the cases of an image under a kernel: one for each degradation and noise draw.
 
@@ -105,7 +101,7 @@ class MadeCases:
     def _case(self, image: str, kernel: ChosenKernel, degradation: Degradation, seed: int) -> Case:
         height, width = self._frame(image, kernel)
         declared, response = self._request.declared, degradation.response
-        key = CaseKey(self._request.dataset, self._name(image), kernel.name, degradation.name, seed)
+        key = CaseKey(self._request.dataset, self._request.image_name(image), kernel.name, degradation.name, seed)
         # one noise draw, whichever kernel methods are handed and however the camera responds
         draw = replace(key, kernel=kernel.true, noise=degradation.noise)
 

@@ -43,6 +43,10 @@ class CaseRequest:
     responses: tuple[str, ...] = ()
     rotate_kernels: bool = False
 
+    def image_name(self, image: str) -> str:
+        """Return the name that an image, or its middle, has in keys: `02@96` has other noise than `02`."""
+        return image if self.crop is None else f"{image}@{self.crop}"
+
 
 def choose_images(request: CaseRequest, dataset: Dataset | MeasuredDataset) -> Sequence[str]:
     """Return the names of the images asked for, in the order of the dataset.
