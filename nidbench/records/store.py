@@ -100,14 +100,31 @@ class Store:
         record = self._read(cell_id)
         if record is None or record.log is not None:
             return record
-        path = self._beside(cell_id, "log.json", record.attempt)
+        log = self._log(record)
+        if log is None and self._attempt(cell_id) != record.attempt:  # it was computed again in between
+            return self.whole(cell_id)
+        return replace(record, log=log or Log())
+
+    def with_log(self, record: Record) -> Record | None:
+        """Return a record that was read before with its log; what is there now where it was replaced meanwhile.
+
+        Only the log is read, unless the record has none beside it: one of the first format holds it itself.
+
+        Raises:
+            DamagedError: where the log is there but damaged.
+            ResultsError: where it cannot be read, or is of a newer format.
+        """
+        log = self._log(record)
+        return self.whole(record.id) if log is None else replace(record, log=log)
+
+    def _log(self, record: Record) -> Log | None:
+        """Return the log beside a record; None where there is none."""
+        path = self._beside(record.id, "log.json", record.attempt)
         with _reading(path):
             try:
-                return replace(record, log=Log.from_json(path.read_bytes()))
+                return Log.from_json(path.read_bytes())
             except FileNotFoundError:
-                if self._attempt(cell_id) != record.attempt:  # it was computed again in between
-                    return self.whole(cell_id)
-                return replace(record, log=Log())
+                return None
 
     def _read(self, cell_id: str) -> Record | None:
         path = self.root / "cells" / cell_id / "record.json"

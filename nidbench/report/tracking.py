@@ -77,7 +77,7 @@ def sync(
     """Bring MLflow up to date with a sweep's records, and return the id of its parent run.
 
     Args:
-        store: the results folder, for logs: those of the records that MLflow has not yet.
+        store: the results folder, for the logs beside the records.
         sweep_cells: the sweep, read.
         tracking_uri: where to; else `MLFLOW_TRACKING_URI`, else `mlflow.db` in the results folder.
         sheets: contact sheets to keep with the parent run.
@@ -202,6 +202,7 @@ class _Sync:
     def __init__(self, client: MlflowClient, experiment: str, store: Store, sweep_cells: SweepCells) -> None:
         self._client, self._experiment, self._store = client, experiment, store
         self._sweep, self._cells = sweep_cells.sweep, sweep_cells.frame()
+        self._records = {cell.planned.id: cell.record for cell in sweep_cells.cells}
         # The folder is part of a sweep's identity: on one server the sweeps of several may have the same name.
         self._tags = {"nidbench.sweep": self._sweep.name, "nidbench.output": store.root.resolve().as_posix()}
 
@@ -272,8 +273,9 @@ class _Sync:
         self._client.set_terminated(run_id, _status(child_cells), end)
 
     def _read(self, cell_id: str) -> Record | None:
+        record = self._records[cell_id]
         try:
-            return self._store.whole(cell_id)
+            return None if record is None else self._store.with_log(record)
         except ResultsError:  # `cells.csv` says so
             return None
 

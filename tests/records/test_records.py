@@ -275,6 +275,23 @@ def test_sweeps_joined_have_each_cell_once_and_all_experiments(store):
         store.sweep("one+three")
 
 
+def test_a_record_that_was_read_gets_its_log_without_being_read_again(store, monkeypatch):
+    written = dataclasses.replace(RECORD, input_scores={})  # without NaN, which equals nothing
+    store.write(written, {})
+    record = store.read(RECORD.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "_read", lambda *_: pytest.fail("the record is read again"))
+        assert store.with_log(record) == written
+    again = dataclasses.replace(written, seconds=99.0).with_log(Log(error="another"))
+    store.write(again, {})  # its files have other names, and those of before are gone
+    assert store.with_log(record) == dataclasses.replace(again, attempt=2) == store.whole(RECORD.id)
+    (store.root / "cells" / RECORD.id / "log.2.json").unlink()
+    assert store.with_log(store.read(RECORD.id)).log == Log()
+    (store.root / "cells" / RECORD.id / "log.2.json").write_text("{")
+    with pytest.raises(DamagedError):
+        store.with_log(store.read(RECORD.id))
+
+
 def test_an_updated_record_keeps_its_arrays(store):
     store.write(RECORD, {"image": np.ones((1, 2, 3))}, {"draws": np.zeros(3)})
     more = dataclasses.replace(RECORD, scores={**RECORD.scores, "kohler": Score(30.0, 0.9)})

@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,16 @@ def test_names_that_mlflow_would_refuse_and_long_curves(tracked, make_record):
     assert ours.data.params["settings.s149"] == "149"
     assert ours.data.params["settings.a_b___"].startswith("xxx")
     assert len(client_of(store).get_metric_history(ours.info.run_id, "curve/psnr")) == 1202
+
+
+def test_each_record_is_read_once(tracked, make_record, monkeypatch):
+    store, sweep = tracked(*(make_record("ours", image, curve=((50, 25.0),)) for image in ("cat", "dog")))
+    counts, read = Counter(), Store._read
+    monkeypatch.setattr(Store, "_read", lambda self, cell_id: counts.update([cell_id]) or read(self, cell_id))
+    sync(store, SweepCells.read(store, sweep))
+    assert counts == dict.fromkeys((planned.id for planned in sweep.cells), 1)
+    _, children = runs(store)
+    assert children["ours fast sample gaussian:0.05 seed 0"].data.metrics["curve/psnr"] == 25.0
 
 
 def test_corrupt_records_and_cells_without_results(tracked, make_record):

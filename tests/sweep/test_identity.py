@@ -278,5 +278,6 @@ def test_records_of_the_committed_results_are_read(tmp_path):
                 (tmp_path / "cells" / record.id).mkdir(parents=True)
                 (tmp_path / "cells" / record.id / "record.json").write_text(line)
                 (tmp_path / "nidbench.json").write_text(json.dumps({"format": 1}))
-                assert Store(tmp_path).whole(record.id) == record
+                store = Store(tmp_path)
+                assert store.whole(record.id) == store.with_log(store.read(record.id)) == record
     assert seen > 100
