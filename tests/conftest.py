@@ -141,7 +141,19 @@ def make_record() -> MakeRecord:
         **fields: Any,
     ) -> Record:
         case = CaseKey(dataset, image, kernel, noise, noise_seed)
-        cell = Cell(method, 1, settings or {"lr": 0.002}, case, "i", "k", declared, "identity", seed, "float32", "cpu")
+        cell = Cell(
+            method=method,
+            version=1,
+            settings=settings or {"lr": 0.002},
+            case=case,
+            image_hash="i",
+            kernel_hash="k",
+            declared=declared,
+            response="identity",
+            seed=seed,
+            precision="float32",
+            device="cpu",
+        )
         status = fields.setdefault("status", "done")
         fields.setdefault("input_scores", {"half-kernel": Score(input_psnr, 0.5), "cut-30": Score(input_psnr + 1, 0.6)})
         if status == "done":
@@ -178,14 +190,14 @@ def make_store(tmp_path: Path) -> MakeStore:
             store.write(record, arrays or {})
         cells = [
             Planned(
-                each.id,
-                each.cell.method,
-                preset,
-                note,
-                each.cell.case,
-                each.cell.declared,
-                each.cell.seed,
-                each.cell.method,
+                id=each.id,
+                label=each.cell.method,
+                preset=preset,
+                note=note,
+                case=each.cell.case,
+                declared=each.cell.declared,
+                seed=each.cell.seed,
+                method=each.cell.method,
             )
             for each in (*records, *missing)
         ]

@@ -71,7 +71,7 @@ def folder(path, y, kernel, truth, toml="noise = 0.002\n"):
 
 
 def only(path, **asked):
-    (case,) = cases(CaseRequest(f"folder:{path}", **asked))
+    (case,) = cases(CaseRequest(dataset=f"folder:{path}", **asked))
     return case
 
 
@@ -147,7 +147,7 @@ def test_a_stack_is_refused_and_never_its_first_page_taken(tmp_path, way):
     (tmp_path / "sharp").mkdir()
     save_stack(tmp_path / "sharp" / "cells.tif", np.rint(255 * scene(channels=3)).astype(np.uint8), way)
     with pytest.raises(InputError, match=r"cells\.tif .*page"):
-        list(cases(CaseRequest(f"folder:{tmp_path / 'sharp'}", kernels=("sample",))))
+        list(cases(CaseRequest(dataset=f"folder:{tmp_path / 'sharp'}", kernels=("sample",))))
 
 
 def save_stack(path, planes, way):
@@ -397,7 +397,7 @@ def test_noise_fields_are_independent_and_do_not_hang_on_the_order(tmp_path):
         Image.fromarray(np.rint(255 * last(scene(60, 60, 3))).astype(np.uint8)).save(tmp_path / "sharp" / f"{name}.png")
 
     def made(noises, kernels):
-        asked = CaseRequest(f"folder:{tmp_path / 'sharp'}", kernels, noises, noise_seeds=(0, 1))
+        asked = CaseRequest(dataset=f"folder:{tmp_path / 'sharp'}", kernels=kernels, noises=noises, noise_seeds=(0, 1))
         return {str(case.key): case.problem().blurred for case in cases(asked)}
 
     kernels = "danielyan/1", "danielyan/2"

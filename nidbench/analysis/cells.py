@@ -1,9 +1,16 @@
-"""One row for each cell of a sweep."""
+"""The cells of a sweep, read once, and a row for each of them under a metric protocol.
+
+Commands read a sweep with `SweepCells.read`, take a frame of it for each protocol they need, and render frames:
+
+    sweep_cells = SweepCells.read(store, store.sweep("ours-dip-sample-1f2e3d"))
+    cells = sweep_cells.frame("half-kernel")
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -16,7 +23,7 @@ from nidbench.scoring.protocols import DEFAULT
 from nidbench.scoring.scorer import MEASURES
 from nidbench.versions import outdated
 
-from .pairs import CASE as CASE
+from .groups import CASE
 
 _TYPES: dict[str, Any] = {
     **dict.fromkeys(("label", "preset", "note", "dataset", "image", "kernel_set", "kernel", "noise"), "str"),
@@ -30,11 +37,77 @@ _TYPES: dict[str, Any] = {
     **dict.fromkeys(("batch", "peak_memory_mb"), "float64"),
     **dict.fromkeys(("device", "precision"), "str"),
     "threads": "float64",
-    **dict.fromkeys(("declared", "response"), "str"),
+    **dict.fromkeys(("declared", "response", "source"), "str"),
     "old": "str",
     **dict.fromkeys(("measurement_hash", "truth_hash", "kernel_hash", "image_hash"), "str"),
     **dict.fromkeys(("error", "finished", "id"), "str"),
 }
+
+
+@dataclass(frozen=True)
+class ReadCell:
+    """A cell of a sweep with its record as it was read.
+
+    Attributes:
+        planned: the cell as the sweep asks for it.
+        record: how it ended, without its log; None where there is no record, or none that can be read.
+        fault: in a line why a record that is there cannot be read; empty where it can.
+    """
+
+    planned: Planned
+    record: Record | None = None
+    fault: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class SweepCells:
+    """A sweep and the records of its cells, each read once: what all tables of a command are made from.
+
+    Attributes:
+        sweep: the sweep.
+        cells: its cells, in its order.
+        declared_versions: method -> the version that it declares today, of the methods that are still there.
+    """
+
+    sweep: Sweep
+    cells: Sequence[ReadCell]
+    declared_versions: Mapping[str, int]
+
+    @classmethod
+    def read(cls, store: Store, sweep: Sweep) -> SweepCells:
+        """Read the records of a sweep; one that cannot be read costs no other.
+
+        Args:
+            store: the results folder.
+            sweep: which of its sweeps.
+        """
+        known: dict[str, ReadCell] = {}  # two labels may be one cell
+        for planned in sweep.cells:
+            if planned.id not in known:
+                known[planned.id] = _read_cell(store, planned)
+        cells = [replace(known[planned.id], planned=planned) for planned in sweep.cells]
+        names = {planned.method for planned in sweep.cells}
+        return cls(sweep, cells, declared_versions(names, sweep.asked.get("method_file")))
+
+    def frame(self, protocol: str = DEFAULT.name) -> pd.DataFrame:
+        """Return one row for each cell, whatever became of it: see `cells_frame` for its columns.
+
+        Args:
+            protocol: the metric protocol's name.
+
+        Raises:
+            UnknownNameError: no such protocol.
+        """
+        name = protocols.protocol(protocol).name
+        rows = [_cell_row(cell, self.declared_versions, name) for cell in self.cells]
+        return _without_mixed_scores(pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES))
+
+
+def _read_cell(store: Store, planned: Planned) -> ReadCell:
+    try:
+        return ReadCell(planned, store.read(planned.id))
+    except ResultsError as error:
+        return ReadCell(planned, fault=error_line(str(error)))
 
 
 def cells_frame(
@@ -44,18 +117,28 @@ def cells_frame(
 ) -> pd.DataFrame:
     """Return one row for each planned cell of a sweep, whatever became of it.
 
-    `status` is one of `records.STATUSES`, `missing` (no record) or `corrupt` (an unreadable one). `psnr` and `ssim` are
-    those of done cells under `protocol`; `oracle_psnr`, `end_psnr` and `stop_psnr` (the best point of the curve, its
-    last one, the method's own stop) always under half-kernel, as curves are. `null_mse` and `seen_mse` are the parts of
-    the mean squared error at frequencies that the kernel nearly erases (`null_share` of all) and at the others, and
-    `null_ratio`, `noisy_share` and `noisy_error` say more of what was hidden, see `nullband`; `variance_correlation`,
-    `mean_variance` and `coverage_*` say how far the method's own variance tells its error, see `posterior`;
-    `brightness` is the mean of what was restored over that of the blurred image. `seconds` are divided by `batch`,
-    `peak_memory_mb` is in 10^6 bytes. Numbers not known are NaN, text not known is empty.
+    This reads every record of the sweep: who needs more than one frame takes them of one `SweepCells`.
 
-    `old` says what has another version today, see `versions`: `method` or parts of nidbench, separated by commas; empty
-    where nothing has. Cells of one measurement's name that were computed from other bytes, told another kernel or noise
-    level, or scored against other sharp images, cannot be compared: they have no scores, and `old` says so.
+    The columns, beside the names of the cell:
+
+    - `status` is one of `records.STATUSES`, `missing` (no record) or `corrupt` (an unreadable one).
+    - `psnr` and `ssim` are those of done cells under `protocol`, `input_*` those of the blurred image.
+    - `oracle_psnr`, `end_psnr` and `stop_psnr` (the best point of the curve, its last one, the method's own stop) are
+      always under half-kernel, as curves are.
+    - `null_mse` and `seen_mse` are the parts of the mean squared error at frequencies that the kernel nearly erases
+      (`null_share` of all) and at the others; `null_ratio`, `noisy_share` and `noisy_error` say more of what was
+      hidden, see `scoring.null_band`.
+    - `variance_correlation`, `mean_variance` and `coverage_*` say how far the method's variance tells its error, see
+      `scoring.calibration`.
+    - `brightness` is the mean of what was restored over that of the blurred image.
+    - `seconds` are divided by `batch`, `peak_memory_mb` is in 10^6 bytes.
+    - `source` is `computed`, or `files` where the restoration is a file that somebody submitted.
+    - `old` says what has another version today: `method` or the names of `nidbench.versions`, separated by commas;
+      empty where nothing has.
+
+    Numbers not known are NaN, text not known is empty. Cells of one measurement's name that were computed from other
+    bytes, told another kernel or noise level, or scored against other sharp images, cannot be compared: they have no
+    scores, and `old` says so.
 
     Args:
         store: the results folder.
@@ -65,13 +148,11 @@ def cells_frame(
     Raises:
         UnknownNameError: no such protocol.
     """
-    protocol = protocols.protocol(protocol).name
-    versions = declared_versions({planned.method for planned in sweep.cells}, sweep.asked.get("method_file"))
-    rows = [_cell_row(store, planned, versions, protocol) for planned in sweep.cells]
-    return _told_apart(pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES))
+    protocols.protocol(protocol)  # refused before anything is read
+    return SweepCells.read(store, sweep).frame(protocol)
 
 
-#: What cells of one measurement must share -> what is said of those that do not, and what to do.
+#: What cells of one measurement must share -> what tables say of those that do not, and what to do about it.
 SHARED = {
     "measurement_hash": ("measured on other bytes", "run the older sweep again"),
     "truth_hash": ("scored against other sharp images", "nidbench rescore scores them anew"),
@@ -80,8 +161,8 @@ SHARED = {
 }
 
 
-def _told_apart(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells without the scores of those that bear one name and are of different bytes."""
+def _without_mixed_scores(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells, without the scores of those whose names are the same and whose bytes are not."""
     for column, (reason, _) in SHARED.items():
         same_bytes = cells["old"].str.contains(SHARED["measurement_hash"][0]).eq(False)  # others have that said
         known = cells[(cells[column] != "") & (same_bytes | (column == "truth_hash"))]
@@ -98,17 +179,15 @@ def _told_apart(cells: pd.DataFrame) -> pd.DataFrame:
 _SCORES = ("psnr", "ssim", "input_psnr", "input_ssim", "oracle_psnr", "end_psnr", "stop_psnr", *MEASURES)
 
 
-def _cell_row(store: Store, planned: Planned, versions: Mapping[str, int], protocol: str) -> dict[str, Any]:
-    case = planned.case
+def _cell_row(cell: ReadCell, versions: Mapping[str, int], protocol: str) -> dict[str, Any]:
+    planned, record, case = cell.planned, cell.record, cell.planned.case
     row: dict[str, Any] = dict.fromkeys((name for name, kind in _TYPES.items() if kind == "float64"), math.nan)
     row |= dict.fromkeys((name for name, kind in _TYPES.items() if kind == "str"), "")
     row |= {name: getattr(case, name) for name in CASE}
-    row |= {name: getattr(planned, name) for name in ("label", "preset", "note", "declared", "seed", "id")}
+    row |= {name: getattr(planned, name) for name in ("label", "preset", "note", "declared", "source", "seed", "id")}
     row |= {"kernel_set": case.kernel.partition("/")[0], "status": "missing"}
-    try:
-        record = store.read(planned.id)
-    except ResultsError as error:
-        return row | {"status": "corrupt", "error": error_line(str(error))}
+    if cell.fault:
+        return row | {"status": "corrupt", "error": cell.fault}
     if record is None:
         return row
     method = ("method",) if versions.get(planned.method, record.cell.version) != record.cell.version else ()

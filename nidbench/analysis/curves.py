@@ -1,21 +1,21 @@
-"""How soon a curve of PSNR over iterations and seconds gets to a PSNR, and how much sooner than another.
+"""How soon a curve of PSNR over iterations and seconds reaches a given PSNR, and how much sooner than another curve.
 
-A *factor* is what a reference spends until it *first* reaches a target over what the other spends,
+A *factor* is what a reference spends until it *first* reaches a target PSNR, over what the other spends,
 
     factor = cost of the reference to first reach the target / cost of the other to first reach the target,
 
-in iterations and in seconds: above 1 where the other is sooner. Where one of the two never reaches the target there is
-none, and it is told how many dB it falls short. How far the other ends above or below the target is told, too, because
-it may go on past it, or fall back below. `nidbench.factors` has the targets, over all cells of a sweep.
+in iterations and in seconds: above 1 where the other is sooner. Where one of the two never reaches the target, there is
+no factor, and `Factor.short` has how many dB are lacking. `Factor.end` has how far above or below the target the other
+ends, because it may go on past the target or fall back below it. `speedup` has the targets, over all cells of a sweep.
 
-Curves are under half-kernel, linear between observations, and end with what was returned. At the very first observation
-a crossing may have been earlier: `Cost.first` marks it, `--observe` has more of them.
+Curves are under half-kernel, linear between observations, and end with what was returned. What is reached at the very
+first observation may have been reached earlier: `Cost.first` marks it, and `--observe` asks for more observations.
 
 >>> from nidbench.records import Point
 >>> paper = [Point(n, n / 10, psnr, 0.7) for n, psnr in ((100, 20.0), (200, 24.0), (400, 26.0))]
 >>> fast = [Point(n, n / 20, psnr, 0.7) for n, psnr in ((50, 22.0), (100, 27.0))]
->>> found = factor(fast, paper)
->>> (found.target, found.cost.iterations, found.iterations, found.seconds, found.end)
+>>> gained = factor(fast, paper)
+>>> (gained.target, gained.cost.iterations, gained.iterations, gained.seconds, gained.end)
 (26.0, 90.0, 4.444444444444445, 8.88888888888889, 1.0)
 """
 
@@ -43,8 +43,8 @@ class Cost:
     Attributes:
         iterations: at least 0; a fraction where it is between two observations.
         seconds: at least 0.
-        first: whether that was the first observation, so that it may have been there earlier.
-        last: whether that was after the last but one, so between the last observation on the way and what is returned.
+        first: whether the first observation was there already, so that the curve may have been there earlier.
+        last: whether it got there after the last observation but one: on the way to what it returns.
     """
 
     iterations: float
@@ -59,8 +59,8 @@ class Factor:
 
     Attributes:
         target: the PSNR in dB.
-        cost: until the curve first reaches it; None where it never does.
-        reference: until the reference does, likewise.
+        cost: what the curve spends until it first reaches the target; None where it never does.
+        reference: what the reference spends, likewise.
         short: how far the best point of the one that never gets there is below the target, in dB; 0 where both do.
         end: PSNR of the curve's last point minus the target, in dB.
     """
@@ -98,9 +98,9 @@ def time_to(curve: Curve, psnr: float) -> Cost | None:
         return Cost(points[0].iteration, points[0].seconds, first=True)
     for place, (before, after) in enumerate(pairwise(points), start=2):
         if after.psnr >= psnr:
-            part = (psnr - before.psnr) / (after.psnr - before.psnr)
-            iterations = before.iteration + part * (after.iteration - before.iteration)
-            seconds = before.seconds + part * (after.seconds - before.seconds)
+            share = (psnr - before.psnr) / (after.psnr - before.psnr)
+            iterations = before.iteration + share * (after.iteration - before.iteration)
+            seconds = before.seconds + share * (after.seconds - before.seconds)
             return Cost(iterations, seconds, last=place == len(points))
     return None
 
@@ -137,7 +137,7 @@ def _finite(curve: Curve) -> list[Point]:
 def curve_of(record: Record | None) -> tuple[Point, ...]:
     """Return a record's curve, its last point what the method returned and all that it took.
 
-    Empty where it is not done, has no finite score, was never observed or was read without its log.
+    The curve is empty where the cell is not done, has no finite score, was never observed or was read without its log.
     """
     if record is None or record.status != "done" or record.log is None or not record.log.curve:
         return ()
@@ -147,8 +147,8 @@ def curve_of(record: Record | None) -> tuple[Point, ...]:
         return ()
     # Whatever was returned, and from which iteration on, all that was done was spent on it.
     iterations, seconds = max(record.iterations, last.iteration), max(record.seconds, last.seconds)
-    told = (last.iteration, last.psnr) == (iterations, score.psnr)
-    return (*curve[: -1 if told else None], Point(iterations, seconds, score.psnr, score.ssim))
+    was_observed = (last.iteration, last.psnr) == (iterations, score.psnr)
+    return (*curve[: -1 if was_observed else None], Point(iterations, seconds, score.psnr, score.ssim))
 
 
 def mean_curve(curves: Sequence[Curve], unit: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

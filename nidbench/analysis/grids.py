@@ -68,7 +68,7 @@ WORKING = (2.0, 1.0, 0.5)
 #: Below this a part of V or of an expectation is 0 but for rounding.
 _NOTHING = 1e-12
 
-#: Why there is no interval, by the part of V that nothing tells.
+#: Why there is no interval, by the term of V that the cells do not determine.
 _UNKNOWN = (
     f"fewer than {FEWEST} images do not tell how much images differ",
     f"fewer than {FEWEST} kernels do not tell how much kernels differ",
@@ -134,11 +134,11 @@ class Design:
         """Return half the width of the intervals, of values of Shape (..., n); NaN where V cannot be estimated."""
         if self.whole or self.why:
             return np.full(values.shape[:-1], 0.0 if self.whole else math.nan)
-        parts = np.stack([coefficient * form.of(values) for coefficient, form in self.forms], axis=-1)
+        terms = np.stack([coefficient * form.of(values) for coefficient, form in self.forms], axis=-1)
         degrees = np.array([form.basis.shape[1] for _, form in self.forms])
-        variance = parts.sum(axis=-1)
+        variance = terms.sum(axis=-1)
         with np.errstate(invalid="ignore"):  # cells that are all alike leave 0 / 0 degrees of freedom
-            freedom = np.nan_to_num(variance**2 / (parts**2 / degrees).sum(axis=-1), nan=1.0)
+            freedom = np.nan_to_num(variance**2 / (terms**2 / degrees).sum(axis=-1), nan=1.0)
         halves: _Values = special.stdtrit(freedom, (1 + CONFIDENCE) / 2) * np.sqrt(variance)
         return halves
 
@@ -157,17 +157,17 @@ def grid_mean(
     Raises:
         InputError: where there are more images, kernels or cells than the grid has, or a cell twice.
     """
-    found = np.asarray(values, dtype=np.float64)
-    if not len(found):
+    numbers = np.asarray(values, dtype=np.float64)
+    if not len(numbers):
         return GridMean(math.nan, math.nan, math.nan, "no cell was measured")
     rows, columns = (tuple(map(list(dict.fromkeys(names)).index, names)) for names in (images, kernels))
     measured = design(rows, columns if size[1] > 1 else (0,) * len(rows), size)
-    if not np.isfinite(found).all():
-        mean = mean_of(found)
-        lacking = "a cell has no number" if np.isnan(found).any() else "a cell is infinite"
+    if not np.isfinite(numbers).all():
+        mean = mean_of(numbers)
+        lacking = "a cell has no number" if np.isnan(numbers).any() else "a cell is infinite"
         bound, why = (mean, "") if measured.whole and not math.isnan(mean) else (math.nan, lacking)
         return GridMean(mean, bound, bound, why)
-    mean, half = float(measured.means(found)), float(measured.halves(found))
+    mean, half = float(measured.means(numbers)), float(measured.halves(numbers))
     return GridMean(mean, mean - half, mean + half, measured.why)
 
 
@@ -195,9 +195,11 @@ def design(images: tuple[int, ...], kernels: tuple[int, ...], size: tuple[int, i
     weights = _weights(of_images, of_kernels)
     wanted = _variance(weights, of_images, of_kernels, size)
     forms = [form for form in _forms(of_images, of_kernels) if form.basis.shape[1] >= FEWEST - 1]
-    lacking = [part for part in range(3) if wanted[part] and not any(form.expected[part] for form in forms)]
+    lacking = [
+        component for component in range(3) if wanted[component] and not any(form.expected[component] for form in forms)
+    ]
     if lacking:
-        return Design(weights, (), whole=False, why="; ".join(_UNKNOWN[part] for part in lacking))
+        return Design(weights, (), whole=False, why="; ".join(_UNKNOWN[component] for component in lacking))
     return Design(weights, _enough(forms, wanted), whole=False, why="")
 
 
@@ -217,11 +219,11 @@ def _weights(of_images: _Values, of_kernels: _Values) -> _Values:
 
 def _variance(weights: _Values, of_images: _Values, of_kernels: _Values, size: tuple[int, int]) -> _Values:
     """Return the coefficients of s_a^2, s_b^2 and s_e^2 in V, Shape (3,)."""
-    parts = []
+    coefficients = []
     for used, count in ((weights @ of_images, size[0]), (weights @ of_kernels, size[1]), (weights, size[0] * size[1])):
-        parts.append(np.square(used - 1 / count).sum() + (count - len(used)) / count**2)
-    found = np.array(parts)
-    return np.where(found > _NOTHING, found, 0.0)
+        coefficients.append(np.square(used - 1 / count).sum() + (count - len(used)) / count**2)
+    values = np.array(coefficients)
+    return np.where(values > _NOTHING, values, 0.0)
 
 
 def _forms(of_images: _Values, of_kernels: _Values) -> list[_Form]:
@@ -234,8 +236,8 @@ def _forms(of_images: _Values, of_kernels: _Values) -> list[_Form]:
 
 def _beyond(wanted: _Values, known: _Values) -> _Values:
     """Return an orthonormal basis of what `wanted` spans beyond `known`, Shape (n, dimensions)."""
-    own = _basis(known)
-    return _basis(wanted - own @ (own.T @ wanted))
+    known_basis = _basis(known)
+    return _basis(wanted - known_basis @ (known_basis.T @ wanted))
 
 
 def _basis(columns: _Values) -> _Values:
@@ -246,14 +248,18 @@ def _basis(columns: _Values) -> _Values:
 
 def _form(basis: _Values, of_images: _Values, of_kernels: _Values) -> _Form:
     expected = [np.square(basis.T @ members).sum() for members in (of_images, of_kernels)]
-    found = np.array([*expected, basis.shape[1]])
-    return _Form(basis, np.where(found > 1e-9, found, 0.0))
+    coefficients = np.array([*expected, basis.shape[1]])
+    return _Form(basis, np.where(coefficients > 1e-9, coefficients, 0.0))
 
 
 def _enough(forms: Sequence[_Form], wanted: _Values) -> list[tuple[float, _Form]]:
     """Return the forms with coefficients of at least 0 that expect at least V, and least beyond it under `WORKING`."""
     expected = np.stack([form.expected for form in forms])
     scale = wanted.max()
-    found = optimize.linprog(expected @ WORKING, A_ub=-expected.T, b_ub=-wanted / scale)
-    coefficients = scale * np.asarray(found.x)
-    return [(float(each), form) for each, form in zip(coefficients, forms, strict=True) if each > _NOTHING]
+    solution = optimize.linprog(expected @ WORKING, A_ub=-expected.T, b_ub=-wanted / scale)
+    coefficients = scale * np.asarray(solution.x)
+    return [
+        (float(coefficient), form)
+        for coefficient, form in zip(coefficients, forms, strict=True)
+        if coefficient > _NOTHING
+    ]

@@ -31,31 +31,18 @@ themselves and 0.05 with Holm, 15 pairs with one reference 0.41 and 0.04.
 A restoration that equals its truth has infinite PSNR: there is no interval and no t with it. Where an image has such
 a difference, the verdict goes by signs: who is ahead on every image, of at least `FEWEST`, or by a sign test.
 `p_student` is then that of the sign test, 2^(1 - images) where all agree, so that `holm` asks for six images or more.
-
->>> import pandas as pd
->>> rows = [("a", 27.0, 26.0), ("b", 28.5, 27.0), ("c", 30.0, 28.5)]
->>> cells = pd.DataFrame(rows, columns=["image", "ours", "dip"]).melt("image", var_name="label", value_name="psnr")
->>> cells = cells.assign(dataset="sample", kernel_set="levin", kernel="levin/1", noise="gaussian:0.05", noise_seed=0)
->>> cells = cells.assign(seed=0, preset="fast", declared="known")
->>> differences_frame(cells, "dip")[["method", "difference", "low", "high", "verdict"]].round(2)
-  method  difference   low  high verdict
-0   ours        1.33  0.62  2.05  better
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from nidbench.errors import InputError, UnknownNameError, unknown
-
+from .groups import CASE, natural
 from .intervals import (
     CONFIDENCE,
     FEWEST,
@@ -63,7 +50,6 @@ from .intervals import (
     Values,
     ahead_and_behind,
     bootstrap,
-    holm,
     interval,
     mean_of,
     p_student,
@@ -72,71 +58,21 @@ from .intervals import (
     spread,
 )
 
-#: The names of a measurement, in the order of `contract.CaseKey`.
-CASE = ["dataset", "image", "kernel", "noise", "noise_seed"]
-
-#: What is compared within: the methods of one group saw the same measurements.
-GROUP = ["dataset", "kernel_set", "noise"]
-
-#: What is paired within: methods that were told the same.
-PAIRED = [*GROUP, "declared"]
-
-#: The method that others are compared with, where it is there and no other is asked for.
-REFERENCE = "ours"
-_DIFFERENCE_TYPES: dict[str, Any] = {
-    **dict.fromkeys((*PAIRED, "method", "against", "verdict", "holm", "kernels"), "str"),
-    **dict.fromkeys(
-        (
-            "difference",
-            "low",
-            "high",
-            "bootstrap_low",
-            "bootstrap_high",
-            "resolution",
-            "p_value",
-            "p_student",
-            "p_holm",
-            "image_std",
-            "seed_std",
-        ),
-        "float64",
-    ),
-    **dict.fromkeys(("wins", "ties", "losses", "pairs", "planned", "images", "unscored"), "int64"),
-}
-_ORDERING_TYPES: dict[str, Any] = {
-    **dict.fromkeys((*PAIRED, "first", "second", "verdict", "holm", "kernels"), "str"),
-    **dict.fromkeys(
-        (
-            "published",
-            "difference",
-            "low",
-            "high",
-            "bootstrap_low",
-            "bootstrap_high",
-            "resolution",
-            "p_value",
-            "p_student",
-            "p_holm",
-        ),
-        "float64",
-    ),
-    **dict.fromkeys(("pairs", "planned", "images", "unscored"), "int64"),
-}
-
 
 @dataclass(frozen=True)
 class Difference:
     """How far one method is ahead of another, PSNR in dB; numbers that cannot be known are NaN.
 
     Attributes:
-        difference: mean over images of their mean difference, first method minus second.
-        low, high: 95 % interval of it, by Student's t; NaN below `FEWEST` images.
+        difference: the mean over images of their mean difference, first method minus second.
+        low, high: the 95 % interval of the difference, by Student's t; NaN below `FEWEST` images.
         bootstrap_low, bootstrap_high: the same by a percentile bootstrap over images.
-        wins, ties, losses: measurements by who is ahead, a tie where they differ by less than `TIE`.
-        pairs: measurements with a score of both.
-        planned: measurements asked of either, so `planned - pairs` lack a partner.
-        images: the pairs are of so many images.
-        unscored: cells of the two without a score. Where it is one seed of several, the others stand for it.
+        wins, ties, losses: how many measurements the first method is ahead on, equal or behind; it is a tie where the
+            two differ by less than `TIE`.
+        pairs: how many measurements have a score of both.
+        planned: how many measurements were asked of either; `planned - pairs` lack a partner.
+        images: how many images the pairs are of.
+        unscored: how many cells of the two have no score. Where one seed of several has none, the others stand for it.
         image_std: standard deviation over images of their mean difference.
         seed_std: standard deviation, from method seeds alone, of the difference of one seed each on one measurement;
             NaN where either has one seed.
@@ -149,7 +85,7 @@ class Difference:
             leaves out 0; of a sign test where one of them is infinite. NaN below `FEWEST` images.
         verdict: `better` or `worse` where the interval leaves out 0, else `open`; by signs where an image's difference
             is infinite.
-        kernels: those of the pairs, separated by commas.
+        kernels: the kernels of the pairs, separated by commas.
     """
 
     difference: float
@@ -177,20 +113,22 @@ class Scores:
     """What methods scored on the measurements of one group: one dataset, kernel set, noise and declared level.
 
     Args:
-        cells: from `named`, those of the group.
+        cells: the cells of the group, from `groups.named`.
     """
 
     def __init__(self, cells: pd.DataFrame) -> None:
         # Sorted, so that sums are taken in one order whatever that of the records.
         psnr = cells.sort_values("seed", kind="stable").groupby([*CASE, "method"])["psnr"]
         with np.errstate(invalid="ignore"):  # infinite values have no variance
-            self._means, self._variances = (each.unstack("method") for each in (psnr.mean(), psnr.var()))
-        self._asked, self._scored = (each.unstack("method", fill_value=0) for each in (psnr.size(), psnr.count()))
+            self._means, self._variances = (statistic.unstack("method") for statistic in (psnr.mean(), psnr.var()))
+        self._asked, self._scored = (
+            statistic.unstack("method", fill_value=0) for statistic in (psnr.size(), psnr.count())
+        )
 
     def difference(self, first: str, second: str) -> Difference:
         """Return how far a method is ahead of another; a method not in the group has no pairs."""
         pair = [first, second]
-        means, asked = (each.reindex(columns=pair) for each in (self._means, self._asked.where(self._asked > 0)))
+        means, asked = (table.reindex(columns=pair) for table in (self._means, self._asked.where(self._asked > 0)))
         both = means.notna().all(axis=1)
         apart = subtract(means.loc[both, first], means.loc[both, second])
         with np.errstate(invalid="ignore"):  # infinities of both signs have no mean
@@ -239,7 +177,7 @@ class Scores:
         means = self._means[list(methods)].groupby(level="image").mean().mean()
         first = str(means.idxmax())
         apart = {method: self.difference(first, method) for method in methods if method != first}
-        if min(each.images for each in apart.values()) < FEWEST:
+        if min(difference.images for difference in apart.values()) < FEWEST:
             return []
         return [method for method in methods if method == first or apart[method].verdict != "better"]
 
@@ -254,109 +192,6 @@ def _verdict(values: Values, low: float, high: float) -> str:
     """Return who is ahead by an interval, or, with infinite values, by their signs."""
     if np.isinf(values).any() and len(values) >= FEWEST:
         ahead, behind = ahead_and_behind(values)
-        told = max(ahead, behind) == len(values) or p_student(values) < 1 - CONFIDENCE
-        return "open" if not told else "better" if ahead > behind else "worse"
+        decided = max(ahead, behind) == len(values) or p_student(values) < 1 - CONFIDENCE
+        return "open" if not decided else "better" if ahead > behind else "worse"
     return "better" if low > 0 else "worse" if high < 0 else "open"
-
-
-def natural(names: Iterable[str]) -> list[str]:
-    """Return names in order, numbers in them by size: `levin/2` before `levin/10`."""
-    return sorted(names, key=lambda name: [(part.isdigit(), part.zfill(9)) for part in re.split(r"(\d+)", name)])
-
-
-def named(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `tables.cells_frame` with `method`: the label, and the preset where one label has several."""
-    several = cells.groupby("label")["preset"].transform("nunique") > 1
-    return cells.assign(method=cells["label"].mask(several, cells["label"] + " (" + cells["preset"] + ")"))
-
-
-def reference(names: Sequence[str], against: str = "") -> str:
-    """Return the method that others are compared with: the one asked for, else `ours`, else the first.
-
-    Raises:
-        UnknownNameError: where the one asked for is not among them.
-        InputError: where there are none.
-    """
-    if not names:
-        raise InputError("the sweep has no cells, so there is no method to compare with: give it methods and a dataset")
-    if against and against not in names:
-        raise UnknownNameError(unknown("method of the sweep", against, names))
-    return against or (REFERENCE if REFERENCE in names else names[0])
-
-
-def differences_frame(cells: pd.DataFrame, against: str = "") -> pd.DataFrame:
-    """Return how far each method is from one of them, a row for each group and method.
-
-    A group is one dataset, kernel set, noise and declared level. Columns are those of `Difference`, which is the
-    method's PSNR minus the reference's, with `method`, `against` and `verdict`: `better` or `worse` than the reference
-    where the interval leaves out 0, else `open`. `p_holm` is Holm's adjusted `p_student`, the family being the rows of
-    a group; `holm` is the verdict where that is below 5 %, else `open`.
-
-    Args:
-        cells: from `tables.cells_frame`.
-        against: the reference, as `named` has it; empty for `ours` where it is there, else the first.
-
-    Raises:
-        UnknownNameError: no such method.
-        InputError: no cells.
-    """
-    cells = named(cells)
-    second = reference(list(cells["method"].unique()), against)
-    rows: list[dict[str, Any]] = []
-    for about, group in _groups(cells):
-        scores, family = Scores(group), [each for each in group["method"].unique() if each != second]
-        rows += _adjusted(
-            about | {"method": first, "against": second} | vars(scores.difference(first, second)) for first in family
-        )
-    return pd.DataFrame(rows, columns=list(_DIFFERENCE_TYPES)).astype(_DIFFERENCE_TYPES)
-
-
-def ordering(cells: pd.DataFrame, published: Mapping[str, float]) -> pd.DataFrame:
-    """Return whether measurements bear out a published order of methods, a row for each group and pair.
-
-    Of a pair, `first` is the one published as better; `published` is by how many dB, `difference` what was measured,
-    first minus second, with the columns of `Difference`. The verdict is `confirms` where the interval lies above 0,
-    `contradicts` where it lies below, else `open`, as always for a published tie. `p_holm` and `holm` are as in
-    `differences_frame`, the family being all pairs of a group.
-
-    Args:
-        cells: from `tables.cells_frame`.
-        published: method, as `named` has it -> published PSNR in dB. Methods without cells are passed over.
-    """
-    rows: list[dict[str, Any]] = []
-    for about, group in _groups(named(cells)):
-        scores, there = Scores(group), set(group["method"])
-        ranked = sorted((name for name in published if name in there), key=lambda name: -published[name])
-        family = []
-        for first, second in combinations(ranked, 2):
-            gap, found = published[first] - published[second], scores.difference(first, second)
-            pair = {"first": first, "second": second, "published": gap}
-            family.append(about | pair | vars(found) | {"verdict": _agreement(gap, found)})
-        rows += _adjusted(family)
-    return pd.DataFrame(rows, columns=list(_ORDERING_TYPES)).astype(_ORDERING_TYPES)
-
-
-def _agreement(published: float, measured: Difference) -> str:
-    if not published > 0:
-        return "open"
-    return {"better": "confirms", "worse": "contradicts", "open": "open"}[measured.verdict]
-
-
-def _adjusted(family: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows of one family with what Holm leaves of their verdicts."""
-    rows = list(family)
-    adjusted = holm([row["p_student"] for row in rows])
-    return [
-        row | {"p_holm": value, "holm": row["verdict"] if value < 1 - CONFIDENCE else "open"}
-        for row, value in zip(rows, adjusted, strict=True)
-    ]
-
-
-def _groups(cells: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    for names, group in cells.groupby(PAIRED, sort=False):
-        yield dict(zip(PAIRED, names, strict=True)), group
-
-
-def group_starts(frame: pd.DataFrame, names: list[str]) -> list[int]:
-    """Return the positions of the rows that begin a group, which is where one of the named columns changes."""
-    return [index for index, differs in enumerate(frame[names].ne(frame[names].shift()).any(axis=1)) if differs]

@@ -1,4 +1,4 @@
-"""Which kernels a table speaks of: those that were used, and how many more their set has."""
+"""Which kernels a table speaks of: those that were used, of how many in their set."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pandas as pd
 from nidbench.cases.kernels import choose_kernels
 from nidbench.errors import NidbenchError
 
-from .pairs import GROUP, natural
+from .groups import GROUP, natural
 
-#: Kernels of a set that are named one by one, where not all were used.
+#: So many kernels of a set are named one by one, where not all of it was used.
 NAMED = 12
 
 
@@ -19,17 +19,17 @@ def kernel_scope(cells: pd.DataFrame) -> str:
     """Return a sentence that says under which kernels the cells of a table have scores, for its caption.
 
     Args:
-        cells: from `tables.cells_frame`. Where none has a score, it is the kernels that were asked for.
+        cells: from `cells.cells_frame`. Where none has a score, it is the kernels that were asked for.
     """
     scored = cells[cells["psnr"].notna()]
     cells = cells if scored.empty else scored
-    told: dict[str, list[str]] = {}
-    for (dataset, kernel_set, noise), part in cells.groupby(GROUP, sort=False):
-        told.setdefault(_used(part), []).append(f"{dataset} {kernel_set} {noise}")
-    if len(told) == 1:
-        return f"Under these kernels, and no others: {next(iter(told))}."
-    parts = [f"{text} ({', '.join(groups)})" for text, groups in told.items()]
-    return f"Under these kernels, and no others: {'; '.join(parts)}."
+    groups_by_kernels: dict[str, list[str]] = {}
+    for (dataset, kernel_set, noise), group in cells.groupby(GROUP, sort=False):
+        groups_by_kernels.setdefault(_used(group), []).append(f"{dataset} {kernel_set} {noise}")
+    if len(groups_by_kernels) == 1:
+        return f"Under these kernels, and no others: {next(iter(groups_by_kernels))}."
+    phrases = [f"{text} ({', '.join(groups)})" for text, groups in groups_by_kernels.items()]
+    return f"Under these kernels, and no others: {'; '.join(phrases)}."
 
 
 def _used(cells: pd.DataFrame) -> str:

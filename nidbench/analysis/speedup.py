@@ -1,25 +1,25 @@
 """How much sooner one setting of a method gets to the PSNR of another, from the curves in a sweep's records.
 
-A *line* is a method as asked for, such as `dip@fast`. Of each method, lines are compared with its reference: the line
-of the preset `paper` or `released` without variants or settings of its own, or the first line where there is none. On
-each measurement, declared level and seed that both have, three PSNRs are targets of a factor (`nidbench.curves`):
+A *line* is a method as asked for, such as `dip@fast`. The lines of a method are compared with its reference: the line
+of the preset `paper` or `released` without variants or changed settings, or the first line where there is none. On
+each measurement, declared level and seed that both have, three PSNRs are targets of a factor (see `curves`):
 
     stop     what the reference returns, by its own stopping rule
     oracle   the best of the reference's curve, which only the truth can tell
     own      what the other returns
 
-Why three: curves rise and fall. A network that goes on to fit the noise returns less than its best, passed that PSNR
-long before on the way up, and to reach it says little; the oracle shows that. And a line that gives up a little PSNR
-never reaches what its reference returns, but the reference reaches what the line returns. None is more than one point
-of the curve, so the factor of the whole runs, with the difference of what they return, stands beside them.
+There are three because curves rise and fall. A network that overfits ends below its best; it passed that PSNR early,
+so reaching it again means little, which the oracle shows. And a line that gives up a little PSNR never reaches what its
+reference returns, but the reference reaches what the line returns. A target is one point of a curve, so the factor of
+the whole runs, with the difference of what they return, stands beside the three.
 
-What a factor inherits:
+Two things limit what a factor says:
 
 - A method that averages passes observes fewer of them on the way than it returns: its curve lies below what stopping
   there would have returned, without the seconds of those passes. Where only the passes at the end carry it over the
   target, it may have been earlier: `averaged` marks it.
 - Seconds of other machines, devices, numbers of threads or batches are not compared, nor are 0 s: the factor is NaN,
-  and means in seconds may be over fewer cases than those in iterations: `timed` counts them.
+  and means in seconds may be over fewer cells than those in iterations: `timed` counts them.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from nidbench.physics.case_key import CaseKey
 from nidbench.records import Log, Planned, Record, Store
 
 from .curves import Curve, Factor, best, curve_of, factor, ratio
-from .pairs import CASE, PAIRED
+from .groups import CASE, PAIRED
 
-#: The presets that others are measured against.
+#: The presets that lines of other presets are compared with.
 REFERENCES = ("paper", "released")
 
 #: Target -> what it is, in words.
 TARGETS = {"stop": "what the reference returns", "oracle": "the reference's best", "own": "what it returns itself"}
 PAIR = ["method", "label", "against"]
-_CASE_TYPES: dict[str, Any] = {
+_CELL_TYPES: dict[str, Any] = {
     **dict.fromkeys((*PAIR, "preset", "against_preset"), "str"),
     **dict.fromkeys((*PAIRED, "image", "kernel"), "str"),
     **dict.fromkeys(("noise_seed", "seed"), "int64"),
@@ -63,7 +63,7 @@ _FACTOR_TYPES: dict[str, Any] = {
     **dict.fromkeys(("short", "end", "whole_iterations", "whole_seconds", "difference"), "float64"),
 }
 
-#: Values of `statistics.PAIRED`.
+#: Values of `groups.PAIRED`.
 Group: TypeAlias = tuple[str, str, str, str]
 
 
@@ -71,9 +71,9 @@ class Matched(NamedTuple):
     """What the cells of two lines are matched by; their methods and settings differ.
 
     Attributes:
-        case: the measurement.
+        case: the names of the measurement.
         declared: what methods are told of the noise level.
-        seed: method seed.
+        seed: the seed of the method.
     """
 
     case: CaseKey
@@ -82,7 +82,7 @@ class Matched(NamedTuple):
 
     @property
     def group(self) -> Group:
-        """Its values of `statistics.PAIRED`."""
+        """The values of `groups.PAIRED` for it."""
         return self.case.dataset, self.case.kernel.partition("/")[0], self.case.noise, self.declared
 
 
@@ -91,11 +91,11 @@ class Line:
     """One method as asked for.
 
     Attributes:
-        name: label, and the preset where one label has several.
-        method: registered name.
-        preset: the one in force.
-        plain: whether it has neither variants nor settings of its own.
-        records: those that there are, with their logs, None for the others that were planned.
+        name: the label, and the preset where one label has several.
+        method: the registered name.
+        preset: the preset in force.
+        plain: whether it has neither variants nor changed settings.
+        records: the record, with its log, of each cell that was planned; None where there is none to compare.
     """
 
     name: str
@@ -106,26 +106,27 @@ class Line:
 
     def curves(self, group: Group) -> list[Curve]:
         """Return the curves that it has in a group."""
-        found = (curve_of(record) for matched, record in self.records.items() if matched.group == group)
-        return [curve for curve in found if curve]
+        curves = (curve_of(record) for matched, record in self.records.items() if matched.group == group)
+        return [curve for curve in curves if curve]
 
 
 def read_lines(store: Store, cells: Iterable[Planned]) -> list[Line]:
-    """Return the lines of planned cells, in their order; a damaged record counts as none.
+    """Return the lines of planned cells, in their order.
 
-    So do those of one measurement's name that are of other bytes, another kernel or other sharp images.
+    A damaged record counts as none, and so do the records of a measurement's name that are of different bytes, kernels
+    or sharp images.
     """
     read = [(planned, _read_whole(store, planned.id)) for planned in cells]
     bases: dict[CaseKey, set[tuple[str, ...]]] = {}
     for planned, record in read:
         if record is not None:
             bases.setdefault(planned.case, set()).add(_basis(record))
-    found: dict[tuple[str, str, str], dict[Matched, Record | None]] = {}
+    by_line: dict[tuple[str, str, str], dict[Matched, Record | None]] = {}
     for planned, record in read:
-        records = found.setdefault((planned.label, planned.preset, planned.method), {})
+        records = by_line.setdefault((planned.label, planned.preset, planned.method), {})
         alike = len(bases.get(planned.case, ())) < 2
         records[Matched(planned.case, planned.declared, planned.seed)] = record if alike else None
-    labels = [label for label, _, _ in found]
+    labels = [label for label, _, _ in by_line]
     return [
         Line(
             f"{label} ({preset})" if labels.count(label) > 1 else label,
@@ -134,7 +135,7 @@ def read_lines(store: Store, cells: Iterable[Planned]) -> list[Line]:
             label in (method, f"{method}@{preset}"),
             records,
         )
-        for (label, preset, method), records in found.items()
+        for (label, preset, method), records in by_line.items()
     ]
 
 
@@ -151,22 +152,22 @@ def _basis(record: Record) -> tuple[str, ...]:
     return record.measurement_hash, record.truth_hash, cell.kernel_hash, cell.image_hash
 
 
-def pairs(lines: Sequence[Line]) -> list[tuple[Line, Line]]:
+def compared_lines(lines: Sequence[Line]) -> list[tuple[Line, Line]]:
     """Return (line, reference) for all lines that are compared, each with every reference of its method."""
     return [pair for method in dict.fromkeys(line.method for line in lines) for pair in _pairs_of(method, lines)]
 
 
 def _pairs_of(method: str, lines: Sequence[Line]) -> list[tuple[Line, Line]]:
-    own = [line for line in lines if line.method == method]
-    references = [line for line in own if line.plain and line.preset in REFERENCES]
-    others = [line for line in own if line not in references]
+    of_method = [line for line in lines if line.method == method]
+    references = [line for line in of_method if line.plain and line.preset in REFERENCES]
+    others = [line for line in of_method if line not in references]
     if not references or not others:
-        references, others = own[:1], own[1:]
+        references, others = of_method[:1], of_method[1:]
     return [(line, reference) for reference in references for line in others]
 
 
-def cases_frame(lines: Sequence[Line]) -> pd.DataFrame:
-    """Return the factors case by case: a row for each pair of lines, cell planned for both, and target.
+def cell_factors_frame(lines: Sequence[Line]) -> pd.DataFrame:
+    """Return the factors cell by cell: a row for each pair of lines, cell planned for both, and target.
 
     `outcome` is `reached` by both, `never` by one of them, or `lacking` where one is not done or has no curve. `psnr`
     is the target in dB; `iterations` and `seconds` are what `label` spends until it first reaches it, `reference_*`
@@ -182,16 +183,16 @@ def cases_frame(lines: Sequence[Line]) -> pd.DataFrame:
         {"label": line.name, "against": reference.name, "method": line.method}
         | {"preset": line.preset, "against_preset": reference.preset}
         | row
-        for line, reference in pairs(lines)
+        for line, reference in compared_lines(lines)
         for matched in line.records
         if matched in reference.records
-        for row in _case_rows(matched, line.records[matched], reference.records[matched])
+        for row in _cell_rows(matched, line.records[matched], reference.records[matched])
     ]
-    return pd.DataFrame(rows, columns=list(_CASE_TYPES)).astype(_CASE_TYPES)
+    return pd.DataFrame(rows, columns=list(_CELL_TYPES)).astype(_CELL_TYPES)
 
 
-def _case_rows(matched: Matched, record: Record | None, reference: Record | None) -> Iterator[dict[str, Any]]:
-    row: dict[str, Any] = dict.fromkeys((name for name, kind in _CASE_TYPES.items() if kind == "float64"), math.nan)
+def _cell_rows(matched: Matched, record: Record | None, reference: Record | None) -> Iterator[dict[str, Any]]:
+    row: dict[str, Any] = dict.fromkeys((name for name, kind in _CELL_TYPES.items() if kind == "float64"), math.nan)
     row |= {name: getattr(matched.case, name) for name in CASE} | dict(zip(PAIRED, matched.group, strict=True))
     row |= {"seed": matched.seed, "outcome": "lacking", **dict.fromkeys(("first", "averaged", "comparable"), False)}
     known, theirs = curve_of(record), curve_of(reference)
@@ -205,17 +206,17 @@ def _case_rows(matched: Matched, record: Record | None, reference: Record | None
         yield both if row["comparable"] else both | {"factor_seconds": math.nan, "whole_seconds": math.nan}
 
 
-def _factor_columns(found: Factor, passes: tuple[bool, bool]) -> dict[str, Any]:
-    """Return the columns of a factor; `passes` tells whether the curve's and the reference's methods average."""
-    spent = {"": found.cost, "reference_": found.reference}
+def _factor_columns(gained: Factor, passes: tuple[bool, bool]) -> dict[str, Any]:
+    """Return the columns of a factor; `passes` says whether the methods of the curve and of its reference average."""
+    spent = {"": gained.cost, "reference_": gained.reference}
     costs = {f"{name}{unit}": getattr(cost, unit) for name, cost in spent.items() if cost for unit in UNITS}
     return costs | {
-        "outcome": "reached" if found.cost and found.reference else "never",
-        "psnr": found.target,
-        "factor_iterations": found.iterations,
-        "factor_seconds": found.seconds,
-        "short": found.short,
-        "end": found.end,
+        "outcome": "reached" if gained.cost and gained.reference else "never",
+        "psnr": gained.target,
+        "factor_iterations": gained.iterations,
+        "factor_seconds": gained.seconds,
+        "short": gained.short,
+        "end": gained.end,
         "first": any(cost.first for cost in spent.values() if cost),
         "averaged": any(cost.last and many for cost, many in zip(spent.values(), passes, strict=True) if cost),
     }
@@ -224,7 +225,7 @@ def _factor_columns(found: Factor, passes: tuple[bool, bool]) -> dict[str, Any]:
 #: What of an environment tells one machine from another.
 _MACHINE = ("cpu", "gpu")
 
-#: Unit -> the column of `factors_frame` that counts the cases with a factor in it.
+#: Unit -> the column of `factors_frame` that counts the cells with a factor in it.
 UNITS = {"iterations": "reached", "seconds": "timed"}
 
 
@@ -243,27 +244,32 @@ def _averages(record: Record) -> bool:
 
 def _taken_alike(first: Record, second: Record) -> bool:
     """Return whether the seconds of two records can be compared."""
-    states = [
-        (each.cell.device, each.threads, each.batch, *((each.log or Log()).environment.get(name) for name in _MACHINE))
-        for each in (first, second)
-    ]
-    return states[0] == states[1]
+    return _timing(first) == _timing(second)
 
 
-def factors_frame(cases: pd.DataFrame) -> pd.DataFrame:
-    """Return the factors of each pair of lines: a row for each group, `statistics.PAIRED`, and target.
+def _timing(record: Record) -> tuple[Any, ...]:
+    """Return what a record's seconds depend on, beside the method."""
+    environment = (record.log or Log()).environment
+    return record.cell.device, record.threads, record.batch, *(environment.get(name) for name in _MACHINE)
 
-    `factor_iterations` and `factor_seconds` are geometric means over the cases in which the target is `reached`, with
+
+def factors_frame(cell_factors: pd.DataFrame) -> pd.DataFrame:
+    """Return the factors of each pair of lines: a row for each group, `groups.PAIRED`, and target.
+
+    `factor_iterations` and `factor_seconds` are geometric means over the cells in which the target is `reached`, with
     the lowest and the highest; `whole_*` over all that both have. A mean over those that are reached speaks well of a
-    line that reaches few, hence the numbers of cases: `planned` for both, `cases` that both have curves of, `reached`,
+    line that reaches few, hence the numbers of cells: `planned` for both, `cases` that both have curves of, `reached`,
     and of those `timed`, with comparable seconds, `first` and `averaged`, as marked. `short` is how many dB are lacking
     where the target is never reached, on average; `end` and `difference` are means over `cases`.
 
     Args:
-        cases: from `cases_frame`.
+        cell_factors: from `cell_factors_frame`.
     """
     names = [*PAIR, "preset", "against_preset", *PAIRED, "target"]
-    rows = [dict(zip(names, values, strict=True)) | _means(group) for values, group in cases.groupby(names, sort=False)]
+    rows = [
+        dict(zip(names, values, strict=True)) | _means(group)
+        for values, group in cell_factors.groupby(names, sort=False)
+    ]
     return pd.DataFrame(rows, columns=list(_FACTOR_TYPES)).astype(_FACTOR_TYPES)
 
 

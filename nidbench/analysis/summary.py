@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from .cells import SHARED, counted
-from .pairs import CASE as CASE
-from .pairs import GROUP, Scores, named
+from .groups import CASE, GROUP, named
+from .pairs import Scores
 
 #: The row of the blurred input in `summary_frame`.
 INPUT = "input"
@@ -25,7 +25,7 @@ _SUMMARY_TYPES: dict[str, Any] = {
     "notes": "str",
 }
 
-#: Blur keeps the mean brightness: what is so many times brighter or darker is said.
+#: Blur keeps the mean brightness: a note says so of restorations that are this many times brighter or darker.
 _BRIGHTER = 2.0
 
 
@@ -40,40 +40,48 @@ def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
     unchanged.
 
     `leading` marks the highest mean PSNR, and what is not told apart from it by the 95 % interval of the difference
-    paired by image (see `statistics`); `best` marks it where it leads alone. The methods of a group compete that were
-    told the same of the noise and have a score for every measurement. Below `statistics.FEWEST` images none is marked.
+    paired by image (see `pairs`); `best` marks it where it leads alone. The methods of a group compete that were
+    told the same of the noise and have a score for every measurement. Below `intervals.FEWEST` images none is marked.
 
     Args:
         cells: from `cells_frame`.
     """
     rows: list[dict[str, Any]] = []
     for names, group in named(cells).groupby(GROUP, sort=False):
-        measurements = len(group.drop_duplicates(CASE))
-        parts = [part for _, part in group.groupby(["label", "preset", "declared"], sort=False)]
-        methods = [_method_row(part, measurements) for part in parts]
-        rivals = [(row, part) for row, part in zip(methods, parts, strict=True) if _comparable(part, measurements)]
-        for declared in group["declared"].unique():
-            _mark([(row, part) for row, part in rivals if part["declared"].iloc[0] == declared])
-        rows += [dict(zip(GROUP, names, strict=True)) | row for row in (_input_row(group), *methods)]
+        rows += [dict(zip(GROUP, names, strict=True)) | row for row in (_input_row(group), *_method_rows(group))]
     frame = pd.DataFrame(rows, columns=list(_SUMMARY_TYPES)).astype(_SUMMARY_TYPES)
     texts = [name for name, kind in _SUMMARY_TYPES.items() if kind == "str"]
     return frame.assign(**{name: frame[name].mask(frame[name] == "") for name in texts})
+
+
+def _method_rows(group: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a group's methods; those compete that were told the same and have all their scores."""
+    measurements = len(group.drop_duplicates(CASE))
+    rows: list[dict[str, Any]] = []
+    rivals: dict[str, list[tuple[dict[str, Any], pd.DataFrame]]] = {}
+    for (_, _, declared), method_cells in group.groupby(["label", "preset", "declared"], sort=False):
+        rows.append(_method_row(method_cells, measurements))
+        if _comparable(method_cells, measurements):
+            rivals.setdefault(str(declared), []).append((rows[-1], method_cells))
+    for told_alike in rivals.values():
+        _mark(told_alike)
+    return rows
 
 
 def _mark(rivals: Sequence[tuple[dict[str, Any], pd.DataFrame]]) -> None:
     """Mark the rows, given with their cells, of the methods that lead."""
     if len(rivals) < 2:
         return
-    scores = Scores(pd.concat([part for _, part in rivals]))
-    methods = [part["method"].iloc[0] for _, part in rivals]
+    scores = Scores(pd.concat([method_cells for _, method_cells in rivals]))
+    methods = [method_cells["method"].iloc[0] for _, method_cells in rivals]
     leaders = scores.leaders(methods)
     for method, (row, _) in zip(methods, rivals, strict=True):
         row |= {"leading": method in leaders, "best": leaders == [method]}
 
 
-def _comparable(part: pd.DataFrame, measurements: int) -> bool:
-    """Return whether a method's mean is over the same measurements as its rivals', taken alike."""
-    return bool(part["psnr"].notna().all()) and len(part.drop_duplicates(CASE)) == measurements
+def _comparable(method_cells: pd.DataFrame, measurements: int) -> bool:
+    """Return whether a method has a score for every measurement, so that its mean is over those of its rivals."""
+    return bool(method_cells["psnr"].notna().all()) and len(method_cells.drop_duplicates(CASE)) == measurements
 
 
 def _input_row(group: pd.DataFrame) -> dict[str, Any]:
@@ -99,18 +107,18 @@ def _input_row(group: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _method_row(part: pd.DataFrame, measurements: int) -> dict[str, Any]:
-    done = part[part["status"] == "done"]
-    missing = int((part["status"] == "missing").sum())
+def _method_row(method_cells: pd.DataFrame, measurements: int) -> dict[str, Any]:
+    done = method_cells[method_cells["status"] == "done"]
+    missing = int((method_cells["status"] == "missing").sum())
     row: dict[str, Any] = {
-        "method": part["label"].iloc[0],
-        "preset": part["preset"].iloc[0],
-        "cells": f"{len(done)}/{len(part)}",
+        "method": method_cells["label"].iloc[0],
+        "preset": method_cells["preset"].iloc[0],
+        "cells": f"{len(done)}/{len(method_cells)}",
         "done": len(done),
-        "planned": len(part),
-        "failed": len(part) - len(done) - missing,
+        "planned": len(method_cells),
+        "failed": len(method_cells) - len(done) - missing,
         "missing": missing,
-        "old": int((part["old"] != "").sum()),
+        "old": int((method_cells["old"] != "").sum()),
         "seed_std": _seed_std(done),
         "image_std": _image_std(done),
         "peak_memory_mb": done["peak_memory_mb"].max(),
@@ -118,7 +126,7 @@ def _method_row(part: pd.DataFrame, measurements: int) -> dict[str, Any]:
         "precision": distinct(done["precision"]),
         "best": False,
         "leading": False,
-        "notes": "; ".join(_notes(part, measurements)),
+        "notes": "; ".join(_notes(method_cells, measurements)),
     }
     means = ("psnr", "ssim", "stop_psnr", "oracle_psnr", "end_psnr", "seconds", "iterations")
     return row | {name: done[name].mean() for name in means}
@@ -140,23 +148,23 @@ def distinct(values: pd.Series[str]) -> str:
     return ", ".join(dict.fromkeys(value for value in values if value))
 
 
-def _notes(part: pd.DataFrame, measurements: int) -> Iterator[str]:
+def _notes(method_cells: pd.DataFrame, measurements: int) -> Iterator[str]:
     """Yield what has to be known of a method's row to read it rightly."""
-    scored = int(part["psnr"].notna().sum())
-    yield from (note for note in part["note"].unique() if note)
-    if scored < len(part):
-        unscored = part[part["psnr"].isna()]["status"].replace({"done": "without a score"})
-        yield f"mean over {scored} of {len(part)} cells, so not comparable: {counted(unscored)}"
-    yield from _perfect(part["psnr"])
-    covered = len(part.drop_duplicates(CASE))
+    scored = int(method_cells["psnr"].notna().sum())
+    yield from (note for note in method_cells["note"].unique() if note)
+    if scored < len(method_cells):
+        unscored = method_cells[method_cells["psnr"].isna()]["status"].replace({"done": "without a score"})
+        yield f"mean over {scored} of {len(method_cells)} cells, so not comparable: {counted(unscored)}"
+    yield from _perfect(method_cells["psnr"])
+    covered = len(method_cells.drop_duplicates(CASE))
     if covered < measurements:
         yield f"planned for {covered} of {measurements} measurements, so not comparable"
-    yield from _old(part)
-    yield from _other_scale(part["brightness"])
-    told = distinct(part["declared"])
-    if told not in ("", "known"):
-        yield f"declared noise level: {told}"
-    batches = sorted({int(size) for size in part["batch"].dropna() if size > 1})
+    yield from _old(method_cells)
+    yield from _other_scale(method_cells["brightness"])
+    declared = distinct(method_cells["declared"])
+    if declared not in ("", "known"):
+        yield f"declared noise level: {declared}"
+    batches = sorted({int(size) for size in method_cells["batch"].dropna() if size > 1})
     if batches:
         yield f"fitted {' or '.join(map(str, batches))} side by side, seconds divided by that"
 
@@ -183,23 +191,23 @@ def _other_scale(brightness: pd.Series[float]) -> Iterator[str]:
         )
 
 
-#: What to do about cells that are old by this alone, where it takes no computing.
+#: What is old -> what to do about it, where that takes no computing.
 _RENEWED = {"metric": "nidbench rescore scores them anew"}
 
 
-def _old(part: pd.DataFrame) -> Iterator[str]:
+def _old(method_cells: pd.DataFrame) -> Iterator[str]:
     """Yield what is old of a method's cells, how many, and what to do."""
-    for what, count in part.loc[part["old"] != "", "old"].value_counts().items():
+    for what, count in method_cells.loc[method_cells["old"] != "", "old"].value_counts().items():
         remedies = [remedy for reason, remedy in SHARED.values() if reason in str(what)]
-        told = "old, so not comparable" if remedies else "old, of another version than today's"
+        age = "old, so not comparable" if remedies else "old, of another version than today's"
         remedy = remedies[0] if remedies else _RENEWED.get(str(what), "nidbench run --renew computes them again")
-        yield f"{count} of {len(part)} cells {told} ({what}): {remedy}"
+        yield f"{count} of {len(method_cells)} cells {age} ({what}): {remedy}"
 
 
 def source_lines(cells: pd.DataFrame) -> list[str]:
-    """Return what has to be known of what computed the methods, notes and old cells, each once with whom it is of."""
+    """Return notes and what is old of the methods as lines, each line once, with the methods it is about."""
     labels: dict[str, list[str]] = {}
-    for label, part in cells.groupby("label", sort=False):
-        for line in (*(note for note in part["note"].unique() if note), *_old(part)):
+    for label, method_cells in cells.groupby("label", sort=False):
+        for line in (*(note for note in method_cells["note"].unique() if note), *_old(method_cells)):
             labels.setdefault(line, []).append(str(label))
-    return [f"{', '.join(each)}: {line}" for line, each in labels.items()]
+    return [f"{', '.join(names)}: {line}" for line, names in labels.items()]

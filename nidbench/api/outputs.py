@@ -14,6 +14,7 @@ from nidbench.sweep.measurements import Measurements
 from nidbench.system.whole_files import results_errors, write_whole
 
 if TYPE_CHECKING:
+    from nidbench.analysis.cells import SweepCells
     from nidbench.report.figures import Choice
 
 #: Contact sheets drawn at the end of a run; `nidbench report --most` draws more.
@@ -23,33 +24,33 @@ SHEETS = 24
 ENDINGS = {"md": "md", "csv": "csv", "latex": "tex", "html": "html"}
 
 
-def write_tables(store: Store, sweep: Sweep, protocol: str) -> dict[str, Path]:
+def write_tables(store: Store, sweep_cells: SweepCells, protocol: str) -> dict[str, Path]:
     """Write a sweep's table in every format and return the files by format."""
     from nidbench.report.results_table import render
 
     written = {}
     for form, ending in ENDINGS.items():
-        path = store.root / "tables" / f"{sweep.name}.{ending}"
+        path = store.root / "tables" / f"{sweep_cells.sweep.name}.{ending}"
         with results_errors(store.root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, render(store, sweep, form, protocol).encode())
+            write_whole(path, render(sweep_cells, form, protocol).encode())
         written[form] = path
     return written
 
 
-def write_comparison(store: Store, sweep: Sweep, name: str, protocol: str) -> dict[str, Path]:
+def write_comparison(store: Store, sweep_cells: SweepCells, name: str, protocol: str) -> dict[str, Path]:
     """Write a table of the paper beside a sweep in every format and return the files by format.
 
-    Arguments and errors are those of `comparison.render_compare`.
+    Arguments and errors are those of `comparison.render_comparison`.
     """
-    from nidbench.paper.comparison_table import render_compare
+    from nidbench.paper.comparison_table import render_comparison
 
     written = {}
     for form, ending in ENDINGS.items():
-        path = store.root / "tables" / f"{sweep.name}-compared.{ending}"
+        path = store.root / "tables" / f"{sweep_cells.sweep.name}-compared.{ending}"
         with results_errors(store.root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, render_compare(store, sweep, name, form, protocol).encode())
+            write_whole(path, render_comparison(sweep_cells, name, form, protocol).encode())
         written[form] = path
     return written
 
@@ -66,7 +67,7 @@ def existing_sheets(store: Store, sweep: Sweep) -> list[Path]:
 
 def write_sheets(store: Store, sweep: Sweep, most: int) -> tuple[list[Path], int]:
     """Write one contact sheet for each case, at most so many; return them and the number of cases."""
-    from nidbench.report.contact_sheet import sheets
+    from nidbench.report.sweep_sheets import sheets
 
     folder = sheet_folder(store, sweep)
     keys = list(dict.fromkeys(planned.case for planned in sweep.cells))
@@ -80,7 +81,7 @@ def write_sheets(store: Store, sweep: Sweep, most: int) -> tuple[list[Path], int
 
 def track(
     store: Store,
-    sweep: Sweep,
+    sweep_cells: SweepCells,
     say: Callable[[str], None],
     sheets: Sequence[Path] = (),
     tables: Mapping[str, Path] | None = None,
@@ -89,7 +90,7 @@ def track(
 
     Args:
         store: the results folder.
-        sweep: which of its sweeps.
+        sweep_cells: the sweep, read.
         say: takes a line.
         sheets: contact sheets to show there.
         tables: tables to show there, by format.
@@ -98,7 +99,7 @@ def track(
 
     texts = {path.name: path.read_text() for path in (tables or {}).values()}
     try:
-        sync(store, sweep, sheets=sheets, tables=texts)
+        sync(store, sweep_cells, sheets=sheets, tables=texts)
     except TrackingError as error:
         say(f"warning: {error}; the records are complete, nidbench sync tries again")
         return False
@@ -121,8 +122,8 @@ def write_figure(
     Raises:
         NidbenchError: what `figures.draw` raises, and for an ending of no known form.
     """
-    from nidbench.report.contact_sheet import sheet_name
     from nidbench.report.figures import draw
+    from nidbench.report.sweep_sheets import sheet_name
 
     drawn = draw(name, store, sweep, choice, Measurements(sweep))
     own = name + ("" if drawn.key is None else f"-{sheet_name(drawn.key).removesuffix('.png')}")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nidbench.paper.conditions import protocol as protocol_of_the_paper
 from nidbench.paper.reproduction import Reproduction
+from nidbench.paper.tables import paper_protocol
 from nidbench.records import Planned, Store
 from nidbench.scoring.protocols import DEFAULT
 
@@ -77,7 +77,7 @@ def reproduce_table(
     """
 
     def protocol_of(planned: Planned) -> str:
-        return protocol or protocol_of_the_paper(wanted.table, planned.case)
+        return protocol or paper_protocol(wanted.table, planned.case)
 
     def planner(computer: Computer, options: RunOptions) -> tuple[Plan, Rates | None]:
         return wanted.plan(store, computer, options, display, display.say, write=not dry_run)

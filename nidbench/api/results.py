@@ -15,6 +15,7 @@ from nidbench.records import Store, Sweep
 if TYPE_CHECKING:
     import pandas as pd
 
+    from nidbench.analysis.cells import SweepCells
     from nidbench.records import Record
 
 
@@ -57,11 +58,15 @@ class Results:
         return Results(self.store, self.sweep, protocol)
 
     @cached_property
+    def _read(self) -> SweepCells:
+        from nidbench.analysis.cells import SweepCells
+
+        return SweepCells.read(self.store, self.sweep)
+
+    @cached_property
     def cells(self) -> pd.DataFrame:
         """One row for each cell: what it is, how it ended, scores in dB, seconds, iterations, memory."""
-        from nidbench.analysis.cells import cells_frame
-
-        return cells_frame(self.store, self.sweep, self.protocol)
+        return self._read.frame(self.protocol)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -85,7 +90,7 @@ class Results:
             UnknownNameError: where the sweep has no such method.
             InputError: where there is nothing to compare.
         """
-        from nidbench.analysis.pairs import differences_frame
+        from nidbench.analysis.differences import differences_frame
 
         return differences_frame(self.cells, label)
 
@@ -138,7 +143,7 @@ class Results:
         """
         from nidbench.report.results_table import render
 
-        return render(self.store, self.sweep, form, self.protocol)
+        return render(self._read, form, self.protocol)
 
     def __repr__(self) -> str:
         counts = self.cells["status"].value_counts()

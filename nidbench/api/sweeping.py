@@ -95,6 +95,7 @@ def run(
     """
     from rich.console import Console
 
+    from nidbench.analysis.cells import SweepCells
     from nidbench.records import Store
     from nidbench.scoring.protocols import protocol as find_protocol
     from nidbench.sweep.plan import make_plan
@@ -153,7 +154,8 @@ def run(
     results = Results(store, ran.sweep, protocol)
     sheets = write_sheets(store, ran.sweep, SHEETS)[0] if pictures else ()
     if tracking == "mlflow":
-        track(store, ran.sweep, display.say, sheets, write_tables(store, ran.sweep, protocol))
+        cells = SweepCells.read(store, ran.sweep)
+        track(store, cells, display.say, sheets, write_tables(store, cells, protocol))
     return results
 
 

@@ -1,1 +1,1 @@
-"""From names to cases: datasets x images x kernels x noises, made here or given."""
+"""Cases: what names of datasets, images, kernels and noises stand for, made here or given."""

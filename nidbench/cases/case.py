@@ -13,17 +13,18 @@ from nidbench.physics.response import Response
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A Problem with its identity and its truth, both made only when asked for.
+    """A measurement with its identity and its truth; neither is made before it is asked for.
 
     Attributes:
-        key: which measurement.
-        image_hash, kernel_hash: SHA-256 of the sharp x (where the blurred image is given: of that and of what is
-            known of its noise) and of the kernel.
+        key: the names of the measurement.
+        image_hash: SHA-256 of the sharp x. Where the blurred image is given, it is of that and of what is known of its
+            noise.
+        kernel_hash: SHA-256 of the kernel, followed by that of the kernel handed to methods where that is another.
         declared: what the method is told of the noise level: `known`, `estimated` or a factor such as `x1.2`.
-        response: g.
-        problem: makes the measurement; the same bytes at every call, in every process.
-        truths: none, one or many sharp images.
-        truth_hash: makes the SHA-256 of what is scored against: of the sharp images and their places; empty for none.
+        response: the camera's response g.
+        problem: makes the measurement; it has the same bytes at every call, in every process.
+        truths: makes the sharp images; there are none, one or many.
+        truth_hash: makes the SHA-256 of the sharp images and their places, which scores are against; empty for none.
         shape: of x, (C, H, W), for estimates of cost.
         notice: what tables should say of the data, such as that there is no truth and how to get it.
     """

@@ -16,8 +16,8 @@ def middle_of(problem: Problem, side: int | None) -> tuple[Problem, tuple[int, i
 
     Args:
         problem: the whole measurement.
-        side: of the square, in pixels of x: y shows less of it by the kernel. None for all; an axis that is not longer
-            stays whole.
+        side: of the square, in pixels of x; y shows less of the square, by the kernel. None for the whole. An axis
+            that is not longer stays whole.
 
     Raises:
         InputError: where y would show less than one SSIM window.
@@ -31,8 +31,7 @@ def middle_of(problem: Problem, side: int | None) -> tuple[Problem, tuple[int, i
             f"leave {max(shown[0], 0)}x{max(shown[1], 0)} of the blurred image, and a score takes "
             f"{SMALLEST_VALID}x{SMALLEST_VALID}: use a larger --crop or a larger image"
         )
-    top, left = (length - part for length, part in zip(frame, wanted, strict=True))
-    top, left = top // 2, left // 2
+    top, left = ((length - side) // 2 for length, side in zip(frame, wanted, strict=True))
     blurred = problem.blurred[:, top : top + shown[0], left : left + shown[1]]
     return replace(problem, blurred=blurred), (top, left)
 

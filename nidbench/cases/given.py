@@ -11,7 +11,7 @@ from nidbench.contract.dataset import KnownTruths, MeasuredDataset
 from nidbench.contract.kernel_set import UNKNOWN
 from nidbench.contract.truth import Truth
 from nidbench.errors import InputError, UnknownNameError, unknown
-from nidbench.physics.arrays import array_hash
+from nidbench.physics.arrays import Kernel, array_hash
 from nidbench.physics.case_key import MEASURED, CaseKey
 from nidbench.physics.kernel import normalised
 from nidbench.physics.noise import told_noise
@@ -19,50 +19,85 @@ from nidbench.physics.problem import Problem
 
 from .case import Case
 from .crop import check_crop, middle_of
-from .kernels import ChosenKernel, check_reach, choose_kernels, taps_of, told_offset
+from .kernels import ChosenKernel, check_reach, choose_kernels, frame_offset, taps_of
 from .request import CaseRequest, choose_images, rotated
 
+#: Images named in a message, where more lack a kernel.
+_NAMED = 3
 
-def given_cases(request: CaseRequest, dataset: MeasuredDataset) -> Iterator[Case]:
-    """Yield the cases of blurred images that are given.
+
+class GivenCases:
+    """The cases of a dataset of blurred images, or of their middle; those read last are kept for the next case.
+
+    Args:
+        request: what is asked for.
+        dataset: has the images.
+
+    Attributes:
+        chosen: the images asked for, each with one of the kernels that blurred it.
 
     Raises:
         UnknownNameError: for an image or kernel that the dataset has not.
-        InputError: where noise, noise draws or a response are asked for, or a crop that leaves too little.
+        InputError: where noise, noise draws or a response are asked for, or images whose kernels nobody knows.
     """
-    _check_given(request, set(dataset.info.noises))
-    chosen = _choose_measured(request, dataset)
-    notice = dataset.notice(list(dict.fromkeys(name for name, _ in chosen)))
-    given = GivenCases(dataset, request.crop, request.declared, notice)
-    for name, kernel in chosen:
-        yield given.case(request.dataset, name, kernel)
 
+    def __init__(self, request: CaseRequest, dataset: MeasuredDataset) -> None:
+        _check_given(request, set(dataset.info.noises))
+        self._request, self._dataset = request, dataset
+        self.chosen: Sequence[tuple[str, ChosenKernel]] = _choose(request, dataset)
+        self._notice = dataset.notice(list(dict.fromkeys(image for image, _ in self.chosen)))
+        self._measured = lru_cache(maxsize=2)(self._read)
 
-def _choose_measured(request: CaseRequest, dataset: MeasuredDataset) -> list[tuple[str, ChosenKernel]]:
-    """Return the images asked for, each with those of the kernels asked for that blurred it and can be told."""
-    kernels = choose_kernels(request.kernels, dataset.info.kernels, partial(_own_kernels, request.dataset, dataset))
-    images = choose_images(request, dataset)
-    blurred = {name: [kernel for kernel in kernels if kernel.true in dataset.kernels(name)] for name in images}
-    own = [(name, kernel) for name in images for kernel in rotated(request, dataset, name, blurred[name])]
-    chosen = [(name, kernel) for name, kernel in own if _can_be_told(kernel)]
-    lacking = dict.fromkeys(name for name, _ in own if name not in {name for name, _ in chosen})
-    if lacking and (request.images or not chosen):
-        named = ", ".join([*lacking][:3]) + (f" and {len(lacking) - 3} more" if len(lacking) > 3 else "")
-        raise InputError(
-            f"{request.dataset}: nobody knows the kernel of {named}: give an estimate with --kernels estimated:PATH, "
-            "or choose other --images"
+    def cases(self, image: str, kernel: ChosenKernel) -> Iterator[Case]:
+        """Yield the one case of an image and a kernel that blurred it.
+
+        Raises:
+            InputError: for a crop that leaves too little, or a kernel that is larger than the blurred image.
+        """
+        seen, _ = self._measured(image, kernel.true)
+        known = f"{array_hash(seen.blurred)} {seen.noise.kind} {seen.noise.level!r}"
+        identity, handed = array_hash(seen.kernel), _handed(seen.kernel, image, kernel)
+        if self._request.crop is None:  # an estimate may well be larger than what a small crop leaves
+            check_reach(handed, seen.blurred.shape[1:], seen.kernel.shape)
+        noise = told_noise(seen.noise, self._request.declared)
+
+        def problem() -> Problem:
+            return replace(self._measured(image, kernel.true)[0], kernel=handed, noise=noise)
+
+        yield Case(
+            key=CaseKey(self._request.dataset, self._request.image_name(image), kernel.name, MEASURED),
+            image_hash=hashlib.sha256(known.encode()).hexdigest(),
+            kernel_hash=identity if kernel.error is None else f"{identity}@{array_hash(handed)}",
+            declared=self._request.declared,
+            response=seen.response,
+            problem=problem,
+            truths=lambda: self._truths(image, kernel.true, handed),
+            truth_hash=lambda: _truth_hash(self._dataset, image, kernel.true),
+            shape=(seen.blurred.shape[0], *replace(seen, kernel=handed).frame),
+            notice=self._notice,
         )
-    if not chosen:
-        raise InputError(
-            f"{request.dataset}: {', '.join(images)} was not blurred by {', '.join(request.kernels)}: choose other "
-            "--images or leave --kernels out"
-        )
-    return chosen
+
+    def _truths(self, image: str, kernel: str, handed: Kernel) -> Sequence[Truth]:
+        """Return the sharp images, each at its place in the frame of the x that methods look for."""
+        seen, (top, left) = self._measured(image, kernel)
+        rows, columns = frame_offset(seen.kernel, handed)
+        taps = taps_of(seen.kernel)
+        return [truth.moved(rows - top, columns - left, taps) for truth in self._dataset.truths(image, kernel)]
+
+    def _read(self, image: str, kernel: str) -> tuple[Problem, tuple[int, int]]:
+        """Return the measurement, or its middle, and where that begins in the frame of the whole."""
+        try:
+            whole = self._dataset.measured(image, kernel)
+            check_reach(whole.kernel, whole.blurred.shape[1:])
+            check_crop(image, self._request.crop, whole.frame)
+            return middle_of(whole, self._request.crop)
+        except InputError as error:
+            raise InputError(f"image {image!r} with kernel {kernel!r}: {error}") from error
 
 
-def _can_be_told(kernel: ChosenKernel) -> bool:
-    """Return whether there is a kernel to tell: of one that nobody knows, only what takes its place."""
-    return not kernel.true.endswith(f"/{UNKNOWN}") or getattr(kernel.error, "replaces", False)
+def _handed(true: Kernel, image: str, kernel: ChosenKernel) -> Kernel:
+    """Return the kernel that methods are handed: the true one, or what the kernel error puts in its place."""
+    return true if kernel.error is None else normalised(kernel.error.told(true, image, kernel.true))
 
 
 def _check_given(request: CaseRequest, noises: set[str]) -> None:
@@ -84,73 +119,58 @@ def _check_given(request: CaseRequest, noises: set[str]) -> None:
         )
 
 
-def _own_kernels(name: str, dataset: MeasuredDataset, text: str) -> list[str]:
-    """Return which of the kernels that a dataset's images were blurred by a text stands for: a set, or one of it."""
-    own = list(dict.fromkeys(kernel for image in dataset.names() for kernel in dataset.kernels(image)))
-    found = [kernel for kernel in own if text in (kernel, kernel.partition("/")[0])]
-    if not found:
+def _choose(request: CaseRequest, dataset: MeasuredDataset) -> list[tuple[str, ChosenKernel]]:
+    """Return the images asked for, each with those of the kernels asked for that blurred it and can be handed over."""
+    kernels = choose_kernels(request.kernels, dataset.info.kernels, partial(_blurred_by, request.dataset, dataset))
+    images = choose_images(request, dataset)
+    blurred = {image: [kernel for kernel in kernels if kernel.true in dataset.kernels(image)] for image in images}
+    asked = [(image, kernel) for image in images for kernel in rotated(request, dataset, image, blurred[image])]
+    chosen = [(image, kernel) for image, kernel in asked if _can_be_handed(kernel)]
+    _check_chosen(request, images, asked, chosen)
+    return chosen
+
+
+def _check_chosen(
+    request: CaseRequest,
+    images: Sequence[str],
+    asked: Sequence[tuple[str, ChosenKernel]],
+    chosen: Sequence[tuple[str, ChosenKernel]],
+) -> None:
+    """Refuse images that were named and whose kernels nobody knows, and a choice that leaves nothing."""
+    known = {image for image, _ in chosen}
+    lacking = list(dict.fromkeys(image for image, _ in asked if image not in known))
+    if lacking and (request.images or not chosen):
+        more = f" and {len(lacking) - _NAMED} more" if len(lacking) > _NAMED else ""
+        raise InputError(
+            f"{request.dataset}: nobody knows the kernel of {', '.join(lacking[:_NAMED])}{more}: give an estimate with "
+            "--kernels estimated:PATH, or choose other --images"
+        )
+    if not chosen:
+        raise InputError(
+            f"{request.dataset}: {', '.join(images)} was not blurred by {', '.join(request.kernels)}: choose other "
+            "--images or leave --kernels out"
+        )
+
+
+def _can_be_handed(kernel: ChosenKernel) -> bool:
+    """Return whether there is a kernel to hand over: of one that nobody knows, only what takes its place."""
+    return not kernel.true.endswith(f"/{UNKNOWN}") or getattr(kernel.error, "replaces", False)
+
+
+def _blurred_by(name: str, dataset: MeasuredDataset, text: str) -> list[str]:
+    """Return which of the kernels that blurred a dataset's images a text stands for: a set, or one of its kernels."""
+    there = list(dict.fromkeys(kernel for image in dataset.names() for kernel in dataset.kernels(image)))
+    fitting = [kernel for kernel in there if text in (kernel, kernel.partition("/")[0])]
+    if not fitting:
         raise UnknownNameError(
-            f"{unknown(f'kernel of {name}', text, own)}; its images are given as these kernels blurred them: leave "
+            f"{unknown(f'kernel of {name}', text, there)}; its images are given as these kernels blurred them: leave "
             "--kernels out, or choose among them"
         )
-    return found
-
-
-class GivenCases:
-    """A dataset of blurred images that are given, or the middle of each, that remembers the one read last."""
-
-    def __init__(self, dataset: MeasuredDataset, crop: int | None, declared: str, notice: str) -> None:
-        self._dataset = dataset
-        self._notice = notice
-        self._crop = crop
-        self._declared = declared
-        self._measured = lru_cache(maxsize=2)(self._read)
-
-    def case(self, dataset: str, image: str, kernel: ChosenKernel) -> Case:
-        """Return the case of an image and one of its kernels, which methods are told, or another in its place."""
-        seen, _ = self._measured(image, kernel.true)
-        known = f"{array_hash(seen.blurred)} {seen.noise.kind} {seen.noise.level!r}"
-        true, identity = seen.kernel, array_hash(seen.kernel)
-        told = true if kernel.error is None else normalised(kernel.error.told(true, image, kernel.true))
-        if self._crop is None:  # an estimate may well be larger than what a small crop leaves
-            check_reach(told, seen.blurred.shape[1:], true.shape)
-        noise = told_noise(seen.noise, self._declared)
-
-        def problem() -> Problem:
-            return replace(self._measured(image, kernel.true)[0], kernel=told, noise=noise)
-
-        def truths() -> Sequence[Truth]:
-            top, left = self._measured(image, kernel.true)[1]
-            rows, columns = told_offset(true, told)
-            sharp = self._dataset.truths(image, kernel.true)
-            return [truth.moved(rows - top, columns - left, taps_of(true)) for truth in sharp]
-
-        height, width = replace(seen, kernel=told).frame
-        return Case(
-            key=CaseKey(dataset, image if self._crop is None else f"{image}@{self._crop}", kernel.name, MEASURED),
-            image_hash=hashlib.sha256(known.encode()).hexdigest(),
-            kernel_hash=identity if kernel.error is None else f"{identity}@{array_hash(told)}",
-            declared=self._declared,
-            response=seen.response,
-            problem=problem,
-            truths=truths,
-            truth_hash=lambda: _truth_hash(self._dataset, image, kernel.true),
-            shape=(seen.blurred.shape[0], height, width),
-            notice=self._notice,
-        )
-
-    def _read(self, image: str, kernel: str) -> tuple[Problem, tuple[int, int]]:
-        try:
-            whole = self._dataset.measured(image, kernel)
-            check_reach(whole.kernel, whole.blurred.shape[1:])
-            check_crop(image, self._crop, whole.frame)
-            return middle_of(whole, self._crop)
-        except InputError as error:
-            raise InputError(f"image {image!r} with kernel {kernel!r}: {error}") from error
+    return fitting
 
 
 def _truth_hash(dataset: MeasuredDataset, image: str, kernel: str) -> str:
     if isinstance(dataset, KnownTruths):
         return dataset.truth_hash(image, kernel)
-    told = [f"{array_hash(truth.image)} {truth.offset} {truth.encoded}" for truth in dataset.truths(image, kernel)]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest() if told else ""
+    lines = [f"{array_hash(truth.image)} {truth.offset} {truth.encoded}" for truth in dataset.truths(image, kernel)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest() if lines else ""

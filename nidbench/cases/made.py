@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from nidbench.contract.dataset import Dataset
+from nidbench.contract.dataset import Dataset, Noticed
 from nidbench.contract.truth import Truth
 from nidbench.physics.arrays import Image, array_hash
 from nidbench.physics.case_key import CaseKey
@@ -17,8 +17,8 @@ from nidbench.physics.response import Response
 
 from .case import Case
 from .crop import check_crop, middle
-from .kernels import ChosenKernel, check_reach, taps_of, told_offset
-from .request import CaseRequest
+from .kernels import ChosenKernel, check_reach, choose_kernels, frame_offset, taps_of
+from .request import CaseRequest, choose_images, rotated
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Degradation:
     """What happens after the blur.
 
     Attributes:
-        noise: which keys the noise draw.
-        response: of the camera.
-        name: of both in keys and tables.
+        noise: the noise specification, which keys the noise draw.
+        response: the camera's response.
+        name: the name of both in keys and tables.
     """
 
     noise: str
@@ -37,22 +37,49 @@ class Degradation:
 
 
 def degradations(request: CaseRequest, dataset: Dataset, bound: str | None) -> Iterator[Degradation]:
-    """Yield what may happen after a blur by a kernel that binds this noise, or none."""
-    own = Response.parse(dataset.info.response)
-    responses = dict.fromkeys(map(Response.parse, request.responses)) or (own,)
+    """Yield the degradations asked for after a blur by a kernel.
+
+    Args:
+        request: what is asked for.
+        dataset: says which noise and response are usual.
+        bound: the noise that the kernel binds; None where it binds none.
+
+    Raises:
+        InputError: for a noise or response that breaks a rule.
+    """
+    usual = Response.parse(dataset.info.response)
+    responses = dict.fromkeys(map(Response.parse, request.responses)) or (usual,)
     for asked in request.noises or ((bound,) if bound else dataset.info.noises):
         noise = str(NoiseSpec.parse(asked))
         for response in responses:
-            yield Degradation(noise, response, noise if response == own else f"{noise}+{response}")
+            yield Degradation(noise, response, noise if response == usual else f"{noise}+{response}")
 
 
 class MadeCases:
-    """A dataset, or the middle of its images, that remembers those read last."""
+    """The cases of a dataset of sharp images, or of their middle; those read last are kept for the next case.
 
-    def __init__(self, dataset: Dataset, request: CaseRequest, notice: str) -> None:
-        self._dataset, self._request, self._notice = dataset, request, notice
-        self.image = lru_cache(maxsize=2)(self._load)
-        self._x = lru_cache(maxsize=2)(lambda image, response: response.scene(self.image(image)))
+    Args:
+        request: what is asked for.
+        dataset: has the images.
+
+    Attributes:
+        chosen: the images asked for, each with one of its kernels.
+
+    Raises:
+        UnknownNameError: for an image or kernel that there is not.
+        InputError: for a limit or kernel error that breaks a rule.
+    """
+
+    def __init__(self, request: CaseRequest, dataset: Dataset) -> None:
+        self._request, self._dataset = request, dataset
+        kernels = choose_kernels(request.kernels, dataset.info.kernels)
+        images = choose_images(request, dataset)
+        self._notice = dataset.notice(images) if isinstance(dataset, Noticed) else ""
+        self.chosen: Sequence[tuple[str, ChosenKernel]] = [
+            (image, kernel) for image in images for kernel in rotated(request, dataset, image, kernels)
+        ]
+        self._image = lru_cache(maxsize=2)(self._load)
+        self._x = lru_cache(maxsize=2)(lambda image, response: response.scene(self._image(image)))
         self._hash = lru_cache(maxsize=None)(lambda image, response: array_hash(self._x(image, response)))
 
     def _load(self, image: str) -> Image:
@@ -60,30 +87,32 @@ class MadeCases:
         check_crop(image, self._request.crop, whole.shape[1:])
         return middle(whole, self._request.crop)
 
-    def name(self, image: str) -> str:
-        """Return the name under which an image, or its middle, is known: another image has other noise."""
-        return image if self._request.crop is None else f"{image}@{self._request.crop}"
-
-    def case(self, image: str, kernel: ChosenKernel, degradation: Degradation, seed: int) -> Case:
-        """Return the case of an image under a kernel, a degradation and a noise draw.
+    def cases(self, image: str, kernel: ChosenKernel) -> Iterator[Case]:
+        """Yield the cases of an image under a kernel: one for each degradation and noise draw.
 
         Raises:
-            InputError: where the image is too small for the kernel, or the crop larger than the image.
+            InputError: for a noise or response that breaks a rule, where the image is too small for the kernel, or the
+                crop larger than the image.
         """
+        for degradation in degradations(self._request, self._dataset, kernel.noise):
+            for seed in self._request.noise_seeds:
+                yield self._case(image, kernel, degradation, seed)
+
+    def _case(self, image: str, kernel: ChosenKernel, degradation: Degradation, seed: int) -> Case:
         height, width = self._frame(image, kernel)
         declared, response = self._request.declared, degradation.response
-        key = CaseKey(self._request.dataset, self.name(image), kernel.name, degradation.name, seed)
-        # one noise draw, whatever methods are told of the kernel and however the camera responds
+        key = CaseKey(self._request.dataset, self._request.image_name(image), kernel.name, degradation.name, seed)
+        # one noise draw, whichever kernel methods are handed and however the camera responds
         draw = replace(key, kernel=kernel.true, noise=degradation.noise)
 
         def problem() -> Problem:
             x: Image = self._x(image, response)
             y = measure(x, kernel.kernel(), degradation.noise, key=draw, response=response, declared=declared)
-            return replace(y, kernel=kernel.told(image))
+            return replace(y, kernel=kernel.handed(image))
 
         def truths() -> Sequence[Truth]:
             true = kernel.kernel()
-            shown, offset = response.apply(self._x(image, response)), told_offset(true, kernel.told(image))
+            shown, offset = response.apply(self._x(image, response)), frame_offset(true, kernel.handed(image))
             return [Truth(shown, offset, encoded=response.kind != "identity", taps=taps_of(true))]
 
         return Case(
@@ -95,7 +124,7 @@ class MadeCases:
             problem=problem,
             truths=truths,
             truth_hash=lambda: self._hash(image, response),  # x is the truth
-            shape=(self.image(image).shape[0], height, width),
+            shape=(self._image(image).shape[0], height, width),
             notice=self._notice,
         )
 
@@ -103,11 +132,11 @@ class MadeCases:
         """Return (H, W) of the x that methods look for.
 
         Raises:
-            InputError: where the image is too small for the kernel, or the one told too large for y.
+            InputError: where the image is too small for the kernel that blurs, or y for the one handed to methods.
         """
-        true, told = kernel.kernel(), kernel.told(image)
-        check_sizes(self.image(image), true)
-        shown = [length - taps + 1 for length, taps in zip(self.image(image).shape[1:], true.shape, strict=True)]
+        true, handed = kernel.kernel(), kernel.handed(image)
+        check_sizes(self._image(image), true)
+        shown = [length - taps + 1 for length, taps in zip(self._image(image).shape[1:], true.shape, strict=True)]
         if self._request.crop is None:  # an estimate may well be larger than what a small crop leaves
-            check_reach(told, shown, true.shape)
-        return shown[0] + told.shape[0] - 1, shown[1] + told.shape[1] - 1
+            check_reach(handed, shown, true.shape)
+        return shown[0] + handed.shape[0] - 1, shown[1] + handed.shape[1] - 1

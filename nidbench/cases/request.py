@@ -11,25 +11,25 @@ from nidbench.errors import InputError, UnknownNameError, unknown
 from .kernels import ChosenKernel
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CaseRequest:
     """Which measurements of one dataset are asked for.
 
     Attributes:
         dataset: registered name, with its argument where it takes one: `folder:PATH`.
-        kernels: as of `kernels.choose_kernels`; empty for the dataset's default.
+        kernels: sets or single kernels, as `kernels.choose_kernels` reads them; empty for the dataset's default.
         noises: noise specifications; empty for the dataset's default, or those bound to the kernels.
         images: names; empty for all.
         limit: at most so many images, in the dataset's order.
         noise_seeds: noise draws.
-        declared: what methods are told of the noise level, see `degrade.told_noise`.
+        declared: what methods are told of the noise level, see `physics.noise.told_noise`.
         crop: side in pixels of the square cut from the middle of each image, named `02@96`; None for whole images.
             An axis that is not longer stays whole.
         responses: of the camera, see `Response.parse`; empty for the dataset's own. Images are as the camera shows
             them, so that it blurs `Response.scene` of an image, and restorations are compared after g. One that is not
             the dataset's own comes after the noise in a measurement's name: `gaussian:0.01+gamma:2.2:8bit`.
-        rotate_kernels: whether image i of the dataset has one of the n kernels only, number i mod n: a part of all
-            measurements that uses images and kernels alike, the same for each image whatever others are asked for.
+        rotate_kernels: whether image i of the dataset has one of the n kernels only, number i mod n. This chooses some
+            of all measurements that use images and kernels alike, the same for an image whatever others are asked for.
     """
 
     dataset: str
@@ -42,6 +42,10 @@ class CaseRequest:
     crop: int | None = None
     responses: tuple[str, ...] = ()
     rotate_kernels: bool = False
+
+    def image_name(self, image: str) -> str:
+        """Return the name that an image, or its middle, has in keys: `02@96` has other noise than `02`."""
+        return image if self.crop is None else f"{image}@{self.crop}"
 
 
 def choose_images(request: CaseRequest, dataset: Dataset | MeasuredDataset) -> Sequence[str]:

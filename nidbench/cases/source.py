@@ -1,20 +1,34 @@
-"""From names to measurements: datasets x images x kernels x noises x noise seeds, or what was measured already."""
+"""From a request to its cases, whether their blurred images are made here or given."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
-from nidbench.contract.dataset import Dataset, Labelled, MeasuredDataset, Noticed
+from nidbench.contract.dataset import Dataset, Labelled, MeasuredDataset
 from nidbench.errors import InputError
 from nidbench.physics.noise import declared_factor
 from nidbench.registry.entry_points import load_dataset
 
 from .case import Case
-from .given import given_cases
-from .kernels import choose_kernels
-from .made import MadeCases, degradations
-from .request import CaseRequest, choose_images, rotated
+from .given import GivenCases
+from .kernels import ChosenKernel
+from .made import MadeCases
+from .request import CaseRequest
+
+
+class CaseSource(Protocol):
+    """The cases of one dataset that a request asks for.
+
+    Attributes:
+        chosen: the images asked for, each with one of its kernels, in the order of their cases.
+    """
+
+    chosen: Sequence[tuple[str, ChosenKernel]]
+
+    def cases(self, image: str, kernel: ChosenKernel) -> Iterator[Case]:
+        """Yield the cases of an image under one of its kernels."""
 
 
 def cases(request: CaseRequest) -> Iterator[Case]:
@@ -25,21 +39,28 @@ def cases(request: CaseRequest) -> Iterator[Case]:
         InputError: for a noise, response or limit that breaks a rule, or an image too small for a kernel.
         DataError: for files that are missing and cannot be fetched.
     """
+    _check(request)
+    dataset = load_dataset(request.dataset)
+    source = case_source(replace(request, dataset=dataset_name(request.dataset, dataset)), dataset)
+    for image, kernel in source.chosen:
+        yield from source.cases(image, kernel)
+
+
+def _check(request: CaseRequest) -> None:
     declared_factor(request.declared)
     if request.crop is not None and request.crop < 1:
         raise InputError(f"crop {request.crop}: give the side of a square in pixels, such as 96")
-    dataset = load_dataset(request.dataset)
-    request = replace(request, dataset=dataset_name(request.dataset, dataset))
+
+
+def case_source(request: CaseRequest, dataset: Dataset | MeasuredDataset) -> CaseSource:
+    """Return what makes or reads the cases that a request asks of its dataset.
+
+    Raises:
+        NidbenchError: as `cases`, for what is asked of the dataset and is not there.
+    """
     if isinstance(dataset, MeasuredDataset):
-        yield from given_cases(request, dataset)
-        return
-    kernels, images = choose_kernels(request.kernels, dataset.info.kernels), choose_images(request, dataset)
-    loaded = MadeCases(dataset, request, dataset.notice(images) if isinstance(dataset, Noticed) else "")
-    for name in images:
-        for kernel in rotated(request, dataset, name, kernels):
-            for degradation in degradations(request, dataset, kernel.noise):
-                for seed in request.noise_seeds:
-                    yield loaded.case(name, kernel, degradation, seed)
+        return GivenCases(request, dataset)
+    return MadeCases(request, dataset)
 
 
 def dataset_name(text: str, dataset: Dataset | MeasuredDataset) -> str:

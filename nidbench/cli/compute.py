@@ -127,7 +127,7 @@ def reproduce(
     from nidbench.api.progress import Display
     from nidbench.api.reproducing import reproduce_table, write_sweep_file
     from nidbench.api.running import Computing
-    from nidbench.paper.conditions import lacking
+    from nidbench.paper.experiments import lacking
     from nidbench.paper.reproduction import Reproduction
     from nidbench.records import Store
     from nidbench.scoring.protocols import protocol as find_protocol
@@ -182,7 +182,7 @@ def _paper_ask(table: str, budget: str, given: Mapping[str, Any]) -> Ask:
     """Return what asks for a table of the paper, with the options that say how much of it."""
     from dataclasses import replace
 
-    from nidbench.paper.conditions import experiments
+    from nidbench.paper.experiments import experiments
     from nidbench.paper.reproduction import whole
     from nidbench.sweep.request import Ask
 
@@ -224,11 +224,13 @@ def _publish(
     store: Store, ran: Ran, protocol: str, given: Mapping[str, Any], compared: tuple[str, str] | None = None
 ) -> None:
     """Write what people look at and say where it is; `compared` names a table of the paper and a protocol for it."""
+    from nidbench.analysis.cells import SweepCells
     from nidbench.api.outputs import SHEETS, track, write_comparison, write_sheets, write_tables
 
     console, sweep = make_console(), ran.sweep
-    tables = write_tables(store, sweep, protocol)
-    shown = tables if compared is None else write_comparison(store, sweep, *compared)
+    sweep_cells = SweepCells.read(store, sweep)
+    tables = write_tables(store, sweep_cells, protocol)
+    shown = tables if compared is None else write_comparison(store, sweep_cells, *compared)
     say(console, shown["md"].read_text())
     say(console, f"results   {store.root / 'cells'}")
     for title, files in {"tables": tables, "compared": shown}.items():
@@ -240,7 +242,7 @@ def _publish(
         more = f" (the first {len(sheets)} of {cases} cases; nidbench report draws more)" if len(sheets) < cases else ""
         say(console, f"pictures  {store.root / 'sheets' / sweep.name}{more}")
     if given["tracking"] == "mlflow":
-        track(store, sweep, partial(say, console), sheets, tables)
+        track(store, sweep_cells, partial(say, console), sheets, tables)
 
 
 def _end(summary: Summary) -> None:

@@ -63,6 +63,7 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
     become a sweep of their own; nidbench table FIRST+SECOND shows it beside another. Exit code: 1 where files are
     missing.
     """
+    from nidbench.analysis.cells import SweepCells
     from nidbench.files.images import Units
     from nidbench.records import Store
     from nidbench.report.results_table import render
@@ -78,7 +79,7 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
     store = Store(output)
     with store.lock():
         taken = take(store, submission)
-    click.echo(render(store, taken.sweep, "md", protocol))
+    click.echo(render(SweepCells.read(store, taken.sweep), "md", protocol))
     click.echo("\n".join(taken.lines()))
     others = [name for name in store.sweep_names() if name != taken.sweep.name]
     beside = f"{others[0] if others else 'ANOTHER'}+{taken.sweep.name}"

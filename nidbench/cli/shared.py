@@ -13,6 +13,7 @@ from nidbench.errors import NidbenchError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from nidbench.analysis.cells import SweepCells
     from nidbench.records import Store, Sweep
 
 
@@ -43,6 +44,17 @@ def open_sweep(output: Path, name: str | None) -> tuple[Store, Sweep]:
             raise NidbenchError(f"{output} holds no sweep yet: nidbench run makes one")
         name = names[0]
     return store, store.sweep(name)
+
+
+def read_sweep(output: Path, name: str | None) -> SweepCells:
+    """Return a sweep of the results in a folder, by default the latest, with its records read.
+
+    Raises:
+        NidbenchError: where there is none.
+    """
+    from nidbench.analysis.cells import SweepCells
+
+    return SweepCells.read(*open_sweep(output, name))
 
 
 def tell(lines: Sequence[str]) -> None:

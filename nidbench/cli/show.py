@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from . import options
-from .shared import open_sweep, tell
+from .shared import read_sweep, tell
 
 
 @click.command()
@@ -19,8 +19,7 @@ def table(sweep: str | None, form: str, protocol: str, output: Path) -> None:
     """Print the table of a SWEEP, by default the latest."""
     from nidbench.report.results_table import render
 
-    store, found = open_sweep(output, sweep)
-    click.echo(render(store, found, form, protocol))
+    click.echo(render(read_sweep(output, sweep), form, protocol))
 
 
 @click.command()
@@ -31,14 +30,13 @@ def table(sweep: str | None, form: str, protocol: str, output: Path) -> None:
 @options.output
 def differences(sweep: str | None, against: str, form: str, protocol: str, output: Path) -> None:
     """Print how far the methods of a SWEEP, by default the latest, are from one of them, with 95 % intervals."""
-    from nidbench.analysis.cells import cells_frame
     from nidbench.analysis.summary import source_lines
     from nidbench.report.differences import render_differences
     from nidbench.report.results_table import lacking_lines
 
-    store, found = open_sweep(output, sweep)
-    cells = cells_frame(store, found, protocol)
-    tell(lacking_lines(cells, found, protocol))
+    sweep_cells = read_sweep(output, sweep)
+    cells = sweep_cells.frame(protocol)
+    tell(lacking_lines(cells, sweep_cells.sweep, protocol))
     click.echo(render_differences(cells, against, form, protocol, source_lines(cells)))
 
 
@@ -54,10 +52,10 @@ def orders(sweep: str | None, published: str, form: str, protocol: str, output: 
     from nidbench.paper.comparison import default_table, scored_cells, unscored_lines
     from nidbench.paper.orders import render_orders
 
-    store, found = open_sweep(output, sweep)
-    name = published or default_table(found)
-    cells = scored_cells(store, found, name, protocol)
-    click.echo(render_orders(cells, name, form, [*unscored_lines(cells, found), *source_lines(cells)]))
+    sweep_cells = read_sweep(output, sweep)
+    name = published or default_table(sweep_cells.sweep)
+    cells = scored_cells(sweep_cells, name, protocol)
+    click.echo(render_orders(cells, name, form, [*unscored_lines(cells, sweep_cells.sweep), *source_lines(cells)]))
 
 
 @click.command()
@@ -68,7 +66,7 @@ def ranks(sweep: str | None, form: str, output: Path) -> None:
     """Print how the ranks of a SWEEP's methods, by default the latest's, move between its metric protocols."""
     from nidbench.report.ranks import render_ranks
 
-    click.echo(render_ranks(*open_sweep(output, sweep), form))
+    click.echo(render_ranks(read_sweep(output, sweep), form))
 
 
 @click.command()
@@ -85,10 +83,9 @@ def compare(sweep: str | None, published: str, form: str, protocol: str, anchor:
     the differences between the sweep's own methods. With --anchor, differences to one of them are judged too, published
     beside measured; CSV then has these alone.
     """
-    from nidbench.paper.comparison_table import render_compare
+    from nidbench.paper.comparison_table import render_comparison
 
-    store, found = open_sweep(output, sweep)
-    click.echo(render_compare(store, found, published, form, protocol, anchor=anchor))
+    click.echo(render_comparison(read_sweep(output, sweep), published, form, protocol, anchor=anchor))
 
 
 COMMANDS = (table, differences, orders, ranks, compare)

@@ -27,12 +27,14 @@ PATIENCE = 10.0
 @click.pass_context
 def sync(context: click.Context, sweep: str | None, output: Path) -> None:
     """Write a SWEEP's records, by default the latest's, to MLflow, beside them or where MLFLOW_TRACKING_URI says."""
+    from nidbench.analysis.cells import SweepCells
     from nidbench.api.outputs import existing_sheets, track, write_tables
     from nidbench.scoring.protocols import DEFAULT
 
-    store, found = open_sweep(output, sweep)
-    tables = write_tables(store, found, DEFAULT.name)
-    if not track(store, found, partial(say, make_console()), existing_sheets(store, found), tables):
+    store, chosen = open_sweep(output, sweep)
+    sweep_cells = SweepCells.read(store, chosen)
+    tables = write_tables(store, sweep_cells, DEFAULT.name)
+    if not track(store, sweep_cells, partial(say, make_console()), existing_sheets(store, chosen), tables):
         context.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""The paper's tables beside ours: each published number with what was measured here, and whether that reproduces it.
+"""The paper's numbers beside those measured here, and whether the measured ones reproduce them.
 
     verdict           of a method under one condition of a table
     reproduced, differs, undecided, not comparable    what was measured beside what is published, see `verdicts`
@@ -6,8 +6,8 @@
     not run           published only: it can be run here, and the sweep has none of it
     not in the paper  measured only
 
-Each condition is scored under the protocol nearest to what the paper says of it, unless another is asked for. The text
-is made by `comparison`.
+Each condition is scored under the protocol nearest to what the paper says of it, unless another is asked for.
+`comparison_table` makes the text.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from typing import Any
 
 import pandas as pd
 
-from nidbench.analysis.cells import cells_frame
-from nidbench.analysis.pairs import GROUP
+from nidbench.analysis.cells import SweepCells
+from nidbench.analysis.groups import GROUP
 from nidbench.errors import InputError
-from nidbench.records import FROM_FILES, Store, Sweep
+from nidbench.records import Sweep
 from nidbench.report.results_table import lacking_lines
 from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
 
-from .conditions import Condition, Table, base_label, find_table, read_label, table
-from .published import tables as numbers
+from .conditions import Condition, Table
+from .labels import base_label, read_label
+from .published import numbers
+from .tables import find_table, table
 from .verdicts import Verdict, columns, judge, measured
 
 #: Presets that do what the paper or its authors' code does; methods without presets have `default`.
@@ -47,51 +49,57 @@ _TYPES: dict[str, Any] = {
 }
 
 
-def scored_cells(store: Store, sweep: Sweep, name: str, protocol: str = "") -> pd.DataFrame:
-    """Return `tables.cells_frame` of a sweep with `protocol`, under which the cells are scored.
+def scored_cells(sweep_cells: SweepCells, name: str, protocol: str = "") -> pd.DataFrame:
+    """Return the frame of a sweep's cells with `protocol`, under which the cells are scored.
 
     Args:
-        store: the results folder.
-        sweep: which of its sweeps.
+        sweep_cells: the sweep, read.
         name: `table2` to `table9`.
         protocol: for all cells; by default that of each condition of the table, half-kernel outside of it.
 
     Raises:
         UnknownNameError: for another table or protocol.
     """
-
-    def under(protocol: str) -> pd.DataFrame:
-        return cells_frame(store, sweep, protocol).assign(protocol=protocols.protocol(protocol).name)
-
     if protocol:
-        return under(protocol)
-    cells, found = under(DEFAULT.name), table(name)
-    rows = {group: found.row_of(*group) for group in cells[GROUP].drop_duplicates().itertuples(index=False, name=None)}
-    of_group = {group: DEFAULT.name if row is None else row.protocol for group, row in rows.items()}
-    wanted = pd.Series(
-        [of_group[group] for group in cells[GROUP].itertuples(index=False, name=None)], cells.index, dtype="str"
-    )
-    others = [each for each in wanted.unique() if each != DEFAULT.name]
-    parts: list[pd.DataFrame] = [cells[wanted == DEFAULT.name]]
-    parts += [under(each)[wanted == each] for each in others]
-    return pd.concat(parts).sort_index()
+        return _scored_under(sweep_cells, protocol)
+    cells = _scored_under(sweep_cells, DEFAULT.name)
+    wanted = _protocols_of(cells, table(name))
+    others = [other for other in wanted.unique() if other != DEFAULT.name]
+    frames = [cells[wanted == DEFAULT.name], *(_scored_under(sweep_cells, other)[wanted == other] for other in others)]
+    joined: pd.DataFrame = pd.concat(frames)
+    return joined.sort_index()
+
+
+def _scored_under(sweep_cells: SweepCells, protocol: str) -> pd.DataFrame:
+    return sweep_cells.frame(protocol).assign(protocol=protocols.protocol(protocol).name)
+
+
+def _protocols_of(cells: pd.DataFrame, paper_table: Table) -> pd.Series[str]:
+    """Return the name of the protocol of each cell's condition in a table; half-kernel for those that it has not."""
+    groups = list(cells[GROUP].itertuples(index=False, name=None))
+    of_group = {group: paper_table.protocol_of(*group) for group in dict.fromkeys(groups)}
+    return pd.Series([of_group[group] for group in groups], cells.index, dtype="str")
 
 
 def unscored_lines(cells: pd.DataFrame, sweep: Sweep) -> list[str]:
-    """Return how to score those of `scored_cells` that have no score under their protocol; nothing without."""
-    parts = cells.groupby("protocol", sort=False)
-    return [line for own, part in parts for line in lacking_lines(part, sweep, str(own))]
+    """Return how to score those of `scored_cells` that have no score under their protocol; no line for none."""
+    by_protocol = cells.groupby("protocol", sort=False)
+    return [line for protocol, group in by_protocol for line in lacking_lines(group, sweep, str(protocol))]
 
 
-def compare_frame(cells: pd.DataFrame, name: str) -> pd.DataFrame:
+def comparison_frame(cells: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return a table of the paper beside a sweep, a row for each method and condition that the sweep has cells of.
 
-    `paper_method` and `category` are the paper's, empty for methods that it has not; `method` is the sweep's label, for
-    what it did not run the name here, and empty for what cannot be run. `published` and `measured` are PSNR in dB,
-    `difference` is measured minus published, `low` and `high` are the 95 % interval of the mean over the paper's grid,
-    the measured mean itself where all of it has a score, NaN where nothing tells; likewise for SSIM. `by` has the
-    quantities that the verdict rests on. `images` and `measurements` (pairs of image and kernel) have a score, the
-    paper's are `paper_images` and `paper_measurements`.
+    The columns, beside the names of the condition:
+
+    - `paper_method` and `category` are the paper's; empty for methods that it has not.
+    - `method` is the label in the sweep; for a method that the sweep did not run its name here, if any.
+    - `published` and `measured` are PSNR in dB, `difference` is measured minus published. `low` and `high` are the 95 %
+      interval of the mean over the paper's grid: the measured mean itself where all of it has a score, NaN where the
+      interval is not known. `*_ssim` are the same for SSIM.
+    - `verdict` is a word of the module's list, `by` has the quantities that it rests on, `why` the reasons.
+    - `images` and `measurements` count the images, and the pairs of image and kernel, that have a score;
+      `paper_images` and `paper_measurements` those of the paper.
 
     Args:
         cells: from `scored_cells`.
@@ -101,44 +109,46 @@ def compare_frame(cells: pd.DataFrame, name: str) -> pd.DataFrame:
         UnknownNameError: for another table.
         InputError: where the sweep has nothing of it.
     """
-    found, rows = table(name), []
-    for condition, about, part in grids_of(cells, found):
-        rows += [{"table": name} | about | row for row in _rows(found, condition, part)]
+    paper_table, rows = table(name), []
+    for condition, about, grid_cells in grids_of(cells, paper_table):
+        rows += [{"table": name} | about | row for row in _rows(paper_table, condition, grid_cells)]
     if not rows:
-        there = sorted({" ".join(filter(None, (each.dataset, each.kernels, each.noise))) for each in found.conditions})
-        raise InputError(f"the sweep has nothing of {name}, which has {'; '.join(there)}: nidbench reproduce {name}")
+        there = sorted({condition.text for condition in paper_table.conditions})
+        raise InputError(
+            f"the sweep has nothing of {name}, which has {'; '.join(there)}: run nidbench reproduce {name}"
+        )
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
 
-def grids_of(cells: pd.DataFrame, found: Table) -> Iterator[tuple[Condition, dict[str, str], pd.DataFrame]]:
+def grids_of(cells: pd.DataFrame, paper_table: Table) -> Iterator[tuple[Condition, dict[str, str], pd.DataFrame]]:
     """Yield each condition of a table that a sweep has cells of, the names of `GROUP` for it, and these cells."""
-    for condition in found.conditions:
-        own = cells_of(cells, found, condition)
-        for (dataset, kernel_set), part in own.groupby(["dataset", "kernel_set"], sort=False):
+    for condition in paper_table.conditions:
+        condition_cells = cells_of(cells, paper_table, condition)
+        for (dataset, kernel_set), grid_cells in condition_cells.groupby(["dataset", "kernel_set"], sort=False):
             names = (str(dataset), str(kernel_set), condition.noise or OF_KERNELS)
-            yield condition, dict(zip(GROUP, names, strict=True)), part
+            yield condition, dict(zip(GROUP, names, strict=True)), grid_cells
 
 
-def cells_of(cells: pd.DataFrame, found: Table, condition: Condition) -> pd.DataFrame:
+def cells_of(cells: pd.DataFrame, paper_table: Table, condition: Condition) -> pd.DataFrame:
     """Return the cells of a condition of a table."""
     groups = cells[GROUP].drop_duplicates()
-    fitting = {group for group in groups.itertuples(index=False, name=None) if found.row_of(*group) == condition}
+    fitting = {group for group in groups.itertuples(index=False, name=None) if paper_table.row_of(*group) == condition}
     return cells[pd.MultiIndex.from_frame(cells[GROUP]).isin(list(fitting))] if fitting else cells[:0]
 
 
-def quoted_rows(found: Table, condition: Condition) -> pd.DataFrame:
-    """Return the rows of `published.tables` under a condition of a table."""
+def quoted_rows(paper_table: Table, condition: Condition) -> pd.DataFrame:
+    """Return the rows of `published.numbers` under a condition of a table."""
     frame = numbers()
     dataset, kernels, noise = condition.key
     there = (frame["dataset"] == dataset) & (frame["kernels"] == kernels) & (frame["noise"] == noise)
-    return frame[(frame["table"] == found.name) & there]
+    return frame[(frame["table"] == paper_table.name) & there]
 
 
-def _rows(found: Table, condition: Condition, cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    quoted = quoted_rows(found, condition)
+def _rows(paper_table: Table, condition: Condition, cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    quoted = quoted_rows(paper_table, condition)
     bases = cells["label"].map({label: base_label(label) for label in cells["label"].unique()})
-    # files of anyone's system may be called as the paper calls it; a method here has a name of its own
-    plain = cells["label"].where(cells["note"].str.startswith(FROM_FILES), "").map(_plain)
+    # files of anyone's system may be called as the paper calls it; the methods here have other names
+    plain = cells["label"].where(cells["source"] == "files", "").map(_plain)
     for row in quoted.to_dict("records"):
         quote = {"paper_method": row["method"], "category": row["category"], "method": row["label"]}
         quote |= {"published": row["psnr"], "published_ssim": row["ssim"]}
@@ -146,10 +156,10 @@ def _rows(found: Table, condition: Condition, cells: pd.DataFrame) -> Iterator[d
         if mine.empty:
             yield _unmeasured(condition) | quote | {"verdict": "not run" if row["label"] else "quoted"}
         else:
-            yield from (quote | each for each in _measured(condition, mine, row["psnr"], row["ssim"]))
+            yield from (quote | measured_row for measured_row in _measured(condition, mine, row["psnr"], row["ssim"]))
     others = cells[~bases.isin(quoted["label"]) & ~plain.isin(quoted["method"].map(_plain))]
-    own = {"paper_method": "", "category": ""}
-    yield from (own | each for each in _measured(condition, others, math.nan, math.nan))
+    unquoted = {"paper_method": "", "category": ""}
+    yield from (unquoted | measured_row for measured_row in _measured(condition, others, math.nan, math.nan))
 
 
 def _plain(name: str) -> str:
@@ -166,18 +176,20 @@ def _unmeasured(condition: Condition) -> dict[str, Any]:
 
 
 def _measured(condition: Condition, cells: pd.DataFrame, psnr: float, ssim: float) -> Iterator[dict[str, Any]]:
-    for (label, preset, declared), part in cells.groupby(["label", "preset", "declared"], sort=False):
-        found = measured(condition, part)
+    for (label, preset, declared), method_cells in cells.groupby(["label", "preset", "declared"], sort=False):
+        means = measured(condition, method_cells)
         unpublished = math.isnan(psnr)
         verdict = (
-            Verdict("not in the paper") if unpublished else judge(found, psnr, ssim, list(reasons(condition, part)))
+            Verdict("not in the paper")
+            if unpublished
+            else judge(means, psnr, ssim, list(reasons(condition, method_cells)))
         )
         yield {
             "method": label,
             "preset": preset,
             "declared": declared,
-            "protocol": part["protocol"].iloc[0],
-            **columns(condition, found, verdict, psnr, ssim),
+            "protocol": method_cells["protocol"].iloc[0],
+            **columns(condition, means, verdict, psnr, ssim),
         }
 
 
@@ -192,7 +204,7 @@ def reasons(condition: Condition, cells: pd.DataFrame) -> Iterator[str]:
         yield from _cropped(cells)
     if first["protocol"] != condition.protocol:
         yield f"protocol {first['protocol']}, for the paper's it would be {condition.protocol}"
-    if not first["note"].startswith(FROM_FILES):
+    if first["source"] != "files":
         yield from _otherwise(condition, first)
     noises, bound = cells.drop_duplicates(["kernel", "noise"]), condition.noise_of_kernels
     other = {

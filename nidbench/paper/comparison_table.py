@@ -1,4 +1,4 @@
-"""The paper's tables beside ours as text; the numbers are those of `compare` and `anchor`."""
+"""The paper's numbers beside those measured here, as text; the numbers are those of `comparison` and `anchor`."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ from typing import Any
 
 import pandas as pd
 
-from nidbench.analysis.pairs import GROUP, group_starts
+from nidbench.analysis.cells import SweepCells
+from nidbench.analysis.groups import GROUP, group_starts
 from nidbench.analysis.summary import source_lines
-from nidbench.records import Store, Sweep
 from nidbench.report.differences import render_differences
 from nidbench.report.typeset import UNKNOWN, Sheet, check_format, interval_text, number, write
 from nidbench.scoring import protocols
 
 from .anchor import anchor_frame
-from .comparison import compare_frame, default_table, scored_cells, unscored_lines
-from .conditions import table
+from .comparison import comparison_frame, default_table, scored_cells, unscored_lines
 from .latex_layout import Row, paper_layout
+from .tables import table
 from .verdicts import NOT_COMPARABLE, WITHIN, WITHIN_SSIM, with_reason
 
 #: Of an interval where the whole of the paper's grid was measured.
 WHOLE = "whole grid"
 
 
-def render_compare(
-    store: Store,
-    sweep: Sweep,
+def render_comparison(
+    sweep_cells: SweepCells,
     name: str = "",
     format: str = "md",  # noqa: A002 - the name of the command line's option
     protocol: str = "",
@@ -35,43 +34,54 @@ def render_compare(
     """Return a table of the paper beside a sweep: Markdown, HTML, LaTeX in the paper's layout, or the frame as CSV.
 
     Below it the differences to the anchor, where one is asked for, and the paired differences between the sweep's own
-    methods, where there are several. CSV is one frame: `anchor.anchor_frame` with an anchor, else `compare_frame`.
+    methods, where there are several. CSV is one frame: `anchor.anchor_frame` with an anchor, else `comparison_frame`.
 
     Args:
-        store: the results folder.
-        sweep: which of its sweeps.
+        sweep_cells: the sweep, read.
         name: `table2` to `table9`; by default the table that most of the sweep is in.
         format: one of `typeset.FORMATS`.
         protocol: as of `scored_cells`.
         anchor: a method that differences are judged to, as of `anchor_frame`; empty for none.
 
     Raises:
-        InputError: no such format, or what `compare_frame`, `anchor_frame` or `default_table` refuse.
+        InputError: no such format, or what `comparison_frame`, `anchor_frame` or `default_table` refuse.
         UnknownNameError: no such table, protocol or anchor.
     """
     check_format(format)
+    sweep = sweep_cells.sweep
     name = name or default_table(sweep)
-    cells = scored_cells(store, sweep, name, protocol)
+    cells = scored_cells(sweep_cells, name, protocol)
     anchored = [render_anchored(cells, name, anchor, format)] if anchor else []
     if anchored and format == "csv":
         return anchored[0]
     compared = render_scored(cells, name, format, [*unscored_lines(cells, sweep), *source_lines(cells)])
     if format == "csv":
         return compared
-    parts = cells.groupby("protocol", sort=False)
-    several = [(str(own), part) for own, part in parts if part["label"].nunique() > 1]
-    return "\n".join([compared, *anchored, *(render_differences(part, "", format, own) for own, part in several)])
+    by_protocol = cells.groupby("protocol", sort=False)
+    several = [(str(used), group) for used, group in by_protocol if group["label"].nunique() > 1]
+    return "\n".join([compared, *anchored, *(render_differences(group, "", format, used) for used, group in several)])
 
 
 def render_scored(
     cells: pd.DataFrame,
     name: str,
-    format: str = "md",  # noqa: A002 - as `render_compare`
+    format: str = "md",  # noqa: A002 - as `render_comparison`
     more: Sequence[str] = (),
 ) -> str:
-    """Return a table of the paper beside `scored_cells`, with `more` notes below; the rest as above."""
+    """Return a table of the paper beside cells.
+
+    Args:
+        cells: from `comparison.scored_cells`.
+        name: `table2` to `table9`.
+        format: one of `typeset.FORMATS`.
+        more: further notes below the table.
+
+    Raises:
+        InputError: no such format, or what `comparison_frame` refuses.
+        UnknownNameError: no such table.
+    """
     check_format(format)
-    frame = compare_frame(cells, name)
+    frame = comparison_frame(cells, name)
     if format == "csv":
         return frame.to_csv(index=False)
     caption, notes = _caption(frame, name), [*_notes(frame), *more]
@@ -84,9 +94,20 @@ def render_anchored(
     cells: pd.DataFrame,
     name: str,
     anchor: str,
-    format: str = "md",  # noqa: A002 - as `render_compare`
+    format: str = "md",  # noqa: A002 - as `render_comparison`
 ) -> str:
-    """Return differences to an anchor, published beside measured; the rest as of `render_compare`."""
+    """Return differences to an anchor, published beside measured.
+
+    Args:
+        cells: from `comparison.scored_cells`.
+        name: `table2` to `table9`.
+        anchor: the method that differences are to, as `anchor_frame` takes it.
+        format: one of `typeset.FORMATS`.
+
+    Raises:
+        InputError: no such format, or what `anchor_frame` refuses.
+        UnknownNameError: no such table or anchor.
+    """
     check_format(format)
     frame = anchor_frame(cells, name, anchor)
     if format == "csv":
@@ -101,7 +122,7 @@ def _row(row: dict[Any, Any]) -> Row:
     return Row(condition, method, row["category"], published, measured, row["verdict"] != NOT_COMPARABLE)
 
 
-#: Column, made from one or several of `compare_frame` -> title; in the order of display, texts first.
+#: Column, made from one or several of `comparison_frame` -> title; in the order of display, texts first.
 _COLUMNS = {
     "dataset": "dataset",
     "kernel_set": "kernels",
@@ -154,8 +175,8 @@ _JUDGED = (
     f"reproduced: PSNR within {WITHIN} dB of the published and SSIM within {WITHIN_SSIM}; differs: what is named is "
     "further off; undecided: too little of the paper's grid of images and kernels was measured to tell, for what is "
     "named; not comparable: something else was measured than in the paper, as told below. 95 % interval: of the mean "
-    f"over the whole grid, for the part of it not measured (nidbench.grids); {WHOLE}: all of it was, and numbers alone "
-    "decide. measurements: pairs of image and kernel with a score, of those in the paper."
+    f"over the whole grid, for the part of it not measured (nidbench.analysis.grids); {WHOLE}: all of it was, and "
+    "numbers alone decide. measurements: pairs of image and kernel with a score, of those in the paper."
 )
 
 
@@ -179,8 +200,8 @@ def _title(name: str) -> str:
 
 
 def _protocols(frame: pd.DataFrame) -> str:
-    used = [each for each in frame["protocol"].unique() if each]
-    return "; ".join(f"{each}: {protocols.protocol(each).title}" for each in used)
+    used = [name for name in frame["protocol"].unique() if name]
+    return "; ".join(f"{name}: {protocols.protocol(name).title}" for name in used)
 
 
 def _counted(frame: pd.DataFrame) -> str:

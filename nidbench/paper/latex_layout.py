@@ -47,9 +47,9 @@ class Row:
     Attributes:
         condition: dataset, kernels and noise.
         method: the paper's name, or the label here of a method that the paper has not.
-        category: the paper's; empty for a method that it has not, which has a place in the last group, `ADDITIONAL`.
+        category: the paper's category; empty for a method that it has not, whose place is in the group `ADDITIONAL`.
         published, measured: the scores.
-        comparable: whether the measured ones are on what the paper measured.
+        comparable: whether the measured scores are on what the paper measured.
     """
 
     condition: tuple[str, ...]
@@ -108,14 +108,14 @@ def paper_layout(rows: Sequence[Row], name: str, caption: str, notes: Sequence[s
         for condition in dict.fromkeys(row.condition for row in rows)
     ]
     marked = name in _MARKED
-    told = [caption, *_legend(marked, starred=any(line.starred for lines in conditions for line in lines))]
+    sentences = [caption, *_legend(marked, starred=any(line.starred for lines in conditions for line in lines))]
     text = [
         r"% needs \usepackage{booktabs} and \usepackage{graphicx}",
         r"\begin{table*}",
         r"\centering",
         r"\scriptsize",
     ]
-    text += [r"\setlength{\tabcolsep}{3pt}", rf"\caption{{{escape_latex(' '.join(told))}}}"]
+    text += [r"\setlength{\tabcolsep}{3pt}", rf"\caption{{{escape_latex(' '.join(sentences))}}}"]
     cells = [[(line, _cells(line, columns, marked)) for line in lines] for lines in conditions]
     for index, block in enumerate(_blocks(columns, separate=name == "table6")):
         text += [r"\par\vspace{1ex}"] if index else []
@@ -135,8 +135,8 @@ def _legend(marked: bool, starred: bool) -> Iterator[str]:
 
 def _columns(rows: Sequence[Row]) -> list[_Column]:
     """Return all methods, by group, in the paper's order."""
-    found = dict.fromkeys(_column(row) for row in rows)
-    return [column for group in _GROUPS for column in found if column.group == group]
+    columns = dict.fromkeys(_column(row) for row in rows)
+    return [column for group in _GROUPS for column in columns if column.group == group]
 
 
 def _column(row: Row) -> _Column:
@@ -145,7 +145,7 @@ def _column(row: Row) -> _Column:
 
 def _blocks(columns: Sequence[_Column], separate: bool) -> list[list[_Column]]:
     """Return the methods of each block."""
-    return [list(block) for _, block in groupby(columns, lambda each: each.group)] if separate else [list(columns)]
+    return [list(block) for _, block in groupby(columns, lambda column: column.group)] if separate else [list(columns)]
 
 
 def _lines(condition: tuple[str, ...], rows: Sequence[Row]) -> Iterator[_Line]:
@@ -155,9 +155,9 @@ def _lines(condition: tuple[str, ...], rows: Sequence[Row]) -> Iterator[_Line]:
     for row in sorted(rows, key=lambda row: (math.isnan(row.measured[0]), not row.comparable)):
         chosen.setdefault(_column(row), row)
     starts = (f"{escape_latex(f'{dataset}, {kernels}')} & {_noise(noise)} & paper", " & &", " & & here", " & &")
-    for start, published, part in zip(starts, (True, True, False, False), (0, 1, 0, 1), strict=True):
-        scores = {column: (row.published if published else row.measured)[part] for column, row in chosen.items()}
-        digits = 3 if part else 2
+    for start, published, place in zip(starts, (True, True, False, False), (0, 1, 0, 1), strict=True):
+        scores = {column: (row.published if published else row.measured)[place] for column, row in chosen.items()}
+        digits = 3 if place else 2
         numbers = {column: round(score, digits) for column, score in scores.items() if not math.isnan(score)}
         starred = {column for column in numbers if not (published or chosen[column].comparable)}
         yield _Line(start, numbers, starred, digits)
@@ -175,7 +175,7 @@ def _noise(noise: str) -> str:
 
 def _cells(line: _Line, columns: Sequence[_Column], marked: bool) -> dict[_Column, str]:
     """Return what a line has of each method, in LaTeX."""
-    groups = [list(group) for _, group in groupby(columns, lambda each: each.group)]
+    groups = [list(group) for _, group in groupby(columns, lambda column: column.group)]
     bold, underlined = _highest(line, columns), {column for group in groups for column in _highest(line, group)}
     cells = {}
     for column in columns:
@@ -194,12 +194,12 @@ def _highest(line: _Line, columns: Sequence[_Column]) -> set[_Column]:
 
 def _tabular(block: Sequence[_Column], conditions: Sequence[Sequence[_Printed]]) -> Iterator[str]:
     """Yield a block of the table: some of its methods under all conditions."""
-    groups = [(group, len(list(columns))) for group, columns in groupby(block, lambda each: each.group)]
+    groups = [(group, len(list(columns))) for group, columns in groupby(block, lambda column: column.group)]
     yield _FITTED
     yield rf"\begin{{tabular}}{{lll{'r' * len(block)}r}}"
     yield r"\toprule"
     yield " & ".join(["", "", "", *(_over(group, columns) for group, columns in groups), ""]) + r" \\"
-    yield " & ".join(["Dataset", "Noise", "", *(escape_latex(each.method) for each in block), "Margin"]) + r" \\"
+    yield " & ".join(["Dataset", "Noise", "", *(escape_latex(column.method) for column in block), "Margin"]) + r" \\"
     for lines in conditions:
         yield r"\midrule"
         for line, cells in lines:
@@ -213,13 +213,13 @@ def _over(group: str, columns: int) -> str:
 
 def _margin(line: _Line, block: Sequence[_Column]) -> str:
     """Return how far the proposed method is ahead of the best of its rivals in a block, in LaTeX."""
-    own = next((column for column in line.numbers if column.method == OURS and column.group != ADDITIONAL), None)
+    proposed = next((column for column in line.numbers if column.method == OURS and column.group != ADDITIONAL), None)
     known = [column for column in _rivals(block) if column in line.numbers]
-    if own is None or not known:
+    if proposed is None or not known:
         return escape_latex(UNKNOWN)
     best = max(known, key=lambda column: (line.numbers[column], column not in line.starred))
-    margin = round(line.numbers[own] - line.numbers[best], line.digits) + 0.0  # not -0.00
-    star = "^*" if {own, best} & line.starred else ""
+    margin = round(line.numbers[proposed] - line.numbers[best], line.digits) + 0.0  # not -0.00
+    star = "^*" if {proposed, best} & line.starred else ""
     return f"${margin:+.{line.digits}f}{star}$"
 
 

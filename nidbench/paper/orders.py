@@ -1,4 +1,4 @@
-"""Which of the paper's orders of methods a sweep bears out, as text; the numbers are those of `statistics`."""
+"""Which of the paper's orders of methods a sweep bears out, as text and as a frame."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from nidbench.analysis.pairs import GROUP, PAIRED, named, ordering
+from nidbench.analysis.differences import ordering
+from nidbench.analysis.groups import GROUP, PAIRED, named
 from nidbench.analysis.scope import kernel_scope
 from nidbench.errors import InputError
 from nidbench.report.differences import HOLM, paired_rows
@@ -15,10 +16,10 @@ from nidbench.report.typeset import Sheet, check_format, interval_text, number, 
 from nidbench.scoring import protocols
 
 from .comparison import OF_KERNELS, cells_of
-from .conditions import table as paper_table
 from .published import published
+from .tables import table as paper_table
 
-#: Column, made from one or several of `statistics.ordering` -> title.
+#: Column, made from one or several of `differences.ordering` -> title.
 _COLUMNS = {
     "dataset": "dataset",
     "kernel_set": "kernels",
@@ -37,10 +38,10 @@ _COLUMNS = {
 
 
 def orders_frame(cells: pd.DataFrame, table: str) -> pd.DataFrame:
-    """Return `statistics.ordering` of every group of a sweep that a table of the paper has.
+    """Return `differences.ordering` of every group of a sweep that a table of the paper has.
 
     Args:
-        cells: from `compare.scored_cells`.
+        cells: from `comparison.scored_cells`.
         table: `table2` to `table9`.
 
     Where the table has one dataset only, that stands for any: an order of ablations, say, is a claim beyond it.
@@ -51,17 +52,17 @@ def orders_frame(cells: pd.DataFrame, table: str) -> pd.DataFrame:
     """
     known, frames = paper_table(table), []
     for condition in known.conditions:
-        part = cells_of(cells, known, condition)
-        if not part.empty:
-            part = part if condition.noise else part.assign(noise=OF_KERNELS)
-            frames.append(ordering(part, published(table, *condition.key)))
-    found = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
-    if found.empty:
+        condition_cells = cells_of(cells, known, condition)
+        if not condition_cells.empty:
+            condition_cells = condition_cells if condition.noise else condition_cells.assign(noise=OF_KERNELS)
+            frames.append(ordering(condition_cells, published(table, *condition.key)))
+    frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    if frame.empty:
         there = ", ".join(" ".join(group) for group in cells[GROUP].drop_duplicates().to_numpy().tolist())
         raise InputError(
             f"{table} has no two methods of the sweep under {there}: choose another table, or run more methods"
         )
-    return found
+    return frame
 
 
 def render_orders(
@@ -72,7 +73,7 @@ def render_orders(
 ) -> str:
     """Return the verdict on every pair of methods of a table: as Markdown, LaTeX or HTML, or `orders_frame` as CSV.
 
-    `notes` are told below it.
+    `notes` stand below it.
 
     Raises:
         InputError: no such format, or what `orders_frame` refuses.
@@ -109,8 +110,10 @@ def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
 
 def _caption(cells: pd.DataFrame, frame: pd.DataFrame, table: str) -> str:
     titles = "; ".join(f"{name}: {protocols.protocol(name).title}" for name in cells["protocol"].unique())
-    own = named(pd.concat([cells_of(cells, paper_table(table), each) for each in paper_table(table).conditions]))
-    shown = own[own["method"].isin([*frame["first"], *frame["second"]])]
+    table_cells = named(
+        pd.concat([cells_of(cells, paper_table(table), condition) for condition in paper_table(table).conditions])
+    )
+    shown = table_cells[table_cells["method"].isin([*frame["first"], *frame["second"]])]
     return (
         f"The order of methods in {table} of Chen et al., IJCV 2022, and here: differences in PSNR (dB) of each pair, "
         f"the one published as better first, paired by image, under the protocol {titles}. {kernel_scope(shown)} "

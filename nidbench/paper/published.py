@@ -26,7 +26,7 @@ LABELS = {
 
 
 @cache
-def tables() -> pd.DataFrame:
+def numbers() -> pd.DataFrame:
     """Return all numbers: table, dataset, kernels, noise, method, category, psnr (dB), ssim, label ("" if none)."""
     with (files("nidbench.paper") / "published.csv").open(encoding="utf-8") as file:
         texts = ("table", "dataset", "kernels", "noise", "method", "category")
@@ -40,11 +40,11 @@ def published(table: str, dataset: str, kernels: str, noise: str) -> dict[str, f
 
     Args:
         table: `table2` to `table9`.
-        dataset: as the paper's row has it, see `experiments.Condition.key`.
+        dataset: as the paper's row has it, see `conditions.Condition.key`.
         kernels: likewise.
         noise: likewise.
     """
-    frame = tables()
+    frame = numbers()
     rows = frame[(frame["table"] == table) & (frame["dataset"] == dataset) & (frame["kernels"] == kernels)]
     runnable = rows[(rows["noise"] == noise) & (rows["label"] != "")]
     return dict(zip(runnable["label"].tolist(), runnable["psnr"].tolist(), strict=True))

@@ -19,7 +19,7 @@ from nidbench.sweep.request import Ask, Experiment
 from nidbench.sweep.sweep_file import ask_text, read_ask
 from nidbench.system.whole_files import results_errors, write_whole
 
-from .conditions import told
+from .experiments import coverage_line
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,12 @@ class Reproduction:
     Attributes:
         table: `table2` to `table9`.
         dataset: some of its datasets, separated by commas; empty for all.
-        kernels: in place of the paper's estimated ones, see `experiments.experiments`.
-        ask: the whole of what it asks for.
-        budget: such as `30m`; empty for the whole.
+        kernels: a kernel error in place of the paper's estimated kernels, see `experiments.experiments`.
+        ask: all that the table asks for.
+        budget: how long it may take, such as `30m`; empty for as long as all of it takes.
         file: where the sweep is written.
-        resume: whether a file that is there says what was chosen before: pilots never take the same time twice.
+        resume: whether the measurements of a file that is there are taken again. Pilots never take the same time twice,
+            so that a new choice would be another one.
     """
 
     table: str
@@ -54,7 +55,9 @@ class Reproduction:
         *,
         write: bool = True,
     ) -> tuple[Plan, Rates | None]:
-        """Return the plan that fits the budget and, where they were needed, what pilots told; write its file.
+        """Return the plan that fits the budget and the rates that pilots measured, where they were needed.
+
+        Its sweep file is written, too.
 
         Args:
             store: whose cells are there already, and cost nothing.
@@ -79,7 +82,7 @@ class Reproduction:
             rates = method_rates(plan, pending, store, computer, settings, say)
             chosen = restrict(self.ask, affordable(pending, [job.case.key for job in plan.jobs], rates, seconds))
             plan = make_plan(chosen, computer)
-        about = told(self.table, [job.case.key for job in plan.jobs], self.dataset, self.kernels)
+        about = coverage_line(self.table, [job.case.key for job in plan.jobs], self.dataset, self.kernels)
         say(about)
         if write:
             with results_errors(self.file.parent):
@@ -91,15 +94,22 @@ class Reproduction:
         try:
             return make_plan(self.ask, computer)
         except DataError as error:
-            raise DataError(f"{error}; --dataset, --images or --limit asks for what is there") from error
+            raise DataError(f"{error}; choose what is there with --dataset, --images or --limit") from error
 
 
 def whole(table: str, grids: Sequence[Experiment], base: Ask, budget: str) -> Ask:
-    """Return the question that grids make, under the name of `base` or one that tells it from other such questions."""
+    """Return the sweep that grids make, named as `base` is; without a name there, by what tells it from other sweeps.
+
+    Args:
+        table: `table2` to `table9`.
+        grids: the experiments of the table.
+        base: the other options of the sweep.
+        budget: how long it may take, which is a part of the name; empty for as long as all of it takes.
+    """
     ask = replace(base, experiments=tuple(grids))
     return ask if base.name else replace(ask, name=question(table, ask, budget))
 
 
 def question(table: str, ask: Ask, budget: str) -> str:
-    """Return a name for all that was asked, a budget's measurements apart."""
+    """Return a name for all that was asked, whichever measurements a budget chose."""
     return "-".join(filter(None, (table, budget.strip(), replace(ask, name="").sweep_name()[-6:])))

@@ -39,10 +39,10 @@ class Measured:
     """Means over the grid of a condition.
 
     Attributes:
-        psnr: in dB, with its interval.
-        ssim: likewise.
-        images: of the cells.
-        cells: pairs of image and kernel with a score.
+        psnr: the mean PSNR in dB, with its interval.
+        ssim: the mean SSIM, likewise.
+        images: how many images have a score.
+        cells: how many pairs of image and kernel have a score.
     """
 
     psnr: GridMean
@@ -81,45 +81,47 @@ def measured(condition: Condition, cells: pd.DataFrame) -> Measured:
         cells: rows with `image`, `kernel`, `psnr` and `ssim`; several of one image and kernel are averaged.
     """
     scored = cells[cells["psnr"].notna()]
-    each = scored.groupby(["image", "kernel"], sort=False)[["psnr", "ssim"]].mean().reset_index()
-    psnr, ssim = (_mean(condition, each, name) for name in ("psnr", "ssim"))
-    return Measured(psnr, ssim, each["image"].nunique(), len(each))
+    by_pair = scored.groupby(["image", "kernel"], sort=False)[["psnr", "ssim"]].mean().reset_index()
+    psnr, ssim = (_mean(condition, by_pair, name) for name in ("psnr", "ssim"))
+    return Measured(psnr, ssim, by_pair["image"].nunique(), len(by_pair))
 
 
-def _mean(condition: Condition, each: pd.DataFrame, name: str) -> GridMean:
+def _mean(condition: Condition, by_pair: pd.DataFrame, name: str) -> GridMean:
     images, kernels = condition.images, condition.cases // condition.images
-    beyond = each["image"].nunique() > images or len(each) > condition.cases
-    if beyond or (each["kernel"].nunique() > kernels > 1):
-        by_image = each.groupby("image")[name].mean().to_numpy(dtype=float)
+    beyond = by_pair["image"].nunique() > images or len(by_pair) > condition.cases
+    if beyond or (by_pair["kernel"].nunique() > kernels > 1):
+        by_image = by_pair.groupby("image")[name].mean().to_numpy(dtype=float)
         return GridMean(mean_of(by_image), math.nan, math.nan, "the paper has fewer images or kernels")
-    return grid_mean(each[name].to_numpy(dtype=float), list(each["image"]), list(each["kernel"]), (images, kernels))
+    return grid_mean(
+        by_pair[name].to_numpy(dtype=float), list(by_pair["image"]), list(by_pair["kernel"]), (images, kernels)
+    )
 
 
-def judge(found: Measured, psnr: float, ssim: float, otherwise: Sequence[str]) -> Verdict:
+def judge(means: Measured, psnr: float, ssim: float, otherwise: Sequence[str]) -> Verdict:
     """Return what measured means say of published ones.
 
     Args:
-        found: what was measured.
+        means: what was measured.
         psnr: published, in dB.
         ssim: published; NaN where it was not.
         otherwise: what was measured otherwise than in the paper.
     """
     if otherwise:
         return Verdict(NOT_COMPARABLE, why="; ".join(otherwise))
-    told = {"PSNR": _agrees(found.psnr, psnr, WITHIN, 2)}
+    agreements = {"PSNR": _agrees(means.psnr, psnr, WITHIN, 2)}
     if not math.isnan(ssim):
-        told["SSIM"] = _agrees(found.ssim, ssim, WITHIN_SSIM, 3)
+        agreements["SSIM"] = _agrees(means.ssim, ssim, WITHIN_SSIM, 3)
     for word, outcome in (("differs", False), ("undecided", None)):
-        by = [name for name, agrees in told.items() if agrees is outcome]
+        by = [name for name, agrees in agreements.items() if agrees is outcome]
         if by:
-            return Verdict(word, ", ".join(by), (found.psnr.why or found.ssim.why) if outcome is None else "")
-    return Verdict("reproduced", ", ".join(told))
+            return Verdict(word, ", ".join(by), (means.psnr.why or means.ssim.why) if outcome is None else "")
+    return Verdict("reproduced", ", ".join(agreements))
 
 
-def _agrees(found: GridMean, published: float, within: float, digits: int) -> bool | None:
+def _agrees(mean: GridMean, published: float, within: float, digits: int) -> bool | None:
     """Return whether a mean is the published one; None where its interval holds both."""
     # as the table shows them
-    low, high = (round(bound - published, digits) for bound in (found.low, found.high))
+    low, high = (round(bound - published, digits) for bound in (mean.low, mean.high))
     if math.isnan(low):
         return None
     if -within <= low and high <= within:
@@ -127,24 +129,24 @@ def _agrees(found: GridMean, published: float, within: float, digits: int) -> bo
     return False if low > within or high < -within else None
 
 
-def columns(condition: Condition, found: Measured, verdict: Verdict, psnr: float, ssim: float) -> dict[str, Any]:
+def columns(condition: Condition, means: Measured, verdict: Verdict, psnr: float, ssim: float) -> dict[str, Any]:
     """Return what a row of a comparison says of measured and published means, by the names of its columns."""
     return {
         "verdict": verdict.word,
         "by": verdict.by,
         "why": verdict.why,
         "published": psnr,
-        "measured": found.psnr.mean,
-        "difference": found.psnr.mean - psnr,
-        "low": found.psnr.low,
-        "high": found.psnr.high,
+        "measured": means.psnr.mean,
+        "difference": means.psnr.mean - psnr,
+        "low": means.psnr.low,
+        "high": means.psnr.high,
         "published_ssim": ssim,
-        "measured_ssim": found.ssim.mean,
-        "difference_ssim": found.ssim.mean - ssim,
-        "low_ssim": found.ssim.low,
-        "high_ssim": found.ssim.high,
-        "images": found.images,
-        "measurements": found.cells,
+        "measured_ssim": means.ssim.mean,
+        "difference_ssim": means.ssim.mean - ssim,
+        "low_ssim": means.ssim.low,
+        "high_ssim": means.ssim.high,
+        "images": means.images,
+        "measurements": means.cells,
         "paper_images": condition.images,
         "paper_measurements": condition.cases,
     }

@@ -13,11 +13,7 @@ Records are the truth; MLflow runs, tables and pictures are made from them and c
 
 from __future__ import annotations
 
-from nidbench.physics.arrays import array_hash as array_hash
-from nidbench.records.cell import Cell as Cell
-from nidbench.system.whole_files import results_errors as results_errors
-from nidbench.system.whole_files import write_whole as write_whole
-
+from .cell import Cell as Cell
 from .record import FORMAT as FORMAT
 from .record import STATUSES as STATUSES
 from .record import Log as Log
@@ -28,5 +24,6 @@ from .store import Store as Store
 from .store import checked_name as checked_name
 from .sweep import FROM_FILES as FROM_FILES
 from .sweep import Planned as Planned
+from .sweep import Source as Source
 from .sweep import Sweep as Sweep
 from .sweep import joined as joined

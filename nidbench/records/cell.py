@@ -11,20 +11,21 @@ from nidbench.contract.method import Setting
 from nidbench.physics.case_key import CaseKey
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Cell:
     """One unit of work: what determines its result, and nothing else.
 
     Attributes:
-        method, version: which adapter.
-        settings: all of its settings, resolved.
-        case: the measurement's names, which key its noise.
-        image_hash, kernel_hash: SHA-256 of their values.
+        method: the registered name of the method.
+        version: the version that the method declares.
+        settings: all settings of the method, resolved.
+        case: the names of the measurement, which key its noise.
+        image_hash, kernel_hash: SHA-256 of the image's and the kernel's values, see `Case`.
         declared: what the method is told of the noise level.
-        response: the camera's, as text.
-        seed: method seed.
+        response: the camera's response, as text.
+        seed: the seed of the method.
         precision: `float32` or `bf16`.
-        device: kind of device, `cpu` or `cuda`.
+        device: the kind of device, `cpu` or `cuda`.
     """
 
     method: str
@@ -41,7 +42,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """SHA-256 of all of it, 20 hexadecimal digits."""
+        """The SHA-256 of all attributes, its first 20 hexadecimal digits."""
         # not `asdict`, which copies deeply: the id of every record that is read is checked
         content = json.dumps(vars(self) | {"case": vars(self.case)}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(content.encode()).hexdigest()[:20]

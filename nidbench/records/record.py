@@ -60,10 +60,10 @@ class Log:
 
     Attributes:
         curve: observations on the way, by iteration.
-        passes: (n, PSNR of the mean of the first n posterior draws), where the method sampled.
-        details: what else the method tells.
-        error: message or traceback where it failed.
-        environment: versions and machine.
+        passes: pairs of n and the PSNR of the mean of the first n posterior draws, where the method sampled.
+        details: what else the method says of its run.
+        error: the message or traceback where it failed.
+        environment: the versions of the software, and the machine.
     """
 
     curve: tuple[Point, ...] = ()
@@ -102,29 +102,30 @@ class Record:
         status: one of `STATUSES`.
         scores: protocol name -> score of the restoration at the method's own stop; empty unless done, or without truth.
         input_scores: protocol name -> score of the blurred input.
-        oracle, end: the best and the last point of its curve, None without one.
-        seconds: time of the method, divided by `batch`.
-        iterations: steps done.
-        stopped: why it ended.
-        batch: cells fitted side by side.
+        oracle, end: the best and the last point of its curve; None where it has no curve.
+        seconds: time that the method took, divided by `batch`.
+        iterations: steps that the method did.
+        stopped: why the method ended.
+        batch: how many cells were fitted side by side.
         peak_memory: largest resident size of the computing process in the cell, in bytes, beyond what it had before the
             method began; on CUDA that of the device.
-        threads: CPU threads.
-        resumed: times that the cell went on from a checkpoint.
+        threads: how many CPU threads the method had.
+        resumed: how many times the cell went on from a checkpoint.
         measurement_hash: SHA-256 of the blurred image's bytes.
-        truth_hash: SHA-256 of what it was scored against, see `Case.truth_hash`; empty without truth, or where a record
-            of before does not say.
-        versions: of what its result and scores rest on, see `versions`.
+        truth_hash: SHA-256 of what it was scored against, see `Case.truth_hash`; empty where there is no truth, or
+            where an old record does not say.
+        versions: the versions of what its result and scores rest on, by the names of `nidbench.versions`.
         source: fingerprint of the method's source, for methods that are plain files and have no golden result; empty
             in records of the first format, whose fingerprints covered nidbench as well.
         shows_y: whether the restoration, a file of someone's, shows only what y shows.
-        error: in a line what went wrong where it failed; the log has the traceback.
-        finished: UTC time, ISO 8601.
-        measures: what else is known of the restoration, by the names of `scoring.MEASURES`; without what has
-            no truth, no variance or no defined value.
-        kept: what the method was asked to hand over besides, see `run.KEEPS`; `kept.npz` holds what it had of that.
-        log: the rest; None where it was not asked for.
-        attempt: how many times the cell was computed: `Store` keeps the files of each apart.
+        error: what went wrong where it failed, in a line; the log has the traceback.
+        finished: when it ended, UTC, ISO 8601.
+        measures: further measures of the restoration, by the names of `scoring.scorer.MEASURES`. Those that have no
+            defined value, for want of a truth or a variance, are left out.
+        kept: which further arrays the method was asked for, by the names of `contract.run.KEEPS`; `kept.npz` holds
+            those that it had.
+        log: what is read only when asked for; None where it was not asked for.
+        attempt: how many times the cell was computed: `Store` keeps the files of the attempts apart.
     """
 
     id: str
@@ -219,16 +220,16 @@ def _read(text: str | bytes, kind: type[_T]) -> _T:
 
 def _of_first_format(text: str | bytes) -> Record:
     content = json.loads(text)
-    log = msgspec.convert({each.name: content[each.name] for each in fields(Log)}, Log)
+    log = msgspec.convert({attribute.name: content[attribute.name] for attribute in fields(Log)}, Log)
     record = msgspec.convert(content, Record)
     cell = record.cell
-    parts = ["engine", "measurement", "metric"] if "lr" in cell.settings else ["measurement", "metric"]
+    rests_on = ["engine", "measurement", "metric"] if "lr" in cell.settings else ["measurement", "metric"]
     if cell.declared == "estimated" or cell.case.noise == MEASURED:  # of what is measured few levels are known
-        parts.append("noise level")
+        rests_on.append("noise level")
     return replace(
         record.with_log(log),
         peak_memory=None,  # which counted what the process had before the method began
         truth_hash=cell.image_hash if cell.case.noise != MEASURED else "",
-        versions=dict.fromkeys(parts, FIRST),
+        versions=dict.fromkeys(rests_on, FIRST),
         shows_y=log.details.get("shows") == "y",
     )

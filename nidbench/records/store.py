@@ -29,11 +29,11 @@ _NAME_BYTES = 100
 
 
 def checked_name(what: str, name: str) -> str:
-    """Return the name of a sweep, or of another thing that files are called after.
+    """Return the name of a sweep, or of another thing that files are called after, if it is one that files can have.
 
     Args:
-        what: it is the name of, for messages.
-        name: as given.
+        what: the kind of thing that has the name, for messages.
+        name: the name that was given.
 
     Raises:
         InputError: other characters than letters, digits, '.', '-' and '_', or too many.
@@ -100,14 +100,31 @@ class Store:
         record = self._read(cell_id)
         if record is None or record.log is not None:
             return record
-        path = self._beside(cell_id, "log.json", record.attempt)
+        log = self._log(record)
+        if log is None and self._attempt(cell_id) != record.attempt:  # it was computed again in between
+            return self.whole(cell_id)
+        return replace(record, log=log or Log())
+
+    def with_log(self, record: Record) -> Record | None:
+        """Return a record that was read before with its log; what is there now where it was replaced meanwhile.
+
+        Only the log is read, unless the record has none beside it: one of the first format holds it itself.
+
+        Raises:
+            DamagedError: where the log is there but damaged.
+            ResultsError: where it cannot be read, or is of a newer format.
+        """
+        log = self._log(record)
+        return self.whole(record.id) if log is None else replace(record, log=log)
+
+    def _log(self, record: Record) -> Log | None:
+        """Return the log beside a record; None where there is none."""
+        path = self._beside(record.id, "log.json", record.attempt)
         with _reading(path):
             try:
-                return replace(record, log=Log.from_json(path.read_bytes()))
+                return Log.from_json(path.read_bytes())
             except FileNotFoundError:
-                if self._attempt(cell_id) != record.attempt:  # it was computed again in between
-                    return self.whole(cell_id)
-                return replace(record, log=Log())
+                return None
 
     def _read(self, cell_id: str) -> Record | None:
         path = self.root / "cells" / cell_id / "record.json"
@@ -182,7 +199,7 @@ class Store:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Refuse to make anew, with a part of what it held, a folder that was deleted."""
+        """Refuse to write into a folder that was deleted meanwhile, which would make it anew without what it held."""
         with results_errors(self.root):
             if not (self.root / "nidbench.json").exists():
                 raise ResultsError(f"cannot write to {self.root}: {GONE}")
@@ -204,7 +221,7 @@ class Store:
         return self.root / "cells" / cell_id / (name if attempt == 1 else f"{stem}.{attempt}.{ending}")
 
     def _now_beside(self, cell_id: str, name: str) -> Iterator[Path]:
-        """Yield a file of the attempt that the record is of; that of another where it was replaced in between."""
+        """Yield the file of the attempt that the record is of, and again where the record was replaced meanwhile."""
         before, attempt = None, self._attempt(cell_id)
         while attempt != before:
             yield self._beside(cell_id, name, attempt)
@@ -231,7 +248,7 @@ class Store:
         return self._arrays_beside(cell_id, "arrays.npz")
 
     def kept(self, cell_id: str) -> dict[str, NDArray[Any]]:
-        """Return what a cell was asked to keep besides.
+        """Return the further arrays that a cell was asked to keep.
 
         `draws` are the posterior draws, Shape (n, C, H, W), float16; other names are the method's own, such as
         `layer 01`. Names that do not occur had nothing to be kept.
@@ -266,12 +283,12 @@ class Store:
 
     def sweep_names(self) -> list[str]:
         """Return the names of the sweeps, latest first."""
-        found = []
+        dated = []
         for path in (self.root / "sweeps").glob("*.json"):
             with suppress(OSError):  # removed meanwhile, or a link to nothing
                 if path.is_file() and not path.name.startswith("."):
-                    found.append((path.stat().st_mtime, path.stem))
-        return [name for _, name in sorted(found, reverse=True)]
+                    dated.append((path.stat().st_mtime, path.stem))
+        return [name for _, name in sorted(dated, reverse=True)]
 
     def sweep(self, name: str) -> Sweep:
         """Return a sweep by name, or several as one: `first+second`.
@@ -280,7 +297,7 @@ class Store:
             ResultsError: where there is none of that name, or it is damaged.
         """
         if "+" in name:
-            return joined([self.sweep(part) for part in name.split("+")])
+            return joined([self.sweep(single) for single in name.split("+")])
         path = self.root / "sweeps" / f"{name}.json"
         try:
             return Sweep.from_json(path.read_text())
@@ -294,7 +311,7 @@ class Store:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other runs out of the folder, see `lock`, and put in order what one before left that was killed.
+        """Keep other runs out of the folder, see `lock.locked`, and put in order what a killed run left behind.
 
         Raises:
             ResultsError: where another run is in it, or it cannot be written.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -14,23 +14,27 @@ from nidbench.physics.case_key import CaseKey
 
 from .record import FORMAT
 
-#: The note of planned cells whose restorations are files, see `restorations`.
+#: What tables say of cells whose restorations are files. It is for people: programs look at `Planned.source`.
 FROM_FILES = "restored elsewhere, scored from files"
 
+#: Where a restoration comes from: `computed` by a method here, or `files` that somebody made elsewhere.
+Source: TypeAlias = Literal["computed", "files"]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Planned:
     """A cell as a sweep asks for it.
 
     Attributes:
-        id: the cell's.
+        id: the id of the cell.
         label: the method as tables name it, such as `ours:no-sa`.
-        preset: the one in force.
+        preset: the preset in force.
         note: what tables should say, such as that the preset asked for does not exist.
-        case: the measurement.
+        case: the names of the measurement.
         declared: what the method is told of the noise level.
-        seed: method seed.
-        method: registered name.
+        seed: the seed of the method.
+        method: the registered name, or the label of restorations that somebody submitted.
+        source: where the restoration comes from.
     """
 
     id: str
@@ -41,6 +45,7 @@ class Planned:
     declared: str
     seed: int
     method: str
+    source: Source = "computed"
 
 
 @dataclass(frozen=True)
@@ -48,9 +53,9 @@ class Sweep:
     """A list of cells and how they were asked for.
 
     Attributes:
-        name: the file's.
+        name: the name of its file.
         asked: the options of the command, as text or lists of text.
-        cells: in the order of computation.
+        cells: its cells, in the order of computation.
     """
 
     name: str
@@ -63,17 +68,24 @@ class Sweep:
 
     @classmethod
     def from_json(cls, text: str) -> Sweep:
-        """Read `to_json`'s text."""
+        """Read `to_json`'s text, also that of a version whose cells told their source by their note alone.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError, RecursionError: where it is not a whole sweep.
+            ResultsError: where a newer nidbench wrote it.
+        """
         content = json.loads(text)
         if content.pop("format") > FORMAT:
             raise ResultsError("the sweep was written by a newer nidbench: upgrade with pip install -U nidbench")
+        for cell in content["cells"]:
+            cell.setdefault("source", "files" if cell["note"].startswith(FROM_FILES) else "computed")
         return msgspec.convert(content, cls)
 
 
 def joined(sweeps: Sequence[Sweep]) -> Sweep:
-    """Return the cells of several sweeps of one folder as one sweep, each once; `asked` is that of the first.
+    """Return several sweeps of one folder as one, with each cell once.
 
-    Its experiments are those of all, so that all measurements can be made again.
+    `asked` is that of the first sweep, with the experiments of all, so that all measurements can be made again.
     """
     first = sweeps[0]
     experiments = [asked for sweep in sweeps for asked in sweep.asked["experiments"]]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
-from PIL import Image as Pillow
 from scipy.ndimage import uniform_filter
 
-from nidbench.contract.truth import Truth
-from nidbench.errors import ResultsError
 from nidbench.physics.arrays import Image, Kernel
-from nidbench.physics.case_key import CaseKey
-from nidbench.records import Planned, Record, Store, Sweep
-from nidbench.scoring.protocols import DEFAULT, encoded
-from nidbench.scoring.scorer import closest, extended
-from nidbench.sweep.measurements import Measurements
 from nidbench.system.whole_files import results_errors, write_whole
 
 #: Raised when sheets change their looks, so that those there are get drawn again.
@@ -35,7 +26,9 @@ LAYOUT = 3
 
 #: Inches.
 _PANEL, _GAP, _LEFT, _RIGHT, _BOTTOM, _LINE, _HEADING = 1.9, 0.07, 0.3, 0.1, 0.08, 0.135, 0.15
+
 _ACCENT = "#ff9f1c"
+
 _ROWS = ("image", "error", "detail", "std. dev.")
 
 
@@ -104,8 +97,8 @@ def draw(
         box = Rectangle(corner, *size, fill=False, edgecolor=_ACCENT, linewidth=1)
         box.set_path_effects([withStroke(linewidth=2, foreground="black")])
         axes.add_patch(box)
-        part = picture(image[:, lines, cols])
-        detail = sheet.panel(rows.index("detail"), column, part, interpolation="nearest")
+        magnified = picture(image[:, lines, cols])
+        detail = sheet.panel(rows.index("detail"), column, magnified, interpolation="nearest")
         detail.spines[:].set(color=_ACCENT, linewidth=1)
     if truth is not None:
         _errors(sheet, list(columns.values())[:-1], truth)
@@ -137,10 +130,10 @@ def _deviations(sheet: _Sheet, row: int, variances: Mapping[str, Image | None]) 
 def wrapped(label: str, width: int) -> list[str]:
     """Return a label in lines, broken after the brackets and commas of its settings where it is too long."""
     lines = [""]
-    for part in re.findall(r"[^,\[]*[,\[]?", label):
-        if lines[-1] and len(lines[-1]) + len(part) > width:
+    for piece in re.findall(r"[^,\[]*[,\[]?", label):
+        if lines[-1] and len(lines[-1]) + len(piece) > width:
             lines.append("")
-        lines[-1] += part
+        lines[-1] += piece
     return lines
 
 
@@ -245,144 +238,3 @@ class _Sheet:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set(color="0.6", linewidth=0.5)
         return axes
-
-
-def sheets(store: Store, sweep: Sweep, measurements: Measurements, folder: Path) -> list[Path]:
-    """Write a contact sheet for each measurement of a sweep that has done cells, and return their paths.
-
-    Of each method's cells `choose` takes one. A method without a restoration is named in the heading. A sheet made from
-    the same cells before is left as it is. What was computed from other files than today's is not shown beside them.
-
-    Args:
-        store: the results folder.
-        sweep: which of its sweeps.
-        measurements: makes them again, with their sharp images.
-        folder: where the pictures go.
-
-    Raises:
-        ResultsError: where the folder cannot be written.
-    """
-    cases: dict[CaseKey, list[Planned]] = {}
-    for planned in sweep.cells:
-        cases.setdefault(planned.case, []).append(planned)
-    paths = [_sheet_of_case(store, key, cells, measurements, folder) for key, cells in cases.items()]
-    return [path for path in paths if path is not None]
-
-
-def sheet_name(key: CaseKey) -> str:
-    """Return the file name of a measurement's contact sheet."""
-    parts = (key.dataset, key.image, key.kernel, key.noise, str(key.noise_seed))
-    return "__".join(re.sub(r"[^\w.=-]+", "-", part) for part in parts) + ".png"
-
-
-def _sheet_of_case(
-    store: Store,
-    key: CaseKey,
-    cells: Sequence[Planned],
-    measurements: Measurements,
-    folder: Path,
-) -> Path | None:
-    chosen, lacking = choose(store, cells, measurements.today)
-    path = folder / sheet_name(key)
-    case = measurements.named(key) if chosen else None
-    if case is None:
-        return None
-    state = [LAYOUT, lacking, case.truth_hash(), *(_state(label, record) for label, record in chosen.items())]
-    made_from = hashlib.sha256(repr(state).encode()).hexdigest()
-    if _made_from(path) == made_from:
-        return path
-    problem = case.problem()
-    truth = closest(problem, case.truths())
-    # without a truth, what y shows is looked at, encoded as y is
-    place = truth or Truth(extended(problem), encoded=problem.response.kind == "gamma")
-    arrays = _arrays(store, chosen, lacking)
-
-    def scored(image: Image) -> Image:
-        return DEFAULT.crop(image, problem, place)
-
-    shown = {label: scored(encoded(each["image"], problem, place)).clip(0, 1) for label, each in arrays.items()}
-    variances = {label: scored(each["variance"]) for label, each in arrays.items() if "variance" in each}
-    heading = f"{key}   ({DEFAULT.name})" + (f", without a result: {', '.join(lacking)}" if lacking else "")
-    reference = None if truth is None else DEFAULT.reference(problem, truth).clip(0, 1)
-    blurred = scored(extended(problem)).clip(0, 1)
-    scores, metadata = _scores(chosen), {"nidbench": made_from}
-    return contact_sheet(path, reference, blurred, shown, variances, scores, problem.kernel, heading, metadata)
-
-
-def _state(label: str, record: Record) -> tuple[Any, ...]:
-    return label, record.id, record.finished, record.scores.get(DEFAULT.name), record.input_scores.get(DEFAULT.name)
-
-
-def choose(
-    store: Store, cells: Sequence[Planned], today: Callable[[Record], tuple[Record | None, str]] | None = None
-) -> tuple[dict[str, Record], list[str]]:
-    """Return the first done record of each method label, and the labels that have none, or not all, with the reason.
-
-    A label that was planned with several presets, declared levels or seeds says which it is of: `ours (seed 0)`.
-
-    Args:
-        store: the results folder.
-        cells: of one case.
-        today: what of a record stands beside today's files, and why it is not all; None to look at none.
-    """
-    chosen: dict[str, tuple[Planned, Record]] = {}
-    reasons: dict[str, str] = {}
-    partly: dict[str, str] = {}
-    for planned in cells:
-        label = planned.label
-        if label in chosen:
-            continue
-        try:
-            record = store.read(planned.id)
-        except ResultsError:
-            reasons.setdefault(label, "corrupt")
-            continue
-        if record is None or record.status != "done":
-            reasons.setdefault(label, "missing" if record is None else record.status)
-            continue
-        holding, reason = (record, "") if today is None else today(record)
-        if holding is not None:
-            chosen[label] = planned, holding
-        if reason:
-            partly[label] = reason
-    lacking = [f"{label} ({reason})" for label, reason in reasons.items() if label not in chosen]
-    lacking += [f"{label} ({reason})" for label, reason in partly.items()]
-    return {_name(planned, cells): record for planned, record in chosen.values()}, lacking
-
-
-def _name(shown: Planned, cells: Sequence[Planned]) -> str:
-    alike = [each for each in cells if each.label == shown.label]
-    told = [
-        f"{what} {getattr(shown, what)}"
-        for what in ("preset", "declared", "seed")
-        if len({getattr(each, what) for each in alike}) > 1
-    ]
-    return shown.label + (f" ({', '.join(told)})" if told else "")
-
-
-def _arrays(
-    store: Store, chosen: Mapping[str, Record], lacking: list[str]
-) -> dict[str, dict[str, NDArray[np.float32]]]:
-    """Return what each method restored; one that cannot be read is added to those lacking, and costs no other."""
-    arrays = {}
-    for label, record in chosen.items():
-        try:
-            arrays[label] = store.arrays(record.id)
-        except ResultsError:
-            lacking.append(f"{label} (damaged)")
-    return arrays
-
-
-def _made_from(path: Path) -> str | None:
-    """Return what a sheet says it was made from; None for none and for a damaged one."""
-    try:
-        with Pillow.open(path) as picture:
-            return picture.info.get("nidbench")
-    except OSError:
-        return None
-
-
-def _scores(chosen: Mapping[str, Record]) -> dict[str, str]:
-    scores = {label: record.scores.get(DEFAULT.name) for label, record in chosen.items()}
-    scores["input"] = next(iter(chosen.values())).input_scores.get(DEFAULT.name)
-    return {label: f"{s.psnr:.2f} dB   {s.ssim:.3f}" for label, s in scores.items() if s is not None}

@@ -1,4 +1,4 @@
-"""How far methods are from one of them, as text; the numbers are those of `statistics`."""
+"""How far methods are from one of them, as text; the numbers are those of `analysis.differences`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nidbench.analysis.differences import differences_frame
+from nidbench.analysis.groups import GROUP, PAIRED, group_starts, named, reference
 from nidbench.analysis.intervals import FEWEST, TIE
-from nidbench.analysis.pairs import GROUP, PAIRED, differences_frame, group_starts, named, reference
 from nidbench.analysis.scope import kernel_scope
 from nidbench.errors import InputError
 from nidbench.scoring import protocols
@@ -37,13 +38,13 @@ _COLUMNS = {
     "resolution": "resolution",
 }
 
-#: What a column of tables says of whole families of verdicts.
+#: What captions say of Holm's verdicts.
 HOLM = (
     "Holm: what is left of a verdict where the chance of at least one false one among all rows of a dataset, kernel "
     "set and noise is kept at 5 %."
 )
 
-#: What is told where a difference is infinite.
+#: What captions say where a difference is infinite.
 INFINITE = (
     "A restoration equal to its truth has infinite PSNR, which gives no interval: the verdict goes by who is ahead on "
     "every image."
@@ -60,11 +61,11 @@ def render_differences(
     """Return how far each method is from one of them: as Markdown, LaTeX or HTML, or all of `differences_frame` as CSV.
 
     Args:
-        cells: from `tables.cells_frame`.
+        cells: from `cells.cells_frame`.
         against: the method that the others are compared with; by default `ours` where it is there, else the first.
         format: one of `typeset.FORMATS`.
-        protocol: the name of the cells' metric protocol; the caption tells it.
-        notes: what else is told below it.
+        protocol: the name of the cells' metric protocol, for the caption.
+        notes: further notes below the table.
 
     Raises:
         InputError: no such format, or fewer than two methods.
@@ -96,8 +97,8 @@ def paired_rows(
     begins = set(group_starts(frame, PAIRED))
     rows = []
     for index, row in enumerate(frame.to_dict("records")):
-        told = texts(row)
-        rows.append(["" if name in PAIRED and index not in begins else told[name] for name in shown])
+        row_texts = texts(row)
+        rows.append(["" if name in PAIRED and index not in begins else row_texts[name] for name in shown])
     return rows, begins
 
 
@@ -114,7 +115,7 @@ def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
 
 
 def _caption(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str) -> str:
-    parts = [
+    sentences = [
         f"Mean difference in PSNR (dB) to {frame['against'].iloc[0]}, paired by measurement, under the protocol",
         f"{protocol}: {protocols.protocol(protocol).title}.",
         kernel_scope(cells),
@@ -125,12 +126,12 @@ def _caption(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str) -> str:
         "resolution: the true difference that 8 of 10 such experiments would tell from 0.",
     ]
     if (~np.isfinite(frame["difference"]) & (frame["pairs"] > 0)).any():
-        parts.append(INFINITE)
+        sentences.append(INFINITE)
     if frame["seed_std"].notna().any():
-        parts.append("± images, ± seeds: standard deviation of the difference over images, and over method seeds.")
+        sentences.append("± images, ± seeds: standard deviation of the difference over images, and over method seeds.")
     if (frame["images"] < FEWEST).any():
-        parts.append(f"Fewer than {FEWEST} images give no interval.")
-    return " ".join(parts)
+        sentences.append(f"Fewer than {FEWEST} images give no interval.")
+    return " ".join(sentences)
 
 
 def _notes(cells: pd.DataFrame, frame: pd.DataFrame) -> Iterator[str]:

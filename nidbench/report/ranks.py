@@ -8,25 +8,29 @@ from typing import Any
 
 import pandas as pd
 
-from nidbench.analysis.pairs import GROUP, PAIRED, group_starts
-from nidbench.analysis.ranks import cells_and_scores, ranks_of
+from nidbench.analysis.cells import SweepCells
+from nidbench.analysis.groups import GROUP, PAIRED, group_starts
+from nidbench.analysis.ranks import ranks_frame
 from nidbench.analysis.summary import source_lines
-from nidbench.records import Store, Sweep
 from nidbench.scoring.protocols import DEFAULT
 
 from .typeset import UNKNOWN, Sheet, check_format, write
 
 
-def render_ranks(store: Store, sweep: Sweep, format: str = "md") -> str:  # noqa: A002 - as `tables.render`
+def render_ranks(
+    sweep_cells: SweepCells,
+    format: str = "md",  # noqa: A002 - the name of the command line's option
+) -> str:
     """Return the ranks as Markdown, LaTeX or HTML, a column for each protocol, or `ranks_frame` as CSV.
 
     Raises:
         InputError: no such format, or what `ranks_frame` refuses.
     """
     check_format(format)
-    cells, scores = cells_and_scores(store, sweep)
-    frame = ranks_of(cells, scores)
-    return frame.to_csv(index=False) if format == "csv" else write(_sheet(frame, source_lines(cells)), format)
+    frame = ranks_frame(sweep_cells)
+    if format == "csv":
+        return frame.to_csv(index=False)
+    return write(_sheet(frame, source_lines(sweep_cells.frame())), format)
 
 
 def _sheet(frame: pd.DataFrame, notes: Sequence[str]) -> Sheet:
@@ -58,8 +62,8 @@ def _caption() -> str:
 
 def _tau_lines(frame: pd.DataFrame) -> list[str]:
     lines = []
-    told = frame[frame["protocol"] != DEFAULT.name].drop_duplicates([*PAIRED, "protocol"])
-    for _, row in told.dropna(subset=["tau"]).iterrows():
+    compared = frame[frame["protocol"] != DEFAULT.name].drop_duplicates([*PAIRED, "protocol"])
+    for _, row in compared.dropna(subset=["tau"]).iterrows():
         where = " ".join(str(row[name]) for name in GROUP)
         lines.append(f"{where}: Kendall's tau of {row['protocol']} with {DEFAULT.name} {row['tau']:.2f}")
     return lines

@@ -1,10 +1,10 @@
-"""What a sweep found, as pandas tables and as text: every planned cell is in them, however it ended.
+"""The table of a sweep as text: every planned cell counts in it, however the cell ended.
 
+>>> from nidbench.analysis.cells import SweepCells
 >>> from nidbench.records import Store
->>> from nidbench.tables import cells_frame, summary_frame
 >>> store = Store("results")  # doctest: +SKIP
->>> cells = cells_frame(store, store.sweep("ours-dip-sample-1f2e3d"))  # doctest: +SKIP
->>> summary_frame(cells)[["method", "cells", "psnr", "ssim"]]  # doctest: +SKIP
+>>> sweep_cells = SweepCells.read(store, store.sweep("ours-dip-sample-1f2e3d"))  # doctest: +SKIP
+>>> print(render(sweep_cells, "latex"))  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any
 
 import pandas as pd
 
-from nidbench.analysis.cells import cells_frame, counted
+from nidbench.analysis.cells import SweepCells, counted
+from nidbench.analysis.groups import GROUP, group_starts
 from nidbench.analysis.intervals import FEWEST
-from nidbench.analysis.pairs import GROUP, group_starts
 from nidbench.analysis.scope import kernel_scope
 from nidbench.analysis.summary import INPUT, distinct, summary_frame
-from nidbench.records import FROM_FILES, STATUSES, Store, Sweep
+from nidbench.records import STATUSES, Sweep
 from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
 
@@ -35,14 +35,14 @@ def failure_lines(cells: pd.DataFrame, limit: int = 20) -> list[str]:
 
     Args:
         cells: from `cells_frame`.
-        limit: at most so many failures are told one by one.
+        limit: at most so many failures have a line of their own.
     """
     failed = cells[~cells["status"].isin(["done", "missing"])]
     lines = [_failure_line(row) for _, row in failed.head(limit).iterrows()]
     if len(failed) > limit:
         lines.append(f"... and {len(failed) - limit} more ({counted(failed['status'].iloc[limit:])})")
     missing = cells[cells["status"] == "missing"]
-    files = missing["note"].str.startswith(FROM_FILES)
+    files = missing["source"] == "files"
     remedies = {"run the sweep again to compute them": ~files, "score their files, once they are there": files}
     for remedy, which in remedies.items():
         if which.any():
@@ -57,16 +57,14 @@ def _failure_line(row: pd.Series[Any]) -> str:
 
 
 def render(
-    store: Store,
-    sweep: Sweep,
+    sweep_cells: SweepCells,
     format: str = "md",  # noqa: A002 - the name of the command line's option
     protocol: str = DEFAULT.name,
 ) -> str:
     """Return a sweep's summary as text: Markdown, LaTeX (booktabs) or HTML, or all of `summary_frame` as CSV.
 
     Args:
-        store: the results folder.
-        sweep: which of its sweeps.
+        sweep_cells: the sweep, read.
         format: one of `typeset.FORMATS`.
         protocol: the metric protocol's name; captions name it.
 
@@ -75,8 +73,8 @@ def render(
         UnknownNameError: no such protocol.
     """
     protocol = protocols.protocol(protocol).name
-    cells = cells_frame(store, sweep, protocol)
-    return render_cells(cells, format, protocol, lacking_lines(cells, sweep, protocol))
+    cells = sweep_cells.frame(protocol)
+    return render_cells(cells, format, protocol, lacking_lines(cells, sweep_cells.sweep, protocol))
 
 
 def render_cells(
@@ -85,7 +83,17 @@ def render_cells(
     protocol: str = DEFAULT.name,
     notes: Sequence[str] = (),
 ) -> str:
-    """Return the summary of `cells_frame`'s rows as text, `notes` first below it; the rest as of `render`."""
+    """Return the summary of cells as text.
+
+    Args:
+        cells: from `cells.cells_frame`.
+        format: one of `typeset.FORMATS`.
+        protocol: the name of the cells' metric protocol, for the caption.
+        notes: what stands first below the table.
+
+    Raises:
+        InputError: no such format.
+    """
     check_format(format)
     summary = summary_frame(cells)
     if format == "csv":
@@ -95,7 +103,7 @@ def render_cells(
 
 
 def lacking_lines(cells: pd.DataFrame, sweep: Sweep, protocol: str) -> list[str]:
-    """Return how to score the cells that are done and have a score, but none under the protocol; nothing without."""
+    """Return how to score the cells that have a score, but none under the protocol; no line where there are none."""
     lacking = int((cells["stop_psnr"].notna() & cells["psnr"].isna()).sum())
     if not lacking:
         return []
@@ -175,23 +183,23 @@ def _row_notes(summary: pd.DataFrame) -> Iterator[str]:
 
 
 def _caption(cells: pd.DataFrame, summary: pd.DataFrame, numbers: Sequence[str], protocol: str) -> str:
-    parts = [f"Mean PSNR (dB) and SSIM under the protocol {protocol}: {protocols.protocol(protocol).title}."]
+    sentences = [f"Mean PSNR (dB) and SSIM under the protocol {protocol}: {protocols.protocol(protocol).title}."]
     known = [status for status in (*STATUSES, "corrupt", "missing") if (cells["status"] == status).any()]
     counts = ", ".join(f"{(cells['status'] == status).sum()} {status}" for status in known)
     old = int((cells["old"] != "").sum())
-    parts.append(f"{len(cells)} cells: {counts}" + (f"; {old} old." if old else "."))
+    sentences.append(f"{len(cells)} cells: {counts}" + (f"; {old} old." if old else "."))
     threads = ", ".join(f"{count:.0f}" for count in sorted(cells["threads"].dropna().unique()))
     how = {"Preset": distinct(cells["preset"]), "device": distinct(cells["device"])}
     how |= {"precision": distinct(cells["precision"]), "threads": threads}
     if any(how.values()):
-        parts.append(", ".join(f"{name} {value}" for name, value in how.items() if value) + ".")
-    parts.append(kernel_scope(cells))
-    parts += _mark_lines(cells, summary)
+        sentences.append(", ".join(f"{name} {value}" for name, value in how.items() if value) + ".")
+    sentences.append(kernel_scope(cells))
+    sentences += _mark_lines(cells, summary)
     if "seed_std" in numbers:
-        parts.append("± images, ± seeds: standard deviation over images of their mean, and over method seeds.")
+        sentences.append("± images, ± seeds: standard deviation over images of their mean, and over method seeds.")
     if "oracle_psnr" in numbers:
-        parts.append("oracle, end: PSNR at the best and at the last observed iteration.")
-    return " ".join(parts)
+        sentences.append("oracle, end: PSNR at the best and at the last observed iteration.")
+    return " ".join(sentences)
 
 
 def _mark_lines(cells: pd.DataFrame, summary: pd.DataFrame) -> Iterator[str]:

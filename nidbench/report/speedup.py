@@ -7,46 +7,46 @@ from typing import Any
 
 import pandas as pd
 
-from nidbench.analysis.pairs import PAIRED
+from nidbench.analysis.groups import PAIRED
 from nidbench.analysis.speedup import PAIR, TARGETS, UNITS, Group, factors_frame
 
 from .typeset import number
 
-#: Cases told one by one, for each pair and target.
+#: So many cells have a line of their own, for each pair of lines and target.
 SHOWN = 6
 
 
-def report(cases: pd.DataFrame) -> list[str]:
-    """Return the factors as lines of text: of each pair and group the targets, single cases, and the whole runs.
+def speedup_lines(cell_factors: pd.DataFrame) -> list[str]:
+    """Return the factors as lines of text: for each pair and group the targets, single cells, and the whole runs.
 
     Args:
-        cases: from `cases_frame`.
+        cell_factors: from `analysis.speedup.cell_factors_frame`.
     """
     lines = []
     about = [*PAIR, *PAIRED]
-    for names, rows in factors_frame(cases).groupby(about, sort=False):
+    for names, rows in factors_frame(cell_factors).groupby(about, sort=False):
         _, label, against, *group = map(str, names)
-        own = cases[(cases[about] == list(names)).all(axis=1)]
+        of_pair = cell_factors[(cell_factors[about] == list(names)).all(axis=1)]
         by_target = {row["target"]: row for row in rows.to_dict("records")}
         lines.append(f"{label} against its reference {against}, {group_text(group)}, at equal PSNR")
         for target, row in by_target.items():
-            lines += [f"  {_summary(row)}", *_case_lines(own[own["target"] == target])]
+            lines += [f"  {_summary(row)}", *_cell_lines(of_pair[of_pair["target"] == target])]
         lines.append(f"  {_whole_line(by_target['stop'])}")
     return lines
 
 
 def group_text(group: Sequence[str]) -> str:
-    """Return a group, the values of `statistics.PAIRED`, as text; that the noise level is known goes without saying."""
+    """Return a group, the values of `groups.PAIRED`, as text, without the declared level where it is the known one."""
     *names, declared = group
     return " ".join(names) + ("" if declared == "known" else f", declared {declared}")
 
 
 def _summary(row: Mapping[Any, Any]) -> str:
-    parts = [f"to {TARGETS[row['target']]}: reached in {row['reached']} of {row['planned']} cases"]
+    phrases = [f"to {TARGETS[row['target']]}: reached in {row['reached']} of {row['planned']} cases"]
     if row["reached"]:
-        parts.append(f"factor {_mean_text(row, 'iterations')}")
-        parts.append(f"factor {_mean_text(row, 'seconds')}" if row["timed"] else "no comparable seconds")
-    return "; ".join([*parts, *_cautions(row)])
+        phrases.append(f"factor {_mean_text(row, 'iterations')}")
+        phrases.append(f"factor {_mean_text(row, 'seconds')}" if row["timed"] else "no comparable seconds")
+    return "; ".join([*phrases, *_cautions(row)])
 
 
 def _cautions(row: Mapping[Any, Any]) -> Iterator[str]:
@@ -76,14 +76,16 @@ def _whole_line(row: Mapping[Any, Any]) -> str:
     return f"whole runs: factor {factors}, returning {number(row['difference'], '+.2f')} dB on average"
 
 
-def _case_lines(rows: pd.DataFrame) -> list[str]:
-    told = rows[rows["outcome"] != "lacking"]
-    lines = [f"    {_case_line(row)}" for row in told.head(SHOWN).to_dict("records")]
-    more = len(told) - SHOWN
-    return lines + ([f"    ... and {more} more, which nidbench.factors.cases_frame has"] if more > 0 else [])
+def _cell_lines(rows: pd.DataFrame) -> list[str]:
+    known = rows[rows["outcome"] != "lacking"]
+    lines = [f"    {_cell_line(row)}" for row in known.head(SHOWN).to_dict("records")]
+    more = len(known) - SHOWN
+    return lines + (
+        [f"    ... and {more} more, which nidbench.analysis.speedup.cell_factors_frame has"] if more > 0 else []
+    )
 
 
-def _case_line(row: Mapping[Any, Any]) -> str:
+def _cell_line(row: Mapping[Any, Any]) -> str:
     seeds = [f"{name} {row[key]}" for name, key in (("noise seed", "noise_seed"), ("seed", "seed")) if row[key]]
     where = f"{' '.join((row['image'], row['kernel'], *seeds))}, {_decibels(row['psnr'])}"
     if row["outcome"] == "never":
@@ -105,12 +107,12 @@ def _above(value: float) -> str:
 
 
 def factor_text(factors: pd.DataFrame, line: str, group: Group, unit: str) -> str:
-    """Return a line's mean factor to the stop of its first reference, and of how many cases; empty where it has none.
+    """Return a line's mean factor to the stop of its first reference, and of how many cells it is; empty without one.
 
     Args:
         factors: from `factors_frame`.
         line: its name.
-        group: its values of `statistics.PAIRED`.
+        group: its values of `groups.PAIRED`.
         unit: `iterations` or `seconds`.
     """
     here = (factors["label"] == line) & (factors["target"] == "stop") & (factors[PAIRED] == list(group)).all(axis=1)

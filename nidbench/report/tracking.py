@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
-from nidbench.analysis.cells import cells_frame
-from nidbench.analysis.pairs import CASE
+from nidbench.analysis.cells import SweepCells
+from nidbench.analysis.groups import CASE
 from nidbench.errors import NidbenchError, ResultsError
-from nidbench.records import Log, Record, Store, Sweep
+from nidbench.records import Log, Record, Store
 from nidbench.scoring.protocols import DEFAULT
 from nidbench.scoring.scorer import MEASURES
 
@@ -68,7 +68,7 @@ class TrackingError(NidbenchError):
 
 def sync(
     store: Store,
-    sweep: Sweep,
+    sweep_cells: SweepCells,
     *,
     tracking_uri: str | None = None,
     sheets: Sequence[Path] = (),
@@ -77,8 +77,8 @@ def sync(
     """Bring MLflow up to date with a sweep's records, and return the id of its parent run.
 
     Args:
-        store: the results folder.
-        sweep: which of its sweeps.
+        store: the results folder, for the logs beside the records.
+        sweep_cells: the sweep, read.
         tracking_uri: where to; else `MLFLOW_TRACKING_URI`, else `mlflow.db` in the results folder.
         sheets: contact sheets to keep with the parent run.
         tables: file name -> text to keep with it.
@@ -91,7 +91,7 @@ def sync(
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri=uri)
-        return _Sync(client, _experiment(client, uri, store), store, sweep).write(sheets, tables or {})
+        return _Sync(client, _experiment(client, uri, store), store, sweep_cells).write(sheets, tables or {})
 
 
 def default_uri(store: Store) -> str:
@@ -170,51 +170,53 @@ def _experiment(client: MlflowClient, uri: str, store: Store) -> str:
     from mlflow.exceptions import MlflowException
 
     location = (store.root / "mlartifacts").resolve().as_uri() if uri.startswith("sqlite:") else None
-    found = client.get_experiment_by_name(EXPERIMENT)
-    if found is None:
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
         try:
             return str(client.create_experiment(EXPERIMENT, artifact_location=location))
         except MlflowException:  # another process was faster, or the reason shows below
-            found = client.get_experiment_by_name(EXPERIMENT)
-            if found is None:
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+            if experiment is None:
                 raise
-    own = uri == f"sqlite:///{(store.root / 'mlflow.db').resolve().as_posix()}"
-    if own and found.artifact_location != location:
+    is_local = uri == f"sqlite:///{(store.root / 'mlflow.db').resolve().as_posix()}"
+    if is_local and experiment.artifact_location != location:
         raise TrackingError(
-            f"{store.root / 'mlflow.db'} was made elsewhere and keeps its files in {found.artifact_location}: "
+            f"{store.root / 'mlflow.db'} was made elsewhere and keeps its files in {experiment.artifact_location}: "
             "delete it, then call nidbench sync to make it anew from the records"
         )
-    if found.lifecycle_stage == "deleted":
-        client.restore_experiment(found.experiment_id)
-    return str(found.experiment_id)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return str(experiment.experiment_id)
 
 
 class _Sync:
-    """One bringing up to date.
+    """Brings MLflow up to date with one sweep.
 
     Args:
         client: of the server or database.
         experiment: its id.
-        store, sweep: what is told.
+        store: the results folder.
+        sweep_cells: what is written.
     """
 
-    def __init__(self, client: MlflowClient, experiment: str, store: Store, sweep: Sweep) -> None:
-        self._client, self._experiment, self._store, self._sweep = client, experiment, store, sweep
+    def __init__(self, client: MlflowClient, experiment: str, store: Store, sweep_cells: SweepCells) -> None:
+        self._client, self._experiment, self._store = client, experiment, store
+        self._sweep, self._cells = sweep_cells.sweep, sweep_cells.frame()
+        self._records = {cell.planned.id: cell.record for cell in sweep_cells.cells}
         # The folder is part of a sweep's identity: on one server the sweeps of several may have the same name.
-        self._tags = {"nidbench.sweep": sweep.name, "nidbench.output": store.root.resolve().as_posix()}
+        self._tags = {"nidbench.sweep": self._sweep.name, "nidbench.output": store.root.resolve().as_posix()}
 
     def write(self, sheets: Sequence[Path], tables: Mapping[str, str]) -> str:
         """Write the parent and whichever children have changed, and return the parent's id."""
-        cells = cells_frame(self._store, self._sweep)
-        parent, others = self._parent(), self._children()
-        for _, part in cells.groupby(CHILD, sort=False):
-            content = _hash(part)
-            name = _name(part)
+        cells, parent, others = self._cells, self._parent(), self._children()
+        for _, child_cells in cells.groupby(CHILD, sort=False):
+            content = _hash(child_cells)
+            name = _name(child_cells)
             old = others.pop(name, None)
             if old is not None and old.data.tags.get("nidbench.cell_set_hash") == content:
                 self._adopt(old, parent.info.run_id)
                 continue
-            self._write_child(name, part, parent.info.run_id, content)
+            self._write_child(name, child_cells, parent.info.run_id, content)
             if old is not None:  # last, so that an interruption leaves one run too many rather than none
                 self._client.delete_run(old.info.run_id)
         for leftover in others.values():
@@ -231,16 +233,16 @@ class _Sync:
         tags = self._tags | {"nidbench.role": role}
         wanted = " and ".join(f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items())
         page = self._client.search_runs([self._experiment], wanted, max_results=_PAGE)
-        found = list(page)
+        runs = list(page)
         while page.token:
             page = self._client.search_runs([self._experiment], wanted, max_results=_PAGE, page_token=page.token)
-            found += page
-        return found
+            runs += page
+        return runs
 
     def _parent(self) -> Run:
-        found = self._search("sweep")
-        if found:
-            return found[0]
+        parents = self._search("sweep")
+        if parents:
+            return parents[0]
         tags = self._tags | {"nidbench.role": "sweep"}
         return self._client.create_run(self._experiment, tags=tags, run_name=self._sweep.name)
 
@@ -255,25 +257,26 @@ class _Sync:
                 runs[name] = run
         return runs
 
-    def _write_child(self, name: str, part: pd.DataFrame, parent: str, content: str) -> None:
-        records = [record for record in map(self._read, part["id"]) if record is not None]
-        start, end = _times(part)
-        about = {key: str(part[key].iloc[0]) for key in CHILD}
+    def _write_child(self, name: str, child_cells: pd.DataFrame, parent: str, content: str) -> None:
+        records = [record for record in map(self._read, child_cells["id"]) if record is not None]
+        start, end = _times(child_cells)
+        about = {key: str(child_cells[key].iloc[0]) for key in CHILD}
         tags = self._tags | {"nidbench.role": "method", "mlflow.parentRunId": parent}
         tags |= {f"nidbench.{key}": value for key, value in about.items() if value}
         run = self._client.create_run(self._experiment, start_time=start, tags=tags, run_name=name)
         run_id = run.info.run_id
-        self._log(run_id, _params(about, records), _metrics(part), end)
+        self._log(run_id, _params(about, records), _metrics(child_cells), end)
         self._log_curve(run_id, records, end)
-        self._client.log_text(run_id, part.to_csv(index=False), "cells.csv")
+        self._client.log_text(run_id, child_cells.to_csv(index=False), "cells.csv")
         # The hash goes last: a run without it was cut off while it was written, and is written again.
         self._client.set_tag(run_id, "nidbench.cell_set_hash", content)
-        self._client.set_terminated(run_id, _status(part), end)
+        self._client.set_terminated(run_id, _status(child_cells), end)
 
     def _read(self, cell_id: str) -> Record | None:
+        record = self._records[cell_id]
         try:
-            return self._store.whole(cell_id)
-        except ResultsError:  # `cells.csv` tells of it
+            return None if record is None else self._store.with_log(record)
+        except ResultsError:  # `cells.csv` says so
             return None
 
     def _log(self, run_id: str, params: Mapping[str, str], values: Mapping[str, float], when: int) -> None:
@@ -284,13 +287,13 @@ class _Sync:
         tags = [RunTag(f"nidbench.{name}", str(value)) for name, value in values.items() if math.isinf(value)]
         entries = [Param(_key(name), value) for name, value in params.items() if value]
         self._client.log_batch(run_id, metrics=metrics, tags=tags)
-        for part in _chunks(entries, _PARAMS_PER_BATCH):
-            self._client.log_batch(run_id, params=part)
+        for chunk in _chunks(entries, _PARAMS_PER_BATCH):
+            self._client.log_batch(run_id, params=chunk)
 
     def _log_curve(self, run_id: str, records: Sequence[Record], when: int) -> None:
         metrics = list(_curve(records, when))
-        for part in _chunks(metrics, _METRICS_PER_BATCH):
-            self._client.log_batch(run_id, metrics=part)
+        for chunk in _chunks(metrics, _METRICS_PER_BATCH):
+            self._client.log_batch(run_id, metrics=chunk)
 
     def _write_parent(
         self, parent: Run, cells: pd.DataFrame, sheets: Sequence[Path], tables: Mapping[str, str]
@@ -318,8 +321,8 @@ class _Sync:
         for record in map(self._read, cells["id"].unique()):
             if record is not None:
                 counts[json.dumps(dict(_log(record).environment), sort_keys=True)] += 1
-        each = [{"cells": count, "environment": json.loads(text)} for text, count in counts.items()]
-        return {"environments": each}
+        environments = [{"cells": count, "environment": json.loads(text)} for text, count in counts.items()]
+        return {"environments": environments}
 
 
 def _log(record: Record) -> Log:
@@ -331,26 +334,26 @@ def _quoted(value: str) -> str:
     return f'"{value}"' if "'" in value else f"'{value}'"
 
 
-def _name(part: pd.DataFrame) -> str:
-    label, preset, dataset, noise, seed = (str(part[key].iloc[0]) for key in CHILD)
+def _name(cells: pd.DataFrame) -> str:
+    label, preset, dataset, noise, seed = (str(cells[key].iloc[0]) for key in CHILD)
     return " ".join(filter(None, (label, preset, dataset, noise, f"seed {seed}")))
 
 
-def _hash(part: pd.DataFrame) -> str:
-    return hashlib.sha256(f"{LAYOUT}\n{part.to_csv(index=False)}".encode()).hexdigest()[:20]
+def _hash(cells: pd.DataFrame) -> str:
+    return hashlib.sha256(f"{LAYOUT}\n{cells.to_csv(index=False)}".encode()).hexdigest()[:20]
 
 
-def _status(part: pd.DataFrame) -> str:
+def _status(cells: pd.DataFrame) -> str:
     """Return MLflow's word for how far a run came: missing cells were never reached."""
-    statuses = set(part["status"])
+    statuses = set(cells["status"])
     return "FINISHED" if statuses <= {"done"} else "KILLED" if statuses <= {"done", "missing"} else "FAILED"
 
 
-def _times(part: pd.DataFrame) -> tuple[int, int]:
+def _times(cells: pd.DataFrame) -> tuple[int, int]:
     """Return start and end in milliseconds since 1970: the last cell's end, and the computing time before it."""
-    ended = [when for when in map(_milliseconds, part["finished"]) if when is not None]
+    ended = [when for when in map(_milliseconds, cells["finished"]) if when is not None]
     end = max(ended, default=int(time.time() * 1000))
-    return end - int(1000 * part["seconds"].sum()), end
+    return end - int(1000 * cells["seconds"].sum()), end
 
 
 def _milliseconds(text: str) -> int | None:
@@ -360,34 +363,34 @@ def _milliseconds(text: str) -> int | None:
         return None
 
 
-def _counts(part: pd.DataFrame) -> dict[str, float]:
-    missing, done = (part["status"] == "missing").sum(), (part["status"] == "done").sum()
-    return {"cells": len(part), "done": done, "missing": missing, "failures": len(part) - done - missing}
+def _counts(cells: pd.DataFrame) -> dict[str, float]:
+    missing, done = (cells["status"] == "missing").sum(), (cells["status"] == "done").sum()
+    return {"cells": len(cells), "done": done, "missing": missing, "failures": len(cells) - done - missing}
 
 
-def _metrics(part: pd.DataFrame) -> dict[str, float]:
-    done = part[part["status"] == "done"]
+def _metrics(cells: pd.DataFrame) -> dict[str, float]:
+    done = cells[cells["status"] == "done"]
     means = ("psnr", "ssim", "oracle_psnr", "end_psnr", "seconds", "iterations", *MEASURES)
-    inputs = part.groupby(CASE, sort=False)[["input_psnr", "input_ssim"]].first()
+    inputs = cells.groupby(CASE, sort=False)[["input_psnr", "input_ssim"]].first()
     values = {name: done[name].mean() for name in means} | {name: inputs[name].mean() for name in inputs.columns}
-    values |= {"peak_memory_mb": done["peak_memory_mb"].max()} | _counts(part)
+    values |= {"peak_memory_mb": done["peak_memory_mb"].max()} | _counts(cells)
     return {name: float(value) for name, value in values.items()}
 
 
 def _params(about: Mapping[str, str], records: Sequence[Record]) -> dict[str, str]:
     """Return what the cells have in common as text; where they differ, all there is of it."""
-    found: dict[str, dict[str, None]] = defaultdict(dict)
+    texts: dict[str, dict[str, None]] = defaultdict(dict)
     for record in records:
         cell = record.cell
         values: dict[str, Any] = {"method": cell.method, "version": cell.version, "declared": cell.declared}
         values |= {"response": cell.response, "precision": cell.precision, "device": cell.device}
         values |= {"threads": record.threads, "batch": record.batch}
         values |= {f"settings.{name}": value for name, value in cell.settings.items()}
-        values |= {f"version.{part}": version for part, version in record.versions.items()}
+        values |= {f"version.{what}": version for what, version in record.versions.items()}
         values |= {f"environment.{name}": value for name, value in _log(record).environment.items()}
         for name, value in values.items():
-            found[name][str(value)] = None
-    joined = {name: " | ".join(values) for name, values in found.items()}
+            texts[name][str(value)] = None
+    joined = {name: " | ".join(values) for name, values in texts.items()}
     return dict(about) | {"protocol": DEFAULT.name} | joined
 
 

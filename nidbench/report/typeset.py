@@ -30,8 +30,8 @@ class Sheet:
         labels: how many columns hold text.
         rows: one list of texts a row.
         rules: rows that begin a group.
-        notes: what is told below the table.
-        bold, italic: (row, column) of what is marked.
+        notes: one text for each note below the table.
+        bold, italic: (row, column) of the texts that are marked.
     """
 
     caption: str

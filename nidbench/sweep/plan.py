@@ -97,21 +97,30 @@ def _facts(computer: Computer, spec: MethodSpec, preset: str | None, file: Path 
 
 def _job(facts: MethodFacts, case: Case, seed: int, device: str, precision: str) -> Job:
     cell = Cell(
-        facts.spec.name,
-        facts.version,
-        facts.settings,
-        case.key,
-        case.image_hash,
-        case.kernel_hash,
-        case.declared,
-        str(case.response),
-        seed,
-        precision,
-        device.partition(":")[0],
+        method=facts.spec.name,
+        version=facts.version,
+        settings=facts.settings,
+        case=case.key,
+        image_hash=case.image_hash,
+        kernel_hash=case.kernel_hash,
+        declared=case.declared,
+        response=str(case.response),
+        seed=seed,
+        precision=precision,
+        device=device.partition(":")[0],
     )
     label = str(facts.spec)
     note = "; ".join(filter(None, (facts.note, case.notice)))
-    planned = Planned(cell.id, label, facts.preset, note, case.key, case.declared, seed, facts.spec.name)
+    planned = Planned(
+        id=cell.id,
+        label=label,
+        preset=facts.preset,
+        note=note,
+        case=case.key,
+        declared=case.declared,
+        seed=seed,
+        method=facts.spec.name,
+    )
     return Job(planned=planned, cell=cell, case=case, method=facts, device=device)
 
 

@@ -57,16 +57,16 @@ class Experiment:
             raise InputError("no dataset was given: use --dataset sample")
         for dataset in names:
             yield CaseRequest(
-                dataset,
-                words(self.kernels),
-                words(self.noise),
-                words(self.images),
-                self.limit,
-                read_seeds("noise-seeds", self.noise_seeds),
-                self.declared,
-                self.crop,
-                words(self.response),
-                self.rotate_kernels,
+                dataset=dataset,
+                kernels=words(self.kernels),
+                noises=words(self.noise),
+                images=words(self.images),
+                limit=self.limit,
+                noise_seeds=read_seeds("noise-seeds", self.noise_seeds),
+                declared=self.declared,
+                crop=self.crop,
+                responses=words(self.response),
+                rotate_kernels=self.rotate_kernels,
             )
 
 

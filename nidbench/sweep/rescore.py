@@ -18,7 +18,7 @@ from nidbench.errors import InputError, ResultsError
 from nidbench.physics.arrays import array_hash
 from nidbench.physics.case_key import MEASURED
 from nidbench.physics.problem import Problem
-from nidbench.records import FROM_FILES, Log, Planned, Record, Store, Sweep
+from nidbench.records import Log, Planned, Record, Store, Sweep
 from nidbench.scoring.metrics import Score
 from nidbench.scoring.protocols import CROPS, DEFAULT, PROTOCOLS, AnyProtocol
 from nidbench.scoring.protocols import protocol as find_protocol
@@ -180,7 +180,7 @@ def _state(store: Store, planned: Planned, name: str, measurements: Measurements
     """Return `_PENDING`, `_THERE` or why the cell cannot be scored."""
     record = store.read(planned.id)
     if record is None:
-        return "no file was given, nidbench score takes it" if planned.note.startswith(FROM_FILES) else _UNCOMPUTED
+        return "no file was given, nidbench score takes it" if planned.source == "files" else _UNCOMPUTED
     if record.status != "done":
         return f"ended as {record.status}"
     if name in record.scores and record.measures and not _outdated(record, measurements):

@@ -251,7 +251,17 @@ def _cell(submission: Submission, case: Case) -> Cell:
 
 
 def _planned(submission: Submission, cell: Cell, note: str) -> Planned:
-    return Planned(cell.id, submission.label, "", note, cell.case, cell.declared, 0, submission.label)
+    return Planned(
+        id=cell.id,
+        label=submission.label,
+        preset="",
+        note=note,
+        case=cell.case,
+        declared=cell.declared,
+        seed=cell.seed,
+        method=submission.label,
+        source="files",
+    )
 
 
 def _first(assumed: Sequence[str]) -> str:

@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from nidbench.analysis import intervals, pairs
+from nidbench.analysis import differences, intervals
 from nidbench.analysis.cells import cells_frame
+from nidbench.analysis.differences import differences_frame, ordering
+from nidbench.analysis.groups import named, reference
 from nidbench.analysis.intervals import bootstrap, interval, resolution, sign_flip
-from nidbench.analysis.pairs import Scores, differences_frame, named, ordering, reference
+from nidbench.analysis.pairs import Scores
 from nidbench.errors import InputError, UnknownNameError
 
 IMAGES = ("a", "b", "c", "d", "e", "f")
@@ -383,7 +385,7 @@ def test_leaders(make_cells):
 
 
 def test_the_example_works():
-    failures, examples = doctest.testmod(pairs)
+    failures, examples = doctest.testmod(differences)
     assert failures == 0
     assert examples > 0
 

@@ -5,9 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from nidbench.analysis.speedup import REFERENCES, cases_frame, factors_frame, geometric_mean, pairs, read_lines
+from nidbench.analysis.speedup import (
+    REFERENCES,
+    cell_factors_frame,
+    compared_lines,
+    factors_frame,
+    geometric_mean,
+    read_lines,
+)
 from nidbench.records import Planned, Point, Store, Sweep
-from nidbench.report.speedup import SHOWN, factor_text, report
+from nidbench.report.speedup import SHOWN, factor_text, speedup_lines
 
 GROUP = ("sample", "levin", "gaussian:0.05", "known")
 
@@ -35,7 +42,18 @@ def make_sweep(make_record, tmp_path):
                 record = make_record(method, image, last.psnr, settings={"label": label}, **own)
                 record = record.with_log(replace(record.log, curve=tuple(points)))
                 store.write(record, {})
-                cells.append(Planned(record.id, label, preset, "", record.cell.case, "known", record.cell.seed, method))
+                cells.append(
+                    Planned(
+                        id=record.id,
+                        label=label,
+                        preset=preset,
+                        note="",
+                        case=record.cell.case,
+                        declared="known",
+                        seed=record.cell.seed,
+                        method=method,
+                    )
+                )
         sweep = Sweep("demo", {"experiments": []}, cells)
         store.write_sweep(sweep)
         return store, sweep
@@ -53,7 +71,7 @@ def make_lines(make_sweep):
 
 
 def names(lines):
-    return [(line.name, reference.name) for line, reference in pairs(lines)]
+    return [(line.name, reference.name) for line, reference in compared_lines(lines)]
 
 
 def test_who_is_compared_with_whom(make_lines):
@@ -92,7 +110,7 @@ def only(frame, **where):
 
 def test_means_are_geometric_and_count_what_was_not_reached(make_lines):
     short = curve((10, 20.0), (40, 25.5))
-    cases = cases_frame(make_lines({"dip@fast": FAST | {"fox": short}, "dip@paper": PAPER | {"fox": RISING}}))
+    cases = cell_factors_frame(make_lines({"dip@fast": FAST | {"fox": short}, "dip@paper": PAPER | {"fox": RISING}}))
     row = only(factors_frame(cases), target="stop")
     assert tuple(row[["label", "against", "method", "noise"]]) == ("dip@fast", "dip@paper", "dip", "gaussian:0.05")
     assert tuple(row[["planned", "cases", "reached", "timed"]]) == (3, 3, 2, 2)
@@ -109,18 +127,20 @@ def test_means_are_geometric_and_count_what_was_not_reached(make_lines):
 
 
 def test_the_target_of_the_oracle_is_the_best_of_the_reference(make_lines):
-    cases = cases_frame(make_lines({"dip@fast": {"cat": curve((10, 20.0), (90, 28.0))}, "dip@paper": {"cat": FALLING}}))
+    cases = cell_factors_frame(
+        make_lines({"dip@fast": {"cat": curve((10, 20.0), (90, 28.0))}, "dip@paper": {"cat": FALLING}})
+    )
     assert cases.set_index("target")["psnr"].to_dict() == {"stop": 22.0, "oracle": 28.0, "own": 28.0}
     assert cases.set_index("target")["reference_iterations"].to_dict() == {"stop": 125, "oracle": 200, "own": 200}
 
 
 def test_what_is_not_done_or_has_no_partner_is_counted_or_left_out(make_lines):
     lines = {"dip@fast": FAST, "dip@paper": {"cat": RISING, "dog": [], "owl": RISING}}
-    cases = cases_frame(make_lines(lines))
+    cases = cell_factors_frame(make_lines(lines))
     assert set(cases["image"]) == {"cat", "dog"}
     assert tuple(only(factors_frame(cases), target="stop")[["planned", "cases", "reached"]]) == (2, 1, 1)
     assert only(cases, image="dog", target="stop")["outcome"] == "lacking"
-    assert "1 without both curves" in " ".join(report(cases))
+    assert "1 without both curves" in " ".join(speedup_lines(cases))
 
 
 def test_a_damaged_or_missing_record_is_lacking(make_sweep):
@@ -128,19 +148,19 @@ def test_a_damaged_or_missing_record_is_lacking(make_sweep):
     damaged, missing = (each for each in sweep.cells if each.label == "dip@fast")
     (store.root / "cells" / damaged.id / "record.json").write_text("{")
     (store.root / "cells" / missing.id / "record.json").unlink()
-    cases = cases_frame(read_lines(store, sweep.cells))
+    cases = cell_factors_frame(read_lines(store, sweep.cells))
     assert set(cases["outcome"]) == {"lacking"}
     assert factors_frame(cases)["factor_iterations"].isna().all()
 
 
 @pytest.mark.parametrize("fields", [{"threads": 8}, {"batch": 4}, {"environment": {"cpu": "another"}}])
 def test_seconds_taken_otherwise_are_not_compared(make_lines, fields):
-    cases = cases_frame(make_lines({"dip@fast": FAST, "dip@paper": PAPER}, **{"dip@paper": fields}))
+    cases = cell_factors_frame(make_lines({"dip@fast": FAST, "dip@paper": PAPER}, **{"dip@paper": fields}))
     row = only(factors_frame(cases), target="stop")
     assert row["factor_iterations"] == pytest.approx(math.sqrt(160))
     assert row[["factor_seconds", "whole_seconds", "seconds_low"]].isna().all()
     assert (row["reached"], row["timed"]) == (2, 0)
-    assert "no comparable seconds" in " ".join(report(cases))
+    assert "no comparable seconds" in " ".join(speedup_lines(cases))
     assert factor_text(factors_frame(cases), "dip@fast", GROUP, "seconds") == "no comparable seconds (0 of 2)"
     assert factor_text(factors_frame(cases), "dip@fast", GROUP, "iterations") == "factor 12.6 (2 of 2)"
 
@@ -150,10 +170,10 @@ def test_seconds_of_some_cases_are_counted_apart(make_lines, images, mean, sprea
     """Those of the owl took too little time to be known."""
     fast, paper = ({image: curves[image] for image in images} for curves in (FAST, PAPER))
     owl = curve((10, 20.0), (50, 26.0), pace=0.0)
-    cases = cases_frame(make_lines({"dip@fast": fast | {"owl": owl}, "dip@paper": paper | {"owl": RISING}}))
+    cases = cell_factors_frame(make_lines({"dip@fast": fast | {"owl": owl}, "dip@paper": paper | {"owl": RISING}}))
     factors, timed, reached = factors_frame(cases), len(images), len(images) + 1
     assert tuple(only(factors, target="stop")[["reached", "timed"]]) == (reached, timed)
-    told = report(cases)[1]
+    told = speedup_lines(cases)[1]
     assert f"; factor {mean} in seconds{spread}; " in told
     assert " in iterations (8 to " in told
     assert f"; seconds of {timed} only" in told
@@ -163,17 +183,17 @@ def test_seconds_of_some_cases_are_counted_apart(make_lines, images, mean, sprea
 
 def test_a_first_observation_and_averaged_passes_are_marked(make_lines):
     early = {"cat": curve((50, 27.0), (60, 28.0))}
-    cases = cases_frame(make_lines({"dip@fast": early, "dip@paper": {"cat": RISING}}))
+    cases = cell_factors_frame(make_lines({"dip@fast": early, "dip@paper": {"cat": RISING}}))
     assert cases.set_index("target")[["first", "averaged"]].loc["stop"].tolist() == [True, False]
     sampled = {"dip@paper": {"passes": ((1, 25.0), (10, 26.0))}}
-    late = cases_frame(make_lines({"dip@fast": FAST, "dip@paper": PAPER}, **sampled))
+    late = cell_factors_frame(make_lines({"dip@fast": FAST, "dip@paper": PAPER}, **sampled))
     assert late[late["target"] == "stop"]["averaged"].all()  # 26 dB only by the last point
-    text = " ".join(report(late))
+    text = " ".join(speedup_lines(late))
     assert "2 only by the passes averaged at an end, so perhaps earlier" in text
 
 
 def test_the_report_tells_each_target_and_the_cases(make_lines):
-    lines = report(cases_frame(make_lines({"dip@fast": FAST, "dip@paper": PAPER})))
+    lines = speedup_lines(cell_factors_frame(make_lines({"dip@fast": FAST, "dip@paper": PAPER})))
     assert lines == [
         "dip@fast against its reference dip@paper, sample levin gaussian:0.05, at equal PSNR",
         (
@@ -201,21 +221,21 @@ def test_the_report_tells_each_target_and_the_cases(make_lines):
 def test_many_cases_are_cut_off_with_where_they_are(make_lines):
     images = [f"image{n}" for n in range(SHOWN + 2)]
     both = {f"dip@{p}": dict.fromkeys(images, RISING) for p in ("fast", "paper")}
-    lines = report(cases_frame(make_lines(both)))
-    assert lines.count("    ... and 2 more, which nidbench.factors.cases_frame has") == 3
+    lines = speedup_lines(cell_factors_frame(make_lines(both)))
+    assert lines.count("    ... and 2 more, which nidbench.analysis.speedup.cell_factors_frame has") == 3
 
 
 def test_the_short_text_of_a_line(make_lines):
-    factors = factors_frame(cases_frame(make_lines({"dip@fast": FAST, "dip@paper": PAPER})))
+    factors = factors_frame(cell_factors_frame(make_lines({"dip@fast": FAST, "dip@paper": PAPER})))
     assert factor_text(factors, "dip@fast", GROUP, "iterations") == "factor 12.6 (2 of 2)"
     assert factor_text(factors, "dip@paper", GROUP, "iterations") == ""
     lower = {"cat": curve((10, 20.0), (40, 25.0))}
-    factors = factors_frame(cases_frame(make_lines({"dip@fast": lower, "dip@paper": PAPER})))
+    factors = factors_frame(cell_factors_frame(make_lines({"dip@fast": lower, "dip@paper": PAPER})))
     assert factor_text(factors, "dip@fast", GROUP, "seconds") == "never, 1.00 dB short (0 of 1)"
 
 
 def test_frames_without_pairs_are_empty_and_typed(make_lines):
-    cases = cases_frame(make_lines({"dip@fast": FAST}))
-    assert (len(cases), len(factors_frame(cases)), report(cases)) == (0, 0, [])
+    cases = cell_factors_frame(make_lines({"dip@fast": FAST}))
+    assert (len(cases), len(factors_frame(cases)), speedup_lines(cases)) == (0, 0, [])
     assert cases["psnr"].dtype == factors_frame(cases)["factor_seconds"].dtype == float
     assert math.isnan(geometric_mean(cases["psnr"]))

@@ -26,7 +26,10 @@ def sweep(tmp_path, pictures):
     experiment = Experiment("dip", f"folder:{tmp_path / 'mine'}")
     (request,) = experiment.requests()
     keys = [case.key for case in cases(request)]
-    cells = [Planned(key.image, "dip", "fast", "", key, "known", 0, "dip") for key in keys]
+    cells = [
+        Planned(id=key.image, label="dip", preset="fast", note="", case=key, declared="known", seed=0, method="dip")
+        for key in keys
+    ]
     return Sweep("given", {"experiments": [asdict(experiment)]}, cells)
 
 

@@ -14,7 +14,16 @@ from nidbench.sweep.plan import Plan
 class FakeJob:
     def __init__(self) -> None:
         self.case = type("Case", (), {"key": CaseKey("sample", "camera", "sample/motion", "gaussian:0.05")})()
-        self.planned = Planned("id", "ours:no-sa", "fast", "", self.case.key, "known", 3, "ours")
+        self.planned = Planned(
+            id="id",
+            label="ours:no-sa",
+            preset="fast",
+            note="",
+            case=self.case.key,
+            declared="known",
+            seed=3,
+            method="ours",
+        )
 
 
 def shown(record: Record, warning: str = "look here") -> str:
@@ -29,7 +38,19 @@ def shown(record: Record, warning: str = "look here") -> str:
 
 
 def record(status: str, **more) -> Record:
-    cell = Cell("ours", 1, {}, FakeJob().case.key, "", "", "known", "identity", 3, "float32", "cpu")
+    cell = Cell(
+        method="ours",
+        version=1,
+        settings={},
+        case=FakeJob().case.key,
+        image_hash="",
+        kernel_hash="",
+        declared="known",
+        response="identity",
+        seed=3,
+        precision="float32",
+        device="cpu",
+    )
     error = more.pop("error", "")
     return Record("id", cell, status, **more).with_log(Log(error=error))
 

@@ -40,7 +40,19 @@ def record(index: int) -> Record:
     rest, noise = divmod(rest, 3)
     image, kernel = divmod(rest, 8)
     case = CaseKey("sun", f"{image:02}", f"levin/{kernel + 1}", f"gaussian:0.0{2 * noise + 1}")
-    cell = Cell(names[method], 1, {"lr": 1e-4}, case, "i", "k", "known", "identity", 0, "float32", "cpu")
+    cell = Cell(
+        method=names[method],
+        version=1,
+        settings={"lr": 1e-4},
+        case=case,
+        image_hash="i",
+        kernel_hash="k",
+        declared="known",
+        response="identity",
+        seed=0,
+        precision="float32",
+        device="cpu",
+    )
     curve = tuple(Point(25 * step, step / 10, 25.0, 0.7) for step in range(POINTS))
     scores = {"half-kernel": Score(27.0, 0.7)}
     return Record(cell.id, cell, "done", scores, scores, truth_hash="i").with_log(
@@ -57,7 +69,18 @@ def write(store: Store) -> None:
         (folder / "record.json").write_text(each.to_json())
         (folder / "log.json").write_text((each.log or Log()).to_json())
         (folder / "arrays.npz").touch()  # a dry run opens none
-        cells.append(Planned(each.id, each.cell.method, "paper", "", each.cell.case, "known", 0, each.cell.method))
+        cells.append(
+            Planned(
+                id=each.id,
+                label=each.cell.method,
+                preset="paper",
+                note="",
+                case=each.cell.case,
+                declared="known",
+                seed=0,
+                method=each.cell.method,
+            )
+        )
     store.write_sweep(Sweep("many", {"experiments": []}, cells))
 
 

@@ -18,7 +18,7 @@ from nidbench.physics.measure import measure
 from nidbench.registry.entry_points import load_dataset, load_kernels
 from nidbench.scoring.protocols import DEFAULT
 
-SAMPLE = CaseRequest("sample")
+SAMPLE = CaseRequest(dataset="sample")
 
 #: A dataset of three images, one of them small, a kernel set with noise bound to it, and a gamma camera.
 PLUGIN = """
@@ -121,13 +121,13 @@ def test_everything_of_an_image_comes_before_the_next():
 
 def test_each_image_is_read_once(toys):
     toys.Toys.loaded.clear()
-    made = list(cases(CaseRequest("toys", images=("zebra", "ant"), noise_seeds=(0, 1, 2))))
+    made = list(cases(CaseRequest(dataset="toys", images=("zebra", "ant"), noise_seeds=(0, 1, 2))))
     assert toys.Toys.loaded == ["zebra", "ant"]
     assert len(made) == 2 * 5 * 3
 
 
 def test_images_keep_the_order_of_the_dataset():
-    request = CaseRequest("toys", ("toykernels/free",), ("gaussian:0.1",))
+    request = CaseRequest(dataset="toys", kernels=("toykernels/free",), noises=("gaussian:0.1",))
     assert [image for image, *_ in names(request)] == ["zebra", "ant", "midge"]
     assert [image for image, *_ in names(replace(request, images=("midge", "zebra")))] == ["zebra", "midge"]
 
@@ -153,14 +153,14 @@ def test_an_axis_that_is_not_longer_than_the_crop_stays_whole(shape, side, rows,
 
 
 def test_the_limit_counts_images_after_they_are_chosen():
-    request = CaseRequest("toys", ("toykernels/free",), ("gaussian:0.1", "gaussian:0.2"))
+    request = CaseRequest(dataset="toys", kernels=("toykernels/free",), noises=("gaussian:0.1", "gaussian:0.2"))
     assert [image for image, *_ in names(replace(request, limit=1))] == ["zebra"] * 2
     assert [image for image, *_ in names(replace(request, images=("ant", "midge"), limit=1))] == ["ant"] * 2
     assert len(names(replace(request, limit=99))) == 6
 
 
 def test_kernels_by_set_and_one_by_one():
-    request = CaseRequest("toys", noises=("gaussian:0.1",), images=("ant",))
+    request = CaseRequest(dataset="toys", noises=("gaussian:0.1",), images=("ant",))
 
     def kernels(*asked):
         return [kernel for _, kernel, *_ in names(replace(request, kernels=asked))]
@@ -177,13 +177,13 @@ def test_kernels_by_set_and_one_by_one():
 
 def test_rotated_kernels_are_one_for_each_image_by_its_place_in_the_dataset():
     def pairs(**wanted):
-        request = CaseRequest("toys", noises=("gaussian:0.1",), images=("zebra", "ant"), **wanted)
+        request = CaseRequest(dataset="toys", noises=("gaussian:0.1",), images=("zebra", "ant"), **wanted)
         return [name[:2] for name in names(request)]
 
     every, rotated = pairs(), pairs(rotate_kernels=True)
     assert rotated == [("zebra", "toykernels/wide"), ("ant", "toykernels/free")]
     assert set(rotated) < set(every)
-    only = CaseRequest("toys", noises=("gaussian:0.1",), images=("ant",), rotate_kernels=True)
+    only = CaseRequest(dataset="toys", noises=("gaussian:0.1",), images=("ant",), rotate_kernels=True)
     assert [name[1] for name in names(only)] == ["toykernels/free"]  # whatever other images are asked for
     two = ("toykernels/bound", "toykernels/free")
     assert [name[1] for name in pairs(kernels=two, rotate_kernels=True)] == list(two)
@@ -191,7 +191,7 @@ def test_rotated_kernels_are_one_for_each_image_by_its_place_in_the_dataset():
 
 
 def test_rotation_changes_no_measurement():
-    request = CaseRequest("toys", noises=("gaussian:0.1",), images=("zebra", "ant"))
+    request = CaseRequest(dataset="toys", noises=("gaussian:0.1",), images=("zebra", "ant"))
     whole = {case.key: case for case in cases(request)}
     for case in cases(replace(request, rotate_kernels=True)):
         same = whole[case.key]
@@ -200,7 +200,7 @@ def test_rotation_changes_no_measurement():
 
 
 def test_noise_that_is_asked_for_beats_what_is_bound():
-    request = CaseRequest("toys", ("toykernels/bound",), images=("ant",))
+    request = CaseRequest(dataset="toys", kernels=("toykernels/bound",), images=("ant",))
     assert [noise for *_, noise, _ in names(request)] == ["bsnr:40"]
     assert [noise for *_, noise, _ in names(replace(request, noises=("gaussian:0.3",)))] == ["gaussian:0.3"]
 
@@ -230,11 +230,11 @@ def test_what_there_is_not_is_refused(wrong, error, reason):
 
 
 def test_an_image_too_small_for_a_kernel_is_refused_when_planned():
-    list(cases(CaseRequest("toys", ("toykernels/free",), images=("midge",))))  # 14 - 3 + 1 = 12 pixels
+    list(cases(CaseRequest(dataset="toys", kernels=("toykernels/free",), images=("midge",))))  # 14 - 3 + 1 = 12 pixels
     with pytest.raises(InputError, match="14x14 is too small for a kernel of 3x5"):
-        list(cases(CaseRequest("toys", ("toykernels/wide",), images=("midge",))))
+        list(cases(CaseRequest(dataset="toys", kernels=("toykernels/wide",), images=("midge",))))
     with pytest.raises(InputError, match="14x14 is too small for a kernel of 13x13"):
-        list(cases(CaseRequest("toys", ("sample",), images=("midge",))))
+        list(cases(CaseRequest(dataset="toys", kernels=("sample",), images=("midge",))))
 
 
 def test_a_problem_has_the_same_bytes_at_every_call():
@@ -250,7 +250,7 @@ from hashlib import sha256
 from nidbench.cases.request import CaseRequest
 from nidbench.cases.source import cases
 from nidbench.cases.crop import middle
-made = list(cases(CaseRequest("sample", noises=("poisson:100", "gaussian:0.05"))))
+made = list(cases(CaseRequest(dataset="sample", noises=("poisson:100", "gaussian:0.05"))))
 for case in reversed(made):
     print(case.key, sha256(case.problem().blurred.tobytes()).hexdigest(), sep="|")
 """
@@ -277,7 +277,11 @@ def test_a_problem_is_the_measurement_of_the_named_image_by_the_named_kernel():
 
 def test_noise_draws_differ_by_seed_image_and_level():
     request = CaseRequest(
-        "toys", ("toykernels/free",), ("gaussian:0.1", "gaussian:0.2"), ("zebra", "ant"), noise_seeds=(0, 1, 2)
+        dataset="toys",
+        kernels=("toykernels/free",),
+        noises=("gaussian:0.1", "gaussian:0.2"),
+        images=("zebra", "ant"),
+        noise_seeds=(0, 1, 2),
     )
     made = [case.problem().blurred for case in cases(request)]
     assert len({array.tobytes() for array in made}) == 12
@@ -288,7 +292,9 @@ def test_noise_draws_differ_by_seed_image_and_level():
 
 
 def test_kernels_are_normalised_and_the_response_is_the_camera_s():
-    (case,) = cases(CaseRequest("toys", ("toykernels/wide",), ("gaussian:0.02",), ("ant",)))
+    (case,) = cases(
+        CaseRequest(dataset="toys", kernels=("toykernels/wide",), noises=("gaussian:0.02",), images=("ant",))
+    )
     problem = case.problem()
     assert np.allclose(problem.kernel, np.full((3, 5), 1 / 15))
     assert case.kernel_hash == array_hash(np.full((3, 5), 2.0) / 30)
@@ -308,7 +314,7 @@ def test_the_declared_level():
 
 
 def test_hashes_tell_images_and_kernels_apart():
-    made = list(cases(CaseRequest("toys", noises=("gaussian:0.1",), images=("zebra", "ant"))))
+    made = list(cases(CaseRequest(dataset="toys", noises=("gaussian:0.1",), images=("zebra", "ant"))))
     assert len({case.image_hash for case in made}) == 2
     assert len({case.kernel_hash for case in made}) == 3
     assert len({(case.key.image, case.image_hash) for case in made}) == 2
@@ -341,7 +347,7 @@ def test_a_truth_never_depends_on_the_noise():
 
 
 def test_problems_agree_with_measure():
-    (case,) = cases(CaseRequest("toys", ("toykernels/bound",), images=("ant",)))
+    (case,) = cases(CaseRequest(dataset="toys", kernels=("toykernels/bound",), images=("ant",)))
     kernel = np.full((2, 2), 0.25)
     x = case.truths()[0].image ** 2.2
     own = measure(x, kernel, "bsnr:40", key=case.key, response=case.response)
@@ -402,7 +408,7 @@ def test_a_camera_saturates_where_the_scene_is_brighter_than_its_image():
 
 
 def test_the_response_of_a_dataset_is_no_part_of_the_noise_s_name():
-    asked = CaseRequest("toys", ("toykernels/free",), ("gaussian:0.1",), ("ant",))
+    asked = CaseRequest(dataset="toys", kernels=("toykernels/free",), noises=("gaussian:0.1",), images=("ant",))
     names_of = {each: next(cases(replace(asked, responses=(each,)))).key.noise for each in ("gamma:2.2", "identity")}
     assert names_of == {"gamma:2.2": "gaussian:0.1", "identity": "gaussian:0.1+identity"}
     own, same = next(cases(asked)), next(cases(replace(asked, responses=("gamma:2.2",))))
@@ -410,7 +416,7 @@ def test_the_response_of_a_dataset_is_no_part_of_the_noise_s_name():
     assert own.image_hash != next(cases(replace(asked, responses=("identity",)))).image_hash
 
 
-GIVEN = CaseRequest("given")
+GIVEN = CaseRequest(dataset="given")
 
 
 def test_what_was_measured_comes_with_its_own_kernels_and_noise(toys):

@@ -58,7 +58,7 @@ def test_kernels_without_errors_are_what_they_are_called():
     (chosen,) = choose_kernels((), "sample")
     true = load_kernels("sample").load("motion")
     assert np.array_equal(chosen.kernel(), true)
-    assert np.array_equal(chosen.told("camera"), true)
+    assert np.array_equal(chosen.handed("camera"), true)
     assert chosen.identity("camera") == array_hash(true)
 
 
@@ -90,7 +90,7 @@ def test_what_there_is_not_is_refused(texts, error, reason):
         choose_kernels(texts, "sample")
 
 
-REQUEST = CaseRequest("sample", images=("camera",), noises=("gaussian:0.02",))
+REQUEST = CaseRequest(dataset="sample", images=("camera",), noises=("gaussian:0.02",))
 
 
 def test_the_measurement_is_the_true_kernel_s_and_methods_are_told_the_other():

@@ -19,7 +19,8 @@ from nidbench.datasets.sample import Sample
 from PIL import Image
 
 from nidbench.cli import main
-from nidbench.paper.conditions import TABLES, Condition, Table
+from nidbench.paper.conditions import Condition, Table
+from nidbench.paper.tables import TABLES
 from nidbench.registry.entry_points import Registry
 
 FAULTY = Path(__file__).parents[1] / "resources" / "faulty.py"

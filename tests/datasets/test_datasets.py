@@ -364,7 +364,7 @@ def test_a_folder_is_a_dataset_under_its_own_name(tmp_path):
     assert folder.label == "mine"
     assert folder.names() == ["a", "b"]
     assert [folder.load(name).shape for name in folder.names()] == [(3, 30, 20), (1, 20, 30)]
-    (case, *_) = cases(CaseRequest(f"folder:{tmp_path}/mine", kernels=("danielyan/4",), noises=("gaussian:0",)))
+    (case, *_) = cases(CaseRequest(dataset=f"folder:{tmp_path}/mine", kernels=("danielyan/4",), noises=("gaussian:0",)))
     assert (case.key.dataset, case.key.image) == ("folder:mine", "a")
     assert np.array_equal(case.truths()[0].image, folder.load("a"))
 
@@ -402,7 +402,7 @@ def test_images_beside_kernels_are_not_taken_as_sharp(tmp_path, beside):
 def test_what_sharp_images_are_taken_for_is_told(tmp_path):
     for name in "ab":
         png(tmp_path / f"{name}.png", 40, 40)
-    for case in cases(CaseRequest(f"folder:{tmp_path}", kernels=("sample",), noises=("gaussian:0.01",))):
+    for case in cases(CaseRequest(dataset=f"folder:{tmp_path}", kernels=("sample",), noises=("gaussian:0.01",))):
         assert case.notice.startswith(
             "2 images are taken as sharp, and blurred here by kernels of a set; what is blurred"
         )

@@ -102,7 +102,7 @@ def test_the_photograph_and_its_estimated_kernel_as_stored(pictures):
 
 
 def test_another_archive_is_refused_before_anything_is_computed(provided):
-    asked = CaseRequest("kohler", kernels=("kohler/3",), images=("1",))
+    asked = CaseRequest(dataset="kohler", kernels=("kohler/3",), images=("1",))
     (case,) = cases(asked)
     assert case.notice == ""
     provided.write_bytes(provided.read_bytes() + b"\0")

@@ -142,7 +142,10 @@ def estimates(fake_files, pictures, tmp_path):
 
 
 def asked(*kernels, images=()):
-    return [(case.key.image, case.key.kernel) for case in cases(CaseRequest("lai-real", kernels, images=images))]
+    return [
+        (case.key.image, case.key.kernel)
+        for case in cases(CaseRequest(dataset="lai-real", kernels=kernels, images=images))
+    ]
 
 
 def test_photographs_without_a_public_kernel_take_estimates_only(estimates, pictures):
@@ -150,7 +153,7 @@ def test_photographs_without_a_public_kernel_take_estimates_only(estimates, pict
     told = f"estimated:{estimates}"
     assert asked(told) == [("toy", "lai-real@estimated:mine/11_levin"), ("bird", "lai-real@estimated:mine/unknown")]
     assert asked(told, images=("bird",)) == [("bird", "lai-real@estimated:mine/unknown")]
-    (bird,) = cases(CaseRequest("lai-real", (told,), images=("bird",)))
+    (bird,) = cases(CaseRequest(dataset="lai-real", kernels=(told,), images=("bird",)))
     weights = pictures.lopsided()
     assert np.allclose(bird.problem().kernel, weights / weights.sum())
     assert bird.problem().blurred.shape == (3, 40, 46)

@@ -73,7 +73,7 @@ def test_a_single_kernel_serves_all(folder):
 
 
 def test_it_is_a_whole_experiment(folder):
-    made = list(cases(CaseRequest(f"folder:{folder}")))
+    made = list(cases(CaseRequest(dataset=f"folder:{folder}")))
     assert [str(case.key) for case in made] == [
         "folder:mine/cat folder/cat measured #0",
         "folder:mine/dog folder/dog measured #0",
@@ -186,19 +186,19 @@ def test_a_truth_that_does_not_fit_is_refused_when_planned(folder, pictures, sha
     else:
         (folder / "truth" / "cat.png").write_bytes(pictures.encoded(image))
     with pytest.raises(InputError, match=rf"image 'cat' with kernel .*truth/cat\{suffix}, the truth of .*{reason}"):
-        list(cases(CaseRequest(f"folder:{folder}")))
-    list(cases(CaseRequest(f"folder:{folder}", images=("dog",))))
+        list(cases(CaseRequest(dataset=f"folder:{folder}")))
+    list(cases(CaseRequest(dataset=f"folder:{folder}", images=("dog",))))
 
 
 def test_a_photograph_is_no_kernel(folder, pictures):
     photograph = pictures.blobs((1, 35, 45), seed=3)
     (folder / "kernels" / "cat.png").write_bytes(pictures.encoded(photograph))
     with pytest.raises(InputError, match=r"cat\.png is not a kernel .*weight along all four sides.*: give the"):
-        list(cases(CaseRequest(f"folder:{folder}")))
+        list(cases(CaseRequest(dataset=f"folder:{folder}")))
     photograph[:, :, 0] = 0
     (folder / "kernels" / "cat.png").write_bytes(pictures.encoded(np.pad(photograph, ((0, 0), (0, 9), (0, 0)))))
     with pytest.raises(InputError, match="kernel of 44x45 is larger than the blurred image of 40x46"):
-        list(cases(CaseRequest(f"folder:{folder}")))
+        list(cases(CaseRequest(dataset=f"folder:{folder}")))
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_what_is_wrong_is_named(folder, pictures, path, content, reason):
 def test_files_that_do_not_go_together(folder, pictures, path, reason):
     (folder / path).write_bytes(pictures.encoded(pictures.blobs((1, 12, 12))))
     with pytest.raises(DataError, match=reason):
-        list(cases(CaseRequest(f"folder:{folder}")))
+        list(cases(CaseRequest(dataset=f"folder:{folder}")))
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("blurred", "holds no image"), ("kernels", "holds no kernel")])
@@ -261,7 +261,7 @@ def test_an_empty_folder(folder, kind, reason):
         for path in (folder / inner).iterdir():
             path.unlink()
     with pytest.raises(DataError, match=f"{kind} {reason}.*: put blurred images into blurred/"):
-        list(cases(CaseRequest(f"folder:{folder}")))
+        list(cases(CaseRequest(dataset=f"folder:{folder}")))
 
 
 def test_unknown_names(folder):

@@ -10,21 +10,21 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from nidbench.analysis.cells import SweepCells
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.paper.anchor import anchor_frame
-from nidbench.paper.comparison import compare_frame, default_table, scored_cells
-from nidbench.paper.comparison_table import render_anchored, render_compare, render_scored
-from nidbench.paper.conditions import TABLES, table
-from nidbench.paper.published import LABELS, published, tables
+from nidbench.paper.comparison import comparison_frame, default_table, scored_cells
+from nidbench.paper.comparison_table import render_anchored, render_comparison, render_scored
+from nidbench.paper.published import LABELS, numbers, published
+from nidbench.paper.tables import TABLES, table
 from nidbench.paper.verdicts import WITHIN, WITHIN_SSIM
-from nidbench.records import FROM_FILES
 from nidbench.scoring.metrics import Score
 from nidbench.scoring.protocols import PROTOCOLS
 
 SET12 = [f"{n:02}" for n in range(1, 13)]
 LEVIN = [f"levin/{n}" for n in range(1, 9)]
 PSNR = published("table2", "set12", "levin", "gaussian:0.05")
-PAPER = tables().set_index(["table", "dataset", "kernels", "noise", "method"])[["psnr", "ssim"]].sort_index()
+PAPER = numbers().set_index(["table", "dataset", "kernels", "noise", "method"])[["psnr", "ssim"]].sort_index()
 SSIM = PAPER.loc["table2", "set12", "levin", "gaussian:0.05"]["ssim"].rename(index=LABELS)
 
 
@@ -41,12 +41,12 @@ def grid(images=SET12, kernels=LEVIN, *, label="ours", psnr=0.0, noise="gaussian
     ]
     own = {"label": label, "preset": "paper", "dataset": "set12", "kernel_set": kernels[0].partition("/")[0]}
     own |= {"noise": noise, "noise_seed": 0, "seed": 0, "status": "done", "ssim": SSIM["ours"], "declared": "known"}
-    own |= {"protocol": "half-kernel", "note": ""}
+    own |= {"protocol": "half-kernel", "note": "", "source": "computed"}
     return pd.DataFrame(rows).assign(**(own | columns))
 
 
 def row(cells, method="ours", table="table2"):
-    (found,) = [each for each in compare_frame(cells, table).to_dict("records") if each["method"] == method]
+    (found,) = [each for each in comparison_frame(cells, table).to_dict("records") if each["method"] == method]
     return found
 
 
@@ -220,7 +220,7 @@ def test_settings_that_the_paper_has_for_one_table_only():
 
 
 def test_what_cannot_be_run_is_quoted_and_what_was_not_run_says_so():
-    frame = compare_frame(pd.concat([grid(), grid(label="wiener", preset="default")]), "table2")
+    frame = comparison_frame(pd.concat([grid(), grid(label="wiener", preset="default")]), "table2")
     assert len(frame) == 17 + 1
     verdicts = frame.set_index(frame["method"].where(frame["method"] != "", frame["paper_method"]))["verdict"]
     assert (verdicts["EPLL"], verdicts["dip"], verdicts["wiener"]) == ("quoted", "not run", "not in the paper")
@@ -256,11 +256,13 @@ def test_seeds_that_have_some_measurements_only_are_not_comparable():
 @pytest.mark.parametrize(("label", "method"), [("EPLL", "EPLL"), ("IBM3D", "IBM3D"), ("epll", "EPLL")])
 def test_files_of_a_system_that_cannot_run_here_have_its_row(label, method):
     psnr, ssim = PAPER.loc[("table2", "set12", "levin", "gaussian:0.05", method), ["psnr", "ssim"]]
-    frame = compare_frame(grid(label=label, psnr=psnr, ssim=ssim, preset="", note=FROM_FILES), "table2")
+    frame = comparison_frame(grid(label=label, psnr=psnr, ssim=ssim, preset="", source="files"), "table2")
     (found,) = frame[frame["paper_method"] == method].to_dict("records")
     assert (found["method"], found["published"], found["verdict"]) == (label, psnr, "reproduced")
     assert len(frame) == 17
-    other = compare_frame(grid(label=label, psnr=psnr, preset="default"), "table2")  # a method of somebody's, run here
+    other = comparison_frame(
+        grid(label=label, psnr=psnr, preset="default"), "table2"
+    )  # a method of somebody's, run here
     assert (other[other["method"] == label]["verdict"] == "not in the paper").all()
 
 
@@ -281,20 +283,20 @@ def test_old_and_reconstructed_methods_are_told(make_record, make_store):
         for image in SET12[:3]
     ]
     store, sweep = make_store(*records)
-    text = render_compare(store, sweep, "table2")
+    text = render_comparison(SweepCells.read(store, sweep), "table2")
     assert "- ours: 3 of 3 cells old" in text
     assert "dip: 3 of 3" not in text
     noted = replace(sweep, cells=[replace(planned, note="reconstructed") for planned in sweep.cells])
-    assert "- ours, dip: reconstructed" in render_compare(store, noted, "table2")
+    assert "- ours, dip: reconstructed" in render_comparison(SweepCells.read(store, noted), "table2")
 
 
 def test_the_sweep_s_own_methods_are_compared_in_pairs_below(make_record, make_store):
     records = [make_record(m, i, p, dataset="set12") for m, p in (("ours", 26.5), ("dip", 24.0)) for i in SET12[:3]]
-    text = render_compare(*make_store(*records), "table2")
+    text = render_comparison(SweepCells.read(*make_store(*records)), "table2")
     assert "Mean difference in PSNR (dB) to ours" in text
     assert "won/tied/lost" in text
     one = [record for record in records if record.cell.method == "ours"]
-    assert "Mean difference" not in render_compare(*make_store(*one), "table2")
+    assert "Mean difference" not in render_comparison(SweepCells.read(*make_store(*one)), "table2")
 
 
 def test_an_ablation_on_another_dataset_is_shown_and_not_comparable():
@@ -333,7 +335,7 @@ def test_markdown_and_its_caption():
 def test_csv_and_html():
     cells = grid(psnr=26.6)
     again = pd.read_csv(io.StringIO(render_scored(cells, "table2", "csv")), keep_default_na=False)
-    assert again["method"].tolist() == compare_frame(cells, "table2")["method"].tolist()
+    assert again["method"].tolist() == comparison_frame(cells, "table2")["method"].tolist()
     assert "<td>reproduced</td>" in render_scored(cells, "table2", "html")
 
 
@@ -348,16 +350,16 @@ def test_the_table_is_found_from_the_sweep(make_record, make_store):
     records = [make_record("ours", image, dataset="set12", noise="poisson:128") for image in SET12]
     store, sweep = make_store(*records)
     assert default_table(sweep) == "table4"
-    assert "Table 4 of Chen et al." in render_compare(store, sweep)
+    assert "Table 4 of Chen et al." in render_comparison(SweepCells.read(store, sweep))
     with pytest.raises(InputError, match="no table of the paper has sample levin"):
         default_table(make_store(make_record(), name="other")[1])
 
 
 def test_wrong_calls():
     with pytest.raises(InputError, match=r"nothing of table4, which has .*set12 levin poisson:128.*reproduce table4"):
-        compare_frame(grid(), "table4")
+        comparison_frame(grid(), "table4")
     with pytest.raises(UnknownNameError, match="did you mean"):
-        compare_frame(grid(), "table22")
+        comparison_frame(grid(), "table22")
     with pytest.raises(InputError, match="'xls'"):
         render_scored(grid(), "table2", "xls")
 
@@ -370,7 +372,7 @@ def test_every_table_compares_with_itself(name):
         if condition.lacking:
             continue
         dataset, kernels, noise = condition.key
-        frame = tables()
+        frame = numbers()
         there = (frame["table"] == name) & (frame["dataset"] == dataset) & (frame["kernels"] == kernels)
         scores = frame[there & (frame["noise"] == noise) & (frame["label"] != "")].set_index("label")
         images = [str(n) for n in range(condition.images)]
@@ -383,7 +385,7 @@ def test_every_table_compares_with_itself(name):
             cells = grid(images, names, label=label, psnr=psnr, ssim=ssim, **own)
             bound = cells["kernel"].map(condition.noise_of_kernels)
             parts.append(cells.assign(noise=bound.where(bound.notna(), cells["noise"])))
-    frame = compare_frame(pd.concat(parts), name)
+    frame = comparison_frame(pd.concat(parts), name)
     assert set(frame[frame["method"] != "fcnn"]["verdict"]) <= {"reproduced", "quoted"}
     assert set(frame[frame["method"] == "fcnn"]["verdict"]) <= {"not comparable" if name == "table3" else "reproduced"}
     assert frame["difference"].abs().max() < 1e-9
@@ -394,21 +396,23 @@ def test_records_are_read_under_the_protocol_of_their_condition(make_record, mak
     scores = {"half-kernel": Score(20.0, 0.5), "anger": Score(28.0, 0.9)}
     anger = {"dataset": "anger", "kernel": "anger/1", "noise": "measured", "scores": scores}
     store, sweep = make_store(*records, make_record("ours", "1", 20.0, **anger), preset="paper")
-    found = row(scored_cells(store, sweep, "table2"))
+    found = row(scored_cells(SweepCells.read(store, sweep), "table2"))
     assert (found["measured"], found["images"], found["protocol"]) == (pytest.approx(26.5), 12, "half-kernel")
     assert found["why"] == "fewer than 3 kernels do not tell how much kernels differ"
-    assert row(scored_cells(store, sweep, "table5"), table="table5")["measured"] == 28.0
-    assert row(scored_cells(store, sweep, "table2", "cut-30"))["measured"] == pytest.approx(27.5)
-    assert render_compare(store, sweep) == render_compare(store, sweep, "table2", "md")
-    assert "under the protocol anger: cut 2 floor(k/2)" in render_compare(store, sweep, "table5")
+    assert row(scored_cells(SweepCells.read(store, sweep), "table5"), table="table5")["measured"] == 28.0
+    assert row(scored_cells(SweepCells.read(store, sweep), "table2", "cut-30"))["measured"] == pytest.approx(27.5)
+    assert render_comparison(SweepCells.read(store, sweep)) == render_comparison(
+        SweepCells.read(store, sweep), "table2", "md"
+    )
+    assert "under the protocol anger: cut 2 floor(k/2)" in render_comparison(SweepCells.read(store, sweep), "table5")
     with pytest.raises(UnknownNameError, match="half-kernel"):
-        render_compare(store, sweep, "table2", protocol="half")
+        render_comparison(SweepCells.read(store, sweep), "table2", protocol="half")
 
 
 def test_what_is_not_scored_yet_says_how(make_record, make_store):
     kohler = {"dataset": "kohler", "kernel": "kohler/1", "noise": "measured"}
     store, sweep = make_store(make_record("ours", "1", 28.0, **kohler), preset="paper")
-    assert "nidbench rescore demo --protocol kohler" in render_compare(store, sweep, "table6")
+    assert "nidbench rescore demo --protocol kohler" in render_comparison(SweepCells.read(store, sweep), "table6")
 
 
 #: Published at 5 %: ours 26.56 / .770, fdn 26.46 / .757.
@@ -476,11 +480,11 @@ def test_the_anchor_s_table_as_text():
 def test_the_anchor_s_table_stands_between_the_others(make_record, make_store):
     records = [make_record(m, i, p, dataset="set12") for m, p in (("ours", 26.5), ("fdn", 26.4)) for i in SET12[:3]]
     store, sweep = make_store(*records)
-    text = render_compare(store, sweep, "table2", anchor="fdn")
+    text = render_comparison(SweepCells.read(store, sweep), "table2", anchor="fdn")
     first, second, third = (text.index(each) for each in ("beside what", "SSIM to fdn", "Mean difference in PSNR"))
     assert first < second < third
-    assert "anchor" in render_compare(store, sweep, "table2", "csv", anchor="fdn").splitlines()[0]
-    assert "SSIM to fdn" not in render_compare(store, sweep, "table2")
+    assert "anchor" in render_comparison(SweepCells.read(store, sweep), "table2", "csv", anchor="fdn").splitlines()[0]
+    assert "SSIM to fdn" not in render_comparison(SweepCells.read(store, sweep), "table2")
 
 
 def test_wrong_anchors():

@@ -6,9 +6,11 @@ import pytest
 
 from nidbench.contract import CaseKey
 from nidbench.errors import InputError, UnknownNameError
-from nidbench.paper import conditions
-from nidbench.paper.conditions import TABLES, base_label, experiments, find_table, lacking, protocol, table, told
-from nidbench.paper.published import tables as numbers
+from nidbench.paper import experiments as experiments_module
+from nidbench.paper.experiments import coverage_line, experiments, lacking
+from nidbench.paper.labels import base_label
+from nidbench.paper.published import numbers as numbers
+from nidbench.paper.tables import TABLES, find_table, paper_protocol, table
 from nidbench.registry.entry_points import Registry
 from nidbench.registry.method_spec import parse_methods, resolve
 from nidbench.scoring import protocols
@@ -17,7 +19,7 @@ ROWS = [(found.name, condition) for found in TABLES.values() for condition in fo
 
 
 def test_the_example_works():
-    failures, examples = doctest.testmod(conditions)
+    failures, examples = doctest.testmod(experiments_module)
     assert failures == 0
     assert examples == 2
 
@@ -114,7 +116,7 @@ def test_estimated_kernels_of_one_s_own_take_the_place_of_those_that_are_not_pub
     ],
 )
 def test_each_measurement_is_scored_as_in_the_paper(name, key, wanted):
-    assert protocol(name, key) == wanted
+    assert paper_protocol(name, key) == wanted
 
 
 def test_kernels_bring_noise_of_their_own_or_none():
@@ -182,4 +184,6 @@ def test_labels_without_preset_and_settings():
 
 def test_how_much_of_a_table_measurements_are():
     keys = [CaseKey("set12", "01", f"levin/{kernel}", "gaussian:0.01", seed) for kernel in (1, 2) for seed in (0, 1)]
-    assert told("table2", keys, "set12").startswith("table2 of Chen et al., IJCV 2022: 2 of 288 measurements, under 1 ")
+    assert coverage_line("table2", keys, "set12").startswith(
+        "table2 of Chen et al., IJCV 2022: 2 of 288 measurements, under 1 "
+    )

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nidbench.paper.latex_layout import Row, paper_layout
-from nidbench.paper.published import tables
+from nidbench.paper.published import numbers
 
 NAN = (math.nan, math.nan)
 CONDITION = ("set12", "levin", "gaussian:0.01")
@@ -81,7 +81,7 @@ def lines(text, block=0):
 
 def published_rows(name, measured=0.1):
     """All that the paper has of a table, measured higher by an offset where it can be run, and a method more."""
-    frame, rows = tables(), []
+    frame, rows = numbers(), []
     for row in frame[frame["table"] == name].to_dict("records"):
         condition = (row["dataset"], row["kernels"], row["noise"] or "of the kernels")
         here = (row["psnr"] + measured, row["ssim"]) if row["label"] else NAN

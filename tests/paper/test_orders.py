@@ -7,8 +7,8 @@ import pytest
 
 from nidbench.analysis.cells import cells_frame
 from nidbench.errors import InputError, UnknownNameError
-from nidbench.paper.conditions import table
 from nidbench.paper.orders import orders_frame, render_orders
+from nidbench.paper.tables import table
 
 #: `ours` above `dip` as published, `ddec` above both against it, `dikp` anywhere.
 PSNR = {"ours": (27.0, 28.5, 30.1), "dip": (26.0, 27.4, 29.0), "ddec": (28.0, 29.4, 31.2), "dikp": (22.0, 33.0, 29.0)}

@@ -1,6 +1,6 @@
 """The paper's numbers, against what its text says of them."""
 
-from nidbench.paper.published import LABELS, published, tables
+from nidbench.paper.published import LABELS, numbers, published
 from nidbench.registry.entry_points import Registry, load_method, methods
 from nidbench.registry.method_spec import MethodSpec, parse_methods, resolve
 
@@ -24,7 +24,7 @@ def test_table_8_repeats_set12_of_tables_2_and_4():
 
 
 def test_every_number_is_a_plausible_psnr_and_ssim():
-    frame = tables()
+    frame = numbers()
     assert len(frame) == 422
     assert frame["psnr"].between(7, 40).all()
     assert frame["ssim"].dropna().between(0, 1).all()

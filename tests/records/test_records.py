@@ -16,16 +16,25 @@ import pytest
 from nidbench.contract import CaseKey
 from nidbench.errors import DamagedError, ResultsError
 from nidbench.physics.arrays import array_hash  # fmt: skip
-from nidbench.records import FORMAT, Cell, Log, Planned, Point, Record, Store, Sweep  # fmt: skip
+from nidbench.records import FORMAT, FROM_FILES, Cell, Log, Planned, Point, Record, Store, Sweep  # fmt: skip
 from nidbench.scoring.metrics import Score
 from nidbench.system.processes import place, start
 from nidbench.system.whole_files import results_errors, write_whole  # fmt: skip
 
 CASE = CaseKey("sample", "camera", "sample/motion", "gaussian:0.05", 2)
 CELL = Cell(
-    "ours", 3, {"lr": 1e-3, "stop": "cosine", "limit": None, "masked": True, "steps": 7}, CASE, "ab12", "cd34",
-    "x1.2", "gamma:2.2", 5, "bf16", "cuda",
-)  # fmt: skip
+    method="ours",
+    version=3,
+    settings={"lr": 1e-3, "stop": "cosine", "limit": None, "masked": True, "steps": 7},
+    case=CASE,
+    image_hash="ab12",
+    kernel_hash="cd34",
+    declared="x1.2",
+    response="gamma:2.2",
+    seed=5,
+    precision="bf16",
+    device="cuda",
+)
 RECORD = Record(
     CELL.id,
     CELL,
@@ -218,14 +227,40 @@ def test_the_oracle_is_the_best_point_and_the_end_the_last():
 
 
 def test_a_sweep_survives_json():
-    planned = Planned(CELL.id, "ours:no-sa", "fast", "a note", CASE, "known", 5, "ours")
+    planned = Planned(
+        id=CELL.id, label="ours:no-sa", preset="fast", note="a note", case=CASE, declared="known", seed=5, method="ours"
+    )
     sweep = Sweep("table-7", {"experiments": [{"methods": "ours", "limit": None}]}, [planned])
     assert Sweep.from_json(sweep.to_json()) == sweep
 
 
+def test_a_sweep_of_before_tells_by_its_notes_which_restorations_are_files(store):
+    """Versions before `Planned.source` wrote the note alone."""
+    common = {"preset": "", "case": dataclasses.asdict(CASE), "declared": "known", "seed": 0}
+    notes = {"EPLL": "restored elsewhere, scored from files; assumed: a.png has 8 bit", "fdn": "restored elsewhere"}
+    cells = [{"id": name, "label": name, "note": note, "method": name} | common for name, note in notes.items()]
+    (store.root / "sweeps").mkdir()
+    before = {"format": 2, "name": "before", "asked": {"experiments": []}, "cells": cells}
+    (store.root / "sweeps" / "before.json").write_text(json.dumps(before))
+    sweep = store.sweep("before")
+    assert {cell.label: cell.source for cell in sweep.cells} == {"EPLL": "files", "fdn": "computed"}
+    assert {cell.label: cell.note for cell in sweep.cells} == notes
+    store.write_sweep(sweep)
+    assert store.sweep("before") == sweep
+
+
+def test_the_source_of_a_cell_is_not_read_from_its_note_where_it_is_said(store):
+    planned = Planned(
+        id="1", label="mine", preset="", note=FROM_FILES, case=CASE, declared="known", seed=0, method="mine"
+    )
+    for source in ("computed", "files"):
+        store.write_sweep(Sweep("one", {}, [dataclasses.replace(planned, source=source)]))
+        assert store.sweep("one").cells[0].source == source
+
+
 def test_sweeps_joined_have_each_cell_once_and_all_experiments(store):
     def planned(own, label="ours"):
-        return Planned(own, label, "fast", "", CASE, "known", 5, "ours")
+        return Planned(id=own, label=label, preset="fast", note="", case=CASE, declared="known", seed=5, method="ours")
 
     one = Sweep("one", {"experiments": [{"methods": "ours"}], "device": "cpu"}, [planned("a"), planned("b")])
     two = Sweep("two", {"experiments": [{"methods": "dip"}], "method_file": "m.py"}, [planned("b"), planned("b", "x")])
@@ -238,6 +273,23 @@ def test_sweeps_joined_have_each_cell_once_and_all_experiments(store):
     assert both.asked == {"experiments": experiments, "device": "cpu", "method_file": "m.py"}
     with pytest.raises(ResultsError, match="no sweep 'three'"):
         store.sweep("one+three")
+
+
+def test_a_record_that_was_read_gets_its_log_without_being_read_again(store, monkeypatch):
+    written = dataclasses.replace(RECORD, input_scores={})  # without NaN, which equals nothing
+    store.write(written, {})
+    record = store.read(RECORD.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "_read", lambda *_: pytest.fail("the record is read again"))
+        assert store.with_log(record) == written
+    again = dataclasses.replace(written, seconds=99.0).with_log(Log(error="another"))
+    store.write(again, {})  # its files have other names, and those of before are gone
+    assert store.with_log(record) == dataclasses.replace(again, attempt=2) == store.whole(RECORD.id)
+    (store.root / "cells" / RECORD.id / "log.2.json").unlink()
+    assert store.with_log(store.read(RECORD.id)).log == Log()
+    (store.root / "cells" / RECORD.id / "log.2.json").write_text("{")
+    with pytest.raises(DamagedError):
+        store.with_log(store.read(RECORD.id))
 
 
 def test_an_updated_record_keeps_its_arrays(store):
@@ -332,7 +384,11 @@ def test_writing_forgets_unfinished_work_and_leaves_no_scraps(store):
 def test_sweeps_are_kept_by_name(store):
     old, new = (
         Sweep("old", {}, []),
-        Sweep("new", {"experiments": []}, [Planned("1", "a", "b", "", CASE, "known", 0, "a")]),
+        Sweep(
+            "new",
+            {"experiments": []},
+            [Planned(id="1", label="a", preset="b", note="", case=CASE, declared="known", seed=0, method="a")],
+        ),
     )
     os.utime(store.write_sweep(old), (1, 1))
     store.write_sweep(new)

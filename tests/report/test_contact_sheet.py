@@ -7,7 +7,9 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from nidbench.contract import CaseKey, Noise, Problem, Response, Truth
-from nidbench.report.contact_sheet import choose, contact_sheet, detail_window, draw, sheet_name, sheets
+from nidbench.report.contact_sheet import contact_sheet, detail_window, draw
+from nidbench.report.shown_cells import choose
+from nidbench.report.sweep_sheets import sheet_name, sheets
 
 
 def picture(shape=(1, 48, 40), level=0.0, seed=0):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from nidbench.analysis.cells import cells_frame
-from nidbench.analysis.pairs import differences_frame
+from nidbench.analysis.differences import differences_frame
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.report.differences import render_differences
 

@@ -278,7 +278,7 @@ def test_a_method_that_has_nothing_to_keep_is_told_apart(results):
     for name in ("fig3", "fig5"):
         with pytest.raises(InputError, match=r"wiener had no (draws|layers) to keep"):
             drawn(results, name, methods=("wiener",))
-    with pytest.raises(InputError, match="wiener told no variance"):
+    with pytest.raises(InputError, match="wiener returned no variance"):
         drawn(results, "fig11", methods=("wiener",))
     with pytest.raises(InputError, match="shows posterior draws"):
         drawn(results, "fig12", methods=("wiener",))

@@ -6,9 +6,9 @@ import math
 import pandas as pd
 import pytest
 
+from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.ranks import ranks_frame
 from nidbench.errors import InputError
-from nidbench.records import Store
 from nidbench.report.ranks import render_ranks
 from nidbench.scoring.metrics import Score
 
@@ -38,7 +38,7 @@ def ranks(frame, protocol):
 
 
 def test_ranks_by_mean_and_ties_share(records, make_store):
-    frame = ranks_frame(*make_store(*records))
+    frame = ranks_frame(SweepCells.read(*make_store(*records)))
     assert ranks(frame, "half-kernel") == {"ours": 1, "dip": 2, "fid": 3, "tv": 3}
     assert ranks(frame, "cut-30") == {"dip": 1, "ours": 2, "fid": 3, "tv": 4}
     assert set(frame["methods"]) == {4}
@@ -47,7 +47,7 @@ def test_ranks_by_mean_and_ties_share(records, make_store):
 
 
 def test_tau_is_that_of_pairs_counted(records, make_store):
-    frame = ranks_frame(*make_store(*records))
+    frame = ranks_frame(SweepCells.read(*make_store(*records)))
     first, second = ({name: sum(each[part]) for name, each in NUMBERS.items()} for part in (0, 1))
     agree = both = 0
     ties = [0, 0]
@@ -67,11 +67,11 @@ def test_a_method_without_a_score_for_every_measurement_has_no_rank(records, mak
     lone = make_record("bm3d", "cat", scores={"half-kernel": Score(50, 0.9)}, input_scores={})
     gone = make_record("bm3d", "dog", status="failed")
     store, sweep = make_store(*records, lone, gone)
-    frame = ranks_frame(store, sweep)
+    frame = ranks_frame(SweepCells.read(store, sweep))
     for protocol in ("half-kernel", "cut-30"):
         assert math.isnan(ranks(frame, protocol)["bm3d"])
         assert ranks(frame, protocol)["fid"] == 3
-    text = render_ranks(store, sweep)
+    text = render_ranks(SweepCells.read(store, sweep))
     (line,) = [line for line in text.splitlines() if "| bm3d" in line]
     assert line.count("–") == 2  # noqa: RUF001 - an en dash, as tables have it
 
@@ -84,13 +84,13 @@ def test_seeds_are_averaged_first(make_record, make_store):
         for (method, image), several in values.items()
         for seed, value in enumerate(several)
     ]
-    assert ranks(ranks_frame(*make_store(*made)), "half-kernel") == {"ours": 1, "dip": 2}
+    assert ranks(ranks_frame(SweepCells.read(*make_store(*made))), "half-kernel") == {"ours": 1, "dip": 2}
 
 
 @pytest.mark.parametrize(("form", "mark"), [("md", "1 (34.00)"), ("latex", r"\toprule"), ("html", "<table")])
 def test_as_text(records, make_store, form, mark):
     store, sweep = make_store(*records)
-    text = render_ranks(store, sweep, form)
+    text = render_ranks(SweepCells.read(store, sweep), form)
     assert mark in text
     assert "Kendall's tau of cut-30 with half-kernel" in text.replace("&#x27;", "'")
 
@@ -98,29 +98,20 @@ def test_as_text(records, make_store, form, mark):
 def test_as_csv_it_is_the_frame(records, make_store, tmp_path):
     store, sweep = make_store(*records)
     path = tmp_path / "ranks.csv"
-    path.write_text(render_ranks(store, sweep, "csv"))
-    pd.testing.assert_frame_equal(pd.read_csv(path), ranks_frame(store, sweep), check_dtype=False)
-
-
-def test_a_record_is_read_once(records, make_store, monkeypatch):
-    store, sweep = make_store(*records)
-    read = []
-    whole = Store.read
-    monkeypatch.setattr(Store, "read", lambda self, cell: read.append(cell) or whole(self, cell))
-    ranks_frame(store, sweep)
-    assert sorted(read) == sorted(planned.id for planned in sweep.cells)
+    path.write_text(render_ranks(SweepCells.read(store, sweep), "csv"))
+    pd.testing.assert_frame_equal(pd.read_csv(path), ranks_frame(SweepCells.read(store, sweep)), check_dtype=False)
 
 
 def test_a_damaged_record_is_as_none(records, make_store):
     store, sweep = make_store(*records)
     (store.root / "cells" / records[0].id / "record.json").write_text("{")
-    found = ranks(ranks_frame(store, sweep), "half-kernel")
+    found = ranks(ranks_frame(SweepCells.read(store, sweep)), "half-kernel")
     assert math.isnan(found.pop("ours"))
     assert found == {"dip": 1, "fid": 2, "tv": 2}
 
 
 def test_nothing_to_rank_and_no_such_format(make_record, make_store, records):
     with pytest.raises(InputError, match="no scores"):
-        ranks_frame(*make_store(make_record(status="failed"), name="failed"))
+        ranks_frame(SweepCells.read(*make_store(make_record(status="failed"), name="failed")))
     with pytest.raises(InputError, match="unknown table format"):
-        render_ranks(*make_store(*records), "pdf")
+        render_ranks(SweepCells.read(*make_store(*records)), "pdf")

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
-from nidbench.analysis.cells import cells_frame
+from nidbench.analysis.cells import SweepCells, cells_frame
 from nidbench.analysis.summary import summary_frame
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.records import error_line
@@ -68,7 +68,7 @@ NOTHING, LEADING, ALONE = (False, False), (False, True), (True, True)
 def test_best_is_ahead_beyond_the_choice_of_images(make_record, make_store):
     clear = make_store(*scored(make_record, dip=(26, 27, 28), ours=(27, 28, 29.1), fid=(20, 21, 22)), name="clear")
     assert marks(summary_frame(cells_frame(*clear))) == {"dip": NOTHING, "ours": ALONE, "fid": NOTHING}
-    text = render(*clear)
+    text = render(SweepCells.read(*clear))
     assert "**28.03**" in text
     assert "Bold: ahead of every other method" in text
     assert "Italics" not in text
@@ -77,7 +77,7 @@ def test_best_is_ahead_beyond_the_choice_of_images(make_record, make_store):
 def test_what_is_not_told_apart_leads_together(make_record, make_store):
     close = make_store(*scored(make_record, dip=(26, 29, 28), ours=(27, 28, 29.1), fid=(20, 21, 22)))
     assert marks(summary_frame(cells_frame(*close))) == {"dip": LEADING, "ours": LEADING, "fid": NOTHING}
-    text = render(*close)
+    text = render(SweepCells.read(*close))
     assert "*28.03*" in text
     assert "*27.67*" in text
     assert "**" not in text
@@ -87,7 +87,7 @@ def test_what_is_not_told_apart_leads_together(make_record, make_store):
 def test_nothing_is_marked_on_two_images(make_record, make_store):
     store, sweep = make_store(*scored(make_record, ours=(30, 31), dip=(20, 21)))
     assert marks(summary_frame(cells_frame(store, sweep))) == {"ours": NOTHING, "dip": NOTHING}
-    assert "Nothing is marked on fewer than 3 images" in render(store, sweep)
+    assert "Nothing is marked on fewer than 3 images" in render(SweepCells.read(store, sweep))
 
 
 def test_best_needs_every_cell(make_record, make_store):
@@ -99,7 +99,7 @@ def test_best_needs_every_cell(make_record, make_store):
 def test_a_method_alone_is_not_best(make_record, make_store):
     store, sweep = make_store(*scored(make_record, ours=(27, 28, 29)))
     assert marks(summary_frame(cells_frame(store, sweep))) == {"ours": NOTHING}
-    assert "mark" not in render(store, sweep)
+    assert "mark" not in render(SweepCells.read(store, sweep))
 
 
 def test_a_method_planned_for_fewer_measurements_is_not_best(make_record, make_store):
@@ -155,14 +155,18 @@ def test_kernels_with_noise_of_their_own_are_named_in_the_text(make_record, make
         make_record(kernel="sample/a"),
     ]
     store, sweep = make_store(*records)
-    rows = [line.split("|")[2:4] for line in render(store, sweep).splitlines() if line.startswith("| sample")]
+    rows = [
+        line.split("|")[2:4]
+        for line in render(SweepCells.read(store, sweep)).splitlines()
+        if line.startswith("| sample")
+    ]
     assert [tuple(map(str.strip, row)) for row in rows] == [
         ("danielyan/4", "gaussian:0.02745"),
         ("danielyan/3", "bsnr:40"),
         ("levin", "gaussian:0.05"),
         ("sample", "gaussian:0.05"),
     ]
-    exact = render(store, sweep, "csv")
+    exact = render(SweepCells.read(store, sweep), "csv")
     assert "sample,danielyan,gaussian:0.027450980392156862," in exact
 
 
@@ -175,8 +179,8 @@ def test_spread_over_seeds_apart_from_images(make_record, make_store):
     assert ours["seed_std"] == pytest.approx(math.sqrt((2 + 18) / 2))  # variances 2 and 18 within the images
     assert ours["image_std"] == pytest.approx((33 - 21) / math.sqrt(2))
     assert row(summary_frame(cells_frame(store, sweep)), "input")["cells"] == "2/2"
-    assert "± images | ± seeds" in render(store, sweep)
-    assert "±" not in render(*make_store(make_record(), make_record(image="dog"), name="one seed"))
+    assert "± images | ± seeds" in render(SweepCells.read(store, sweep))
+    assert "±" not in render(SweepCells.read(*make_store(make_record(), make_record(image="dog"), name="one seed")))
 
 
 def test_missing_corrupt_and_old_are_shown(make_record, make_store):
@@ -190,7 +194,7 @@ def test_missing_corrupt_and_old_are_shown(make_record, make_store):
     ours = row(summary_frame(cells), "ours")
     assert (ours["cells"], ours["failed"], ours["missing"], ours["old"]) == ("1/3", 1, 1, 1)
     assert not ours["best"]
-    text = render(store, sweep, "md")
+    text = render(SweepCells.read(store, sweep), "md")
     assert "3 cells: 1 done, 1 corrupt, 1 missing; 1 old." in text
     assert "1 of 3 cells old, of another version than today's (engine, metric): nidbench run --renew" in text
     assert "missing: 1 ours" in text
@@ -202,24 +206,24 @@ def test_nothing_computed_yet(make_record, make_store):
     summary = summary_frame(cells_frame(store, sweep))
     assert list(summary["cells"]) == ["0/1"] * 3
     assert not summary["best"].any()
-    assert "2 cells: 2 missing" in render(store, sweep)
+    assert "2 cells: 2 missing" in render(SweepCells.read(store, sweep))
 
 
 def test_an_empty_sweep_is_an_empty_table(make_store):
     store, sweep = make_store()
     assert summary_frame(cells_frame(store, sweep)).empty
     for name in ("md", "csv", "latex", "html"):
-        assert "PSNR" in render(store, sweep, name).upper()
+        assert "PSNR" in render(SweepCells.read(store, sweep), name).upper()
 
 
 def test_another_protocol(sample_store):
     cells = cells_frame(*sample_store, protocol="cut-30")
     assert (cells["psnr"].iloc[0], cells["input_psnr"].iloc[0], cells["stop_psnr"].iloc[0]) == (27.0, 21.0, 26.0)
-    text = render(*sample_store, protocol="cut-30")
+    text = render(SweepCells.read(*sample_store), protocol="cut-30")
     assert "protocol cut-30: cut 30 px a side" in text
     assert "oracle" not in text  # curves are scored under half-kernel only
     with pytest.raises(UnknownNameError, match="half-kernel"):
-        render(*sample_store, protocol="cut-31")
+        render(SweepCells.read(*sample_store), protocol="cut-31")
 
 
 def test_done_without_truth_is_not_a_score(make_record, make_store):
@@ -232,26 +236,26 @@ def test_done_without_truth_is_not_a_score(make_record, make_store):
 def test_a_perfect_restoration_is_infinite(make_record, make_store):
     store, sweep = make_store(make_record(scores={"half-kernel": Score(math.inf, 1.0)}))
     assert row(summary_frame(cells_frame(store, sweep)), "ours")["psnr"] == math.inf
-    assert " inf |" in render(store, sweep)
+    assert " inf |" in render(SweepCells.read(store, sweep))
 
 
 def test_an_infinite_mean_says_which_cells_make_it(make_record, make_store):
     perfect = {"scores": {"half-kernel": Score(math.inf, 1.0)}}
     records = [make_record("ours", "a", **perfect), make_record("ours", "b", 26.0), make_record("ours", "c", 27.0)]
-    text = render(*make_store(*records, make_record("dip", "a", **perfect)))
+    text = render(SweepCells.read(*make_store(*records, make_record("dip", "a", **perfect))))
     assert "ours (sample levin gaussian:0.05): mean PSNR infinite: 1 of 3 cells equals its truth, " in text
     assert "the mean of the others is 26.50 dB" in text
     assert "mean PSNR infinite: 1 of 1 cells equals its truth\n" in text.replace("; planned for 1 of 3", "\n")
     plain = make_store(*(make_record("ours", i, 26.0) for i in "abc"), name="plain")
-    assert "infinite" not in render(*plain)
+    assert "infinite" not in render(SweepCells.read(*plain))
     blurred = {"input_scores": {"half-kernel": Score(math.inf, 1.0)}}
     assert "input (sample levin gaussian:0.05): mean PSNR infinite" in render(
-        *make_store(make_record("ours", "a", **blurred), name="blurred")
+        SweepCells.read(*make_store(make_record("ours", "a", **blurred), name="blurred"))
     )
 
 
 def test_markdown(sample_store):
-    text = render(*sample_store)
+    text = render(SweepCells.read(*sample_store))
     assert "half-kernel: cut floor(k/2) a side" in text
     assert "4 cells: 3 done, 1 timeout." in text
     assert "Preset fast, device cpu, precision float32, threads 1." in text
@@ -263,14 +267,14 @@ def test_markdown(sample_store):
 
 def test_batches_and_planned_notes_are_told(make_record, make_store):
     store, sweep = make_store(make_record(batch=8), note="no preset fast: paper used")
-    text = render(store, sweep)
+    text = render(SweepCells.read(store, sweep))
     assert "fitted 8 side by side, seconds divided by that" in text
     assert "no preset fast: paper used" in text
 
 
 def test_csv_holds_the_whole_frame(sample_store):
     summary = summary_frame(cells_frame(*sample_store))
-    again = pd.read_csv(io.StringIO(render(*sample_store, "csv")))
+    again = pd.read_csv(io.StringIO(render(SweepCells.read(*sample_store), "csv")))
     assert list(again.columns) == list(summary.columns)
     pd.testing.assert_frame_equal(again, summary, check_dtype=False, check_exact=True)
 
@@ -280,7 +284,7 @@ def test_latex_is_escaped_and_even(make_record, make_store):
         make_record("my_method[a=5%&b]"),
         make_record("dip", status="failed", error="E: {x_1} ~ 50% of $2 \\ #3 ^"),
     )
-    text = render(store, sweep, "latex")
+    text = render(SweepCells.read(store, sweep), "latex")
     assert r"my\_method{[}a=5\%\&b]" in text
     assert r"E: \{x\_1\} \textasciitilde{} 50\% of \$2 \textbackslash{} \#3 \textasciicircum{}" in text
     assert [text.count(rf"\{rule}") for rule in ("toprule", "midrule", "bottomrule")] == [1, 1, 1]
@@ -315,7 +319,7 @@ class Tags(HTMLParser):
 def test_html_parses_and_is_escaped(make_record, make_store):
     store, sweep = make_store(make_record("<ours>&"), make_record("dip", status="failed", error="<b>"))
     tags = Tags()
-    tags.feed(render(store, sweep, "html"))
+    tags.feed(render(SweepCells.read(store, sweep), "html"))
     tags.close()
     assert not tags.open
     assert "<ours>&" in tags.cells
@@ -323,7 +327,7 @@ def test_html_parses_and_is_escaped(make_record, make_store):
 
 def test_unknown_format(sample_store):
     with pytest.raises(InputError, match="'xls': use one of md, csv, latex, html"):
-        render(*sample_store, "xls")
+        render(SweepCells.read(*sample_store), "xls")
 
 
 def test_failures_are_counted_beyond_the_limit(make_record, make_store):
@@ -360,5 +364,5 @@ def test_measures_are_columns_of_cells(make_record, make_store):
 
 @pytest.mark.parametrize(("brightness", "said"), [(1.0, False), (255.0, True), (0.004, True), (-0.1, True)])
 def test_restorations_on_another_scale_are_said(make_record, make_store, brightness, said):
-    text = render(*make_store(make_record("ours", measures={"brightness": brightness})))
+    text = render(SweepCells.read(*make_store(make_record("ours", measures={"brightness": brightness}))))
     assert ("1 of 1 restorations are on another scale than the blurred images, it seems" in text) == said

@@ -6,10 +6,12 @@ import shutil
 import sys
 import time
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from nidbench.analysis.cells import SweepCells
 from nidbench.errors import NidbenchError
 from nidbench.records import Store, Sweep
 from nidbench.report.tracking import EXPERIMENT, TrackingError, default_uri, sync, ui_command
@@ -78,7 +80,7 @@ def test_parent_children_metrics_and_params(tracked, make_record):
         make_record("dip", "cat", 25.0),
         make_record("dip", "dog", status="timeout", error="over 60 s"),
     )
-    run_id = sync(store, sweep)
+    run_id = sync(store, SweepCells.read(store, sweep))
     parent, children = runs(store)
     assert (parent.info.run_id, parent.info.run_name, parent.info.status) == (run_id, "demo", "FAILED")
     assert parent.data.tags["nidbench.sweep"] == "demo"
@@ -111,7 +113,7 @@ def test_artifacts(tracked, make_record, tmp_path):
     store, sweep = tracked(make_record("ours"), name="with space")
     sheet = tmp_path / "sheet.png"
     sheet.write_bytes(b"picture")
-    sync(store, sweep, sheets=[sheet], tables={"table.md": "| PSNR |"})
+    sync(store, SweepCells.read(store, sweep), sheets=[sheet], tables={"table.md": "| PSNR |"})
     parent, (child,) = runs(store)[0], runs(store)[1].values()
     assert path_of(parent).is_relative_to((store.root / "mlartifacts").resolve())
     assert (path_of(parent) / "sheets" / "sheet.png").read_bytes() == b"picture"
@@ -122,20 +124,20 @@ def test_artifacts(tracked, make_record, tmp_path):
     for run in (parent, child):
         assert artifact(run, "cells.csv").splitlines()[1].startswith("ours,fast,,sample,cat,levin,levin/1")
     sheet.write_bytes(b"another picture")
-    sync(store, sweep, sheets=[sheet])
+    sync(store, SweepCells.read(store, sweep), sheets=[sheet])
     assert (path_of(parent) / "sheets" / "sheet.png").read_bytes() == b"another picture"
 
 
 def test_again_writes_nothing_and_one_more_cell_only_its_run(tracked, make_record):
     ours, dip, late = make_record("ours"), make_record("dip"), make_record("dip", "dog", 36.0)
     store, sweep = tracked(ours, dip, missing=(late,))
-    first = sync(store, sweep)
+    first = sync(store, SweepCells.read(store, sweep))
     before = runs(store)[1]
     assert (before["dip fast sample gaussian:0.05 seed 0"].info.status, runs(store)[0].info.status) == ("KILLED",) * 2
-    assert sync(store, sweep) == first
+    assert sync(store, SweepCells.read(store, sweep)) == first
     assert {run.info.run_id for run in runs(store)[1].values()} == {run.info.run_id for run in before.values()}
     store.write(late, {})
-    assert sync(store, sweep) == first
+    assert sync(store, SweepCells.read(store, sweep)) == first
     parent, after = runs(store)
     name = "ours fast sample gaussian:0.05 seed 0"
     assert after[name].info.run_id == before[name].info.run_id
@@ -147,29 +149,29 @@ def test_again_writes_nothing_and_one_more_cell_only_its_run(tracked, make_recor
 
 def test_what_the_sweep_no_longer_has_goes(tracked, make_record):
     store, sweep = tracked(make_record("ours"), make_record("dip"))
-    sync(store, sweep)
-    sync(store, Sweep(sweep.name, sweep.asked, sweep.cells[:1]))
+    sync(store, SweepCells.read(store, sweep))
+    sync(store, SweepCells.read(store, Sweep(sweep.name, sweep.asked, sweep.cells[:1])))
     assert list(runs(store)[1]) == ["ours fast sample gaussian:0.05 seed 0"]
 
 
 def test_a_run_cut_off_while_written_is_written_again(tracked, make_record):
     store, sweep = tracked(make_record("ours"))
-    sync(store, sweep)
+    sync(store, SweepCells.read(store, sweep))
     (cut,) = runs(store)[1].values()
     client_of(store).delete_tag(cut.info.run_id, "nidbench.cell_set_hash")
-    sync(store, sweep)
+    sync(store, SweepCells.read(store, sweep))
     (whole,) = runs(store)[1].values()
     assert whole.info.run_id != cut.info.run_id
 
 
 def test_what_was_deleted_in_the_browser_comes_back(tracked, make_record):
     store, sweep = tracked(make_record("ours"))
-    first = sync(store, sweep)
+    first = sync(store, SweepCells.read(store, sweep))
     client = client_of(store)
     client.delete_experiment(client.get_experiment_by_name(EXPERIMENT).experiment_id)
-    sync(store, sweep)
+    sync(store, SweepCells.read(store, sweep))
     client.delete_run(first)
-    assert sync(store, sweep) != first
+    assert sync(store, SweepCells.read(store, sweep)) != first
     assert len(runs(store)[1]) == 1
 
 
@@ -178,19 +180,19 @@ def test_two_sweeps_and_two_folders_share_a_database(tracked, make_record):
     other, _ = tracked(make_record("ours"), name="other's")
     uri = default_uri(store)
     ids = {
-        sync(store, sweep),
-        sync(store, Sweep("again", {}, sweep.cells)),
-        sync(other, sweep, tracking_uri=uri),
+        sync(store, SweepCells.read(store, sweep)),
+        sync(store, SweepCells.read(store, Sweep("again", {}, sweep.cells))),
+        sync(other, SweepCells.read(other, sweep), tracking_uri=uri),
     }
     assert len(ids) == 3
-    assert sync(other, sweep, tracking_uri=uri) in ids
+    assert sync(other, SweepCells.read(other, sweep), tracking_uri=uri) in ids
 
 
 def test_values_that_are_not_finite(tracked, make_record):
     scores = {"half-kernel": Score(math.inf, math.nan)}
     curve = ((50, math.nan), (100, math.inf), (150, 30.0))
     store, sweep = tracked(make_record("ours", scores=scores, curve=curve, seconds=None))
-    sync(store, sweep)
+    sync(store, SweepCells.read(store, sweep))
     (ours,) = runs(store)[1].values()
     assert not {"psnr", "ssim", "seconds"} & set(ours.data.metrics)
     assert ours.data.tags["nidbench.psnr"] == "inf"
@@ -201,18 +203,28 @@ def test_names_that_mlflow_would_refuse_and_long_curves(tracked, make_record):
     settings = {"a=b[é]": "x" * 7000, **{f"s{n}": n for n in range(150)}}
     curve = tuple((n, float(n)) for n in range(1, 1203))
     store, sweep = tracked(make_record("ours@fast[lr=2e-3]", settings=settings, curve=curve))
-    sync(store, sweep)
+    sync(store, SweepCells.read(store, sweep))
     (ours,) = runs(store)[1].values()
     assert ours.data.params["settings.s149"] == "149"
     assert ours.data.params["settings.a_b___"].startswith("xxx")
     assert len(client_of(store).get_metric_history(ours.info.run_id, "curve/psnr")) == 1202
 
 
+def test_each_record_is_read_once(tracked, make_record, monkeypatch):
+    store, sweep = tracked(*(make_record("ours", image, curve=((50, 25.0),)) for image in ("cat", "dog")))
+    counts, read = Counter(), Store._read
+    monkeypatch.setattr(Store, "_read", lambda self, cell_id: counts.update([cell_id]) or read(self, cell_id))
+    sync(store, SweepCells.read(store, sweep))
+    assert counts == dict.fromkeys((planned.id for planned in sweep.cells), 1)
+    _, children = runs(store)
+    assert children["ours fast sample gaussian:0.05 seed 0"].data.metrics["curve/psnr"] == 25.0
+
+
 def test_corrupt_records_and_cells_without_results(tracked, make_record):
     torn = make_record("ours")
     store, sweep = tracked(torn, missing=(make_record("dip"),))
     (store.root / "cells" / torn.id / "record.json").write_text("{")
-    sync(store, sweep)
+    sync(store, SweepCells.read(store, sweep))
     ours, dip = runs(store)[1].values()
     assert {ours.info.status, dip.info.status} == {"FAILED", "KILLED"}
 
@@ -222,7 +234,7 @@ def test_mlflow_may_be_told_by_the_environment(tracked, make_record, monkeypatch
     uri = default_uri(store)
     (store.root / "mlflow.db").rename(store.root / "shared.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.replace("mlflow.db", "shared.db"))
-    sync(store, sweep)
+    sync(store, SweepCells.read(store, sweep))
     assert not (store.root / "mlflow.db").exists()
     assert len(runs(store)[1]) == 1
 
@@ -233,7 +245,7 @@ def test_a_server_that_is_down_costs_little(make_record, make_store):
 
     start = time.perf_counter()
     with pytest.raises(TrackingError, match=r"http://127\.0\.0\.1:1 cannot be written .*nidbench sync") as caught:
-        sync(store, sweep, tracking_uri="http://127.0.0.1:1")
+        sync(store, SweepCells.read(store, sweep), tracking_uri="http://127.0.0.1:1")
     assert time.perf_counter() - start < 5
     assert isinstance(caught.value, NidbenchError)
     assert "\n" not in str(caught.value)
@@ -243,23 +255,23 @@ def test_a_damaged_database_is_one_line(make_record, make_store):
     store, sweep = make_store(make_record("ours"))
     (store.root / "mlflow.db").write_bytes(b"this is not a database" * 100)
     with pytest.raises(TrackingError, match=r"cannot be written .*file is not a database") as caught:
-        sync(store, sweep)
+        sync(store, SweepCells.read(store, sweep))
     assert "\n" not in str(caught.value)
 
 
 def test_a_folder_moved_with_its_database(tracked, make_record):
     store, sweep = tracked(make_record("ours"))
-    sync(store, sweep)
+    sync(store, SweepCells.read(store, sweep))
     moved = Store(store.root.rename(store.root.with_name("moved")))
     with pytest.raises(TrackingError, match="delete it, then call nidbench sync"):
-        sync(moved, sweep)
+        sync(moved, SweepCells.read(moved, sweep))
 
 
 def test_mlflow_not_installed(make_record, make_store, monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow.exceptions", None)
     store, sweep = make_store(make_record("ours"))
     with pytest.raises(TrackingError, match="pip install mlflow, or run with --tracking none"):
-        sync(store, sweep)
+        sync(store, SweepCells.read(store, sweep))
 
 
 def test_it_leaves_no_trace_and_says_nothing(tracked, make_record, capfd):
@@ -267,7 +279,7 @@ def test_it_leaves_no_trace_and_says_nothing(tracked, make_record, capfd):
     environment, level = dict(os.environ), logging.getLogger("alembic").level
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        sync(store, sweep)
+        sync(store, SweepCells.read(store, sweep))
     assert dict(os.environ) == environment
     assert logging.getLogger("alembic").level == level
     assert capfd.readouterr() == ("", "")
@@ -275,7 +287,7 @@ def test_it_leaves_no_trace_and_says_nothing(tracked, make_record, capfd):
 
 def test_a_new_database_is_made_in_silence(make_record, make_store, capfd):
     store, sweep = make_store(make_record("ours"))
-    sync(store, sweep)
+    sync(store, SweepCells.read(store, sweep))
     assert len(runs(store)[1]) == 1
     assert capfd.readouterr() == ("", "")
 

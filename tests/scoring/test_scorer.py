@@ -154,7 +154,7 @@ def photographs(tmp_path):
 def test_scores_are_the_same_whatever_kernel_methods_are_told(photographs, folder, error):
     """Under every protocol, for the input and for one restoration in the frames of either kernel."""
     kernels, noises = {"sharp": ("sample", ("gaussian:0.05",)), "measured": ("folder", ())}[folder]
-    request = CaseRequest(f"folder:{photographs / folder}", (kernels,), noises)
+    request = CaseRequest(dataset=f"folder:{photographs / folder}", kernels=(kernels,), noises=noises)
     wrong = replace(request, kernels=(f"{kernels}@perturbed:{error}",))
     for true, told in zip(cases(request), cases(wrong), strict=True):
         problem, other = true.problem(), told.problem()

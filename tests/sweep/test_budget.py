@@ -8,7 +8,7 @@ import pytest
 
 from nidbench.contract import CaseKey
 from nidbench.errors import InputError
-from nidbench.paper.conditions import experiments
+from nidbench.paper.experiments import experiments
 from nidbench.sweep.budget import affordable, as_budget, condition, read_budget, restrict, spread
 from nidbench.sweep.cost import Rate
 from nidbench.sweep.request import Ask

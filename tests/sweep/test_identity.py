@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from nidbench import versions
-from nidbench.analysis.cells import cells_frame
+from nidbench.analysis.cells import SweepCells, cells_frame
 from nidbench.analysis.ranks import ranks_frame
 from nidbench.analysis.speedup import read_lines
 from nidbench.cli import main
@@ -168,7 +168,7 @@ def test_cells_scored_against_different_truths_are_not_compared(make_record, mak
     store, sweep = make_store(*records)
     cells = cells_frame(store, sweep).set_index(["label", "image"])
     assert list(cells["psnr"].notna()) == [True, False, True, False]
-    text = render(store, sweep)
+    text = render(SweepCells.read(store, sweep))
     assert "not comparable (scored against other sharp images): nidbench rescore" in text
 
 
@@ -187,9 +187,9 @@ def test_no_table_rank_or_curve_compares_what_is_of_other_things(make_record, ma
     records[3] = BASES[reason](records[3])
     records[3] = replace(records[3], id=records[3].cell.id)
     store, sweep = make_store(*records)
-    assert f"1 of 2 cells old, so not comparable ({reason})" in render(store, sweep)
-    assert ranks_frame(store, sweep)["rank"].isna().all()
-    assert f"not comparable ({reason})" in render_ranks(store, sweep)
+    assert f"1 of 2 cells old, so not comparable ({reason})" in render(SweepCells.read(store, sweep))
+    assert ranks_frame(SweepCells.read(store, sweep))["rank"].isna().all()
+    assert f"not comparable ({reason})" in render_ranks(SweepCells.read(store, sweep))
     for line in read_lines(store, sweep.cells):
         assert [record is not None for record in line.records.values()] == [True, False]
 
@@ -203,7 +203,9 @@ def test_what_rests_on_another_version_is_old(make_record, make_store, part, mon
     monkeypatch.setattr(versions, "CURRENT", {**versions.CURRENT, part: versions.CURRENT[part] + 1})
     assert list(cells_frame(store, sweep)["old"]) == [part, ""]
     remedy = "nidbench rescore scores" if part == "metric" else "nidbench run --renew computes"
-    assert f"1 of 1 cells old, of another version than today's ({part}): {remedy}" in render(store, sweep)
+    assert f"1 of 1 cells old, of another version than today's ({part}): {remedy}" in render(
+        SweepCells.read(store, sweep)
+    )
 
 
 def test_a_method_of_another_version_is_old(make_record, make_store):
@@ -276,5 +278,6 @@ def test_records_of_the_committed_results_are_read(tmp_path):
                 (tmp_path / "cells" / record.id).mkdir(parents=True)
                 (tmp_path / "cells" / record.id / "record.json").write_text(line)
                 (tmp_path / "nidbench.json").write_text(json.dumps({"format": 1}))
-                assert Store(tmp_path).whole(record.id) == record
+                store = Store(tmp_path)
+                assert store.whole(record.id) == store.with_log(store.read(record.id)) == record
     assert seen > 100

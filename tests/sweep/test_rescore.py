@@ -40,14 +40,35 @@ def original(tmp_path_factory):
             scorer = Scorer(problem, truths)
             for method in ("wiener", "other"):
                 cell = Cell(
-                    method, 1, {}, case.key, case.image_hash, case.kernel_hash, "known", "identity", 0, "float32", "cpu"
+                    method=method,
+                    version=1,
+                    settings={},
+                    case=case.key,
+                    image_hash=case.image_hash,
+                    kernel_hash=case.kernel_hash,
+                    declared="known",
+                    response="identity",
+                    seed=0,
+                    precision="float32",
+                    device="cpu",
                 )
                 x = restored(problem, truths[0], method)
                 arrays = {"image": x} | ({"variance": np.full_like(x, 0.01)} if method == "other" else {})
                 scores, measures = scorer.scores(x), scorer.measures(x, arrays.get("variance"))
                 record = Record(cell.id, cell, "done", scores, scorer.input_scores, measures=measures)
                 store.write(replace(record, truth_hash=case.truth_hash(), versions={"metric": 1}), arrays)
-                planned.append(Planned(cell.id, method, "", "", case.key, "known", 0, method))
+                planned.append(
+                    Planned(
+                        id=cell.id,
+                        label=method,
+                        preset="",
+                        note="",
+                        case=case.key,
+                        declared="known",
+                        seed=0,
+                        method=method,
+                    )
+                )
     store.write_sweep(Sweep("demo", {"experiments": [vars(EXPERIMENT)], "device": "cpu"}, planned))
     return store.root
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nidbench.analysis.cells import cells_frame
+from nidbench.analysis.cells import SweepCells, cells_frame
 from nidbench.analysis.summary import summary_frame
 from nidbench.cases.source import cases
 from nidbench.contract import CaseKey, Response, Truth
@@ -270,7 +270,7 @@ def test_perfect_files_make_a_table_without_warnings(tmp_path, store, monkeypatc
         save(tmp_path / "files" / f"{case.key.image}.png", 255 * sharp.image)
     monkeypatch.setattr("nidbench.sweep.submission.cases", lambda _: made)
     taken = take(store, Submission(tmp_path / "files", EXPERIMENT, "{image}.png"))
-    assert "| 2/2   |   inf | 1.000 |" in render(store, taken.sweep)
+    assert "| 2/2   |   inf | 1.000 |" in render(SweepCells.read(store, taken.sweep))
 
 
 def test_files_after_the_camera_s_response_are_undone(tmp_path, store, monkeypatch):

@@ -25,9 +25,9 @@ from .view import Choice, Drawn, planned_of
 def averaging(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Choice) -> Drawn:
     """Draw the PSNR of averages over the number of draws in them, and their gain over one draw.
 
-    Means are over images, of the means over an image's cells; the bands are 95 % intervals of the gain (`statistics`).
-    Levels have none: images differ far more than averages do. Each line of `factors.read_lines` has a curve of its own
-    in each group, `statistics.PAIRED`.
+    Means are over images, of the means over an image's cells; the bands are 95 % intervals of the gain (see
+    `intervals`). Levels have none: images differ far more than averages do. Each line of `speedup.read_lines` has a
+    curve in each group of `groups.PAIRED`.
     """
     curves = _curves(read_lines(store, planned_of(sweep, keys, choice)))
     if not curves:
@@ -60,23 +60,23 @@ def averaging(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Choic
 
 def _curves(lines: Sequence[Line]) -> dict[str, dict[str, list[dict[int, float]]]]:
     """Return label -> image -> the PSNR by number of passes of each of its cells; a label for each line and group."""
-    found: dict[tuple[str, Group], dict[str, list[dict[int, float]]]] = {}
+    curves: dict[tuple[str, Group], dict[str, list[dict[int, float]]]] = {}
     for line in lines:
         for matched, record in line.records.items():
             if record is not None and record.status == "done" and record.log is not None and record.log.passes:
-                images = found.setdefault((line.name, matched.group), {})
+                images = curves.setdefault((line.name, matched.group), {})
                 images.setdefault(matched.case.image, []).append(dict(record.log.passes))
-    told = _told_apart({group for _, group in found})
-    return {", ".join(filter(None, (name, told[group]))): images for (name, group), images in found.items()}
+    suffixes = _suffixes({group for _, group in curves})
+    return {", ".join(filter(None, (name, suffixes[group]))): images for (name, group), images in curves.items()}
 
 
-def _told_apart(groups: Collection[Group]) -> dict[Group, str]:
-    """Return group -> what tells it from the others, and what was declared of the noise where it was not known."""
+def _suffixes(groups: Collection[Group]) -> dict[Group, str]:
+    """Return group -> the names that tell it from the others, and the declared level where it is not the known one."""
     several = [len(set(names)) > 1 for names in zip(*groups, strict=True)]
-    return {group: " ".join(_told(group, several)) for group in groups}
+    return {group: " ".join(_distinguishing(group, several)) for group in groups}
 
 
-def _told(group: Group, several: Sequence[bool]) -> Iterator[str]:
+def _distinguishing(group: Group, several: Sequence[bool]) -> Iterator[str]:
     *names, declared = group
     yield from compress(names, several)
     if several[-1] or declared != "known":

@@ -67,7 +67,7 @@ class Canvas:
         shape: of the images, (C, h, w).
         heading: what stands above all.
         size: width of a panel in inches; of images higher than wide, their height.
-        bars: whether panels have colour bars of their own.
+        bars: whether there is room for a colour bar beside a panel.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Canvas:
         self._bar(shown, self.axes[row, column], "levels of 255", "max")
 
     def relative(self, row: int, column: int, values: NDArray[Any], title: str) -> None:
-        """Show a map of what is not negative over its own 99 % quantile, which the title tells."""
+        """Show a map of what is not negative over its own 99 % quantile, which the title states."""
         limit = max(1e-30, float(np.percentile(values, 99)))
         options: dict[str, Any] = {"cmap": "magma", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
         self.show(row, column, values / limit, f"{title}\n{limit:.1e}", **options)

@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from nidbench.analysis.curves import curve_of, mean_curve
-from nidbench.analysis.speedup import Group, Line, cases_frame, factors_frame, pairs, read_lines
+from nidbench.analysis.speedup import Group, Line, cell_factors_frame, compared_lines, factors_frame, read_lines
 from nidbench.errors import InputError
 from nidbench.physics.case_key import CaseKey
 from nidbench.records import Store, Sweep
 from nidbench.report.contact_sheet import wrapped
-from nidbench.report.speedup import factor_text, group_text, report
+from nidbench.report.speedup import factor_text, group_text, speedup_lines
 from nidbench.scoring.protocols import DEFAULT
 
 from .canvas import COLOURS, decorate, empty_figure
@@ -40,8 +40,8 @@ def convergence(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Cho
             f"no done cell of the sweep {sweep.name} has a curve: choose a method that iterates, such as dip, "
             "and run it with --observe 25"
         )
-    cases = cases_frame(lines)
-    factors = factors_frame(cases)
+    cell_factors = cell_factors_frame(lines)
+    factors = factors_frame(cell_factors)
     heading = f"{sweep.name}   ({DEFAULT.name})\nfactor: to first reach what the reference returns, in how many cases"
     figure = empty_figure(8.6, 2.8 * len(rows) + 0.6, heading)
     grid = figure.subplots(len(rows), 2, squeeze=False, sharex="col", sharey="row")
@@ -56,7 +56,7 @@ def convergence(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Cho
         panels[0].set_ylabel("PSNR, dB", fontsize=8)
     for axes, unit in zip(grid[-1], _UNITS, strict=True):
         axes.set_xlabel(f"{unit} (thick: mean, thin: single cases, dots: their own stops)", fontsize=8)
-    return Drawn(figure, None, [*report(cases), *_without_factor(lines)])
+    return Drawn(figure, None, [*speedup_lines(cell_factors), *_without_factor(lines)])
 
 
 def _named(line: Line, gained: str) -> list[str]:
@@ -98,7 +98,7 @@ def _range(lines: Sequence[Line], group: Group, height: int) -> tuple[float, flo
 
 def _without_factor(lines: Sequence[Line]) -> Iterable[str]:
     """Yield what has no factor, and why."""
-    compared = {line.method for pair in pairs(lines) for line in pair}
+    compared = {line.method for pair in compared_lines(lines) for line in pair}
     for line in lines:
         if not any(map(curve_of, line.records.values())):
             yield f"{line.name}: no curve, so no factor"

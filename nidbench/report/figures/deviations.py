@@ -18,11 +18,11 @@ from .view import Drawn, View
 
 def deviations(view: View) -> Drawn:
     """Draw what each method believes of its error beside its error."""
-    found = {label: view.compared(label) for label in view.records}
-    known = {label: pair for label, pair in found.items() if pair.variance is not None}
+    compared = {label: view.compared(label) for label in view.records}
+    known = {label: pair for label, pair in compared.items() if pair.variance is not None}
     if not known:
         raise InputError(
-            f"{', '.join(found)} told no variance of the output: choose a method that samples, such as ours"
+            f"{', '.join(compared)} returned no variance of the output: choose a method that samples, such as ours"
         )
     canvas = Canvas(len(known), 4, view.reference.shape, f"{view.key}   ({DEFAULT.name})", size=2.3, bars=True)
     lines = []
@@ -39,7 +39,7 @@ def _show_deviation(canvas: Canvas, row: int, pair: Compared) -> str:
     correlation = error_variance_correlation(pair.image, variance, pair.truth)
     covered = coverage(pair.image, variance, pair.truth)
     nominal = "/".join(f"{100 * level:.0f}" for level in covered)
-    actual = "/".join(f"{100 * part:.0f}" for part in covered.values())
+    actual = "/".join(f"{100 * share:.0f}" for share in covered.values())
     deviation, error = np.sqrt(channel_mean(variance)), np.sqrt(channel_mean(pair.error**2))
     canvas.levels(row, 2, deviation, f"standard deviation\nrank correlation with |error| {correlation:.2f}")
     canvas.levels(row, 3, error, f"|error|; {nominal} % intervals\ncover {actual} %")

@@ -24,7 +24,7 @@ def draws(view: View) -> Drawn:
     grid = figure.subplots(len(kept), 2, squeeze=False)
     lines = []
     for row, (label, arrays) in enumerate(kept.items()):
-        images = np.stack([compare(each, None, view.problem, view.truth).image for each in arrays[DRAWS]])
+        images = np.stack([compare(draw, None, view.problem, view.truth).image for draw in arrays[DRAWS]])
         plane = plane_of_draws(images, view.reference)
         distances = _distances(plane)
         _show_plane(grid[row, 0], plane, distances, label)
@@ -56,7 +56,7 @@ def _show_plane(axes: Axes, plane: Plane, distances: _Distances, label: str) -> 
     )
     axes.set_aspect("equal", adjustable="datalim")
     first, second = (
-        f"component {n} ({part:.0%} of variance), levels of 255" for n, part in enumerate(plane.explained, start=1)
+        f"component {n} ({share:.0%} of variance), levels of 255" for n, share in enumerate(plane.explained, start=1)
     )
     axes.set_xlabel(first, fontsize=8)
     axes.set_ylabel(second, fontsize=8)

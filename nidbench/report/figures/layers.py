@@ -26,26 +26,26 @@ def layers(view: View) -> Drawn:
     """Draw the variance of the neurons: each layer's mean over its channels, then single channels of one layer."""
     kept = view.kept("layers", lambda names: any(name.startswith("layer ") for name in names))
     label, arrays = next(iter(kept.items()))
-    found = {name: _maps(array) for name, array in sorted(arrays.items()) if name.startswith("layer ")}
-    number = view.choice.layer or min(LAYER, len(found))
-    if not 1 <= number <= len(found):
-        raise InputError(f"layer {number}: {label} kept {len(found)} layers, give 1 to {len(found)}")
-    chosen = list(found.values())[number - 1][:_COLUMNS]
-    columns = min(_COLUMNS, max(len(found), len(chosen)))
-    rows = -(-len(found) // columns)
+    layer_maps = {name: _maps(array) for name, array in sorted(arrays.items()) if name.startswith("layer ")}
+    number = view.choice.layer or min(LAYER, len(layer_maps))
+    if not 1 <= number <= len(layer_maps):
+        raise InputError(f"layer {number}: {label} kept {len(layer_maps)} layers, give 1 to {len(layer_maps)}")
+    chosen = list(layer_maps.values())[number - 1][:_COLUMNS]
+    columns = min(_COLUMNS, max(len(layer_maps), len(chosen)))
+    rows = -(-len(layer_maps) // columns)
     heading = (
         f"Variance of the neurons of {label}: layers (mean over channels), then channels of layer {number}\n"
         f"(layer n of ours is the input of convolution n, so layer 01 is the seeds)\n{view.key}"
     )
-    canvas = Canvas(rows + 1, columns, next(iter(found.values())).shape, heading, size=1.25)
-    for place, (name, maps) in enumerate(found.items()):
+    canvas = Canvas(rows + 1, columns, next(iter(layer_maps.values())).shape, heading, size=1.25)
+    for place, (name, maps) in enumerate(layer_maps.items()):
         canvas.relative(*divmod(place, columns), maps.mean(axis=0), name)
     for place, values in enumerate(chosen):
         canvas.relative(rows, place, values, f"L{number} channel {place + 1}")
     canvas.relative_bar("variance over the number\nin the panel's title")
     lines = [
         f"{label} {name}: variance {maps.mean(dtype=np.float64):.3e} on average, Shape {maps.shape}"
-        for name, maps in found.items()
+        for name, maps in layer_maps.items()
     ]
     return Drawn(canvas.figure, view.key, lines)
 

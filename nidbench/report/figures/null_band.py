@@ -23,8 +23,8 @@ def null_band(view: View) -> Drawn:
     kernel, threshold, reference = view.problem.kernel, view.choice.threshold, view.reference
     images = {"input": view.blurred, **{label: view.compared(label).image for label in view.records}}
     errors = {label: image.astype(np.float64) - reference for label, image in images.items()}
-    parts = {label: split_error(error, kernel, threshold) for label, error in errors.items()}
-    parts["truth"] = split_error(reference, kernel, threshold)
+    splits = {label: split_error(error, kernel, threshold) for label, error in errors.items()}
+    splits["truth"] = split_error(reference, kernel, threshold)
     canvas = Canvas(3, len(images) + 1, reference.shape, heading=f"{view.key}   ({DEFAULT.name})")
     scores = {"input": view.input_psnr, **{label: view.psnr(label) for label in view.records}}
     for column, (label, image) in enumerate({**images, "truth": reference}.items()):
@@ -34,30 +34,30 @@ def null_band(view: View) -> Drawn:
     canvas.differences(
         1, [signed_levels(error) for error in errors.values()], [signed_levels(errors[label]) for label in names]
     )
-    hidden = {label: signed_levels(part.inside) for label, part in parts.items()}
+    hidden = {label: signed_levels(split.inside) for label, split in splits.items()}
     canvas.differences(2, list(hidden.values()), [hidden[label] for label in names])
-    for column, part in enumerate(parts.values()):
-        canvas.axes[2, column].set_xlabel(_decibels_of(part, own=column == len(images)), fontsize=7, labelpad=3)
+    for column, split in enumerate(splits.values()):
+        canvas.axes[2, column].set_xlabel(_decibels_of(split, is_truth=column == len(images)), fontsize=7, labelpad=3)
     canvas.name_rows("image", "error", "in the near-null band")
     _show_band(canvas, 1, len(images), kernel, reference.shape[1:], threshold)
-    lines = [f"near-null band: |K| < {threshold:g} max |K|, {parts['truth'].share:.1%} of the frequencies"]
-    own = parts["truth"].inside_mse
-    lines += [f"{label}: {_parts_of(part, own)}" for label, part in parts.items() if label != "truth"]
-    lines.append(f"truth: mean square in the band {_square(own)}: the error of leaving it empty")
+    lines = [f"near-null band: |K| < {threshold:g} max |K|, {splits['truth'].share:.1%} of the frequencies"]
+    truth_mse = splits["truth"].inside_mse
+    lines += [f"{label}: {_split_text(split, truth_mse)}" for label, split in splits.items() if label != "truth"]
+    lines.append(f"truth: mean square in the band {_square(truth_mse)}: the error of leaving it empty")
     return Drawn(canvas.figure, view.key, lines)
 
 
-def _decibels_of(part: Split, *, own: bool) -> str:
-    if own:
-        return f"its own: {decibels(part.inside_mse):.1f} dB"
-    return f"in {decibels(part.inside_mse):.1f} dB, out {decibels(part.outside_mse):.1f} dB"
+def _decibels_of(split: Split, *, is_truth: bool) -> str:
+    if is_truth:
+        return f"its own: {decibels(split.inside_mse):.1f} dB"
+    return f"in {decibels(split.inside_mse):.1f} dB, out {decibels(split.outside_mse):.1f} dB"
 
 
-def _parts_of(part: Split, own: float) -> str:
-    total = part.inside_mse + part.outside_mse
-    told = f"mean squared error in the band {_square(part.inside_mse)}, out of it {_square(part.outside_mse)}"
-    ratio = f", {part.inside_mse / own:.2f} times the truth's there" if own > 0 else ""
-    return f"{told}; {part.inside_mse / total if total else 0:.1%} is inside{ratio}"
+def _split_text(split: Split, truth_mse: float) -> str:
+    total = split.inside_mse + split.outside_mse
+    text = f"mean squared error in the band {_square(split.inside_mse)}, out of it {_square(split.outside_mse)}"
+    ratio = f", {split.inside_mse / truth_mse:.2f} times the truth's there" if truth_mse > 0 else ""
+    return f"{text}; {split.inside_mse / total if total else 0:.1%} is inside{ratio}"
 
 
 def _square(mse: float) -> str:

@@ -1,4 +1,4 @@
-"""What a figure is drawn from: the part of a sweep asked for, one case of it with its truth, and what comes out."""
+"""What a figure is drawn from: the cells of a sweep that are asked for, and one case of it with its truth."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nidbench.physics.arrays import Image
 from nidbench.physics.case_key import CaseKey
 from nidbench.physics.problem import Problem
 from nidbench.records import Log, Planned, Record, Store, Sweep
-from nidbench.report.contact_sheet import choose
+from nidbench.report.shown_cells import choose
 from nidbench.scoring.null_band import THRESHOLD
 from nidbench.scoring.protocols import DEFAULT
 from nidbench.scoring.scorer import Compared, closest, compare, extended
@@ -24,7 +24,7 @@ from nidbench.sweep.measurements import Measurements
 
 @dataclass(frozen=True)
 class Choice:
-    """Which part of a sweep a figure shows.
+    """What of a sweep a figure shows.
 
     Attributes:
         methods: labels; empty for all that have what it takes.
@@ -61,21 +61,25 @@ def cases_of(sweep: Sweep, choice: Choice) -> list[CaseKey]:
     keys = list(dict.fromkeys(planned.case for planned in sweep.cells))
     for what, wanted in (("image", choice.image), ("kernel", choice.kernel), ("noise", choice.noise)):
         names = list(dict.fromkeys(getattr(key, what) for key in keys))
-        found = [each for each in names if wanted in ("", each, each.partition("/")[0])]
-        if not found:
+        fitting = [name for name in names if wanted in ("", name, name.partition("/")[0])]
+        if not fitting:
             raise UnknownNameError(unknown(f"{what} of the sweep {sweep.name}", wanted, names))
-        keys = [key for key in keys if getattr(key, what) in found]
+        keys = [key for key in keys if getattr(key, what) in fitting]
     return keys
 
 
 def planned_of(sweep: Sweep, keys: Collection[CaseKey], choice: Choice) -> list[Planned]:
     """Return the cells of some cases and of the methods that a choice leaves, in the sweep's order."""
-    return [each for each in sweep.cells if each.case in keys and each.label in (choice.methods or (each.label,))]
+    return [
+        planned
+        for planned in sweep.cells
+        if planned.case in keys and planned.label in (choice.methods or (planned.label,))
+    ]
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One case of a sweep, with a done cell of each method asked for, by the names of `report.choose`."""
+    """One case of a sweep, with a done cell of each method asked for, by the names of `shown_cells.choose`."""
 
     store: Store
     sweep: Sweep
@@ -113,12 +117,12 @@ class View:
 
     @property
     def reference(self) -> Image:
-        """The part of the truth that is compared with, Shape (C, h, w)."""
+        """The truth as restorations are compared with it, cropped, Shape (C, h, w)."""
         return DEFAULT.reference(self.problem, self.truth)
 
     @property
     def blurred(self) -> Image:
-        """The same part of the measurement, which has the response already."""
+        """The blurred image, cropped likewise; it has the response already."""
         return DEFAULT.crop(extended(self.problem), self.problem, self.truth).clip(0, 1)
 
     @property
@@ -140,13 +144,13 @@ class View:
         """
         asked = [label for label, record in self.records.items() if self.store.holds(record, [what])]
         arrays = {label: self.store.kept(self.records[label].id) for label in asked}
-        found = {label: each for label, each in arrays.items() if has(each)}
-        if not found and len(asked) == len(self.records):
+        having = {label: named for label, named in arrays.items() if has(named)}
+        if not having and len(asked) == len(self.records):
             raise InputError(f"{', '.join(asked)} had no {what} to keep: choose a method that does")
-        if not found:
+        if not having:
             others = ", ".join(label for label in self.records if label not in asked)
             raise InputError(
                 f"no {what} of {others} were kept for {self.key}: give the nidbench run of the sweep {self.sweep.name} "
                 f"again with --keep {what}, which computes its cells again and keeps them"
             )
-        return found
+        return having

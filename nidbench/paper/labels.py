@@ -1,0 +1,19 @@
+"""Labels of methods in tables: which of the paper's methods a label stands for."""
+
+from __future__ import annotations
+
+from nidbench.errors import InputError
+from nidbench.registry.method_spec import MethodSpec
+
+
+def base_label(label: str) -> str:
+    """Return a method as `published.LABELS` has it, without preset and settings: `ours:no-sa` of `ours@fast:no-sa`."""
+    return str(MethodSpec(read_label(label).name, None, read_label(label).variants))
+
+
+def read_label(label: str) -> MethodSpec:
+    """Return the method that a label of a table stands for; restorations that somebody submitted may have any label."""
+    try:
+        return MethodSpec.parse(label)
+    except InputError:
+        return MethodSpec(label)

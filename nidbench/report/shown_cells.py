@@ -1,0 +1,62 @@
+"""Which cells of a case are shown side by side: one done cell of each method."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from nidbench.errors import ResultsError
+from nidbench.records import Planned, Record, Store
+
+
+def choose(
+    store: Store, cells: Sequence[Planned], today: Callable[[Record], tuple[Record | None, str]] | None = None
+) -> tuple[dict[str, Record], list[str]]:
+    """Return the first done record of each method label, and the labels that have none, or not all, with the reason.
+
+    A label that was planned with several presets, declared levels or seeds says which it is of: `ours (seed 0)`.
+
+    Args:
+        store: the results folder.
+        cells: of one case.
+        today: what of a record stands beside today's files, and why it is not all; None to look at none.
+    """
+    chosen: dict[str, tuple[Planned, Record]] = {}
+    reasons: dict[str, str] = {}
+    partly: dict[str, str] = {}
+    for planned in cells:
+        label = planned.label
+        if label in chosen:
+            continue
+        record, status = _read(store, planned)
+        if record is None:
+            reasons.setdefault(label, status)
+            continue
+        holding, reason = (record, "") if today is None else today(record)
+        if holding is not None:
+            chosen[label] = planned, holding
+        if reason:
+            partly[label] = reason
+    lacking = [f"{label} ({reason})" for label, reason in reasons.items() if label not in chosen]
+    lacking += [f"{label} ({reason})" for label, reason in partly.items()]
+    return {_name(planned, cells): record for planned, record in chosen.values()}, lacking
+
+
+def _read(store: Store, planned: Planned) -> tuple[Record | None, str]:
+    """Return a cell's record if the cell is done, and its status."""
+    try:
+        record = store.read(planned.id)
+    except ResultsError:
+        return None, "corrupt"
+    if record is None:
+        return None, "missing"
+    return (record if record.status == "done" else None), record.status
+
+
+def _name(shown: Planned, cells: Sequence[Planned]) -> str:
+    alike = [cell for cell in cells if cell.label == shown.label]
+    particulars = [
+        f"{what} {getattr(shown, what)}"
+        for what in ("preset", "declared", "seed")
+        if len({getattr(cell, what) for cell in alike}) > 1
+    ]
+    return shown.label + (f" ({', '.join(particulars)})" if particulars else "")
