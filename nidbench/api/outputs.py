@@ -126,11 +126,13 @@ def write_figure(
     from nidbench.report.sweep_sheets import sheet_name
 
     drawn = draw(name, store, sweep, choice, Measurements(sweep))
-    own = name + ("" if drawn.key is None else f"-{sheet_name(drawn.key).removesuffix('.png')}")
-    path = file or store.root / "figures" / sweep.name / f"{own}.png"
+    stem = name + ("" if drawn.key is None else f"-{sheet_name(drawn.key).removesuffix('.png')}")
+    path = file or store.root / "figures" / sweep.name / f"{stem}.png"
     form, known = path.suffix.removeprefix("."), drawn.figure.canvas.get_supported_filetypes()
     if form not in known:
-        raise InputError(f"cannot draw {path}: let its name end in one of {', '.join(f'.{each}' for each in known)}")
+        raise InputError(
+            f"cannot draw {path}: let its name end in one of {', '.join(f'.{ending}' for ending in known)}"
+        )
     content = BytesIO()
     drawn.figure.savefig(content, format=form, dpi=200)
     with results_errors(path.parent):

@@ -189,7 +189,7 @@ def findings_apart(
             raise NidbenchError(answer.message)
         if answer.note:
             note(answer.note)
-        names = [conformance.title(each) for each in conformance.checks()]
+        names = [conformance.title(check) for check in conformance.checks()]
         yield from check_apart(computer, spec, "smoke", file, device, names)
 
 

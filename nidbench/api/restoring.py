@@ -170,13 +170,13 @@ def score(
     encoded = problem.response.kind != "identity"
     x, shows = _placed(image, problem)
     scorer = Scorer(problem, [Truth(sharp, encoded=encoded)], [protocol])
-    found = scorer.scores(x, shows).get(find_protocol(protocol).name)
-    if found is None:
+    scored = scorer.scores(x, shows).get(find_protocol(protocol).name)
+    if scored is None:
         raise InputError(
             f"{protocol} compares more than a restoration of {image.shape[1]}x{image.shape[2]} with a kernel of "
             f"{problem.kernel.shape[0]}x{problem.kernel.shape[1]} shows: use half-kernel, or restore all of x"
         )
-    return found
+    return scored
 
 
 def _frame_of(sharp: Image, kernel: Kernel, response: Response) -> Problem:

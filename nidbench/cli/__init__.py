@@ -35,7 +35,7 @@ class _Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Refuse what no file and no name can have, before anything comes of it."""
-        if any("\0" in each for each in args):
+        if any("\0" in argument for argument in args):
             raise click.UsageError("an argument has a NUL character in it: leave it out")
         return super().parse_args(ctx, args)
 

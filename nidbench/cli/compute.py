@@ -134,12 +134,13 @@ def reproduce(
 
     if protocol:
         find_protocol(protocol)
-    part, ask = (given["dataset"], given["kernels"]), _paper_ask(table, budget, given)
-    for line in lacking(table, *part):
+    dataset, kernels = given["dataset"], given["kernels"]
+    ask = _paper_ask(table, budget, given)
+    for line in lacking(table, dataset, kernels):
         click.echo(line)
     store, display, computing = Store(output), Display(make_console()), _chosen(Computing, given)
     target = file or store.root / "sweeps" / f"{ask.name}.toml"
-    wanted = Reproduction(table, *part, ask, budget, target, resume=file is None)
+    wanted = Reproduction(table, dataset, kernels, ask, budget, target, resume=file is None)
     if file is not None:
         write_sweep_file(store, wanted, computing, display, write=not dry_run)
         click.echo(f"written: nidbench run --config {file}")
@@ -154,7 +155,7 @@ def reproduce(
 
 def _chosen(kind: type[_T], given: Mapping[str, Any], **more: Any) -> _T:
     """Return a dataclass whose fields are options, with what was given of them."""
-    names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
     return kind(**{name: given[name] for name in names if name in given}, **more)
 
 

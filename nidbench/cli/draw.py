@@ -19,9 +19,9 @@ def report(sweep: str | None, most: int | None, output: Path) -> None:
     """Draw the contact sheets of a SWEEP again, by default of the latest."""
     from nidbench.api.outputs import SHEETS, write_sheets
 
-    store, found = open_sweep(output, sweep)
-    sheets, cases = write_sheets(store, found, most or SHEETS)
-    click.echo(f"{len(sheets)} of {cases} cases in {store.root / 'sheets' / found.name}")
+    store, chosen = open_sweep(output, sweep)
+    sheets, cases = write_sheets(store, chosen, most or SHEETS)
+    click.echo(f"{len(sheets)} of {cases} cases in {store.root / 'sheets' / chosen.name}")
 
 
 @click.command()
@@ -49,8 +49,8 @@ def figure(name: str, sweep: str | None, output: Path, file: Path | None, **choi
     from nidbench.api.outputs import write_figure
     from nidbench.report.figures import Choice
 
-    store, found = open_sweep(output, sweep)
-    path, lines = write_figure(store, found, name, Choice(**choice), file)
+    store, chosen = open_sweep(output, sweep)
+    path, lines = write_figure(store, chosen, name, Choice(**choice), file)
     click.echo("\n".join([*lines, str(path)]))
 
 

@@ -14,7 +14,7 @@ def list_(kind: str) -> None:
     if kind == "protocols":
         from nidbench.scoring.protocols import PROTOCOLS
 
-        lines = [f"{each.name:20s} {each.title}" for each in PROTOCOLS.values()]
+        lines = [f"{protocol.name:20s} {protocol.title}" for protocol in PROTOCOLS.values()]
     else:
         from nidbench.registry.entry_points import Registry
 
@@ -41,7 +41,7 @@ def info(method: str) -> None:
         click.echo(f"  {text}")
     for title, sets in (("presets", facts.presets), ("variants", facts.variants)):
         for key, settings in sets.items():
-            values = ", ".join(f"{each}={value}" for each, value in settings.items()) or "the defaults"
+            values = ", ".join(f"{setting}={value}" for setting, value in settings.items()) or "the defaults"
             click.echo(f"{title[:-1]} {key}: {values}")
     for preset, images in facts.tuned_on.items():
         click.echo(f"preset {preset} was tuned on {images}")

@@ -28,14 +28,14 @@ def rescore(context: click.Context, sweep: str | None, protocol: str, dry_run: b
     from nidbench.sweep.rescore import rescore as rescore_cells
     from nidbench.sweep.rescore import review
 
-    store, found = open_sweep(output, sweep)
+    store, chosen = open_sweep(output, sweep)
     if dry_run:
-        tally = review(store, found, protocol)
+        tally = review(store, chosen, protocol)
     else:
         with store.lock(), Progress(console=make_console()) as progress:
             task = progress.add_task(protocol)
             tally = rescore_cells(
-                store, found, protocol, lambda done, planned: progress.update(task, completed=done, total=planned)
+                store, chosen, protocol, lambda done, planned: progress.update(task, completed=done, total=planned)
             )
     click.echo("\n".join(tally.lines(protocol)))
     if tally.refused:
@@ -59,7 +59,7 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
 
     The pattern makes each file's name: {image}, {kernel} and {set} (of levin/4: 4 and levin), {noise} (gaussian-0.05
     for gaussian:0.05), {level} (0.05), {seed} of the noise and {dataset}. Files are pictures, or arrays as computed
-    (.npy, or .mat of MATLAB), of the size of x, by the true kernel or the one told, or of the blurred image. They
+    (.npy, or .mat of MATLAB), of the size of x, by the true kernel or the one that methods know, or of the blurred image. They
     become a sweep of their own; nidbench table FIRST+SECOND shows it beside another. Exit code: 1 where files are
     missing.
     """
