@@ -48,18 +48,22 @@ _T = TypeVar("_T")
 
 
 @click.command()
-@click.option("--methods", help="Such as ours,dip@fast or 'ours:no-sa[iterations=500,lr=2e-3]'.")
-@click.option("--dataset", help="Names separated by commas, or folder:PATH; each brings its own kernels and noise.")
+@click.option("--methods", help="Methods, such as ours,dip@fast or 'ours:no-sa[iterations=500,lr=2e-3]'.")
+@click.option("--dataset", help="Datasets, separated by commas, or folder:PATH; each has its own kernels and noise.")
 @options.measurements
 @options.seeds
-@click.option("--preset", help="For methods that name none: paper, released, fast, smoke.")
+@click.option("--preset", help="Preset of methods that name none: paper, released, fast or smoke.")
 @click.option(
     "--declared",
     default="known",
     show_default=True,
-    help="Noise level that methods are given: known, estimated or x1.2, a factor.",
+    help="Noise level that methods are given: known, estimated, or a factor such as x1.2.",
 )
-@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="A TOML file in place of the above.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A sweep file (TOML) in place of all options above.",
+)
 @options.computing
 @options.asking
 @options.publishing
@@ -69,8 +73,9 @@ def run(output: Path, protocol: str, config: Path | None, dry_run: bool, yes: bo
     """Compute what is missing of a sweep, then show its table.
 
     Finished cells are never computed again: run the same command after an interruption, or with one more method,
-    image or seed. Ctrl-C, SIGTERM and SIGHUP let the cell in progress save its state, for 10 s at most. Exit code: 0
-    all cells are done, 1 some are not, 2 a wrong call, 130, 143 or 129 interrupted by Ctrl-C, SIGTERM or SIGHUP.
+    image or seed. Ctrl-C, SIGTERM and SIGHUP let the cell in progress save its state, for 10 s at most. The exit code
+    is 0 where all cells are done, 1 where some are not, 2 for a wrong call, and 130, 143 or 129 after an interruption
+    by Ctrl-C, SIGTERM or SIGHUP.
     """
     from nidbench.api.progress import Display
     from nidbench.api.running import Computing, run_sweep
@@ -96,11 +101,13 @@ def run(output: Path, protocol: str, config: Path | None, dry_run: bool, yes: bo
 
 @click.command()
 @click.argument("table")
-@click.option("--methods", default="", help="In place of the table's methods that can be run here.")
-@click.option("--dataset", default="", help="Some of the table's datasets, separated by commas.")
+@click.option("--methods", default="", help="Methods in place of those of the table that can run here.")
+@click.option("--dataset", default="", help="Datasets of the table, separated by commas  [default: all]")
 @click.option("--budget", default="", help="Select cells that fit this time and cover every condition: 90s, 30m, 1.5h.")
 @click.option(
-    "--kernels", default="", help="estimated:PATH, in place of the paper's estimated kernels: only rows that have them."
+    "--kernels",
+    default="",
+    help="estimated:PATH takes the place of the paper's estimated kernels; only rows that have them are measured.",
 )
 @options.rotate_kernels
 @options.images
@@ -108,8 +115,10 @@ def run(output: Path, protocol: str, config: Path | None, dry_run: bool, yes: bo
 @options.crop
 @options.seeds
 @options.noise_seeds
-@click.option("--preset", default="paper", show_default=True, help="For methods that name none.")
-@click.option("--write", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write the sweep file and stop.")
+@click.option("--preset", default="paper", show_default=True, help="Preset of methods that name none.")
+@click.option(
+    "--write", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write the sweep file there, and stop."
+)
 @options.computing
 @options.asking
 @options.publishing

@@ -13,7 +13,7 @@ from .shared import open_sweep
 
 @click.command()
 @options.sweep
-@click.option("--most", type=click.IntRange(1), help="At most so many cases  [default: 24]")
+@click.option("--most", type=click.IntRange(1), help="Draw at most this number of cases  [default: 24]")
 @options.output
 def report(sweep: str | None, most: int | None, output: Path) -> None:
     """Draw the contact sheets of a SWEEP again, by default of the latest."""
@@ -27,14 +27,30 @@ def report(sweep: str | None, most: int | None, output: Path) -> None:
 @click.command()
 @click.argument("name", type=click.Choice(["fig1", "fig3", "fig5", "fig11", "fig12", "curves"]))
 @options.sweep
-@click.option("--method", "methods", multiple=True, metavar="LABEL", help="As in tables; may be given several times.")
+@click.option(
+    "--method",
+    "methods",
+    multiple=True,
+    metavar="LABEL",
+    help="A method as tables name it; may be given several times.",
+)
 @click.option("--image", default="", help="Name of the image.")
-@click.option("--kernel", default="", help="Kernel, or set of kernels.")
+@click.option("--kernel", default="", help="Kernel, or kernel set.")
 @click.option("--noise", default="", help="Noise, such as gaussian:0.05.")
-@click.option("--case", type=click.IntRange(1), default=1, show_default=True, help="Which of the cases left.")
+@click.option(
+    "--case", type=click.IntRange(1), default=1, show_default=True, help="Number of the case, of those that are left."
+)
 @click.option("--layer", type=click.IntRange(1), help="fig5: layer whose channels are shown  [default: 17 or the last]")
-@click.option("--threshold", type=float, default=0.05, show_default=True, help="fig1: of the band, a part of max |K|.")
-@click.option("--file", type=click.Path(path_type=Path, dir_okay=False), help="Where to  [default: in the results]")
+@click.option(
+    "--threshold",
+    type=float,
+    default=0.05,
+    show_default=True,
+    help="fig1: threshold of the band, a fraction of max |K|.",
+)
+@click.option(
+    "--file", type=click.Path(path_type=Path, dir_okay=False), help="File to write  [default: in the results folder]"
+)
 @options.output
 def figure(name: str, sweep: str | None, output: Path, file: Path | None, **choice: Any) -> None:
     """Draw a figure, most of them the paper's, from a SWEEP, by default the latest, and print its numbers.

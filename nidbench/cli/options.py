@@ -28,44 +28,56 @@ output = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("results"),
     show_default=True,
-    help="Folder of results.",
+    help="The results folder.",
 )
 form = click.option(
-    "--format", "form", type=click.Choice(["md", "csv", "latex", "html"]), default="md", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["md", "csv", "latex", "html"]),
+    default="md",
+    show_default=True,
+    help="Format of the table.",
 )
 protocol = click.option("--protocol", default="half-kernel", show_default=True, help="Metric protocol of the table.")
 protocol_of_the_paper = click.option(
     "--protocol", default="", help="Metric protocol  [default: the one nearest to the paper's]"
 )
 published = click.option(
-    "--paper", "published", default="", help="Such as table9  [default: the table with most of the sweep]"
+    "--paper",
+    "published",
+    default="",
+    help="Table of the paper, such as table9  [default: the one that has most of the sweep]",
 )
-name = click.option("--name", default="", help="Of the sweep; made from the question by default.")
+name = click.option("--name", default="", help="Name of the sweep  [default: made from what is asked for]")
 
 #: Which measurements.
 kernels = click.option(
     "--kernels",
     default="",
-    help="Kernel sets or kernels: levin or levin/1,levin/4; with kernel errors: perturbed:noise=0.1 or "
+    help="Kernel sets or kernels, levin or levin/1,levin/4; with kernel errors, perturbed:noise=0.1 or "
     "levin/4@estimated:PATH (estimated:PATH:turned for files that are to be turned by 180 degrees).",
 )
 rotate_kernels = click.option(
     "--rotate-kernels",
     is_flag=True,
-    help="Each image with one of the kernels only, image i with number i mod n: a small part that uses all of them.",
+    help="Blur each image by one of the kernels only, image i by number i mod n: few cells that use all kernels.",
 )
-noise = click.option("--noise", default="", help="gaussian:SIGMA, poisson:PEAK or bsnr:DB, separated by commas.")
+noise = click.option("--noise", default="", help="Noise: gaussian:SIGMA, poisson:PEAK or bsnr:DB, separated by commas.")
 response = click.option(
     "--response",
     default="",
-    help="Of the camera: gamma:2.2, saturation:1.5 (of scenes 1.5 times as bright) or identity, with :8bit after it to "
-    "round y; separated by commas.",
+    help="Response of the camera: gamma:2.2, saturation:1.5 (of scenes 1.5 times as bright) or identity, with :8bit "
+    "after it to round y; separated by commas.",
 )
-images = click.option("--images", default="", help="Names of images.")
-limit = click.option("--limit", type=int, help="At most so many images of each dataset.")
-crop = click.option("--crop", type=click.IntRange(1), help="Side of a square from the middle of each image, in pixels.")
-seeds = click.option("--seeds", default="0", show_default=True, help="Method seeds: 0, 0,3 or 0-4.")
-noise_seeds = click.option("--noise-seeds", default="0", show_default=True, help="Noise draws: 0, 0,3 or 0-4.")
+images = click.option("--images", default="", help="Names of images, separated by commas  [default: all]")
+limit = click.option("--limit", type=int, help="Use at most this number of images of each dataset.")
+crop = click.option(
+    "--crop", type=click.IntRange(1), help="Use a square of this side, in pixels, from the middle of each image."
+)
+seeds = click.option("--seeds", default="0", show_default=True, help="Method seeds, such as 0 or 0,3 or 0-4.")
+noise_seeds = click.option(
+    "--noise-seeds", default="0", show_default=True, help="Noise draws, such as 0 or 0,3 or 0-4."
+)
 
 #: The measurements that `run` and `score` ask for.
 measurements = together(kernels, rotate_kernels, noise, response, images, limit, crop, noise_seeds)
@@ -94,40 +106,61 @@ computing = together(
         type=click.Path(path_type=Path),
         multiple=True,
         callback=_only,
-        help="A file with your method; its stem is its name.",
+        help="A Python file with your method, which is called as the file.",
     ),
     name,
-    click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N."),
-    click.option("--precision", default="auto", show_default=True, help="auto (bf16 where native), float32 or bf16."),
+    click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N."),
+    click.option(
+        "--precision",
+        default="auto",
+        show_default=True,
+        help="Precision: auto (bf16 where the device has it), float32 or bf16.",
+    ),
     click.option(
         "--threads", type=click.IntRange(1), help="CPU threads of the computing process  [default: all cores]"
     ),
     click.option(
-        "--cell-timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds after which a cell is killed."
+        "--cell-timeout", type=click.FloatRange(min=0, min_open=True), help="Kill a cell after this number of seconds."
     ),
     click.option(
         "--memory-limit",
         callback=_memory,
         help="Memory that a cell may take, such as 8G or 500M  [default: what this machine or its control group has]",
     ),
-    click.option("--retry", is_flag=True, help="Try cells again that failed before."),
+    click.option("--retry", is_flag=True, help="Compute cells again that failed before."),
     click.option("--renew", is_flag=True, help="Compute cells again that rest on an older engine or measurement."),
     click.option(
-        "--observe", type=click.IntRange(0), default=25, show_default=True, help="Iterations between observations."
+        "--observe",
+        type=click.IntRange(0),
+        default=25,
+        show_default=True,
+        help="Observe the estimate after every this many iterations; 0 for never.",
     ),
     click.option("--keep", default="", help="Extra arrays to store for figures: draws, layers or draws,layers."),
-    click.option("--checkpoint-every", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds."),
-    click.option("--in-process", is_flag=True, help="Compute in this process, for debuggers; no limit holds then."),
+    click.option(
+        "--checkpoint-every",
+        type=click.FloatRange(0),
+        default=30.0,
+        show_default=True,
+        help="Seconds between checkpoints.",
+    ),
+    click.option(
+        "--in-process",
+        is_flag=True,
+        help="Compute in this process, for debuggers; limits of time and memory do not hold then.",
+    ),
 )
 
 #: What happens before anything is computed.
 asking = together(
-    click.option("--dry-run", is_flag=True, help="Show what would be computed, and stop."),
-    click.option("--yes", is_flag=True, help="Do not ask, however long it will take."),
+    click.option("--dry-run", is_flag=True, help="Show which cells would be computed, and stop."),
+    click.option("--yes", is_flag=True, help="Start without asking, however long it takes."),
 )
 
 #: What a finished sweep leaves for people.
 publishing = together(
-    click.option("--tracking", type=click.Choice(["mlflow", "none"]), default="mlflow", show_default=True),
+    click.option(
+        "--tracking", type=click.Choice(["mlflow", "none"]), default="mlflow", show_default=True, help="Where to log."
+    ),
     click.option("--pictures/--no-pictures", default=True, show_default=True, help="Draw contact sheets."),
 )

@@ -13,15 +13,15 @@ from .shared import make_console, open_sweep
 
 @click.command()
 @options.sweep
-@click.option("--protocol", required=True, help="nidbench list protocols tells which there are.")
-@click.option("--dry-run", is_flag=True, help="Show what would be scored, and stop.")
+@click.option("--protocol", required=True, help="The protocol; nidbench list protocols shows all.")
+@click.option("--dry-run", is_flag=True, help="Show which cells would be scored, and stop.")
 @options.output
 @click.pass_context
 def rescore(context: click.Context, sweep: str | None, protocol: str, dry_run: bool, output: Path) -> None:
     """Score the restorations of a SWEEP, by default the latest, under another metric protocol; no method runs again.
 
     Scores are added to the records; what is there stays, unless it is against another sharp image than today's or by an
-    older version of the metric. Exit code: 1 where cells cannot be scored.
+    older version of the metric. The exit code is 1 where cells cannot be scored.
     """
     from rich.progress import Progress
 
@@ -44,13 +44,19 @@ def rescore(context: click.Context, sweep: str | None, protocol: str, dry_run: b
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--dataset", required=True, help="Whose images these restore.")
-@click.option("--label", required=True, help="The method's name in tables.")
+@click.option("--dataset", required=True, help="The dataset whose images were restored.")
+@click.option("--label", required=True, help="The name of the method in tables.")
 @options.measurements
-@click.option("--pattern", default="{image}_{kernel}_{noise}.png", show_default=True, help="Of the files' names.")
+@click.option("--pattern", default="{image}_{kernel}_{noise}.png", show_default=True, help="Pattern of the file names.")
 @click.option("--encoded/--linear", default=None, help="Whether files hold x after or before the camera's response.")
-@click.option("--scale", type=float, help="Value of intensity 1 in the files, where their type does not say it: 255.")
-@click.option("--bits", type=int, help="Depth of the files' integers, where they are stored in a deeper type: 12.")
+@click.option(
+    "--scale",
+    type=float,
+    help="Value that stands for intensity 1 in the files, such as 255, where their type does not say it.",
+)
+@click.option(
+    "--bits", type=int, help="Bit depth of the files, such as 12, where their integers are stored in a deeper type."
+)
 @options.name
 @options.protocol
 @options.output
@@ -59,9 +65,9 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
 
     The pattern makes each file's name: {image}, {kernel} and {set} (of levin/4: 4 and levin), {noise} (gaussian-0.05
     for gaussian:0.05), {level} (0.05), {seed} of the noise and {dataset}. Files are pictures, or arrays as computed
-    (.npy, or .mat of MATLAB), of the size of x, by the true kernel or the one that methods know, or of the blurred image. They
-    become a sweep of their own; nidbench table FIRST+SECOND shows it beside another. Exit code: 1 where files are
-    missing.
+    (.npy, or .mat of MATLAB). They have the size of x, by the true kernel or by the one that methods know, or the size
+    of the blurred image. They become a sweep of their own; nidbench table FIRST+SECOND shows it beside another. The
+    exit code is 1 where files are missing.
     """
     from nidbench.analysis.cells import SweepCells
     from nidbench.files.images import Units

@@ -24,7 +24,12 @@ def table(sweep: str | None, form: str, protocol: str, output: Path) -> None:
 
 @click.command()
 @options.sweep
-@click.option("--against", default="", metavar="LABEL", help="The method compared with; ours, else the first.")
+@click.option(
+    "--against",
+    default="",
+    metavar="LABEL",
+    help="The method that others are compared with  [default: ours, else the first]",
+)
 @options.form
 @options.protocol
 @options.output
@@ -74,7 +79,7 @@ def ranks(sweep: str | None, form: str, output: Path) -> None:
 @options.published
 @options.form
 @options.protocol_of_the_paper
-@click.option("--anchor", default="", metavar="LABEL", help="Judge differences to this method as well, such as fdn.")
+@click.option("--anchor", default="", metavar="LABEL", help="Also judge differences to this method, such as fdn.")
 @options.output
 def compare(sweep: str | None, published: str, form: str, protocol: str, anchor: str, output: Path) -> None:
     """Print a table of the paper beside a SWEEP, by default the latest, and which numbers that reproduces.
