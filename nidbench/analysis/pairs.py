@@ -76,7 +76,7 @@ class Difference:
         image_std: standard deviation over images of their mean difference.
         seed_std: standard deviation, from method seeds alone, of the difference of one seed each on one measurement;
             NaN where either has one seed.
-        resolution: the true difference whose interval lies wholly on its side of 0 in 8 of 10 experiments with so many
+        resolution: the true difference that would be detected with 80 % power, in experiments with so many
             images and this `image_std`: image_std / sqrt(images) times the noncentrality at which Student's t passes
             its critical value with probability `POWER`. It is more than the interval's half width, at which a true
             difference would be told from 0 in only about half of them.

@@ -123,7 +123,7 @@ def _caption(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str) -> str:
         "images. verdict: better or worse where it leaves out 0, else open, each row by itself;",
         HOLM,
         f"won/tied/lost: measurements, a tie below {TIE} dB. pairs: measurements with a score of both, of those asked.",
-        "resolution: the true difference that 8 of 10 such experiments would tell from 0.",
+        "resolution: the true difference that would be detected with 80 % power.",
     ]
     if (~np.isfinite(frame["difference"]) & (frame["pairs"] > 0)).any():
         sentences.append(INFINITE)
