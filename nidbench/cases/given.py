@@ -14,12 +14,12 @@ from nidbench.errors import InputError, UnknownNameError, unknown
 from nidbench.physics.arrays import array_hash
 from nidbench.physics.case_key import MEASURED, CaseKey
 from nidbench.physics.kernel import normalised
-from nidbench.physics.noise import told_noise
+from nidbench.physics.noise import declared_noise
 from nidbench.physics.problem import Problem
 
 from .case import Case
 from .crop import check_crop, middle_of
-from .kernels import ChosenKernel, check_reach, choose_kernels, taps_of, told_offset
+from .kernels import ChosenKernel, check_reach, choose_kernels, known_offset, taps_of
 from .request import CaseRequest, choose_images, rotated
 
 
@@ -111,17 +111,17 @@ class GivenCases:
         seen, _ = self._measured(image, kernel.true)
         known = f"{array_hash(seen.blurred)} {seen.noise.kind} {seen.noise.level!r}"
         true, identity = seen.kernel, array_hash(seen.kernel)
-        told = true if kernel.error is None else normalised(kernel.error.told(true, image, kernel.true))
+        told = true if kernel.error is None else normalised(kernel.error.known_kernel(true, image, kernel.true))
         if self._crop is None:  # an estimate may well be larger than what a small crop leaves
             check_reach(told, seen.blurred.shape[1:], true.shape)
-        noise = told_noise(seen.noise, self._declared)
+        noise = declared_noise(seen.noise, self._declared)
 
         def problem() -> Problem:
             return replace(self._measured(image, kernel.true)[0], kernel=told, noise=noise)
 
         def truths() -> Sequence[Truth]:
             top, left = self._measured(image, kernel.true)[1]
-            rows, columns = told_offset(true, told)
+            rows, columns = known_offset(true, told)
             sharp = self._dataset.truths(image, kernel.true)
             return [truth.moved(rows - top, columns - left, taps_of(true)) for truth in sharp]
 

@@ -43,7 +43,7 @@ class KernelError(Labelled, Protocol):
         replaces: True where it takes nothing from the one that blurred, which then may be `UNKNOWN`; may be left out.
     """
 
-    def told(self, kernel: Kernel, image: str, name: str) -> Kernel:
+    def known_kernel(self, kernel: Kernel, image: str, name: str) -> Kernel:
         """Return the kernel told, of any size, for true convolution, with its origin at k//2; the same at every call.
 
         Args:

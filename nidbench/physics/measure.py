@@ -14,7 +14,7 @@ from nidbench.errors import InputError
 from .arrays import Image, Kernel
 from .case_key import CaseKey
 from .kernel import normalised
-from .noise import Noise, NoiseSpec, told_noise
+from .noise import Noise, NoiseSpec, declared_noise
 from .problem import Problem
 from .response import IDENTITY, Response
 
@@ -42,7 +42,7 @@ def measure(
         noise: `gaussian:SIGMA`, `poisson:PEAK` or `bsnr:DB`.
         key: names the noise draw.
         response: g, and how the camera stores y.
-        declared: what the method is told of the level, see `told_noise`.
+        declared: what the method is told of the level, see `declared_noise`.
 
     Raises:
         InputError: where image, kernel or noise break a rule, or the image is too small for the kernel.
@@ -59,7 +59,7 @@ def measure(
         level = spec.value if spec.kind == "gaussian" else bsnr_sigma(clean, spec.value)
         blurred = clean + level * generator.standard_normal(clean.shape)
     noise_of = Noise("poisson" if spec.kind == "poisson" else "gaussian", level)
-    return Problem(response.stored(blurred).astype(np.float32), kernel, told_noise(noise_of, declared), response)
+    return Problem(response.stored(blurred).astype(np.float32), kernel, declared_noise(noise_of, declared), response)
 
 
 def blur(sharp: Image, kernel: Kernel) -> NDArray[np.float64]:

@@ -62,7 +62,7 @@ class NoiseSpec:
         return f"{self.kind}:{self.value!r}".removesuffix(".0")
 
 
-def told_noise(noise: Noise, declared: str) -> Noise:
+def declared_noise(noise: Noise, declared: str) -> Noise:
     """Return what a method is told of noise of a known level.
 
     Args:

@@ -26,7 +26,7 @@ class Grown:
     text: str
     @property
     def label(self): return self.text.partition("/")[2]
-    def told(self, kernel, image, name):
+    def known_kernel(self, kernel, image, name):
         rows, columns = map(int, self.text.partition("/")[0].split("x"))
         grown = np.pad(kernel, ((rows, rows + 1), (columns, columns)))
         grown[0, 0] = len(image) / 100
@@ -58,7 +58,7 @@ def test_kernels_without_errors_are_what_they_are_called():
     (chosen,) = choose_kernels((), "sample")
     true = load_kernels("sample").load("motion")
     assert np.array_equal(chosen.kernel(), true)
-    assert np.array_equal(chosen.told("camera"), true)
+    assert np.array_equal(chosen.known_kernel("camera"), true)
     assert chosen.identity("camera") == array_hash(true)
 
 
