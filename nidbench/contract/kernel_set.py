@@ -37,19 +37,22 @@ class KernelSet(Protocol):
 
 
 class KernelError(Labelled, Protocol):
-    """How the kernel that methods are told differs from the one that blurred.
+    """How the kernel that methods know differs from the one that blurred.
 
     Attributes:
-        replaces: True where it takes nothing from the one that blurred, which then may be `UNKNOWN`; may be left out.
+        replaces: True where the known kernel does not depend on the one that blurred, which may then be `UNKNOWN`.
+            A class may leave it out: it counts as False.
     """
 
     def known_kernel(self, kernel: Kernel, image: str, name: str) -> Kernel:
-        """Return the kernel told, of any size, for true convolution, with its origin at k//2; the same at every call.
+        """Return the kernel that methods know: of any size, for true convolution, origin at k//2.
+
+        Every call gives the same kernel.
 
         Args:
             kernel: the one that blurs, Shape (kh, kw), sum 1.
             image: name of the image, without its crop.
-            name: of the kernel, with its set, as `levin/4`.
+            name: name of the kernel with its set, as `levin/4`.
         """
         ...
 
