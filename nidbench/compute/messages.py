@@ -328,9 +328,9 @@ def check(said: Said, request: Request) -> None:
 
 def _check_of_task(said: Said, task: Task) -> None:
     if isinstance(said, Progress):
-        handed.whole("done", said.done), handed.whole("planned", said.planned)
+        handed.count("done", said.done), handed.count("planned", said.planned)
     elif isinstance(said, Observation):
-        handed.whole("iteration", said.iteration)
+        handed.count("iteration", said.iteration)
         _require(0 <= said.seconds < np.inf, f"seconds are {said.seconds}")
         _check_image("the estimate", said.image, task.shape)
     elif isinstance(said, Draw):
@@ -350,14 +350,14 @@ def _check_outcome(said: Outcome, task: Task) -> None:
         if image is not None:
             _check_image(name, image, task.shape)
             _require(bool(np.isfinite(image).all()), f"{name} is not finite")
-    handed.whole("iterations", said.iterations)
+    handed.count("iterations", said.iterations)
     _require(0 <= said.seconds < np.inf, f"seconds are {said.seconds}")
     for span in said.spans:
         _require(span.iterations > 0 and 0 <= span.seconds < np.inf and 0 <= span.cpu < np.inf, f"a span is {span}")
     _require(bool(said.spans) or task.pilot_seconds is None or said.status not in ("done", "pilot"), "it tells no time")
     for name, count in (("planned", said.planned), ("peak_memory", said.peak_memory)):
         if count is not None:
-            handed.whole(name, count)
+            handed.count(name, count)
     _require(set(said.versions) <= set(CURRENT), "there are no such versions")
     _require(repr(handed.details(said.details)) == repr(said.details), "the details are not plain")  # NaN is not NaN
     for text in (said.stopped, said.error, *said.left):

@@ -137,7 +137,7 @@ class Worker:
             request.file,
             found.preset,
             handed.text(found.note),
-            handed.whole(f"version of {request.spec.name}", method.info.version),
+            handed.count(f"version of {request.spec.name}", method.info.version),
             _plain_settings(request.spec, method),
             fingerprint(registered(request.file).target(request.spec.name)),
             isinstance(method, BatchMethod),
@@ -154,9 +154,10 @@ class Worker:
         return BaseException if self._alone else Exception
 
     def _checked(self, request: Check, send: Send) -> Checked:
-        from nidbench.contract import conformance  # which the cells of a sweep need not wait for
+        from nidbench.contract import conformance  # the cells of a sweep do not need it
+        from nidbench.contract.probe import Probe
 
-        probe = conformance.Probe(self._resolve(request, send).method, request.device)
+        probe = Probe(self._resolve(request, send).method, request.device)
         for each in conformance.checks():
             if conformance.title(each) in request.names:
                 send(Began(conformance.title(each)))

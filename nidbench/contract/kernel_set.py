@@ -1,4 +1,4 @@
-"""Kernel sets, and errors of the kernel that methods know."""
+"""The interfaces of kernel sets and of kernel errors, which give methods a kernel other than the true one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nidbench.files.remote import RemoteFile
 
 
-#: The name within its set of a kernel that nobody knows.
+#: The name, within its set, of a kernel that nobody knows.
 UNKNOWN = "unknown"
 
 
@@ -24,7 +24,7 @@ class KernelSet(Protocol):
     info: ClassVar[KernelSetInfo]
 
     def files(self) -> Sequence[RemoteFile]:
-        """Return the files to fetch, none for kernels made by formula."""
+        """Return the files to download; none for computed kernels."""
         ...
 
     def names(self) -> Sequence[str]:
@@ -59,12 +59,12 @@ class KernelError(Labelled, Protocol):
 
 @dataclass(frozen=True)
 class KernelSetInfo:
-    """What a kernel set is.
+    """Facts of a kernel set.
 
     Attributes:
         title: the name in the literature.
         source, licence: where it comes from and on what terms.
-        noises: kernel name -> the noise bound to it, for sets of scenarios; empty otherwise.
+        noises: kernel name -> noise specification that belongs to it, for sets of scenarios; otherwise empty.
     """
 
     title: str

@@ -52,7 +52,7 @@ def exit_code(number: signal.Signals) -> int:
 
 @contextmanager
 def heeded() -> Iterator[None]:
-    """Raise `Interrupted` in the block where a signal asks to stop; signals ignored before, as by nohup, stay ignored."""
+    """Raise `Interrupted` in the block where a signal asks to stop; those ignored before, as by nohup, stay so."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield
         return
