@@ -99,9 +99,7 @@ class GlobalState:
         changed = [name for name, value in self.values.items() if not _same(values.get(name), value)]
         for name, before in self.contents.items():
             after = vars(guarded[name]) if name in guarded else {}
-            if not all(
-                map(operator.is_, map(after.get, before), before.values())
-            ):  # fast, for every cell
+            if not all(map(operator.is_, map(after.get, before), before.values())):  # fast, for every cell
                 replaced = [key for key, value in before.items() if after.get(key) is not value]
                 changed += [f"{name}.{key}" for key in replaced if not key.startswith("__")][:3]
         changed += [

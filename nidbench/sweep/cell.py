@@ -113,7 +113,7 @@ def compute_cell(
         record=record.with_log(log),
         arrays={name: image for name, image in images.items() if image is not None},
         kept=watch.kept() if record.kept else None,
-        left_behind=[*outcome.left, *watch.faults],
+        left_behind=[*outcome.left_behind, *watch.faults],
     )
 
 
@@ -175,7 +175,7 @@ def _ask_twice(task: Task, computer: Computer, options: RunOptions, watch: CellW
     try:
         answer: Outcome | Refusal = computer.ask(task, watch.heard, options.cell_timeout)
     except WorkerDiedError as error:
-        if not error.again:
+        if not error.retry:
             raise
         watch.killed(f"{error}; the cell is tried once more")
         watch.begin()

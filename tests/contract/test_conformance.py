@@ -300,7 +300,7 @@ def test_good_methods_pass(method):
         (FailsTogether(), "side by side equals alone", "beside others ValueError: a neighbour is hopeless"),
         (DropsFailures(), "side by side equals alone", "2 outcomes for 3 problems"),
         (MixesNeighbours(), "side by side equals alone", "differ by 0.001, allowed is 0.0001"),
-        (LeavesEnvironment(), "nothing left behind", "left behind: the environment; put back"),
+        (LeavesEnvironment(), "nothing left behind", "left behind: the environment; restore"),
         (LeavesFile(), "nothing left behind", r"the file left\.npy"),
         (LeavesThread(), "nothing left behind", "the thread 'left over'"),
         (SetInDetails(), "shape dtype and range", r"details\['kinds'\] is of type set"),
