@@ -22,7 +22,7 @@ from nidbench.records import FROM_FILES, Log, Planned, Record, Store, Sweep
 from nidbench.scoring.metrics import Score
 from nidbench.scoring.protocols import CROPS, DEFAULT, PROTOCOLS, AnyProtocol
 from nidbench.scoring.protocols import protocol as find_protocol
-from nidbench.scoring.scorer import Part, Scorer, holds
+from nidbench.scoring.scorer import Region, Scorer, covers
 
 from .measurements import OTHER_FILES, Measurements
 
@@ -274,12 +274,12 @@ def _ordered(scores: Mapping[str, Score]) -> dict[str, Score]:
     return dict(sorted(scores.items(), key=lambda item: (places.get(item[0].partition(":")[0], len(places)), item[0])))
 
 
-def shown(record: Record, problem: Problem) -> Part | None:
+def shown(record: Record, problem: Problem) -> Region | None:
     """Return the rows and columns of x that a record's restoration shows; None for all."""
     return problem.valid if record.shows_y else None
 
 
-def _fault(protocol: AnyProtocol, problem: Problem, truths: Sequence[Truth], shows: Part | None) -> str:
+def _fault(protocol: AnyProtocol, problem: Problem, truths: Sequence[Truth], shows: Region | None) -> str:
     """Return why a protocol does not apply, or nothing."""
     if not truths:
         return "there is no sharp image to compare with"
@@ -287,6 +287,6 @@ def _fault(protocol: AnyProtocol, problem: Problem, truths: Sequence[Truth], sho
         reach = protocol.reach(problem, truths[0])
     except InputError as error:
         return str(error)
-    if shows is not None and not holds(shows, reach):
+    if shows is not None and not covers(shows, reach):
         return f"its file shows what y shows, and the protocol {protocol.name} looks beyond"
     return ""

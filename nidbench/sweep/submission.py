@@ -29,7 +29,7 @@ from nidbench.physics.problem import Problem
 from nidbench.physics.response import Response
 from nidbench.records import FROM_FILES, Cell, Log, Planned, Record, Store, Sweep, checked_name
 from nidbench.registry.entry_points import Registry
-from nidbench.scoring.protocols import Part, extent, part_of
+from nidbench.scoring.protocols import Region, crop_to, extent
 from nidbench.scoring.scorer import Scorer
 
 from .request import Experiment
@@ -370,19 +370,19 @@ def placed(image: Image, problem: Problem, truths: Sequence[Truth] = ()) -> tupl
         )
     what, place = places[height, width]
     rows, columns = (slice(-own.start, size - own.start) for own, size in zip(place, problem.frame, strict=True))
-    return part_of(image, (rows, columns)), what != _OF_Y
+    return crop_to(image, (rows, columns)), what != _OF_Y
 
 
 _OF_Y = "of the blurred image, which is x without what the kernel's border hides"
 
 
-def _places(problem: Problem, truths: Sequence[Truth]) -> dict[tuple[int, int], tuple[str, Part]]:
+def _places(problem: Problem, truths: Sequence[Truth]) -> dict[tuple[int, int], tuple[str, Region]]:
     """Return the sizes that a file may have, each with what has it, and where that is in the frame of x."""
     height, width = problem.frame
     known = [("of x", (slice(0, height), slice(0, width)))]
     if truths and (true := extent(problem, truths[0])) != known[0][1]:
         known = [("of x by the kernel told", known[0][1]), ("of x by the true one", true)]
-    places: dict[tuple[int, int], tuple[str, Part]] = {}
+    places: dict[tuple[int, int], tuple[str, Region]] = {}
     for what, (rows, columns) in (*known, (_OF_Y, problem.valid)):
         places.setdefault((rows.stop - rows.start, columns.stop - columns.start), (what, (rows, columns)))
     return places

@@ -81,7 +81,7 @@ def test_bound_noise_stays_bound():
         (("sample/moton",), UnknownNameError, "unknown kernel of sample 'moton': did you mean motion"),
         (("sample@grwon:1x1/a",), UnknownNameError, "unknown kernel error 'grwon': did you mean grown"),
         (("grwon:1x1/a",), UnknownNameError, "unknown kernel error 'grwon': did you mean grown"),
-        (("sample@grown",), InputError, "does not say which: write grown:ROWSxCOLUMNS/NAME"),
+        (("sample@grown",), InputError, "has no argument: write grown:ROWSxCOLUMNS/NAME"),
         (("grown:1x1/a", "grown:2x2/a"), InputError, "name of another kernel error in tables, @?grown:a: rename"),
     ],
 )
