@@ -19,7 +19,7 @@ from nidbench.physics.problem import Problem
 
 from .case import Case
 from .crop import check_crop, middle_of
-from .kernels import ChosenKernel, check_reach, choose_kernels, known_offset, taps_of
+from .kernels import ChosenKernel, check_reach, choose_kernels, taps_of, told_offset
 from .request import CaseRequest, choose_images, rotated
 
 
@@ -121,7 +121,7 @@ class GivenCases:
 
         def truths() -> Sequence[Truth]:
             top, left = self._measured(image, kernel.true)[1]
-            rows, columns = known_offset(true, told)
+            rows, columns = told_offset(true, told)
             sharp = self._dataset.truths(image, kernel.true)
             return [truth.moved(rows - top, columns - left, taps_of(true)) for truth in sharp]
 

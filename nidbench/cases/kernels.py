@@ -37,7 +37,7 @@ class ChosenKernel:
         """Return the kernel that blurs."""
         return _kernel(self.true)
 
-    def known_kernel(self, image: str) -> Kernel:
+    def told(self, image: str) -> Kernel:
         """Return the kernel that methods are told for an image.
 
         Raises:
@@ -50,7 +50,7 @@ class ChosenKernel:
     def identity(self, image: str) -> str:
         """Return the SHA-256 of the kernel, followed by that of the kernel told where that is another."""
         true = _kernel_hash(self.true)
-        return true if self.error is None else f"{true}@{array_hash(self.known_kernel(image))}"
+        return true if self.error is None else f"{true}@{array_hash(self.told(image))}"
 
 
 def choose_kernels(
@@ -138,7 +138,7 @@ def check_reach(told: Kernel, shown: Sequence[int], true: Sequence[int] = (0, 0)
         )
 
 
-def known_offset(true: Kernel, told: Kernel) -> tuple[int, int]:
+def told_offset(true: Kernel, told: Kernel) -> tuple[int, int]:
     """Return where the first pixel of the blurred x is in the frame of a method that is told another kernel.
 
     Both frames extend y, by (k-1)//2 before it; so y shows the same region of either, that of the true kernel.

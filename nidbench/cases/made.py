@@ -17,7 +17,7 @@ from nidbench.physics.response import Response
 
 from .case import Case
 from .crop import check_crop, middle
-from .kernels import ChosenKernel, check_reach, known_offset, taps_of
+from .kernels import ChosenKernel, check_reach, taps_of, told_offset
 from .request import CaseRequest
 
 
@@ -79,11 +79,11 @@ class MadeCases:
         def problem() -> Problem:
             x: Image = self._x(image, response)
             y = measure(x, kernel.kernel(), degradation.noise, key=draw, response=response, declared=declared)
-            return replace(y, kernel=kernel.known_kernel(image))
+            return replace(y, kernel=kernel.told(image))
 
         def truths() -> Sequence[Truth]:
             true = kernel.kernel()
-            shown, offset = response.apply(self._x(image, response)), known_offset(true, kernel.known_kernel(image))
+            shown, offset = response.apply(self._x(image, response)), told_offset(true, kernel.told(image))
             return [Truth(shown, offset, encoded=response.kind != "identity", taps=taps_of(true))]
 
         return Case(
@@ -105,7 +105,7 @@ class MadeCases:
         Raises:
             InputError: where the image is too small for the kernel, or the one told too large for y.
         """
-        true, told = kernel.kernel(), kernel.known_kernel(image)
+        true, told = kernel.kernel(), kernel.told(image)
         check_sizes(self.image(image), true)
         shown = [length - taps + 1 for length, taps in zip(self.image(image).shape[1:], true.shape, strict=True)]
         if self._request.crop is None:  # an estimate may well be larger than what a small crop leaves

@@ -58,7 +58,7 @@ def test_kernels_without_errors_are_what_they_are_called():
     (chosen,) = choose_kernels((), "sample")
     true = load_kernels("sample").load("motion")
     assert np.array_equal(chosen.kernel(), true)
-    assert np.array_equal(chosen.known_kernel("camera"), true)
+    assert np.array_equal(chosen.told("camera"), true)
     assert chosen.identity("camera") == array_hash(true)
 
 

@@ -13,8 +13,8 @@ from textwrap import dedent
 import pytest
 from click.testing import CliRunner
 
+from nidbench.api.progress import duration_range
 from nidbench.cli import main
-from nidbench.cli.compute import _range
 from nidbench.compute.messages import Outcome
 from nidbench.compute.pace import Span
 from nidbench.compute.same_process import SameProcess
@@ -151,11 +151,11 @@ def test_parts_add_up():
     [(20, 50, "20 to 50 s"), (50, 600, "50 s to 10 min"), (120, 540, "2 to 9 min"), (3000, 9000, "50 min to 2.5 h")],
 )
 def test_ranges(low, high, text):
-    assert _range(low, high) == text
+    assert duration_range(low, high) == text
 
 
 def test_bounds_that_read_the_same_are_one():
-    assert _range(120, 121) == "2 min"
+    assert duration_range(120, 121) == "2 min"
 
 
 ENDLESS = """
