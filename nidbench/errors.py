@@ -1,4 +1,4 @@
-"""The errors nidbench raises for what a person can put right."""
+"""The errors that nidbench raises for problems that a person can solve."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class NidbenchError(Exception):
-    """What was given, what is allowed and what to do: shown by the command line without a traceback."""
+    """An error whose message names the value, the rule and the way out; the command line shows no traceback."""
 
 
 class InputError(NidbenchError, ValueError):
@@ -31,7 +31,7 @@ class ResultsError(NidbenchError):
 
 
 class DamagedError(ResultsError):
-    """A record that was written whole and is so no longer: its cell can be computed again."""
+    """A record that was damaged after it was written; its cell can be computed again."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

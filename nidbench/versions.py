@@ -1,12 +1,12 @@
-"""What results rest on besides their method, and its version: a result of another version is *old*.
+"""Versions of the components that results depend on besides the method: a result of another version is *old*.
 
-    engine       `fitting`, which fits all untrained networks
-    measurement  `degrade` and `blur`: y, the noise draw, the operator and its tapered input
-    metric       `metrics`, `scoring`: what is compared, and how
-    noise level  `noise_level`, where a method works with an estimate
+    engine       `nidbench.fitting`, which fits all untrained networks
+    measurement  `nidbench.physics.measure` and `.blur`: y, the noise draw, the operator and its tapered input
+    metric       `nidbench.scoring`: what is compared, and how
+    noise level  `nidbench.physics.noise_level`, where a method works with an estimate
 
-Whoever changes a result raises the number; golden results (tests/golden) fail until that is done. A record keeps the
-numbers of what its cell used, see `used`. Methods have a version of their own, `MethodInfo.version`.
+Whoever changes results raises the number of the component; golden results (tests/golden) fail until that is done. A
+record keeps the numbers of the components that its cell used, see `used`. A method has its version in `MethodInfo`.
 """
 
 from __future__ import annotations
@@ -15,32 +15,36 @@ from collections.abc import Mapping
 
 CURRENT: Mapping[str, int] = {"engine": 1, "measurement": 1, "metric": 1, "noise level": 2}
 
-#: What records of before there were versions rest on.
+#: Version of every component for records that were written before there were versions.
 FIRST = 1
 
 _used: set[str] = set()
 
 
-def use(part: str) -> None:
-    """Note that the task in progress rests on a part; a computing process does one task at a time."""
-    _used.add(part)
+def use(component: str) -> None:
+    """Note that the task in progress depends on a component; a computing process does one task at a time."""
+    _used.add(component)
 
 
 def begin() -> None:
-    """Forget what was used: another task begins."""
+    """Forget the components used so far: another task begins."""
     _used.clear()
 
 
 def used() -> dict[str, int]:
-    """Return the versions of what was used since `begin`."""
+    """Return the versions of the components used since `begin`."""
     return of(*sorted(_used))
 
 
-def of(*parts: str) -> dict[str, int]:
-    """Return the versions that parts have today."""
-    return {part: CURRENT[part] for part in parts}
+def of(*components: str) -> dict[str, int]:
+    """Return the versions that components have today."""
+    return {component: CURRENT[component] for component in components}
 
 
 def outdated(versions: Mapping[str, int]) -> tuple[str, ...]:
-    """Return which parts have another version today than a record's, which names those that it used."""
-    return tuple(part for part, version in versions.items() if CURRENT.get(part, version) != version)
+    """Return the components whose version today differs from that of a record.
+
+    Args:
+        versions: of the record: component -> version, for those that its cell used.
+    """
+    return tuple(name for name, version in versions.items() if CURRENT.get(name, version) != version)

@@ -57,7 +57,7 @@ class Estimated:
         taken_off = "" if self.background == "none" else f":{self.background}"
         return self.folder.name + taken_off + (TURNED if self.turned else "")
 
-    def told(self, kernel: Kernel, image: str, name: str) -> Kernel:  # noqa: ARG002 - of the protocol
+    def known_kernel(self, kernel: Kernel, image: str, name: str) -> Kernel:  # noqa: ARG002 - of the protocol
         """Return the estimate for an image, Shape (kh, kw), sum 1.
 
         Raises:

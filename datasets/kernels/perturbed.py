@@ -66,7 +66,7 @@ class Perturbed:
         own = ((field.name, getattr(self, field.name), field.default) for field in fields(self))
         return ":".join(f"{name}={value:g}" for name, value, default in own if value != default) or "noise=0"
 
-    def told(self, kernel: Kernel, image: str, name: str) -> Kernel:
+    def known_kernel(self, kernel: Kernel, image: str, name: str) -> Kernel:
         """Return the wrong kernel, Shape (kh, kw) and as many pixels more as the errors take, sum 1.
 
         Raises:

@@ -14,7 +14,6 @@ from nidbench.errors import InputError, UnknownNameError, unknown
 from nidbench.physics.arrays import Kernel, array_hash
 from nidbench.physics.case_key import MEASURED, CaseKey
 from nidbench.physics.kernel import normalised
-from nidbench.physics.noise import told_noise
 from nidbench.physics.problem import Problem
 
 from .case import Case
@@ -59,7 +58,7 @@ class GivenCases:
         identity, handed = array_hash(seen.kernel), _handed(seen.kernel, image, kernel)
         if self._request.crop is None:  # an estimate may well be larger than what a small crop leaves
             check_reach(handed, seen.blurred.shape[1:], seen.kernel.shape)
-        noise = told_noise(seen.noise, self._request.declared)
+        noise = declared_noise(seen.noise, self._request.declared)
 
         def problem() -> Problem:
             return replace(self._measured(image, kernel.true)[0], kernel=handed, noise=noise)
@@ -97,7 +96,7 @@ class GivenCases:
 
 def _handed(true: Kernel, image: str, kernel: ChosenKernel) -> Kernel:
     """Return the kernel that methods are handed: the true one, or what the kernel error puts in its place."""
-    return true if kernel.error is None else normalised(kernel.error.told(true, image, kernel.true))
+    return true if kernel.error is None else normalised(kernel.error.known_kernel(true, image, kernel.true))
 
 
 def _check_given(request: CaseRequest, noises: set[str]) -> None:

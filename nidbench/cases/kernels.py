@@ -46,7 +46,7 @@ class ChosenKernel:
         """
         if self.error is None:
             return self.kernel()
-        return normalised(self.error.told(self.kernel(), image, self.true))
+        return normalised(self.error.known_kernel(self.kernel(), image, self.true))
 
     def identity(self, image: str) -> str:
         """Return the SHA-256 of the kernel, followed by that of the kernel handed where that is another."""

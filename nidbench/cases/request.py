@@ -22,7 +22,7 @@ class CaseRequest:
         images: names; empty for all.
         limit: at most so many images, in the dataset's order.
         noise_seeds: noise draws.
-        declared: what methods are told of the noise level, see `physics.noise.told_noise`.
+        declared: what methods are told of the noise level, see `declared_noise`.
         crop: side in pixels of the square cut from the middle of each image, named `02@96`; None for whole images.
             An axis that is not longer stays whole.
         responses: of the camera, see `Response.parse`; empty for the dataset's own. Images are as the camera shows

@@ -30,7 +30,7 @@ def fetch(context: click.Context, name: str) -> None:
     """
     from rich.progress import Progress
 
-    from nidbench.files.download import fetch_each
+    from nidbench.files.download import fetch_all
     from nidbench.registry.required_files import files_of, terms_of
 
     files = files_of(name)
@@ -41,7 +41,7 @@ def fetch(context: click.Context, name: str) -> None:
         return
     with Progress(console=make_console()) as progress:
         task = progress.add_task(name, total=sum(file.bytes for file in files))
-        fetched = fetch_each(files, lambda file, _done, _count: progress.advance(task, file.bytes))
+        fetched = fetch_all(files, lambda file, _done, _count: progress.advance(task, file.bytes))
     _tell_fetched(name, fetched, len(files))
     if fetched.failures:
         context.exit(1)

@@ -1,1 +1,1 @@
-"""The processes in which methods run. They are handed no truth: nothing here imports cases, scoring or records."""
+"""The processes in which methods run. They never receive a truth: nothing here imports cases, scoring or records."""

@@ -1,4 +1,4 @@
-"""The conformance checks of a method in a process of its own, which may end: the next check has another one."""
+"""Makes the conformance checks of a method in a separate process, so that a method that ends it fails a check only."""
 
 from __future__ import annotations
 
@@ -11,48 +11,63 @@ from nidbench.errors import NidbenchError
 from nidbench.registry.method_spec import MethodSpec
 
 from .computer import Computer, DeadlineError, WorkerDiedError
-from .messages import Began, Check, Checked, Refusal, Said
+from .messages import Began, Check, Checked, Message, Refusal
+
+
+class _CheckLog:
+    """The checks that one process has begun, and the findings of those that it has ended."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self._begun: list[tuple[str, float]] = []
+
+    def receive(self, message: Message) -> None:
+        """Note a message of the process."""
+        if isinstance(message, Began):
+            self._begun.append((message.name, time.perf_counter()))
+        elif isinstance(message, Finding):
+            self.findings.append(message)
+
+    def add_failure(self, error: Exception) -> bool:
+        """Add the finding of the check in which the process ended; return False where it ended before any check."""
+        if len(self._begun) == len(self.findings):
+            return False
+        name, start = self._begun[-1]
+        self.findings.append(Finding(name, False, str(error), time.perf_counter() - start))
+        return True
 
 
 def check_apart(
     computer: Computer, spec: MethodSpec, preset: str | None, file: Path | None, device: str, names: Sequence[str]
 ) -> Iterator[Finding]:
-    """Yield what the checks find in a method.
+    """Yield the findings of the conformance checks on a method.
+
+    Where a check ends the process, the next check gets a new one.
 
     Args:
-        computer: whose process it is that the checks run in.
-        spec: which method.
-        preset: of its settings.
-        file: where it is, or None.
+        computer: runs the checks.
+        spec: the method.
+        preset: preset of its settings; None for that of `spec`.
+        file: its Python file; None for a registered method.
         device: torch device.
-        names: of the checks, in their order, as of `conformance.title`.
+        names: the checks to make, in their order, named as by `conformance.title`.
 
     Raises:
         NidbenchError: where the method cannot be made.
     """
-    rest, left = list(names), ["it was not seen"]
-    while rest:
-        found: list[Finding] = []
-        begun: list[tuple[str, float]] = []
-
-        def heard(said: Said, found: list[Finding] = found, begun: list[tuple[str, float]] = begun) -> None:
-            if isinstance(said, Began):
-                begun.append((said.name, time.perf_counter()))
-            elif isinstance(said, Finding):
-                found.append(said)
-
+    remaining, left_behind = list(names), ["the process ended before it could be looked at"]
+    while remaining:
+        log = _CheckLog()
         try:
-            answer = computer.ask(Check(spec, preset, file, device, rest), heard)
+            answer = computer.ask(Check(spec, preset, file, device, remaining), log.receive)
         except (DeadlineError, WorkerDiedError) as error:
-            if len(begun) == len(found):
+            if not log.add_failure(error):
                 raise NidbenchError(f"{spec} could not be checked: {error}") from None
-            name, start = begun[-1]
-            found.append(Finding(name, False, str(error), time.perf_counter() - start))
+            remaining = remaining[len(log.findings) :]
         else:
             if isinstance(answer, Refusal):
                 raise NidbenchError(answer.message)
-            left = list(answer.left) if isinstance(answer, Checked) else left
-            rest = []
-        yield from found
-        rest = rest[len(found) :]
-    yield Finding("nothing runs on", not left, ", ".join(left), 0.0)
+            left_behind = list(answer.left_behind) if isinstance(answer, Checked) else left_behind
+            remaining = []
+        yield from log.findings
+    yield Finding("nothing runs on", not left_behind, ", ".join(left_behind), 0.0)

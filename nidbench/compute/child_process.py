@@ -1,4 +1,4 @@
-"""Child processes that compute: one for each method, watched and, past a limit, killed."""
+"""Computes in child processes: every method has a separate one, which is killed when it exceeds a limit."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import msgspec
 from nidbench.errors import NidbenchError
 from nidbench.system import processes
 
-from .children import START_SECONDS, Child, Nursery, Source, Starts
-from .computer import Heard, WorkerDiedError
+from .children import START_SECONDS, Child, FreshProcesses, Nursery, ProcessSource
+from .computer import Listener, WorkerDiedError
 from .exchange import Exchange
 from .messages import (
     ANSWERS,
@@ -27,37 +27,42 @@ from .messages import (
     Greet,
     Hello,
     Imported,
+    Message,
     MessageError,
     Outcome,
     Request,
     Resolve,
-    Said,
 )
 from .output import Output
 
-#: Seconds in which a method must be imported, and in which its files must then be there.
+#: Seconds in which a method must be imported, and then seconds in which its files must be downloaded.
 IMPORT_SECONDS, FILES_SECONDS = 60.0, 3600.0
 
-#: Processes that are kept for the next cell of their method; on a GPU each holds some of its memory.
+#: Number of processes that are kept for the next cell of their method; on a GPU every process holds some memory.
 _KEPT, _KEPT_ON_GPU = 8, 2
 
-#: Has OpenMP's threads (GNU's, Intel's) wait for each other asleep. By default they spin, which burns a core and, where
-#: something else wants the cores too, keeps the thread that they wait for from running. A moment of spinning (GNU's)
-#: costs nothing then, and makes an iteration a quarter faster on an idle machine than none.
+#: Environment that makes OpenMP's threads (GNU's, Intel's) sleep while they wait for each other. By default they spin,
+#: which uses a core and, where other programs want the cores, keeps the awaited thread from running. A short spin
+#: (GNU's) costs nothing then, and on an idle machine iterations are a quarter faster with it than without.
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "0"}
+
+#: Spec, preset and file of the method that a process runs; None for a process that has run none.
 _Key: TypeAlias = "tuple[Any, ...] | None"
 
 
 class ChildProcess:
-    """Computing processes, started when first asked and again after they were killed: one for each method.
+    """Answers requests in computing processes, one for every method.
+
+    A process is started when its method is first needed, and once more after it was killed. It is kept for the next
+    cells of its method, and ended where the method leaves something behind in it.
 
     Args:
         log: file for what methods and libraries print.
-        threads: CPU threads that each may use.
-        memory: bytes that a task and what it starts may take beyond what its process has before it; None for what
-            this machine, or its control group, has.
+        threads: CPU threads that a process may use.
+        memory: bytes that a task, with the processes that it starts, may use beyond what its process has before it;
+            None for the memory of this machine or its control group.
         import_seconds: time in which a method must be imported.
-        copy: whether to copy a process for each method, which only Linux can, or to start each.
+        copy: True to copy processes, which only Linux can; False to start Python for every process.
     """
 
     def __init__(
@@ -74,87 +79,90 @@ class ChildProcess:
         self._memory = processes.memory_here() if memory is None else memory
         self._import_seconds = import_seconds
         self._copy = copy
-        self._source: Source | None = None
+        self._source: ProcessSource | None = None
         self._output: Output | None = None
         self._children: dict[_Key, Child] = {}
         self._active: Child | None = None
         self._hello: Hello | None = None
 
     def hello(self) -> Hello:
-        """Return what there is to compute with."""
+        """Return the devices and the environment of computing processes."""
         if self._hello is None:
             hello: Hello = self.ask(Greet(), lambda _: None, START_SECONDS)
             self._hello = hello
         return self._hello
 
-    def ask(self, request: Request, heard: Heard, seconds: float | None = None) -> Any:
-        """Return the answer to a request, or raise what `Computer.ask` raises."""
+    def ask(self, request: Request, listener: Listener, seconds: float | None = None) -> Any:
+        """Return the answer to a request, see `Computer.ask`."""
         key = None if isinstance(request, Greet) else (str(request.spec), request.preset, request.file)
         kept = _KEPT_ON_GPU if getattr(request, "device", "cpu").startswith("cuda") else _KEPT
-        child, output = self._child(key, kept), self._prints()
+        child, output = self._child_for(key, kept), self._open_output()
         output.begin()
         self._active = child
         exchange = Exchange(child, output, request, self._memory)
         try:
-            answer = self._answer(key, exchange, request, heard, seconds)
-        except Exception:  # what was interrupted, which is none, may still save a checkpoint
+            answer = self._answer(key, exchange, request, listener, seconds)
+        except Exception:  # after an interruption, which is no Exception, the process may still save a checkpoint
             self._end(key)
             raise
         self._active = None
-        return self._tidied(key, answer, exchange)
+        return self._with_left_behind(key, answer, exchange)
 
-    def _answer(self, key: _Key, exchange: Exchange, request: Request, heard: Heard, seconds: float | None) -> Said:
+    def _answer(
+        self, key: _Key, exchange: Exchange, request: Request, listener: Listener, seconds: float | None
+    ) -> Message:
         imports = isinstance(request, Resolve | Check)
         exchange.limit(self._import_seconds if imports and seconds is None else seconds)
         try:
-            for said in exchange.messages():
-                if isinstance(said, ANSWERS[type(request)]):
-                    return said
-                if isinstance(said, Imported):
+            for message in exchange.messages():
+                if isinstance(message, ANSWERS[type(request)]):
+                    return message
+                if isinstance(message, Imported):
                     exchange.limit(FILES_SECONDS if isinstance(request, Resolve) else None)
                 else:
-                    heard(said)
+                    listener(message)
         except MessageError as error:
-            raise WorkerDiedError(str(error), again=False) from error
-        raise self._death(key, exchange)
+            raise WorkerDiedError(str(error), retry=False) from error
+        raise self._end_error(key, exchange)
 
-    def _tidied(self, key: _Key, answer: Said, exchange: Exchange) -> Said:
-        """Return the answer with what the method left behind; where there is anything, its process has ended."""
+    def _with_left_behind(self, key: _Key, answer: Message, exchange: Exchange) -> Message:
+        """Return the answer with all that the method left behind; where that is anything, its process is ended."""
         if not isinstance(answer, Outcome | Checked):
             return answer
         source = self._source
-        left = [*answer.left, *exchange.strays(), *([] if source is None else source.tidy())]
-        if left:
+        orphans = [] if source is None else source.tidy()
+        left_behind = [*answer.left_behind, *exchange.dropped(), *orphans]
+        if left_behind:
             self._end(key)
-        return msgspec.structs.replace(answer, left=tuple(dict.fromkeys(left)))
+        return msgspec.structs.replace(answer, left_behind=tuple(dict.fromkeys(left_behind)))
 
     def checkpoint(self, seconds: float) -> None:
-        """Ask for a checkpoint and wait for it; a method that keeps none lets the time pass."""
+        """Ask for a checkpoint and wait for it, at most some seconds; a method without checkpoints uses them up."""
         child = self._active
         if child is None:
             return
-        with contextlib.suppress(OSError):  # it is gone already
+        with contextlib.suppress(OSError):  # the process has already ended
             child.control.send(CHECKPOINT)
             deadline = time.monotonic() + seconds
             with selectors.DefaultSelector() as selector:
                 selector.register(child.control, selectors.EVENT_READ)
                 selector.register(child.messages, selectors.EVENT_READ)
-                selector.register(self._prints().reader, selectors.EVENT_READ)
+                selector.register(self._open_output().reader, selectors.EVENT_READ)
                 while time.monotonic() < deadline:
                     selector.select(max(0.0, deadline - time.monotonic()))
-                    self._prints().pump()
+                    self._open_output().pump()
                     with contextlib.suppress(BlockingIOError):
-                        while child.messages.recv(1 << 16):  # keep the line free
+                        while child.messages.recv(1 << 16):  # drop messages, so that the process is not blocked
                             pass
                         return
-                    if SAVED in child.said_aside():
+                    if SAVED in child.read_control():
                         return
 
     def close(self) -> None:
-        """Kill the processes and all that they started."""
-        self._shut()
+        """Kill the processes and all that they started; a later request starts new ones."""
+        self._end_all()
 
-    def _shut(self) -> None:
+    def _end_all(self) -> None:
         for child in self._children.values():
             child.hang_up()
         self._children.clear()
@@ -167,34 +175,34 @@ class ChildProcess:
             output.pump()
             output.close()
 
-    def _prints(self) -> Output:
+    def _open_output(self) -> Output:
         if self._output is None:
             self._output = Output(self.log)
         return self._output
 
-    def _child(self, key: _Key, kept: int) -> Child:
-        """Return the process of a method: the one that it had, one that no method has used yet, or a new one."""
+    def _child_for(self, key: _Key, kept: int) -> Child:
+        """Return the process of a method: its earlier one, one that no method has used, or a new one."""
         child = self._children.pop(key, None) or self._children.pop(None, None)
         if child is None:
             while len(self._children) >= kept:
                 self._end(next(iter(self._children)))
-            child = self._started()
+            child = self._new_child()
         self._children[key] = child
         return child
 
-    def _started(self) -> Child:
+    def _new_child(self) -> Child:
         try:
-            return self._begun().start()
-        except OSError:  # something killed it: all that came from it ended with it
-            self._shut()
-            return self._begun().start()
+            return self._open_source().start()
+        except OSError:  # the source was killed, and all processes that came from it ended with it
+            self._end_all()
+            return self._open_source().start()
 
-    def _begun(self) -> Source:
+    def _open_source(self) -> ProcessSource:
         if self._source is None:
-            output = self._prints()
-            kind = Nursery if self._copy else Starts
+            output = self._open_output()
+            source_type = Nursery if self._copy else FreshProcesses
             try:
-                self._source = kind(_environment(self._threads), self._memory, output.writer)
+                self._source = source_type(_environment(self._threads), self._memory, output.writer)
             except NidbenchError as error:
                 output.pump()
                 raise NidbenchError(f"{error}: see {self.log}") from None
@@ -205,28 +213,28 @@ class ChildProcess:
         self._active = None
         return None if child is None or self._source is None else self._source.end(child, grace)
 
-    def _death(self, key: _Key, exchange: Exchange) -> WorkerDiedError:
+    def _end_error(self, key: _Key, exchange: Exchange) -> WorkerDiedError:
         code = self._end(key, grace=1.0)
         if code == -signal.SIGKILL and processes.kernel_kills() > exchange.kills:
             return WorkerDiedError("killed by the system, which had run out of memory", out_of_memory=True)
         if code is None:
             alive = self._source is not None and self._source.alive()
-            how = "closed its line to the parent and was killed" if alive else "ended with the one that it came from"
+            how = "closed its line to the parent and was killed" if alive else "ended with its source process"
         else:
             how = f"ended by signal {_signal_name(-code)}" if code < 0 else f"ended with exit code {code}"
         return WorkerDiedError("\n".join([f"the computing process {how}", *exchange.output.tail()]))
 
 
 def _environment(threads: int) -> dict[str, str]:
-    """Return the environment of computing processes; a way of waiting that the user chose stays."""
+    """Return the environment of computing processes; a way of waiting that the user has set is kept."""
     waiting = {} if PASSIVE.keys() & os.environ.keys() else PASSIVE
-    # strings are hashed alike in all processes: the order of a set is no draw of luck
-    more = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "PYTHONHASHSEED": "0"}
-    return {**os.environ, **waiting, **more}
+    # the hash seed makes the order of sets of strings the same in all processes
+    fixed = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "PYTHONHASHSEED": "0"}
+    return {**os.environ, **waiting, **fixed}
 
 
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
-    except ValueError:  # a real-time one
+    except ValueError:  # a real-time signal
         return str(number)

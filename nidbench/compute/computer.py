@@ -1,6 +1,6 @@
-"""The computing processes as their parent sees them: started, asked, watched and, past a deadline or limit, killed.
+"""The interface through which the parent computes, and the errors of a computing process.
 
-Each method has a process of its own, kept for its next cells; what a method leaves behind in it ends it.
+`ChildProcess` runs every method in a separate process, `SameProcess` runs all of them in this one.
 """
 
 from __future__ import annotations
@@ -12,31 +12,37 @@ from nidbench.errors import NidbenchError
 
 from .messages import Hello, Request
 
-Heard = Callable[[Any], None]
+#: Receives the messages that come before an answer.
+Listener = Callable[[Any], None]
 
 
 class Computer(Protocol):
-    """Something that answers requests: child processes, or this one for debugging."""
+    """Answers requests: in child processes, or in this one for debugging."""
 
     def hello(self) -> Hello:
-        """Return what there is to compute with."""
+        """Return the devices and the environment to compute with."""
         ...
 
-    def ask(self, request: Request, heard: Heard, seconds: float | None = None) -> Any:
-        """Return the answer; `heard` takes what is said on the way. Both are checked against the request.
+    def ask(self, request: Request, listener: Listener, seconds: float | None = None) -> Any:
+        """Return the answer to a request; both the answer and the messages before it are checked against the request.
+
+        Args:
+            request: what to compute.
+            listener: receives the messages that come before the answer.
+            seconds: time limit of the answer; None for no limit.
 
         Raises:
-            DeadlineError: where it takes longer than `seconds`, or importing a method longer than it may.
-            WorkerDiedError: where the process ends before it answers, or says what does not fit the request.
+            DeadlineError: where the answer takes longer than `seconds`, or the import of a method too long.
+            WorkerDiedError: where the process ends before it answers, or sends a message that does not fit.
         """
         ...
 
     def checkpoint(self, seconds: float) -> None:
-        """Have the task in progress save its state, waiting at most so long."""
+        """Make the task in progress save its state, and wait for that, but no longer than a number of seconds."""
         ...
 
     def close(self) -> None:
-        """End it."""
+        """End all computing processes."""
         ...
 
 
@@ -45,15 +51,15 @@ class DeadlineError(NidbenchError):
 
 
 class WorkerDiedError(NidbenchError):
-    """A computing process that ended in the middle of a task.
+    """A computing process that ended before it answered.
 
     Args:
         message: what happened.
-        out_of_memory: whether it took more memory than there is, or than it may.
-        again: whether another attempt may go better.
+        out_of_memory: whether it used more memory than there is, or than its limit.
+        retry: whether another attempt may succeed.
     """
 
-    def __init__(self, message: str, *, out_of_memory: bool = False, again: bool = True) -> None:
+    def __init__(self, message: str, *, out_of_memory: bool = False, retry: bool = True) -> None:
         super().__init__(message)
         self.out_of_memory = out_of_memory
-        self.again = again and not out_of_memory
+        self.retry = retry and not out_of_memory

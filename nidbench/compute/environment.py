@@ -1,4 +1,4 @@
-"""The versions and the machine that a record keeps."""
+"""The versions of packages and the names of the machine's processors, for records."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import torch
 
 
 def environment() -> dict[str, str]:
-    """Return the versions and the machine that a record keeps."""
-    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    """Return versions of packages and properties of this machine, by name."""
+    properties = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
     for package in ("nidbench", "torch", "numpy", "scipy", "scikit-image"):
         try:
-            found[package] = version(package)
+            properties[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "unknown"
-    found["cpu"] = _cpu_name()
-    found["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
+            properties[package] = "unknown"
+    properties["cpu"] = _cpu_name()
+    properties["cpu_capability"] = torch.backends.cpu.get_cpu_capability()
     if torch.cuda.is_available():
-        found["gpu"] = torch.cuda.get_device_name()
-        found["cuda"] = str(torch.version.cuda)
-    return found
+        properties["gpu"] = torch.cuda.get_device_name()
+        properties["cuda"] = str(torch.version.cuda)
+    return properties
 
 
 def _cpu_name() -> str:

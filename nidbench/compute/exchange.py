@@ -1,4 +1,4 @@
-"""One request to a child process, and what it says until the answer."""
+"""Sends a request to a computing process, and receives its messages within limits of time and memory."""
 
 from __future__ import annotations
 
@@ -12,16 +12,27 @@ from nidbench.system import processes
 
 from .children import Child
 from .computer import DeadlineError, WorkerDiedError
-from .lines import frame
-from .messages import FORKED, Request, Said, Task, check, pack_request, unpack
+from .message_rules import check
+from .messages import FORKED, Message, Request, Task
 from .output import Output
+from .wire import frame, pack_request, unpack
 
-#: Seconds between looks at the memory of a task.
+#: Seconds between measurements of a task's memory.
 _WATCH = 0.25
 
 
 class Exchange:
-    """One request and what is said to it, until its answer, its deadline or its end."""
+    """A request to a computing process, and the messages about it.
+
+    Args:
+        child: the computing process.
+        output: what it prints.
+        request: what to compute.
+        memory: bytes that a task may use beyond what its process has before it; None for no limit.
+
+    Attributes:
+        kills: how many processes the system had killed for lack of memory when the request was made.
+    """
 
     def __init__(self, child: Child, output: Output, request: Request, memory: int | None) -> None:
         self.child, self.output = child, output
@@ -29,25 +40,25 @@ class Exchange:
         self._request = request
         self._number = secrets.token_hex(8)
         self._memory = memory if isinstance(request, Task) else None
-        self._stood = processes.memory(child.pid)
+        self._baseline = processes.memory(child.pid)
         self._unsent = memoryview(frame(pack_request(self._number, request)))
-        self._strays: dict[str, None] = {}
+        self._dropped: dict[str, None] = {}
         self._deadline: float | None = None
         self._seconds: float | None = None
         self._next_watch = 0.0
 
     def limit(self, seconds: float | None) -> None:
-        """Set the time that is left from now on; None for all there is."""
+        """Set the time limit, in seconds from now; None for no limit."""
         self._seconds = seconds
         self._deadline = None if seconds is None else time.monotonic() + seconds
 
-    def messages(self) -> Iterator[Said]:
-        """Yield what is said to this request, checked, until the line ends.
+    def messages(self) -> Iterator[Message]:
+        """Yield the checked messages about this request, until the connection ends.
 
         Raises:
             DeadlineError: past the deadline.
-            WorkerDiedError: where it takes more memory than it may.
-            MessageError: for what is no message, or does not fit the request.
+            WorkerDiedError: where the task uses more memory than its limit.
+            MessageError: for bytes that are no message, and for a message that does not fit the request.
         """
         with selectors.DefaultSelector() as selector:
             selector.register(self.child.messages, selectors.EVENT_READ | selectors.EVENT_WRITE)
@@ -66,33 +77,33 @@ class Exchange:
                     return
                 if not content:
                     return
-                yield from self._said(content)
+                yield from self._messages_in(content)
                 self._check_limits()
 
-    def strays(self) -> list[str]:
-        """Return what came that belongs to no request or to an earlier one, and was dropped."""
-        if FORKED in self.child.said_aside():
-            self._strays["a forked process that went on as this one: what it said was dropped"] = None
-        return list(self._strays)
+    def dropped(self) -> list[str]:
+        """Return the sources of messages that were dropped because they do not belong to this request, in words."""
+        if FORKED in self.child.read_control():
+            self._dropped["a forked process that went on as this one: its messages were dropped"] = None
+        return list(self._dropped)
 
     def _send(self) -> bool:
-        with contextlib.suppress(OSError):  # full, or gone, which reading tells
+        with contextlib.suppress(OSError):  # the buffer is full, or the process has ended, which reading will show
             self._unsent = self._unsent[self.child.messages.send(self._unsent) :]
         return bool(self._unsent)
 
-    def _said(self, content: bytes) -> Iterator[Said]:
-        for whole in self.child.frames.take(content):
-            number, said = unpack(whole)
+    def _messages_in(self, content: bytes) -> Iterator[Message]:
+        for content_of_frame in self.child.frames.take(content):
+            number, message = unpack(content_of_frame)
             if number != self._number:
-                self._strays["something that ran on after an earlier cell: what it said was dropped"] = None
+                self._dropped["something that ran on after an earlier cell: its messages were dropped"] = None
                 continue
-            check(said, self._request)
-            yield said
+            check(message, self._request)
+            yield message
 
     def _wait(self) -> float | None:
-        left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        remaining = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
         watch = _WATCH if self._memory is not None and processes.LINUX else None
-        return min((each for each in (left, watch) if each is not None), default=None)
+        return min((seconds for seconds in (remaining, watch) if seconds is not None), default=None)
 
     def _check_limits(self) -> None:
         now = time.monotonic()
@@ -101,9 +112,9 @@ class Exchange:
         if self._memory is not None and now >= self._next_watch:
             self._next_watch = now + _WATCH
             tree = (self.child.pid, *processes.descendants(self.child.pid))
-            if sum(map(processes.memory, tree)) - self._stood > self._memory:
+            if sum(map(processes.memory, tree)) - self._baseline > self._memory:
                 raise WorkerDiedError(
-                    f"it took more memory than its limit of {self._memory / 2**30:.3g} GiB and was killed: give "
+                    f"it used more memory than its limit of {self._memory / 2**30:.3g} GiB and was killed: give "
                     "--memory-limit more, or the method a smaller image",
                     out_of_memory=True,
                 )

@@ -1,23 +1,19 @@
-"""What the parent and the computing process say to each other. Truths are in none of it.
+"""The requests of the parent and the messages of a computing process. None of them holds a truth.
 
-The parent's requests are pickled: the computing process trusts it. What comes back is not: it is data of fixed types,
-each piece with the number of the request that it belongs to, and `check` refuses what does not fit that request.
-A method is in the same process as what sends, so that anything may arrive.
+Every message carries the number of its request. A method runs in the process that sends the messages, so that anything
+may arrive: `nidbench.compute.message_rules` refuses messages that do not fit the request.
 """
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
-from nidbench.contract import handed
 from nidbench.contract.conformance import Finding
 from nidbench.contract.method import Setting
 from nidbench.contract.run import NEVER, Clock
@@ -25,19 +21,22 @@ from nidbench.errors import NidbenchError
 from nidbench.physics.arrays import Image
 from nidbench.physics.problem import Problem
 from nidbench.registry.method_spec import MethodSpec
-from nidbench.versions import CURRENT
 
 from .pace import Span
 
 
 @dataclass(frozen=True)
 class Greet:
-    """Asks what there is to compute with; answered by `Hello`."""
+    """Asks for the devices and the environment of the process; answered by `Hello`."""
 
 
 @dataclass(frozen=True)
 class Resolve:
-    """Asks for a method's settings; answered by `MethodFacts` or `Refusal`, after `Imported`."""
+    """Asks for a method's settings and version; answered by `Imported`, then `MethodFacts` or `Refusal`.
+
+    Attributes:
+        spec, preset, file: the method.
+    """
 
     spec: MethodSpec
     preset: str | None
@@ -46,12 +45,14 @@ class Resolve:
 
 @dataclass(frozen=True)
 class Check:
-    """Asks for conformance checks of a method; answered by `Began` and `Finding` for each, then `Checked` or `Refusal`.
+    """Asks for conformance checks of a method.
+
+    It is answered by `Began` and `Finding` for every check, then `Checked` or `Refusal`.
 
     Attributes:
-        spec, preset, file: which method.
+        spec, preset, file: the method.
         device: torch device.
-        names: which checks, by what they state.
+        names: the checks to make, named as by `conformance.title`.
     """
 
     spec: MethodSpec
@@ -63,17 +64,17 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """Asks for a restoration; answered by observations, then one `Outcome` or `Refusal`.
+    """Asks for a restoration; answered by observations, then an `Outcome` or a `Refusal`.
 
     Attributes:
-        spec, preset, file: which method.
-        problem: what it sees.
+        spec, preset, file: the method.
+        problem: the problem that it restores.
         seed, device, precision, threads: how it runs.
-        clock: when to observe.
+        clock: the iterations after which it shows its estimate.
         checkpoint: file for its state.
         checkpoint_seconds: time between checkpoints.
-        keep: which arrays it hands over besides, see `Run.keeps`.
-        pilot_seconds: where not None, stop after this long and say how far it came.
+        keep: kinds of extra arrays that it hands over, see `Run.keeps`.
+        pilot_seconds: time after which to stop and report how far the method came; None for a full restoration.
     """
 
     spec: MethodSpec
@@ -100,12 +101,12 @@ Request: TypeAlias = Greet | Resolve | Check | Task
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):
-    """What there is to compute with.
+    """The devices and the environment of a computing process.
 
     Attributes:
-        devices: torch devices there are, `cpu` last.
-        bf16: those on which bfloat16 is native.
-        environment: versions and machine.
+        devices: available torch devices, `cpu` last.
+        bf16: the devices with native bfloat16.
+        environment: versions of packages, and the machine.
         pid: process id.
     """
 
@@ -116,21 +117,20 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
 
 
 class Imported(msgspec.Struct, frozen=True, tag=True):
-    """The method is imported; what may still take time is the download of its files."""
+    """The method is imported; the download of its files may still take time."""
 
 
 class MethodFacts(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """A method as the parent needs to know it.
+    """Facts of a method that the parent needs.
 
     Attributes:
-        spec: as it was asked for.
-        file: the plain Python file that it is in, None for one that is registered.
-        preset: the one in force.
-        note: what whoever uses it has to know.
-        version: the one that it declares.
-        settings: all of them, resolved.
-        fingerprint: of its source.
-        batch: whether it restores several problems side by side.
+        spec, file: the method, as in the request.
+        preset: the preset that was used.
+        note: notes for users, such as licence terms; empty for none.
+        version: of the method, see `MethodInfo`.
+        settings: all of its settings, by name.
+        fingerprint: hash of its source.
+        batch: whether it can restore several problems side by side.
         stops_itself: whether a rule may end it before all iterations that it plans, see `StopsItself`.
     """
 
@@ -146,14 +146,14 @@ class MethodFacts(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 class Progress(msgspec.Struct, frozen=True, tag=True):
-    """Iterations done and planned, some times a second."""
+    """Iterations done and planned, sent a few times a second."""
 
     done: int
     planned: int
 
 
 class Observation(msgspec.Struct, frozen=True, tag=True, eq=False):
-    """An estimate on the way, Shape (C, H, W)."""
+    """An estimate of an unfinished restoration, Shape (C, H, W), with its iteration and time."""
 
     iteration: int
     seconds: float
@@ -167,7 +167,7 @@ class Draw(msgspec.Struct, frozen=True, tag=True, eq=False):
 
 
 class Kept(msgspec.Struct, frozen=True, tag=True, eq=False):
-    """An array that a method hands over to be stored under a name."""
+    """An extra array that is to be stored under a name."""
 
     name: str
     array: NDArray[Any]
@@ -177,20 +177,20 @@ class Outcome(msgspec.Struct, frozen=True, tag=True, eq=False):
     """How a task ended.
 
     Attributes:
-        status: `done`, `failed`, `out-of-memory` or `unstable`; of a pilot also `pilot`, cut off before its end; of a
-            task that was killed at its deadline `timeout`, which the parent alone says.
-        image, variance: x, Shape (C, H, W), where done.
+        status: `done`, `failed`, `out-of-memory` or `unstable`; `pilot` for a pilot that was stopped before its end;
+            `timeout`, which only the parent sets, for a task that was killed at its deadline.
+        image, variance: x and its variance, Shape (C, H, W), where done.
         seconds: time of the method.
         iterations: steps done.
-        planned: steps of the whole run, where known.
-        spans: of a pilot: the whole where it is done, else what passed between its reports of progress.
-        stopped: why it ended.
-        peak_memory: in bytes, beyond what stood there before the method began.
-        resumed: whether it went on from a checkpoint.
-        details: of `Restored`.
+        planned: steps of the full run, where known.
+        spans: of a pilot: a single span where the method is done, else those between its reports of progress.
+        stopped: why the method ended.
+        peak_memory: largest memory in bytes, beyond what the process had before the method began.
+        resumed: whether it resumed from a checkpoint.
+        details: those of `Restored`.
         error: traceback.
-        versions: of what the method used, see `versions.used`.
-        left: what the method left behind that the next cell would meet: threads, processes, changed global state.
+        versions: of the components that the method used, see `nidbench.versions.used`.
+        left_behind: threads, processes and changed global state that the next cell would meet, in words.
     """
 
     status: str
@@ -206,28 +206,28 @@ class Outcome(msgspec.Struct, frozen=True, tag=True, eq=False):
     details: Mapping[str, Any] = {}
     error: str = ""
     versions: Mapping[str, int] = {}
-    left: Sequence[str] = ()
+    left_behind: Sequence[str] = ()
 
 
 class Began(msgspec.Struct, frozen=True, tag=True):
-    """A conformance check begins."""
+    """A conformance check of this name begins."""
 
     name: str
 
 
 class Checked(msgspec.Struct, frozen=True, tag=True):
-    """All checks are through; `left` as of `Outcome`."""
+    """All requested checks are made; `left_behind` is as in `Outcome`."""
 
-    left: Sequence[str] = ()
+    left_behind: Sequence[str] = ()
 
 
 class Refusal(msgspec.Struct, frozen=True, tag=True):
-    """A request that cannot be met, with the message to show."""
+    """A request that cannot be met, with the message for the user."""
 
     message: str
 
 
-Said: TypeAlias = (
+Message: TypeAlias = (
     Hello
     | Imported
     | MethodFacts
@@ -242,155 +242,33 @@ Said: TypeAlias = (
     | Refusal
 )
 
-#: What ends the wait for an answer, by request.
+#: Type of request -> types of its answer.
 ANSWERS: Mapping[type, tuple[type, ...]] = {
     Greet: (Hello,),
     Resolve: (MethodFacts, Refusal),
     Check: (Checked, Refusal),
     Task: (Outcome, Refusal),
 }
-_ON_THE_WAY: Mapping[type, tuple[type, ...]] = {
+
+#: Type of request -> types of the messages that may come before the answer.
+INTERIM: Mapping[type, tuple[type, ...]] = {
     Greet: (),
     Resolve: (Imported,),
     Check: (Imported, Began, Finding),
     Task: (Progress, Observation, Draw, Kept),
 }
-_STATUSES = ("done", "failed", "out-of-memory", "unstable")
 
 
 class MessageError(NidbenchError):
-    """Bytes that are no message, or a message that does not fit what was asked."""
+    """Bytes that are no message, or a message that does not fit the request."""
 
 
-class _Envelope(msgspec.Struct, frozen=True, array_like=True):
-    number: str
-    said: Said
-
-
-def pack_request(number: str, request: Request) -> bytes:
-    """Return a request, and the number that its answers carry, as bytes."""
-    return pickle.dumps((number, request))
-
-
-def unpack_request(content: bytes) -> tuple[str, Request]:
-    """Return what `pack_request` packed."""
-    number, request = pickle.loads(content)
-    return number, request
-
-
-def pack(number: str, said: Said) -> bytes:
-    """Return a message as bytes.
-
-    Raises:
-        TypeError, ValueError: where a method's value has no form as data; one that was made plain has.
-    """
-    return _ENCODER.encode(_Envelope(number, said))
-
-
-def unpack(content: bytes) -> tuple[str, Said]:
-    """Return the number of a request and a message that belongs to it.
-
-    Raises:
-        MessageError: where the bytes are none.
-    """
-    try:
-        envelope = _DECODER.decode(content)
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise MessageError(f"it said what is no message: {error}") from error
-    return envelope.number, envelope.said
-
-
-def _to_data(value: object) -> Any:
-    if isinstance(value, np.ndarray):
-        return value.dtype.str, value.shape, np.ascontiguousarray(value).data.cast("B") if value.size else b""
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no form as data")
-
-
-def _from_data(kind: Any, value: Any) -> Any:
-    if kind is Path:
-        return Path(value)
-    dtype, shape, content = value
-    found = np.dtype(dtype)
-    if found.kind not in "fiub":
-        raise ValueError(f"an array of {found}")
-    return np.frombuffer(content, found).reshape(shape).copy()
-
-
-_ENCODER = msgspec.msgpack.Encoder(enc_hook=_to_data)
-_DECODER = msgspec.msgpack.Decoder(_Envelope, dec_hook=_from_data)
-
-
-def check(said: Said, request: Request) -> None:
-    """Refuse a message that does not fit what was asked, whatever the method did to the process that sent it.
-
-    Raises:
-        MessageError: naming what does not fit.
-    """
-    if not isinstance(said, (*ANSWERS[type(request)], *_ON_THE_WAY[type(request)])):
-        raise MessageError(f"it said {type(said).__name__}, which answers nothing that was asked")
-    try:
-        if isinstance(request, Task):
-            _check_of_task(said, request)
-        elif isinstance(said, MethodFacts) and (said.spec, said.file) != (request.spec, request.file):  # type: ignore[union-attr]
-            raise ValueError(f"it told of {said.spec}, asked was {request.spec}")  # type: ignore[union-attr]
-    except (TypeError, ValueError, ArithmeticError) as error:
-        raise MessageError(f"it handed over what no method can: {error}") from error
-
-
-def _check_of_task(said: Said, task: Task) -> None:
-    if isinstance(said, Progress):
-        handed.whole("done", said.done), handed.whole("planned", said.planned)
-    elif isinstance(said, Observation):
-        handed.whole("iteration", said.iteration)
-        _require(0 <= said.seconds < np.inf, f"seconds are {said.seconds}")
-        _check_image("the estimate", said.image, task.shape)
-    elif isinstance(said, Draw):
-        _check_image("the draw", said.image, task.shape)
-        _require(bool(np.isfinite(said.image).all()), "the draw is not finite")
-    elif isinstance(said, Kept):
-        handed.name(said.name)
-    elif isinstance(said, Outcome):
-        _check_outcome(said, task)
-
-
-def _check_outcome(said: Outcome, task: Task) -> None:
-    allowed = _STATUSES if task.pilot_seconds is None else (*_STATUSES, "pilot")
-    _require(said.status in allowed, f"the status is {handed.text(said.status, 60)!r}")
-    _require((said.image is not None) == (said.status == "done"), f"{said.status} and the image do not go together")
-    for name, image in (("the image", said.image), ("the variance", said.variance)):
-        if image is not None:
-            _check_image(name, image, task.shape)
-            _require(bool(np.isfinite(image).all()), f"{name} is not finite")
-    handed.whole("iterations", said.iterations)
-    _require(0 <= said.seconds < np.inf, f"seconds are {said.seconds}")
-    for span in said.spans:
-        _require(span.iterations > 0 and 0 <= span.seconds < np.inf and 0 <= span.cpu < np.inf, f"a span is {span}")
-    _require(bool(said.spans) or task.pilot_seconds is None or said.status not in ("done", "pilot"), "it tells no time")
-    for name, count in (("planned", said.planned), ("peak_memory", said.peak_memory)):
-        if count is not None:
-            handed.whole(name, count)
-    _require(set(said.versions) <= set(CURRENT), "there are no such versions")
-    _require(repr(handed.details(said.details)) == repr(said.details), "the details are not plain")  # NaN is not NaN
-    for text in (said.stopped, said.error, *said.left):
-        _require(handed.text(text, 2 * handed.LONGEST_TEXT) == text, "a text is long or holds control characters")
-
-
-def _check_image(name: str, image: Image, shape: tuple[int, ...]) -> None:
-    _require(image.dtype == np.float32 and image.shape == shape, f"{name} is {image.dtype} of shape {image.shape}")
-
-
-def _require(holds: bool, message: str) -> None:
-    if not holds:
-        raise ValueError(message)
-
-
-#: Said on the control line: save a checkpoint as soon as possible. Its end means that the parent is gone.
+#: Sent to a computing process on its control line: save a checkpoint as soon as possible. The end of the line means
+#: that the parent has ended.
 CHECKPOINT = b"checkpoint\n"
 
-#: Said back on it once the checkpoint is written.
+#: Sent back on the control line when the checkpoint is written.
 SAVED = b"saved\n"
 
-#: Said back on it by a process that a method forked and that went on as if it were the one that was asked.
+#: Sent back on the control line by a copy of the process that a method forked and that then acts as the original.
 FORKED = b"forked\n"

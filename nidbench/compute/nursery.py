@@ -1,8 +1,8 @@
-"""The process that computing processes come from: it has imported what they need and has run nothing.
+"""The process that computing processes are copied from: it has imported all modules and has run no method.
 
-A copy of it takes some ten milliseconds, where starting Python and importing PyTorch takes seconds, so that each method
-can have a process that no other one has touched. On Linux it also takes in whatever outlives a method's process and
-ends it, in whatever session it is; when the parent ends, however that is, it ends all of them and itself.
+A copy takes some ten milliseconds, while starting Python and importing PyTorch takes seconds. So every method can have
+a process that no other method has used. The process also adopts and ends whatever outlives a method's process, in any
+session; when the parent ends, in whatever way, it ends all of its copies and itself.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from nidbench.system import processes, signals
 
 from . import worker
 
-#: Said once when all is imported.
+#: Sent to the parent when all modules are imported.
 READY = b"ready"
 
-#: Among processes that may be ended where memory runs out, a computing one comes before the one that scores.
+#: Where memory runs out, the system kills a process with a higher score first: a computing process, not the parent.
 _LIKELIER_TO_BE_KILLED = "500"
 
-#: Seconds for the kernel to end a process that was killed.
+#: Seconds that the kernel may take to end a process that was killed.
 _PATIENCE = 10.0
 
 
-class _Nursery:
+class _NurseryServer:
     def __init__(self, line: socket.socket, memory: int | None) -> None:
         self._line = line
         self._memory = memory
@@ -41,7 +41,7 @@ class _Nursery:
         self._codes: dict[int, int] = {}
 
     def obey(self) -> None:
-        """Do what the parent orders, until it hangs up."""
+        """Carry out the orders of the parent, until it closes the connection."""
         while True:
             content, handles = _receive(self._line)
             if not content:
@@ -52,14 +52,14 @@ class _Nursery:
             self._line.send(json.dumps(answer).encode())
 
     def _fork(self, messages: int, control: int) -> dict[str, Any]:
-        above = os.getpid()
-        with warnings.catch_warnings():  # the threads of OpenBLAS, which holds them still at a fork
+        parent = os.getpid()
+        with warnings.catch_warnings():  # Python warns of threads, but those of OpenBLAS pause during a fork
             warnings.simplefilter("ignore", DeprecationWarning)
             pid = os.fork()
         if pid == 0:
             self._line.close()
             processes.end_with_parent()
-            if os.getppid() != above:
+            if os.getppid() != parent:
                 os._exit(0)
             with suppress(OSError):
                 Path("/proc/self/oom_score_adj").write_text(_LIKELIER_TO_BE_KILLED)
@@ -70,11 +70,11 @@ class _Nursery:
         os.close(messages)
         os.close(control)
         self._living.add(pid)
-        self._codes.pop(pid, None)  # of an orphan that had the same number
+        self._codes.pop(pid, None)  # the code of an orphan that had the same number
         return {"pid": pid}
 
     def _end(self, pid: int | None, grace: float) -> dict[str, Any]:
-        """End a process, and whatever has lost its parent; tell how it ended by itself within the time, if it did."""
+        """End a process and all orphans; the answer has its exit code if it ended by itself within `grace` seconds."""
         code = None if pid is None else self._wait(pid, grace)
         self._living.discard(pid or 0)
         killed = processes.kill_descendants(os.getpid(), self._living)
@@ -84,7 +84,7 @@ class _Nursery:
         return {"code": code, "killed": killed}
 
     def _wait(self, pid: int, seconds: float) -> int | None:
-        """Return the exit code of a process that ends within a time, minus the number of the signal that ended it."""
+        """Return the exit code, negative for a signal, of a process that ends within some seconds; None otherwise."""
         deadline = monotonic() + seconds
         while True:
             self._reap()
@@ -100,9 +100,9 @@ class _Nursery:
 
 def _receive(line: socket.socket) -> tuple[bytes, list[int]]:
     handles = array.array("i")
-    content, more, _, _ = line.recvmsg(4096, socket.CMSG_SPACE(2 * handles.itemsize))
-    for _, _, some in more:
-        handles.frombytes(some[: len(some) - len(some) % handles.itemsize])
+    content, ancillary, _, _ = line.recvmsg(4096, socket.CMSG_SPACE(2 * handles.itemsize))
+    for _, _, data in ancillary:
+        handles.frombytes(data[: len(data) - len(data) % handles.itemsize])
     return content, list(handles)
 
 
@@ -113,7 +113,7 @@ def main() -> None:
     processes.adopt_orphans()
     worker.registered()
     gc.collect()
-    gc.freeze()  # a copy whose collector looked at all that is there would copy all of it
+    gc.freeze()  # otherwise the collector of a copy would touch, and so copy, all of its memory
     line.send(READY)
-    _Nursery(line, None if sys.argv[2] == "none" else int(sys.argv[2])).obey()
+    _NurseryServer(line, None if sys.argv[2] == "none" else int(sys.argv[2])).obey()
     os._exit(0)

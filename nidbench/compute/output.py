@@ -1,4 +1,4 @@
-"""What computing processes print: the last of it in memory, more of it in a log of bounded size."""
+"""Keeps what computing processes print: the end of it in memory, more in a log of bounded size."""
 
 from __future__ import annotations
 
@@ -9,15 +9,18 @@ from pathlib import Path
 
 from nidbench.contract import handed
 
-#: Bytes of a log, after which the next one is begun; the one before it is kept.
+#: Bytes after which a new log is begun; the one before it is kept.
 _LOG_SIZE = 1 << 20
 
 
 class Output:
-    """What the computing processes print: the last of it in memory, more of it in a log of bounded size.
+    """Reads what computing processes print through a pipe, and writes it to a log.
 
     Args:
-        log: file for it; it and the one before it, `.old`, take at most 2 MiB.
+        log: the log file; together with the one before it, `.old`, it takes at most 2 MiB.
+
+    Attributes:
+        reader, writer: file descriptors of the pipe.
     """
 
     def __init__(self, log: Path) -> None:
@@ -27,12 +30,12 @@ class Output:
         self._tail: deque[bytes] = deque(maxlen=16)
 
     def begin(self) -> None:
-        """Forget what was printed before."""
+        """Forget the output of earlier requests."""
         self.pump()
         self._tail.clear()
 
     def pump(self) -> None:
-        """Take what there is, at most some mebibytes."""
+        """Read what has been printed, at most 4 MiB of it."""
         for _ in range(64):
             try:
                 content = os.read(self.reader, 1 << 16)
@@ -53,7 +56,7 @@ class Output:
             os.close(handle)
 
     def _write(self, content: bytes) -> None:
-        with contextlib.suppress(OSError):  # a full disk ends no cell for what it prints
+        with contextlib.suppress(OSError):  # a full disk must not end a cell that prints
             self._log.parent.mkdir(parents=True, exist_ok=True)
             if self._log.exists() and self._log.stat().st_size + len(content) > _LOG_SIZE:
                 self._log.replace(self._log.with_suffix(".old"))

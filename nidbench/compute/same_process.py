@@ -1,15 +1,16 @@
-"""Computing in this process, for debuggers."""
+"""Runs methods in this process, so that a debugger can step into them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .computer import Heard, WorkerDiedError
-from .messages import Hello, Imported, MessageError, Request, Said, check
+from .computer import Listener, WorkerDiedError
+from .message_rules import check
+from .messages import Hello, Imported, Message, MessageError, Request
 
 
 class SameProcess:
-    """Computes in this process: for debuggers. Deadlines and limits hold for nothing here, and state stays."""
+    """Answers requests in this process. There are no deadlines and no limits, and methods share their state."""
 
     def __init__(self) -> None:
         from .worker import Worker
@@ -17,27 +18,31 @@ class SameProcess:
         self._worker = Worker()
 
     def hello(self) -> Hello:
-        """Return what there is to compute with."""
+        """Return the devices and the environment of this process."""
         return self._worker.hello()
 
-    def ask(self, request: Request, heard: Heard, seconds: float | None = None) -> Any:  # noqa: ARG002
-        """Return the answer to a request."""
+    def ask(self, request: Request, listener: Listener, seconds: float | None = None) -> Any:  # noqa: ARG002
+        """Return the answer to a request; `seconds` is ignored.
 
-        def checked(said: Said) -> Said:
-            check(said, request)
-            return said
+        Raises:
+            WorkerDiedError: where a message does not fit the request.
+        """
 
-        def hear(said: Said) -> None:
-            if not isinstance(said, Imported):
-                heard(checked(said))
+        def checked(message: Message) -> Message:
+            check(message, request)
+            return message
+
+        def receive(message: Message) -> None:
+            if not isinstance(message, Imported):
+                listener(checked(message))
 
         try:
-            return checked(self._worker.answer(request, hear))
+            return checked(self._worker.answer(request, receive))
         except MessageError as error:
-            raise WorkerDiedError(str(error), again=False) from error
+            raise WorkerDiedError(str(error), retry=False) from error
 
     def checkpoint(self, seconds: float) -> None:
-        """Do nothing: the interrupt has already left the method."""
+        """Do nothing: the interrupt has already ended the method."""
 
     def close(self) -> None:
-        """Do nothing."""
+        """Do nothing: no process was started."""

@@ -1,8 +1,8 @@
-"""The computing process: methods run here, one task after the other, and are handed no truth.
+"""The computing process: methods run here, one task after the other, and never receive a truth.
 
-They are trusted code, not sandboxed: a method that looked for the truth, in the data or in another process, could find
-it. Started by `nidbench.supervise` with two connections: one for messages, and a control line by which the parent asks
-for checkpoints and whose end says that the parent is gone.
+Methods are trusted code, not sandboxed: a method that looked for the truth, in the data or in another process, could
+find it. `nidbench.compute.children` starts the process with two connections. One is for messages. On the other, the
+control line, the parent asks for checkpoints; when it closes, the parent has ended.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ from nidbench.system import processes
 from nidbench.system.signals import STOPPING, left_to_parent
 
 from .environment import environment
-from .lines import read_frame, write_frame
 from .memory import in_a_line, is_out_of_memory, limit_memory, peak_memory, reset_peak_memory
 from .messages import (
     CHECKPOINT,
@@ -50,6 +49,7 @@ from .messages import (
     Hello,
     Imported,
     Kept,
+    Message,
     MethodFacts,
     Observation,
     Outcome,
@@ -57,21 +57,19 @@ from .messages import (
     Refusal,
     Request,
     Resolve,
-    Said,
     Task,
-    pack,
-    unpack_request,
 )
 from .pace import Meter, Span
+from .wire import pack, read_frame, unpack_request, write_frame
 
-Send = Callable[[Said], None]
+Send = Callable[[Message], None]
 
-#: A pilot's spans of time are compared with each other, so that a moment's disturbance of one does not count.
+#: Spans of time that a pilot measures at least: they are compared, so that a short disturbance of one has no effect.
 FEWEST_SPANS = 4
 
 
 class PilotOver(BaseException):
-    """Ends a pilot from inside the method, at a report of progress; a BaseException so that no method catches it."""
+    """Ends a pilot when the method reports progress; a BaseException, so that no `except Exception` catches it."""
 
 
 class Worker:
@@ -79,9 +77,10 @@ class Worker:
 
     Args:
         saved: called after a checkpoint that the parent asked for.
-        alone: whether the process is there for this alone, so that a method's SystemExit or KeyboardInterrupt is its
-            own failure and not an order to this process; only then is global state looked at.
-        memory: bytes that a task may ask for beyond what the process has before it, where the system can hold to that.
+        alone: True in a process that does nothing else: a SystemExit or KeyboardInterrupt of a method is then a failure
+            of the method and not an order to the process, and changes of global state are reported.
+        memory: bytes that a task may use beyond those that the process has before it; None for no limit. Only Linux
+            enforces it.
     """
 
     def __init__(
@@ -94,15 +93,20 @@ class Worker:
         self._before: GlobalState | None = None
 
     def hello(self) -> Hello:
-        """Return what there is to compute with."""
+        """Return the devices and the environment of this process."""
         cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
         native = [name for name in cuda if torch.cuda.get_device_capability(name) >= (8, 0)]
         if torch.cpu._is_avx512_bf16_supported():
             native.append("cpu")
         return Hello([*cuda, "cpu"], native, environment(), os.getpid())
 
-    def answer(self, request: Request, send: Send = lambda _: None) -> Said:
-        """Return the answer to a request; errors become part of it. `send` takes what is said on the way."""
+    def answer(self, request: Request, send: Send = lambda _: None) -> Message:
+        """Return the answer to a request; an error becomes an answer, too.
+
+        Args:
+            request: what to do.
+            send: receives the messages that come before the answer.
+        """
         try:
             match request:
                 case Greet():
@@ -110,34 +114,34 @@ class Worker:
                 case Resolve():
                     return self._facts(request, send)
                 case Check():
-                    return self._checked(request, send)
+                    return self._make_checks(request, send)
                 case Task():
-                    return self._outcome(request, send)
+                    return self._compute(request, send)
         except NidbenchError as error:
             return Refusal(handed.text(str(error)))
-        except self._whatever as error:  # of what a method is made of, where it is asked for it
+        except self._failures as error:  # raised by a method's class or its settings
             if isinstance(request, Task):
                 return Outcome("failed", error=_traceback(error))
             return Refusal(f"{getattr(request, 'spec', 'nidbench')} cannot be used: {in_a_line(error)}")
 
     def request_checkpoint(self) -> None:
-        """Have the task in progress save its state at its next opportunity."""
+        """Ask the task in progress to save its state at its next opportunity."""
         if self._run is not None:
             self._run.request_checkpoint(self._saved)
         else:
-            self._saved()  # there is nothing to wait for
+            self._saved()  # no task runs: there is nothing to save
 
     def _facts(self, request: Resolve, send: Send) -> MethodFacts:
-        found = self._resolve(request, send)
-        method = found.method
-        if isinstance(method, NeedsFiles):  # a lack of them ends the run here, before its first cell
+        resolved = self._resolve(request, send)
+        method = resolved.method
+        if isinstance(method, NeedsFiles):  # missing files end the sweep here, before its first cell
             download.fetch(method.files())
         return MethodFacts(
             spec=request.spec,
             file=request.file,
-            preset=found.preset,
-            note=handed.text(found.note),
-            version=handed.whole(f"version of {request.spec.name}", method.info.version),
+            preset=resolved.preset,
+            note=handed.text(resolved.note),
+            version=handed.count(f"version of {request.spec.name}", method.info.version),
             settings=_plain_settings(request.spec, method),
             fingerprint=fingerprint(registered(request.file).target(request.spec.name)),
             batch=isinstance(method, BatchMethod),
@@ -145,71 +149,61 @@ class Worker:
         )
 
     def _resolve(self, request: Resolve | Check, send: Send) -> Resolved:
-        found = _resolve(request.spec, request.preset, request.file)
+        resolved = _resolve(request.spec, request.preset, request.file)
         send(Imported())
-        return found
+        return resolved
 
     @property
-    def _whatever(self) -> type[BaseException]:
-        """What of a method's exceptions is its own failure."""
+    def _failures(self) -> type[BaseException]:
+        """The exceptions of a method that count as its failure."""
         return BaseException if self._alone else Exception
 
-    def _checked(self, request: Check, send: Send) -> Checked:
-        from nidbench.contract import conformance  # which the cells of a sweep need not wait for
+    def _make_checks(self, request: Check, send: Send) -> Checked:
+        from nidbench.contract import conformance  # the cells of a sweep do not need it
+        from nidbench.contract.probe import Probe
 
-        probe = conformance.Probe(self._resolve(request, send).method, request.device)
-        for each in conformance.checks():
-            if conformance.title(each) in request.names:
-                send(Began(conformance.title(each)))
-                found = conformance.find(each, probe)
-                send(msgspec.structs.replace(found, message=handed.text(found.message)))
+        probe = Probe(self._resolve(request, send).method, request.device)
+        for check in conformance.checks():
+            if conformance.title(check) in request.names:
+                send(Began(conformance.title(check)))
+                finding = conformance.find(check, probe)
+                send(msgspec.structs.replace(finding, message=handed.text(finding.message)))
         return Checked()
 
-    def _outcome(self, task: Task, send: Send) -> Outcome:
+    def _compute(self, task: Task, send: Send) -> Outcome:
         torch.set_num_threads(task.threads)
         method = _resolve(task.spec, task.preset, task.file).method
-        watch = _Watch(send, task)
+        reporter = _Reporter(send, task)
         resumed = task.checkpoint is not None and task.checkpoint.exists()
-        run = self._run = Run(
-            task.seed,
-            device=task.device,
-            precision=task.precision,
-            clock=task.clock,
-            checkpoint=task.checkpoint,
-            checkpoint_seconds=task.checkpoint_seconds,
-            on_observe=watch.observe if task.pilot_seconds is None else None,
-            on_sample=watch.sample if task.pilot_seconds is None else None,
-            on_progress=watch.progress,
-            keep=task.keep,
-            on_keep=watch.keep if task.keep and task.pilot_seconds is None else None,
-            shape=task.shape,
-        )
+        run = self._run = _run(task, reporter)
         versions.begin()
-        if self._alone and self._before is None:  # once: a process that a cell changed has no other cell
+        if self._alone and self._before is None:  # once is enough: a process that a cell has changed gets no other cell
             self._before = GlobalState.now()
-        stood = reset_peak_memory(task.device)
+        baseline = reset_peak_memory(task.device)
         seed_generators(run.seed("global"))
         try:
             with limit_memory(self._memory if task.device == "cpu" else None):
-                outcome = self._restore(method, task, run, watch)
+                outcome = self._restore(method, task, run, reporter)
         finally:
             self._run = None
             run.end()
-        peak = max(0, peak_memory(task.device) - stood)
+        peak = max(0, peak_memory(task.device) - baseline)
         if task.device.startswith("cuda"):
-            torch.cuda.empty_cache()  # processes of other methods share the device
-        left = [] if self._before is None else _left(self._before)
-        return msgspec.structs.replace(outcome, peak_memory=peak, resumed=resumed, versions=versions.used(), left=left)
+            torch.cuda.empty_cache()  # the processes of other methods share the device
+        left_behind = [] if self._before is None else _left_behind(self._before)
+        return msgspec.structs.replace(
+            outcome, peak_memory=peak, resumed=resumed, versions=versions.used(), left_behind=left_behind
+        )
 
-    def _restore(self, method: Any, task: Task, run: Run, watch: _Watch) -> Outcome:
+    def _restore(self, method: Any, task: Task, run: Run, reporter: _Reporter) -> Outcome:
         try:
             restored = check_restored(method.restore(task.problem, run), task.problem)
         except PilotOver:
-            return Outcome("pilot", iterations=watch.done, planned=watch.planned, spans=watch.spans)
-        except self._whatever as error:
+            return Outcome("pilot", iterations=reporter.done, planned=reporter.planned, spans=reporter.spans)
+        except self._failures as error:
             status = "out-of-memory" if is_out_of_memory(error) else "failed"
             status = "unstable" if isinstance(error, UnstableError) else status
-            return Outcome(status, seconds=run.elapsed, iterations=watch.done, error=_traceback(error))
+            return Outcome(status, seconds=run.elapsed, iterations=reporter.done, error=_traceback(error))
         return Outcome(
             "done",
             restored.image,
@@ -218,18 +212,37 @@ class Worker:
             iterations=restored.iterations,
             stopped=restored.stopped,
             details={**restored.details, **({"trouble": handed.text(run.trouble)} if run.trouble else {})},
-            spans=[] if task.pilot_seconds is None else [watch.whole.span(1)],
+            spans=[] if task.pilot_seconds is None else [reporter.total.span(1)],
         )
 
 
-class _Watch:
-    """Passes on what a method tells on the way."""
+def _run(task: Task, reporter: _Reporter) -> Run:
+    """Return the run that a method gets for a task; a pilot shows no estimates and keeps no arrays."""
+    pilot = task.pilot_seconds is not None
+    return Run(
+        task.seed,
+        device=task.device,
+        precision=task.precision,
+        clock=task.clock,
+        checkpoint=task.checkpoint,
+        checkpoint_seconds=task.checkpoint_seconds,
+        on_observe=None if pilot else reporter.observe,
+        on_sample=None if pilot else reporter.sample,
+        on_progress=reporter.progress,
+        keep=task.keep,
+        on_keep=reporter.keep if task.keep and not pilot else None,
+        shape=task.shape,
+    )
+
+
+class _Reporter:
+    """Sends what a method reports while it runs, measures a pilot, and ends it when it has run long enough."""
 
     def __init__(self, send: Send, task: Task) -> None:
         self._send = send
         self._pilot_seconds = task.pilot_seconds
         self._meter: Meter | None = None
-        self.whole = Meter()
+        self.total = Meter()
         self.spans: list[Span] = []
         self.done = 0
         self.planned: int | None = None
@@ -252,7 +265,7 @@ class _Watch:
         self._send(Progress(done, planned))
 
     def _time(self, done: int) -> None:
-        if self._meter is None:  # what comes before the first report is not repeated
+        if self._meter is None:  # the work before the first report is done once, not in every iteration
             self._meter = Meter(done)
         elif done > self._meter.done:
             self.spans.append(self._meter.span(done))
@@ -263,8 +276,8 @@ class _Watch:
 
 
 def _resolve(spec: MethodSpec, preset: str | None, file: Path | None) -> Resolved:
-    own = file if file is not None and file.stem == spec.name else None
-    return resolve(spec, _method(spec.name, own), preset)
+    file_of_method = file if file is not None and file.stem == spec.name else None
+    return resolve(spec, _method(spec.name, file_of_method), preset)
 
 
 @cache
@@ -274,25 +287,25 @@ def _method(name: str, file: Path | None) -> type[Method]:
 
 @cache
 def registered(file: Path | None = None) -> entry_points.Registry:
-    """Return `registry.methods`, read once: to look through all that is installed takes longer than a short cell."""
+    """Return the registry of methods, read once: a search through all packages takes longer than a short cell."""
     return entry_points.methods(file)
 
 
 def _plain_settings(spec: MethodSpec, method: Method) -> dict[str, Any]:
-    found = all_settings(method)
-    for name, value in found.items():
+    settings = all_settings(method)
+    for name, value in settings.items():
         if type(value) not in (int, float, str, bool, type(None)):
             raise NidbenchError(
-                f"setting {name} of {spec.name} is of type {type(value).__name__}: settings identify a result, give it "
-                "a default of int, float, str, bool or None"
+                f"setting {name} of {spec.name} is of type {type(value).__name__}: settings identify a result, so give "
+                "it a default of int, float, str, bool or None"
             )
-    return found
+    return settings
 
 
-def _left(before: GlobalState) -> list[str]:
-    """Return what a method left behind in this process and below it, each in a few printable words."""
+def _left_behind(before: GlobalState) -> list[str]:
+    """Return what a method left behind in this process and its children, as short printable texts."""
     running = [processes.command(child) for child in processes.children(os.getpid())]
-    return [handed.text(each, 200) for each in (*before.changes(), *running)][:20]
+    return [handed.text(description, 200) for description in (*before.changes(), *running)][:20]
 
 
 def _traceback(error: BaseException) -> str:
@@ -301,32 +314,33 @@ def _traceback(error: BaseException) -> str:
 
 
 class ForkedError(NidbenchError):
-    """Said in a copy of this process that a method made: only the process that was asked has anything to say."""
+    """A copy of this process, which a method has made, sends a message: only the original may do that."""
 
 
-def _heed_signals() -> None:
+def _default_signals() -> None:
     for number in STOPPING:
         signal.signal(number, signal.SIG_DFL)
 
 
 def serve(messages: socket.socket, control: socket.socket, memory: int | None = None) -> None:
-    """Answer the parent's requests until it hangs up.
+    """Answer the requests of the parent until it closes the connection; this ends the process.
 
     Args:
-        messages: where requests come from and messages go to.
-        control: where it asks for checkpoints.
+        messages: connection for requests and messages.
+        control: connection on which the parent asks for checkpoints.
         memory: see `Worker`.
     """
-    here, getpid, sending = os.getpid(), os.getpid, threading.Lock()
-    # closed in copies of this process: they would write into what this one says, and hold the line open after its end
+    # getpid is looked up now, because a method could replace it
+    original, getpid, sending = os.getpid(), os.getpid, threading.Lock()
+    # copies of this process close the connection: they would write into its messages and keep it open after its end
     os.register_at_fork(after_in_child=messages.close)
-    os.register_at_fork(after_in_child=_heed_signals)  # as the pools of a method count on
+    os.register_at_fork(after_in_child=_default_signals)  # process pools rely on the default signal handlers
 
-    def say(number: str, said: Said) -> None:
-        if getpid() != here:
+    def say(number: str, message: Message) -> None:
+        if getpid() != original:
             control.sendall(FORKED)
             raise ForkedError("a forked process speaks to the harness: call run's methods where restore was called")
-        content = pack(number, said)
+        content = pack(number, message)
         with sending:  # a method may have threads
             write_frame(messages, content)
 
@@ -335,7 +349,7 @@ def serve(messages: socket.socket, control: socket.socket, memory: int | None = 
             while CHECKPOINT in control.recv(4096):
                 worker.request_checkpoint()
         finally:
-            os._exit(0)  # the parent is gone: what is unfinished resumes from its checkpoint
+            os._exit(0)  # the parent has ended: an unfinished cell will resume from its checkpoint
 
     worker = Worker(lambda: control.sendall(SAVED), alone=True, memory=memory)
     threading.Thread(target=listen, daemon=True).start()
@@ -349,7 +363,7 @@ def serve(messages: socket.socket, control: socket.socket, memory: int | None = 
 
 
 def main() -> None:
-    """Serve the parent that started this process with two inherited sockets and a limit of memory, or `none`."""
+    """Serve the parent that started this process with two inherited sockets and a memory limit, or `none`."""
     left_to_parent()
     messages, control = (socket.socket(fileno=int(handle)) for handle in sys.argv[1:3])
     serve(messages, control, None if sys.argv[3] == "none" else int(sys.argv[3]))

@@ -1,7 +1,7 @@
-"""The nouns that methods, datasets and the harness share: plain data, NumPy only.
+"""The contract between methods, datasets and the harness: plain data that they exchange, NumPy only.
 
 A *method* is a frozen dataclass: its fields are its settings, `info` says who wrote it and which presets it has,
-`restore` does the work. This is a whole one, and all there is to adding one:
+`restore` does the work. This is a complete method:
 
 >>> from dataclasses import dataclass
 >>> from typing import ClassVar
@@ -20,7 +20,7 @@ A *method* is a frozen dataclass: its fields are its settings, `info` says who w
 ...             x = x + operator.adjoint(operator.blurred - operator.blur(x))
 ...         return Restored(x.cpu().numpy(), iterations=self.iterations)
 
-The harness hands it a problem, then checks, scores and stores what comes back:
+The harness gives it a problem, then checks, scores and stores the result:
 
 >>> import numpy as np
 >>> from nidbench.physics.measure import measure

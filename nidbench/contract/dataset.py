@@ -1,4 +1,4 @@
-"""Datasets: sharp images, or blurred ones that are given."""
+"""The interface of datasets, which hold sharp images, or blurred images and their kernels."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What a dataset is and which experiment it stands for.
+    """Facts of a dataset, and the kernels and noises of its usual experiment.
 
     Attributes:
         title: the name in the literature.
         kernels: default kernel set.
         noises: default noise specifications.
         source, licence: where the images come from and on what terms.
-        response: of the camera, as `identity` or `gamma:2.2`; sharp images are as it shows them, see `Response.scene`.
+        response: of the camera, as `identity` or `gamma:2.2`; sharp images are as this camera shows them, see
+            `Response.scene`.
     """
 
     title: str
@@ -41,11 +42,11 @@ class Dataset(Protocol):
     info: ClassVar[DatasetInfo]
 
     def files(self) -> Sequence[RemoteFile]:
-        """Return the files to fetch, none for data that ships."""
+        """Return the files to download; none where the data comes with the package."""
         ...
 
     def names(self) -> Sequence[str]:
-        """Return the images' names in the order of the literature, without loading one."""
+        """Return the images' names in the order of the literature, without loading an image."""
         ...
 
     def load(self, name: str) -> Image:
@@ -55,92 +56,95 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class Noticed(Protocol):
-    """A dataset that whoever uses it has to know something of adds this; `MeasuredDataset` has it."""
+    """Implemented by datasets with facts that users must know; `MeasuredDataset` includes it."""
 
     def notice(self, names: Sequence[str]) -> str:
-        """Return what there is to know of these images, for the run's output and the notes of its tables."""
+        """Return what users of these images must know, for the output of `run` and the notes of its tables."""
         ...
 
 
 @runtime_checkable
 class MeasuredDataset(Protocol):
-    """Blurred images that are given, not made, with their kernels and, where there are any, sharp images.
+    """A dataset that gives blurred images with their kernels and, where there are any, sharp images.
 
-    Its `info.kernels` is the name of its own kernels, its `info.noises` is `(MEASURED,)`.
+    Its `info.kernels` is the name of its kernel set, and its `info.noises` is `(MEASURED,)`.
     """
 
     info: ClassVar[DatasetInfo]
 
     def files(self) -> Sequence[RemoteFile]:
-        """Return the files to fetch, none for data that is at hand."""
+        """Return the files to download; none where the data is on this machine."""
         ...
 
     def names(self) -> Sequence[str]:
-        """Return the images' names in the order of the literature, without loading one."""
+        """Return the images' names in the order of the literature, without loading an image."""
         ...
 
     def kernels(self, name: str) -> Sequence[str]:
-        """Return the kernels that an image was blurred by, as `set/name`, without loading one.
+        """Return the kernels that an image was blurred by, as `set/name`, without loading a kernel.
 
-        Where nobody knows the kernel this is `set/unknown` (`UNKNOWN`): `measured` then has one pixel for it, and only
-        a kernel error that `replaces` it makes the image usable.
+        Where nobody knows the kernel it is `set/unknown` (`UNKNOWN`): `measured` then returns a kernel of one pixel in
+        its place, and only a kernel error that `replaces` it makes the image usable.
         """
         ...
 
     def notice(self, names: Sequence[str]) -> str:
-        """Return what whoever uses these images has to know, such as that they have no truth and how to get it.
+        """Return the facts that users of these images must know, such as where to get missing truths; empty for none.
 
-        Nothing where there is nothing to know. What a person provided is checked here, before anything is computed.
+        Files that a person provided are checked here, before anything is computed.
 
         Raises:
-            DataError: where it is not what it should be.
+            DataError: where such a file is not the one that is listed.
         """
         ...
 
     def measured(self, name: str, kernel: str) -> Problem:
-        """Return an image as one of its kernels blurred it, with what is known of the noise; the same at every call.
+        """Return the measurement of an image with one of its kernels; the same at every call.
 
-        The level of the noise is None where nobody knows it.
+        The level of its noise is None where nobody knows it.
         """
         ...
 
     def truths(self, name: str, kernel: str) -> Sequence[Truth]:
-        """Return the sharp images to compare with: none, one or many, of which the best match counts.
+        """Return the sharp images to compare with: none, one, or many of which the best match counts.
 
-        Offsets count from the first pixel of the frame of x: a truth that shows what y shows has those of
-        `Problem.valid`.
+        Offsets count from the first pixel of the frame of x: a truth that covers the same pixels as y has the offset
+        of `Problem.valid`.
         """
         ...
 
 
 @runtime_checkable
 class KnownTruths(Protocol):
-    """A dataset of blurred images whose sharp ones are known by a hash without reading them all adds this."""
+    """Implemented by datasets of blurred images that can identify their truths without reading all of them."""
 
     def truth_hash(self, name: str, kernel: str) -> str:
-        """Return a hash that changes wherever `truths` would; empty where there are none."""
+        """Return a hash that changes whenever `truths` changes; empty where there are no truths."""
         ...
 
 
 @runtime_checkable
 class FilesByHand(Protocol):
-    """A dataset some of whose files only a person can get adds this. It works without them, with less to tell.
+    """Implemented by datasets with files that only a person can download; without them it gives fewer truths.
 
-    `nidbench data` names them, takes them and verifies them. What is there and is not as listed, `notice` refuses.
+    `nidbench data` lists these files, adds them and verifies them. `notice` refuses a file that is not as listed.
     """
 
     def by_hand(self) -> Sequence[RemoteFile]:
-        """Return these files."""
+        """Return the files that a person has to download."""
         ...
 
 
 @runtime_checkable
 class Labelled(Protocol):
-    """What is made from `name:ARGUMENT` on the command line adds this: its class is called with the argument.
+    """Implemented by datasets and kernel errors that take a command-line argument, such as `folder:PATH`.
+
+    The class is called with the argument.
 
     Attributes:
-        argument: what the argument is, for messages: `PATH`.
-        label: stands for it in keys and tables, and so keys noise: without `/`, the same wherever the data lies.
+        argument: the kind of argument, for messages: `PATH`.
+        label: name of the argument in keys and tables, and so in the key of the noise: without `/`, and independent of
+            the place where the data lies.
     """
 
     argument: ClassVar[str]

@@ -1,6 +1,6 @@
-"""What all methods of a process share: seeded before each cell, looked at after it.
+"""The state that all methods of a process share: it is seeded before every cell and compared after it.
 
-PyTorch is looked at where something else has imported it: what does without it works without it.
+PyTorch's state is included only where something else has imported PyTorch, so that this module works without it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.fft  # loaded at first use otherwise, and a method could exchange its functions unseen
+import numpy.fft  # otherwise it is loaded at first use, and a method could replace its functions unnoticed
 
-#: Begins what PyTorch's compiler, which the first optimiser of a process imports, puts into the environment. It also
-#: adds a warning filter of sympy's, wraps `torch.manual_seed` and makes a folder: none of it the method's doing.
+#: Prefix of the environment variables that PyTorch's compiler sets; the first optimiser of a process imports it. It
+#: also adds a warning filter of sympy, wraps `torch.manual_seed` and makes a folder. The method is not blamed for that.
 TORCH_COMPILER = "TORCHINDUCTOR"
 
-#: Modules whose contents no method may exchange: what methods, the contract and this harness call.
+#: Modules whose functions and classes no method may replace, because other methods and the harness call them.
 GUARDED = (
     *("builtins", "json", "math", "os", "random", "time", "numpy", "numpy.fft", "numpy.linalg", "numpy.random"),
     *("scipy.fft", "scipy.ndimage", "scipy.signal", "torch", "torch.fft", "torch.linalg", "torch.nn"),
@@ -44,15 +44,15 @@ def seed_generators(seed: int) -> None:
         seed: 63 bits.
     """
     random.seed(seed)
-    np.random.seed([seed & 0xFFFFFFFF, seed >> 32])  # noqa: NPY002, TID251 - the one place that does
+    np.random.seed([seed & 0xFFFFFFFF, seed >> 32])  # noqa: NPY002, TID251 - nowhere else
     torch = sys.modules.get("torch")
     if torch is not None:
-        torch.manual_seed(seed)  # that of CUDA, too
+        torch.manual_seed(seed)  # seeds CUDA, too
 
 
 @contextmanager
 def generators_kept() -> Iterator[None]:
-    """Put the global generators back to where they were, after what only looks."""
+    """Restore the states of the global generators after the block, which then changes no result."""
     plain, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
     torch = sys.modules.get("torch")
     cpu = None if torch is None else torch.get_rng_state()
@@ -70,13 +70,13 @@ def generators_kept() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class GlobalState:
-    """What a process's state is at one moment, by names to be shown.
+    """The shared state of a process at a moment, under names for messages.
 
     Attributes:
-        values: name -> something that compares.
-        contents: module or class -> its functions and classes, compared by identity.
-        threads: ids of the Python threads that run.
-        files: regular files that are open.
+        values: name -> a value that can be compared, such as the working directory.
+        contents: name of a module or class -> its functions and classes, which are compared by identity.
+        threads: ids of the running Python threads.
+        files: paths of the open regular files.
     """
 
     values: Mapping[str, Any]
@@ -86,29 +86,29 @@ class GlobalState:
 
     @classmethod
     def now(cls) -> GlobalState:
-        """Look at this process."""
+        """Return the state of this process now."""
         contents = {
-            name: {key: value for key, value in vars(found).items() if callable(value) and key != "manual_seed"}
-            for name, found in _guarded().items()
+            name: {key: value for key, value in vars(owner).items() if callable(value) and key != "manual_seed"}
+            for name, owner in _guarded().items()
         }
         return cls(_values(), contents, frozenset(map(id, threading.enumerate())), frozenset(_open_files()))
 
     def changes(self) -> list[str]:
-        """Return what has changed since, each in a few words; additions to a module are no change."""
+        """Return the changes since then, a few words for every change; additions to a module are no change."""
         values, guarded = _values(), _guarded()
-        found = [name for name, value in self.values.items() if not _same(values.get(name), value)]
+        changed = [name for name, value in self.values.items() if not _same(values.get(name), value)]
         for name, before in self.contents.items():
             after = vars(guarded[name]) if name in guarded else {}
-            if not all(map(operator.is_, map(after.get, before), before.values())):  # fast, as it is for each cell
-                exchanged = [key for key, value in before.items() if after.get(key) is not value]
-                found += [f"{name}.{key}" for key in exchanged if not key.startswith("__")][:3]
-        found += [
+            if not all(map(operator.is_, map(after.get, before), before.values())):  # fast, for every cell
+                replaced = [key for key, value in before.items() if after.get(key) is not value]
+                changed += [f"{name}.{key}" for key in replaced if not key.startswith("__")][:3]
+        changed += [
             f"the thread {thread.name!r}"
             for thread in threading.enumerate()
-            # tqdm's watches progress bars for as long as the process lives, and does nothing else
+            # tqdm's thread watches progress bars until the process ends, and is harmless
             if id(thread) not in self.threads and type(thread).__name__ != "TMonitor"
         ]
-        return found + [f"the open file {path}" for path in sorted(_open_files() - self.files)][:3]
+        return changed + [f"the open file {path}" for path in sorted(_open_files() - self.files)][:3]
 
 
 def _guarded() -> dict[str, Any]:
@@ -116,25 +116,25 @@ def _guarded() -> dict[str, Any]:
         *GUARDED,
         *(name for name in sys.modules if name.startswith("nidbench.") and not name.startswith("nidbench.methods")),
     ]
-    found: dict[str, Any] = {name: sys.modules[name] for name in names if sys.modules.get(name) is not None}
+    modules: dict[str, Any] = {name: sys.modules[name] for name in names if sys.modules.get(name) is not None}
     classes = [("nidbench.contract.run", "Run"), ("torch", "Tensor"), ("torch.nn", "Module"), ("torch", "Generator")]
-    return found | {
-        f"{module}.{name}": getattr(found[module], name, object) for module, name in classes if module in found
+    return modules | {
+        f"{module}.{name}": getattr(modules[module], name, object) for module, name in classes if module in modules
     }
 
 
 def _values() -> dict[str, Any]:
     torch = sys.modules.get("torch")
     readers = _READERS if torch is None else _READERS | _torch_readers(torch)
-    found = {}
+    values = {}
     for name, read in readers.items():
-        with suppress(Exception):  # what cannot be asked any more has changed
-            found[name] = read()
-    return found
+        with suppress(Exception):  # a value that can no longer be read counts as changed
+            values[name] = read()
+    return values
 
 
-def _same(one: object, other: object) -> bool:
-    return one is other or bool(one == other)
+def _same(after: object, before: object) -> bool:
+    return after is before or bool(after == before)
 
 
 def _torch_readers(torch: Any) -> dict[str, Callable[[], Any]]:
@@ -168,13 +168,13 @@ def _umask() -> int:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1], 8) for line in lines if line.startswith("Umask"))
     except (OSError, StopIteration):
-        found = os.umask(0o077)
-        os.umask(found)
-        return found
+        mask = os.umask(0o077)
+        os.umask(mask)
+        return mask
 
 
 def _handlers() -> dict[int, str]:
-    # by name, as Python's own handlers are other objects at each look
+    # compared as text, because Python returns a new object for its handlers at every call
     return {number: repr(signal.getsignal(number)) for number in signal.valid_signals()}
 
 
@@ -192,7 +192,7 @@ _READERS: dict[str, Callable[[], Any]] = {
     "a tracer": lambda: (sys.gettrace(), sys.getprofile()),
     "the recursion limit": sys.getrecursionlimit,
     "garbage collection": lambda: (gc.isenabled(), gc.get_threshold()),
-    "warning filters": lambda: [each for each in map(str, warnings.filters) if "sympy" not in each],
+    "warning filters": lambda: [entry for entry in map(str, warnings.filters) if "sympy" not in entry],
     "NumPy's treatment of floating point errors": lambda: (np.geterr(), np.geterrcall()),
     "NumPy's print options": np.get_printoptions,
     "the locale": lambda: locale.setlocale(locale.LC_ALL),
@@ -201,11 +201,11 @@ _READERS: dict[str, Callable[[], Any]] = {
 
 
 def _open_files() -> set[str]:
-    """Return the regular files that this process has open, where the system says so."""
-    found = set()
+    """Return the regular files that this process has open; none where the system does not list them."""
+    paths = set()
     with suppress(OSError):
         for handle in Path("/proc/self/fd").iterdir():
             with suppress(OSError):
                 if stat.S_ISREG(handle.stat().st_mode):
-                    found.add(str(handle.readlink()))
-    return found
+                    paths.add(str(handle.readlink()))
+    return paths

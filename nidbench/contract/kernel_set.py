@@ -1,4 +1,4 @@
-"""Kernel sets, and errors of the kernel that methods know."""
+"""The interfaces of kernel sets and of kernel errors, which give methods a kernel other than the true one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nidbench.files.remote import RemoteFile
 
 
-#: The name within its set of a kernel that nobody knows.
+#: The name, within its set, of a kernel that nobody knows.
 UNKNOWN = "unknown"
 
 
@@ -24,7 +24,7 @@ class KernelSet(Protocol):
     info: ClassVar[KernelSetInfo]
 
     def files(self) -> Sequence[RemoteFile]:
-        """Return the files to fetch, none for kernels made by formula."""
+        """Return the files to download; none for computed kernels."""
         ...
 
     def names(self) -> Sequence[str]:
@@ -37,31 +37,34 @@ class KernelSet(Protocol):
 
 
 class KernelError(Labelled, Protocol):
-    """How the kernel that methods are told differs from the one that blurred.
+    """How the kernel that methods know differs from the one that blurred.
 
     Attributes:
-        replaces: True where it takes nothing from the one that blurred, which then may be `UNKNOWN`; may be left out.
+        replaces: True where the known kernel does not depend on the one that blurred, which may then be `UNKNOWN`.
+            A class may leave it out: it counts as False.
     """
 
-    def told(self, kernel: Kernel, image: str, name: str) -> Kernel:
-        """Return the kernel told, of any size, for true convolution, with its origin at k//2; the same at every call.
+    def known_kernel(self, kernel: Kernel, image: str, name: str) -> Kernel:
+        """Return the kernel that methods know: of any size, for true convolution, origin at k//2.
+
+        Every call gives the same kernel.
 
         Args:
             kernel: the one that blurs, Shape (kh, kw), sum 1.
             image: name of the image, without its crop.
-            name: of the kernel, with its set, as `levin/4`.
+            name: name of the kernel with its set, as `levin/4`.
         """
         ...
 
 
 @dataclass(frozen=True)
 class KernelSetInfo:
-    """What a kernel set is.
+    """Facts of a kernel set.
 
     Attributes:
         title: the name in the literature.
         source, licence: where it comes from and on what terms.
-        noises: kernel name -> the noise bound to it, for sets of scenarios; empty otherwise.
+        noises: kernel name -> noise specification that belongs to it, for sets of scenarios; otherwise empty.
     """
 
     title: str

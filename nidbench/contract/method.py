@@ -1,4 +1,4 @@
-"""Methods: a frozen dataclass of settings that restores an image."""
+"""The interface of methods: frozen dataclasses of settings that restore images."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ Settings: TypeAlias = Mapping[str, Setting]
 
 @dataclass(frozen=True)
 class MethodInfo:
-    """Who made a method, and the names under which its settings are known.
+    """Facts of a method: who published it, its presets and variants, and its version.
 
     Attributes:
         title: the name in the literature.
         year: of publication.
-        paper: citation.
-        licence: of the authors' code or weights, where they bind users.
+        paper: its citation.
+        licence: of the authors' code or weights, where it binds users.
         version: raise it when a change alters results; it is part of every cell's id.
         presets: name -> settings that differ from the defaults. Well-known names: `paper` (as the paper describes it),
             `released` (as its authors' code does it), `fast` (same estimator, less compute), `smoke` (seconds).
         variants: name -> settings on top of a preset, for ablations.
         reconstructed: True where no authors' code exists to check against; tables say so.
-        notice: what binds whoever uses the method; `run` says it before it computes anything, and tables repeat it.
-        tuned_on: preset (`default` where there are none) -> images on which its settings were chosen by their score. As
-            `set12/02, 04` where they are images of a dataset: `run` and tables then say it, too.
+        notice: terms that bind users of the method; `run` prints them before it computes anything, and tables repeat
+            them.
+        tuned_on: preset (`default` where there are none) -> images by whose scores its settings were chosen. Images of
+            a dataset are named as `set12/02, 04`, so that `run` and tables can warn where these are restored.
     """
 
     title: str
@@ -51,7 +52,7 @@ class MethodInfo:
 
 
 class Method(Protocol):
-    """A frozen dataclass of settings that restores an image. See the module's example."""
+    """A frozen dataclass of settings that restores an image; `nidbench.contract` shows an example."""
 
     info: ClassVar[MethodInfo]
 
@@ -62,7 +63,7 @@ class Method(Protocol):
 
 @runtime_checkable
 class BatchMethod(Protocol):
-    """A method that gains from fitting several problems side by side, of which `restore` is the N = 1 case."""
+    """A method that is faster when it fits several problems side by side; `restore` is the case of one problem."""
 
     info: ClassVar[MethodInfo]
 
@@ -71,9 +72,10 @@ class BatchMethod(Protocol):
         ...
 
     def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Return one outcome for each problem (same channels and frame), each as if it were alone.
+        """Return an outcome for every problem, the same as if it were restored alone.
 
-        A problem that fails yields its exception and leaves the others as they are.
+        All problems have the same number of channels and the same frame. The outcome of a problem that fails is its
+        exception; the others go on.
         """
         ...
 
@@ -92,13 +94,13 @@ class StopsItself(Protocol):
 
 @runtime_checkable
 class NeedsFiles(Protocol):
-    """A method that rests on files from elsewhere, such as weights: it adds this to what `Method` asks for.
+    """Implemented, besides `Method`, by methods that need files from elsewhere, such as weights.
 
-    The harness fetches them before anything is computed, and `nidbench data` knows the method's name. `restore` finds
-    them with `nidbench.files.download.get`, which then reads the cache only.
+    The harness downloads the files before anything is computed, and `nidbench data` takes the method's name. `restore`
+    reads them with `nidbench.files.download.get`, which then only looks into the cache.
     """
 
     @staticmethod
     def files() -> Sequence[RemoteFile]:
-        """Return the files to fetch, whatever the settings."""
+        """Return the files to download; they do not depend on the settings."""
         ...

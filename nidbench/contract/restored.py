@@ -1,4 +1,4 @@
-"""What a method returns, and the checks that it passes."""
+"""The result of a method, and the checks that it has to pass."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from . import handed
 
 @dataclass(frozen=True, eq=False)
 class Restored:
-    """What a method found.
+    """The result of a method: the restored image, and how the method ended.
 
     Attributes:
-        image: x, Shape (C, H, W) in the frame of x, linear (before g), nominally in [0, 1]; the harness clips.
+        image: x, Shape (C, H, W) in the frame of x, linear (before g), nominally in [0, 1]; scoring clips it.
         variance: pixel variance of the estimate, same shape, or None.
-        iterations: steps done, 0 for a closed form.
-        stopped: why it ended: `closed form`, `iterations`, `noise level`, ...
-        details: what else is worth keeping, as JSON-able values.
+        iterations: steps done; 0 for a closed form.
+        stopped: why the method ended: `closed form`, `iterations`, `noise level`, ...
+        details: other facts to keep with the record, as values that JSON can hold.
     """
 
     image: Image
@@ -35,27 +35,31 @@ class Restored:
 
 
 def check_restored(restored: Restored, problem: Problem) -> Restored:
-    """Return a method's answer as float32, or refuse it: the one place where the contract is enforced.
+    """Return a method's result with arrays as float32, or refuse it; the contract is enforced here and nowhere else.
 
-    Each of its attributes is looked at once, so that one that is computed is what was checked. NumPy's numbers in
-    `iterations` and `details` become Python's, text becomes printable.
+    Every attribute is read once, so that a computed attribute cannot differ from the one that was checked. NumPy's
+    numbers in `iterations` and `details` become Python's, and text becomes printable.
+
+    Args:
+        restored: what the method returned.
+        problem: what it restored.
 
     Raises:
-        TypeError: where it is no `Restored`, or holds no NumPy arrays of floats, or details that JSON does not know.
-        ValueError: where an array has not the frame of x, or a number is out of range.
-        UnstableError: where it holds values that are not finite.
+        TypeError: where it is no `Restored`, holds no NumPy arrays of floats, or holds details that JSON cannot.
+        ValueError: where an array does not have the frame of x, or a number is out of range.
+        UnstableError: where an array holds values that are not finite.
     """
     if not isinstance(restored, Restored):
         raise TypeError(f"restore returned {type(restored).__name__}: return a nidbench.contract.Restored")
     shape = problem.blurred.shape[0], *problem.frame
-    given = restored.variance
+    variance = restored.variance
     stopped = restored.stopped
     if not isinstance(stopped, str):
         raise TypeError(f"stopped is {type(stopped).__name__}: give a few words, such as 'iterations'")
     return Restored(
         _finite("image", restored.image, shape),
-        None if given is None else _finite("variance", given, shape),
-        handed.whole("iterations", restored.iterations),
+        None if variance is None else _finite("variance", variance, shape),
+        handed.count("iterations", restored.iterations),
         handed.text(stopped, handed.LONGEST_NAME),
         handed.details(restored.details),
     )

@@ -1,8 +1,8 @@
-"""What the harness lends a method for one cell: seeds, device, a place to checkpoint, an observation clock.
+"""The `Run` that the harness lends a method for a cell: seeds, device, checkpoints, observation and progress.
 
-Before each cell the harness seeds the global generators of `random`, NumPy and PyTorch from `Run.seed("global")`: plain
-code that draws from them gives equal results for equal seeds. What a method saves in a checkpoint is its own business:
-one that draws from global generators and resumes must save their states with the rest, or draw from `Run.generator`.
+Before every cell the harness seeds the global generators of `random`, NumPy and PyTorch from `Run.seed("global")`, so
+that plain code that draws from them gives equal results for equal seeds. The method decides what a checkpoint holds: a
+method that resumes and draws from the global generators must save their states, too, or draw from `Run.generator`.
 """
 
 from __future__ import annotations
@@ -29,53 +29,56 @@ from .global_state import generators_kept
 
 @dataclass(frozen=True)
 class Clock:
-    """When an iterative method shows its estimate: every `step` iterations, at most `dense` times per doubling.
+    """Says after which iterations a method shows its estimate: every `step`, at most `dense` times per doubling.
 
     Attributes:
-        step: iterations between the first observations; 0 for never.
-        dense: observations per doubling of the iteration count.
+        step: iterations between the first observations; 0 for no observations.
+        dense: largest number of observations while the iteration count doubles.
     """
 
     step: int = 25
     dense: int = 20
 
     def due(self, iteration: int) -> bool:
-        """Return whether the estimate after `iteration` (from 1) is to be shown."""
+        """Return whether the estimate after `iteration` (counted from 1) is to be shown."""
         if self.step <= 0:
             return False
         octave = max(0, (iteration - 1) // (self.step * self.dense)).bit_length()
         return iteration % (self.step << octave) == 0
 
 
-#: The name under which the harness itself keeps what `Run.sample` is shown.
+#: The name under which the harness stores the images passed to `Run.sample`.
 DRAWS = "draws"
 
-#: Names that no array of a method's can have: that one, and those of the parameters of `numpy.savez`.
+#: Names that a method cannot give to an array: `DRAWS`, and the parameters of `numpy.savez`.
 RESERVED = (DRAWS, "file", "allow_pickle")
 
-#: What `--keep` can ask for: posterior draws, and the variance of a network's neurons.
+#: Values of `--keep`: posterior draws, and the variances of a network's neurons.
 KEEPS = (DRAWS, "layers")
 
-#: The clock of a run that nobody watches.
+#: The clock of a run without observations.
 NEVER = Clock(0)
 
 
 class Run:
-    """What the harness lends a method for one cell. `Run(seed=0)` alone serves for trying a method by hand.
+    """Seeds, device, checkpoints and observers of a cell. `Run(seed=0)` is enough to try a method by hand.
 
     Args:
         seed: method seed.
         device: torch device name.
         precision: `float32` or `bf16`, for the parts of a method that can use it.
-        clock: when to observe.
-        checkpoint: file to keep the state of an unfinished run in; None for nowhere.
-        checkpoint_seconds: wall time between checkpoints; 0 for every iteration.
+        clock: the iterations after which estimates are shown.
+        checkpoint: file for the state of an unfinished run; None to save none.
+        checkpoint_seconds: wall time between checkpoints; 0 for a checkpoint after every iteration.
         on_observe: receives (iteration, seconds, x of Shape (C, H, W)).
-        on_sample: receives each posterior draw of x.
-        on_progress: receives (iterations done, iterations planned), some times a second.
-        keep: what a method is asked to hand over for pictures, see `keeps`.
-        on_keep: receives (name, array) of what it hands over.
-        shape: (C, H, W) of x, which whatever is shown must have; None where nobody says.
+        on_sample: receives every posterior draw of x.
+        on_progress: receives (iterations done, iterations planned), a few times a second.
+        keep: kinds of extra arrays that the method is asked for, see `keeps`.
+        on_keep: receives (name, array) of these.
+        shape: (C, H, W) that shown images must have; None to accept any.
+
+    Attributes:
+        trouble: why the last checkpoint could not be written; empty where there was no trouble.
     """
 
     def __init__(
@@ -108,59 +111,62 @@ class Run:
         self._shape = shape
         self._started = self._saved = time.perf_counter()
         self._reported = 0.0
-        self._asked: Callable[[], None] | None = None
+        self._after_checkpoint: Callable[[], None] | None = None
         self.trouble = ""
 
     def seed(self, stream: str) -> int:
-        """Return a 63-bit seed for one of the method's random streams, such as `weights`; streams are independent."""
+        """Return a 63-bit seed for a random stream of the method, such as `weights`; streams are independent."""
         digest = hashlib.sha256(f"{self._seed}/{stream}".encode()).digest()
         return int.from_bytes(digest[:8], "little") >> 1
 
     def generator(self, stream: str) -> np.random.Generator:
-        """Return a NumPy generator for one of the method's random streams."""
+        """Return a NumPy generator for a random stream of the method."""
         return np.random.Generator(np.random.Philox(self.seed(stream)))
 
     @property
     def elapsed(self) -> float:
-        """Seconds spent, those before an interruption included, without observing and checkpointing."""
+        """Seconds spent, including those before an interruption, excluding observation and checkpoints."""
         return time.perf_counter() - self._started
 
     @contextmanager
     def untimed(self) -> Iterator[None]:
-        """Keep what happens inside out of `elapsed`."""
+        """Exclude the block from `elapsed`."""
         start, started = time.perf_counter(), self._started
         try:
             yield
-        finally:  # set, not added to: a block inside this one has moved it already
+        finally:  # set and not added to, because an inner block may have moved it already
             self._started = started + time.perf_counter() - start
 
     def progress(self, done: int, planned: int) -> None:
-        """Say how far the run is, in whole numbers; cheap enough for every iteration.
+        """Report progress: iterations done and planned. It is cheap enough to call after every iteration.
 
         Raises:
-            TypeError, ValueError: where they are none.
+            TypeError, ValueError: where they are not whole numbers from 0.
         """
-        done, planned = handed.whole("done", done), handed.whole("planned", planned)
+        done, planned = handed.count("done", done), handed.count("planned", planned)
         now = time.perf_counter()
         if self._on_progress is not None and (now - self._reported > 0.25 or done == planned):
             self._reported = now
             self._on_progress(done, planned)
 
     def due(self, iteration: int) -> bool:
-        """Return whether the estimate after this iteration (from 1) should be observed."""
+        """Return whether to call `observe` after this iteration (counted from 1)."""
         return self._on_observe is not None and self._clock.due(iteration)
 
     def observe(self, iteration: int, estimate: Callable[[], Image]) -> None:
-        """Show the estimate after an iteration, outside the timed part.
+        """Show the estimate after an iteration; the time that this takes does not count.
 
-        `estimate` returns x, Shape (C, H, W), and must draw from a stream of its own (`seed(f"observe {iteration}")`),
-        so that observing changes nothing; global generators are put back to where they were after it.
+        Args:
+            iteration: number of iterations done.
+            estimate: returns x, Shape (C, H, W). Where it draws random numbers, it must use a separate stream, such as
+                `seed(f"observe {iteration}")`, so that observation does not change the result. The states of the
+                global generators are restored after it.
 
         Raises:
-            TypeError: no whole number, no function, or one that returns no array of floats.
-            ValueError: an estimate of another shape.
+            TypeError: where `iteration` is no whole number, or `estimate` no function that returns an array of floats.
+            ValueError: where the estimate has another shape.
         """
-        iteration = handed.whole("iteration", iteration)
+        iteration = handed.count("iteration", iteration)
         if not callable(estimate):
             raise TypeError("estimate is no function: give one that returns x, such as lambda: x")
         if self._on_observe is not None:
@@ -169,14 +175,15 @@ class Run:
                 self._on_observe(iteration, seconds, self._shown("the estimate", estimate()))
 
     def sample(self, image: Image) -> None:
-        """Show one draw from the method's posterior, Shape (C, H, W).
+        """Show a draw from the method's posterior, Shape (C, H, W).
 
-        A run that goes on from a checkpoint shows the draws before it again: those of the interrupted attempt are lost.
+        A run that resumes from a checkpoint must show the earlier draws again, because those of the interrupted attempt
+        are lost.
 
         Raises:
-            TypeError: no array of floats.
-            ValueError: another shape.
-            UnstableError: values that are not finite, which would spoil every average.
+            TypeError: where the image is no array of floats.
+            ValueError: where it has another shape.
+            UnstableError: where it holds values that are not finite, which would spoil every average.
         """
         if self._on_sample is not None:
             with self.untimed():
@@ -185,27 +192,28 @@ class Run:
                     raise UnstableError("a posterior draw holds values that are not finite")
                 self._on_sample(draw)
 
-    def _shown(self, what: str, image: object) -> NDArray[np.float32]:
-        """Return what a method shows as float32; a tensor on the CPU counts as the array that it shares memory with."""
-        return handed.floats(what, image if isinstance(image, np.ndarray) else np.asarray(image), self._shape)
+    def _shown(self, label: str, image: object) -> NDArray[np.float32]:
+        """Return a shown image as float32; of a tensor on the CPU it is the array that shares its memory."""
+        return handed.floats(label, image if isinstance(image, np.ndarray) else np.asarray(image), self._shape)
 
-    def keeps(self, what: str) -> bool:
-        """Return whether a kind of array is wanted: `layers` for maps of the network's layers.
+    def keeps(self, kind: str) -> bool:
+        """Return whether a kind of extra array is to be kept: `layers` for maps of the network's layers.
 
-        What is made only to be kept must draw from a stream of its own, so that keeping changes no result.
+        Computations that serve only these arrays must draw from a separate random stream, so that keeping arrays does
+        not change the result.
         """
-        return self._on_keep is not None and what in self._keep
+        return self._on_keep is not None and kind in self._keep
 
     def keep(self, name: str, array: NDArray[Any]) -> None:
-        """Hand over an array to be stored under a name beside the restoration; call it where `keeps` says so.
+        """Store an array under a name beside the restoration; call this where `keeps` returns True.
 
-        For `layers` the names are `layer 01`, `layer 02`, ... from input to output and the arrays, Shape (C, H, W), the
-        variance of each neuron over stochastic passes. Arrays are stored as they are given, but float64 as float32;
-        float16 would do for images, not for variances, which its smallest step of 6e-8 makes zero.
+        For `layers` the names are `layer 01`, `layer 02`, ... from input to output, and the arrays, Shape (C, H, W),
+        hold the variance of every neuron over stochastic passes. Float64 is stored as float32, other types as they are.
+        Float16 is good enough for images, but not for variances: its smallest step of 6e-8 makes them zero.
 
         Raises:
-            TypeError: not a NumPy array of numbers.
-            ValueError: a name that is empty, long, taken by the harness or no name for a file.
+            TypeError: where it is not a NumPy array of numbers.
+            ValueError: where the name is empty, too long, reserved, or cannot be the name of a file.
         """
         if self._on_keep is None:
             return
@@ -216,25 +224,26 @@ class Run:
             self._on_keep(name, array)
 
     def checkpoint_due(self) -> bool:
-        """Return whether enough time has passed to be worth a `save`."""
+        """Return whether to call `save`: enough time has passed, or the harness asks for a checkpoint."""
         if self._checkpoint is None:
             return False
-        return self._asked is not None or time.perf_counter() - self._saved >= self._checkpoint_seconds
+        return self._after_checkpoint is not None or time.perf_counter() - self._saved >= self._checkpoint_seconds
 
     def request_checkpoint(self, then: Callable[[], None]) -> None:
-        """Make a checkpoint due at once, and call `then` after it; the harness's, before it stops a run."""
-        self._asked = then
+        """Make a checkpoint due at once and call `then` after it; the harness does so before it stops a run."""
+        self._after_checkpoint = then
 
     def end(self) -> None:
-        """Answer a request for a checkpoint that the method did not; the harness's, where it has returned."""
-        if self._asked is not None:
-            self._asked()
-            self._asked = None
+        """Call what waits for a checkpoint; the harness does so when the method has returned without one."""
+        if self._after_checkpoint is not None:
+            self._after_checkpoint()
+            self._after_checkpoint = None
 
     def save(self, state: bytes) -> None:
-        """Keep the method's state, whole or not at all, so that a run cut off here can go on from it.
+        """Save the method's state, so that an interrupted run can resume from it; no incomplete state is ever left.
 
-        Where it cannot be written, as on a full disk, the one before stays, the run goes on and `trouble` says why.
+        Where it cannot be written, as on a full disk, the run goes on, the last checkpoint stays, and `trouble` has the
+        reason.
 
         Raises:
             TypeError: where the state is not bytes.
@@ -256,21 +265,21 @@ class Run:
             self.end()
 
     def load(self) -> bytes | None:
-        """Return the state kept by `save` in an earlier, interrupted run of this cell, or None where there is none."""
+        """Return the state that `save` wrote in an earlier, interrupted run of this cell; None where there is none."""
         if self._checkpoint is None:
             return None
         try:
             content = self._checkpoint.read_bytes()
-        except OSError:  # none is there, or none that can be read
+        except OSError:  # there is none, or it cannot be read
             return None
         size = int.from_bytes(content[:4], "little")
         state = content[4 + size :]
         try:
             header = json.loads(content[4 : 4 + size])
-            whole = header["sha256"] == hashlib.sha256(state).hexdigest()
+            intact = header["sha256"] == hashlib.sha256(state).hexdigest()
         except (ValueError, KeyError, TypeError):
-            whole = False
-        if not whole:  # cut off by a power cut: the run starts again
+            intact = False
+        if not intact:  # damaged by a power cut: the run starts from the beginning
             return None
         self._started = time.perf_counter() - header["seconds"]
         return state

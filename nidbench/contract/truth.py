@@ -1,4 +1,4 @@
-"""Sharp images to compare with, and where they lie in the frame of x."""
+"""Truths: sharp images to compare restorations with, and their position in the frame of x."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from nidbench.physics.arrays import Image as Image
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """A sharp image to compare with.
+    """A sharp image to compare a restoration with.
 
     Attributes:
         image: Shape (C, H', W'), in [0, 1].
-        offset: row and column of its first pixel in the frame of x (may be negative: a truth larger than that frame).
+        offset: row and column of its first pixel in the frame of x; negative where the truth extends beyond the frame.
         encoded: True where it is display-encoded, so that the response applies to x before comparing.
-        taps: rows and columns of the true kernel, where methods are told another: what is scored never depends on what
-            they are told. None where they are told the true one.
+        taps: rows and columns of the true kernel where methods know another one, because the scored region never
+            depends on the kernel that methods know. None where they know the true kernel.
     """
 
     image: Image
@@ -26,15 +26,15 @@ class Truth:
     taps: tuple[int, int] | None = None
 
     def moved(self, rows: int, columns: int, taps: tuple[int, int] | None = None) -> Truth:
-        """Return the truth with its offset changed by so many rows and columns, and with `taps` where given."""
+        """Return the truth with its offset changed by a number of rows and columns, and with `taps` if given."""
         return replace(self, offset=(self.offset[0] + rows, self.offset[1] + columns), taps=taps or self.taps)
 
 
 class StoredTruth(Truth):
-    """A truth that is read anew at every look: hundreds of frames for one measurement would fill the memory.
+    """A truth that is read from disk at every use: hundreds of truths for one measurement would fill the memory.
 
     Args:
-        read: makes the image, Shape (C, H', W'), in [0, 1].
+        read: returns the image, Shape (C, H', W'), in [0, 1].
         offset, encoded, taps: as of `Truth`.
     """
 
@@ -56,6 +56,6 @@ class StoredTruth(Truth):
         return self._read()
 
     def moved(self, rows: int, columns: int, taps: tuple[int, int] | None = None) -> Truth:
-        """Return the truth with its offset changed, and with `taps` where given, still unread."""
-        place = self.offset[0] + rows, self.offset[1] + columns
-        return StoredTruth(self._read, place, self.encoded, taps or self.taps)
+        """Return the truth with its offset changed, see `Truth.moved`, without reading it."""
+        offset = self.offset[0] + rows, self.offset[1] + columns
+        return StoredTruth(self._read, offset, self.encoded, taps or self.taps)

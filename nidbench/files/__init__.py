@@ -1,1 +1,1 @@
-"""Files from elsewhere: downloaded, provided by hand, and read as images and kernels."""
+"""Files that are not in the package: downloads, files provided by hand, and the reading of images and kernels."""

@@ -1,4 +1,4 @@
-"""Files that a person downloaded by hand: recognised by their hash, and copied to where they belong."""
+"""Adds files that a person downloaded to the cache: they are recognised by their hash, also inside zip archives."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from .remote import RemoteFile
 
 _BLOCK = 1 << 20
 
-#: What `zipfile` raises of archives that are damaged, encrypted, or packed in a way that it does not know.
+#: Exceptions of `zipfile` for archives that are damaged, encrypted, or packed in a way that it does not know.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, RuntimeError, ValueError, struct.error)
 
 
 @dataclass(frozen=True)
 class Provided:
-    """What became of the files that a person gave.
+    """The files that were added to the cache, and those that were not.
 
     Attributes:
-        taken: file -> where its bytes were found.
-        refused: what was given -> why it was not taken.
+        taken: file -> the place from which it was copied.
+        refused: place of another file -> why it was not added.
     """
 
     taken: dict[RemoteFile, str] = field(default_factory=dict)
@@ -40,51 +40,53 @@ class Provided:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """Bytes that may be one of the files: a file, or a member of a zip archive."""
+    """Bytes that may be a wanted file: a file on disk, or a member of a zip archive."""
 
-    where: str
+    place: str
     name: str
     size: int
     open: Callable[[], IO[bytes]]
 
 
-def provide(files: Sequence[RemoteFile], given: Sequence[Path]) -> Provided:
-    """Copy to their places what is recognised, whatever its name; each file is whole there or not there.
+def provide(files: Sequence[RemoteFile], paths: Sequence[Path]) -> Provided:
+    """Copy the wanted files among some paths to the cache; no incomplete file is ever left there.
+
+    Files are recognised by their hash, whatever their names.
 
     Args:
-        files: those that are wanted; what is in its place already is left alone.
-        given: files, folders that are searched, and zip archives that are looked into.
+        files: the wanted files; those that are in the cache already stay as they are.
+        paths: files, zip archives, and folders, which are searched.
 
     Raises:
-        DataError: where something given does not exist, or the cache cannot be written.
+        DataError: where a path does not exist, or the cache cannot be written.
     """
     provided = Provided()
     unknown: list[tuple[_Candidate, str]] = []
-    for path in given:
+    for path in paths:
         if not path.exists():
             raise DataError(f"{path} does not exist: give files, folders or zip archives that you downloaded")
         if not (path.is_file() or path.is_dir()):
             provided.refused[str(path)] = "is neither a file nor a folder, but a pipe or a device"
         elif path.is_file():
-            unknown += _take_file(path, files, provided, "is none of the files wanted, by its hash")
+            unknown += _take_file(path, files, provided, "is none of the wanted files, by its hash")
         else:
-            for inner in sorted(each for each in path.rglob("*") if each.is_file()):
+            for inner in sorted(file for file in path.rglob("*") if file.is_file()):
                 unknown += _take_file(inner, files, provided, "")
     for candidate, otherwise in unknown:
         if reason := _mistaken(candidate, files) or otherwise:
-            provided.refused[candidate.where] = reason
+            provided.refused[candidate.place] = reason
     return provided
 
 
 def _take_file(
     path: Path, files: Sequence[RemoteFile], provided: Provided, otherwise: str
 ) -> list[tuple[_Candidate, str]]:
-    """Return what was not recognised, each with what else to say of it."""
+    """Add a file; return what was not recognised, with the reason to give where no better one is known."""
     try:
         candidate = _Candidate(str(path), path.name, path.stat().st_size, lambda: path.open("rb"))
         taken = _take(candidate, files, provided)
     except OSError as error:
-        provided.refused[str(path)] = f"cannot be read ({error.strerror or error}): mend its permissions"
+        provided.refused[str(path)] = f"cannot be read ({error.strerror or error}): correct its permissions"
         return []
     if taken:
         return []
@@ -94,7 +96,7 @@ def _take_file(
             return []
         return [(member, "") for member in _take_members(path, files, provided, explicit=bool(otherwise))]
     if path.suffix.lower() == ".zip":
-        provided.refused[str(path)] = "is no whole zip archive: download it again"
+        provided.refused[str(path)] = "is a damaged zip archive: download it again"
         return []
     return [(candidate, otherwise)]
 
@@ -105,19 +107,19 @@ def _take_members(path: Path, files: Sequence[RemoteFile], provided: Provided, *
             members = list(_members(path, archive))
             unknown = [member for member in members if not _take_member(member, files, provided)]
     except _DAMAGE as error:
-        provided.refused[str(path)] = f"is no whole zip archive ({error}): download it again"
+        provided.refused[str(path)] = f"is a damaged zip archive ({error}): download it again"
         return []
     if explicit and len(unknown) == len(members):
-        provided.refused[str(path)] = "holds none of the files wanted, by their hashes"
+        provided.refused[str(path)] = "holds none of the wanted files, by their hashes"
     return unknown
 
 
 def _take_member(member: _Candidate, files: Sequence[RemoteFile], provided: Provided) -> bool:
-    """Return whether a member of an archive needs no further look: it is one of the files, or cannot be unpacked."""
+    """Add a member of an archive; return True where it is a wanted file or cannot be unpacked."""
     try:
         return _take(member, files, provided)
     except _DAMAGE as error:
-        provided.refused[member.where] = f"cannot be unpacked ({error}): download the archive again"
+        provided.refused[member.place] = f"cannot be unpacked ({error}): download the archive again"
         return True
 
 
@@ -129,7 +131,7 @@ def _members(path: Path, archive: zipfile.ZipFile) -> Iterator[_Candidate]:
 
 
 def _take(candidate: _Candidate, files: Sequence[RemoteFile], provided: Provided) -> bool:
-    """Return whether a candidate is one or more of the files, after copying it to their places."""
+    """Copy a candidate to the places of the wanted files that it is; return whether there are any."""
     possible = [file for file in files if _may_be(candidate, file)]
     hashes = set()
     for kind in sorted({file.hash[0] for file in possible}):
@@ -139,46 +141,44 @@ def _take(candidate: _Candidate, files: Sequence[RemoteFile], provided: Provided
     for file in recognised:
         if state(file) != "ok":
             _copy(candidate, file)
-            provided.taken[file] = candidate.where
+            provided.taken[file] = candidate.place
     return bool(recognised)
 
 
 def _may_be(candidate: _Candidate, file: RemoteFile) -> bool:
-    """Return whether to look into it: what has no known size is large, and is looked for under its suffix only."""
+    """Return whether to hash a candidate: its size must match, or its suffix for large files without a known size."""
     if file.bytes:
         return file.bytes == candidate.size
     return PurePosixPath(file.path).suffix == PurePosixPath(candidate.name).suffix.lower()
 
 
 def _mistaken(candidate: _Candidate, files: Sequence[RemoteFile]) -> str:
-    """Return what is wrong with something that has the name of a file, but not its bytes."""
+    """Return why a candidate with the name of a wanted file is not that file; empty where it has no such name."""
     named = [file for file in files if PurePosixPath(file.path).name == candidate.name]
     if not named or all(state(file) == "ok" for file in named):
         return ""
-    wanted = named[0]
-    if not wanted.bytes:
-        return f"has the name of {wanted}, but is not known by {wanted.known_by}: it is cut off or altered; get it anew"
-    if candidate.size != wanted.bytes:
-        found = "is cut off or another version" if candidate.size < wanted.bytes else "is another version"
-        return (
-            f"has the name of {wanted}, but {candidate.size} bytes, not {wanted.bytes}: it {found}; download it again"
-        )
-    return f"has the name and size of {wanted}, but another SHA-256 than {wanted.sha256}: it was altered; get it anew"
+    file = named[0]
+    if not file.bytes:
+        return f"has the name of {file}, but not its {file.known_by}: it is cut off or altered; download it again"
+    if candidate.size != file.bytes:
+        fault = "is cut off or another version" if candidate.size < file.bytes else "is another version"
+        return f"has the name of {file}, but {candidate.size} bytes, not {file.bytes}: it {fault}; download it again"
+    return f"has the name and size of {file}, but another SHA-256 than {file.sha256}: it was altered; download it again"
 
 
 def _copy(candidate: _Candidate, file: RemoteFile) -> None:
     target = destination(file)
     with _cache_errors(file, target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        partial_copy = target.with_name(f".{target.name}.{os.getpid()}.partial")
         try:
-            with candidate.open() as content, beside.open("wb") as copy:
+            with candidate.open() as content, partial_copy.open("wb") as copy:
                 while block := content.read(_BLOCK):
                     copy.write(block)
-            beside.chmod(0o644)
-            beside.replace(target)
+            partial_copy.chmod(0o644)
+            partial_copy.replace(target)
         finally:
-            beside.unlink(missing_ok=True)
+            partial_copy.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -187,6 +187,6 @@ def _cache_errors(file: RemoteFile, target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(
-            f"{file}: cannot write {target} ({error.strerror or error}); what was copied before stays: free some space "
-            "or mend permissions, or set NIDBENCH_DATA to another folder, then run the same command again"
+            f"{file}: cannot write {target} ({error.strerror or error}); files copied before stay: free some space "
+            "or correct permissions, or set NIDBENCH_DATA to another folder, then run the same command again"
         ) from error

@@ -1,4 +1,4 @@
-"""The cache of downloaded files: where they lie, and whether they are whole."""
+"""The cache of downloaded files: their places, and whether they are complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ State: TypeAlias = Literal["ok", "missing", "altered"]
 
 
 def cache_folder() -> Path:
-    """Return where files are kept: `NIDBENCH_DATA`, else `nidbench` in the user's cache folder."""
+    """Return the folder of downloaded files: `NIDBENCH_DATA`, else `nidbench` in the user's cache folder."""
     if chosen := os.environ.get("NIDBENCH_DATA"):
         return Path(chosen).expanduser().absolute()
     import pooch
@@ -25,15 +25,15 @@ def cache_folder() -> Path:
 
 
 def destination(file: RemoteFile) -> Path:
-    """Return where a file lies, or would lie, in the cache."""
+    """Return the place of a file in the cache, whether it is there or not."""
     return cache_folder() / file.dataset / file.path
 
 
 def state(file: RemoteFile) -> State:
-    """Return how a file is in the cache: `ok`, `missing`, or `altered` where size or hash differ.
+    """Return the state of a file in the cache: `ok`, `missing`, or `altered` where its size or hash differs.
 
     Raises:
-        DataError: where it is there and cannot be read.
+        DataError: where it exists but cannot be read.
     """
     path = destination(file)
     try:
@@ -45,20 +45,20 @@ def state(file: RemoteFile) -> State:
     except (FileNotFoundError, NotADirectoryError):
         return "missing"
     except OSError as error:
-        raise DataError(f"{file}: cannot read {path} ({error}); mend its permissions or remove it") from error
+        raise DataError(f"{file}: cannot read {path} ({error}); correct its permissions or remove it") from error
 
 
 def hash_of(content: IO[bytes], kind: str) -> str:
-    """Return a hash of what is left to read, hexadecimal; `kind` as of `RemoteFile.hash`."""
+    """Return the hexadecimal hash of the bytes from the current position; `kind` is as in `RemoteFile.hash`."""
     digest = hashlib.file_digest(content, lambda: hashlib.new(kind, usedforsecurity=False))  # type: ignore[arg-type]
     return digest.hexdigest()
 
 
 def local(file: RemoteFile) -> Path | None:
-    """Return where a file lies in the cache, or None unless it is there, whole and unaltered."""
+    """Return the place of a file in the cache, or None where it is missing or altered."""
     return destination(file) if state(file) == "ok" else None
 
 
 def verify(files: Sequence[RemoteFile]) -> list[tuple[RemoteFile, State]]:
-    """Return how each file is in the cache; nothing is downloaded. See `state`."""
+    """Return the files with their states, see `state`; nothing is downloaded."""
     return [(file, state(file)) for file in files]

@@ -1,10 +1,10 @@
-"""Files from elsewhere: pinned by URL and SHA-256, downloaded whole or not at all, kept in a cache.
+"""Downloads files with known URL and SHA-256 to a cache; no incomplete file is ever left there.
 
-    NIDBENCH_DATA         the cache; without it, the user's cache folder
-    NIDBENCH_DATA_MIRROR  takes the place of `https://` in every URL, for sites without internet: `http://host/` or
-                          `file:///folder/`, where each file lies under host/path
+    NIDBENCH_DATA         the cache folder; without it, a folder in the user's cache folder
+    NIDBENCH_DATA_MIRROR  replaces `https://` in every URL, for machines without internet: `http://host/` or
+                          `file:///folder/`, where files lie under host/path
 
-A file in the cache is hashed at every use: that costs less than decoding it, and an altered file never passes.
+A file in the cache is hashed at every use: hashing costs less than decoding it, and an altered file is never used.
 """
 
 from __future__ import annotations
@@ -28,43 +28,44 @@ from nidbench.errors import DataError
 from .cache import cache_folder, destination, local
 from .remote import RemoteFile
 
-#: Files downloaded side by side: small files are bound by round trips, and sites refuse visitors with many connections.
+#: Number of parallel downloads: small files spend their time on round trips, but sites refuse too many connections.
 DOWNLOADS = 4
 
-#: Failures that an error of a run names one by one; of more it gives the number.
+#: Failures that an error message lists; of further ones it gives the number.
 _NAMED = 3
 
-#: What every address of every file would run into.
+#: Error numbers of a full disk, with which every download would fail.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_AGAIN = "try again, or set NIDBENCH_DATA_MIRROR to a copy of the files"
-_BY_HAND = "provide them by hand: nidbench data verify lists them, nidbench data add takes what you downloaded"
+_RETRY = "try again, or set NIDBENCH_DATA_MIRROR to a copy of the files"
+_BY_HAND = "provide them by hand: nidbench data verify lists them, nidbench data add takes your downloads"
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A file that could not be had.
+    """A file that could not be downloaded.
 
     Attributes:
-        file: which.
-        tried: each address with what went wrong there, in their order; none where it has no address.
+        file: the file.
+        tried: its addresses in their order, with the error of the download; empty where it has no address.
     """
 
     file: RemoteFile
     tried: tuple[tuple[str, Exception], ...]
 
     def reason(self) -> str:
-        """Return in a line what went wrong."""
+        """Return the errors as a line of text."""
         return "; ".join(dict.fromkeys(_short(error) for _, error in self.tried)) or "it has no address"
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What became of files that were wanted.
+    """The result of a download of several files.
 
     Attributes:
-        taken: those that were downloaded.
-        failures: those that could not be had; the others are in their places.
-        stopped: what all the failures have in common, with the way out: no room, no cache, or no answer; else empty.
+        taken: the files that were downloaded now.
+        failures: the files that could not be downloaded; all others are in their places.
+        stopped: the common reason of all failures and its remedy, where there is one: a full disk, a cache that cannot
+            be written, or hosts that do not answer; else empty.
     """
 
     taken: Sequence[RemoteFile]
@@ -73,10 +74,10 @@ class Fetched:
 
 
 def sources(file: RemoteFile) -> list[str]:
-    """Return the URLs a file is fetched from, in their order, the mirror considered.
+    """Return the URLs from which to download a file, in their order, with the mirror in place.
 
     Raises:
-        DataError: where `NIDBENCH_DATA_MIRROR` is not the base of a URL.
+        DataError: where `NIDBENCH_DATA_MIRROR` is not the beginning of a URL.
     """
     mirror = os.environ.get("NIDBENCH_DATA_MIRROR")
     if not mirror:
@@ -87,81 +88,86 @@ def sources(file: RemoteFile) -> list[str]:
 
 
 def fetch(files: Sequence[RemoteFile], progress: Callable[[RemoteFile, int, int], None] | None = None) -> list[Path]:
-    """Return where the files lie, after downloading those that are missing or altered. See `fetch_each`.
+    """Download the files that are missing or altered, and return the places of all files. See `fetch_all`.
 
     Raises:
-        DataError: naming what could not be had, its URLs, what went wrong, and how to provide it by hand.
+        DataError: naming the files that could not be downloaded, their URLs, the errors, and how to provide the files
+            by hand.
     """
-    fetched = fetch_each(files, progress)
+    fetched = fetch_all(files, progress)
     if fetched.failures:
         raise _error(fetched.failures)
     return [destination(file) for file in files]
 
 
 def get(file: RemoteFile) -> Path:
-    """Return where one file lies, downloaded first if need be. See `fetch`."""
-    result = _obtain(file, _Shared())
+    """Return the place of a file, after downloading it where it is missing or altered. See `fetch`."""
+    result = _obtain(file, _Outages())
     if isinstance(result, Failure):
         raise _error([result])
     return destination(file)
 
 
-def fetch_each(files: Sequence[RemoteFile], progress: Callable[[RemoteFile, int, int], None] | None = None) -> Fetched:
-    """Download what can be had of the files that are missing or altered, some side by side.
+def fetch_all(files: Sequence[RemoteFile], progress: Callable[[RemoteFile, int, int], None] | None = None) -> Fetched:
+    """Download the files that are missing or altered, several at a time, and go on where one of them fails.
 
-    Each is downloaded beside its place, checked against its hash and moved there in one step, so that neither a failure
-    nor another process that fetches the same leaves a broken file. The failure of one leaves the others as they are,
-    except where it would be theirs, too: no room, a cache that cannot be written, or a host that does not answer.
+    A file is downloaded beside its place, checked against its hash and moved there in one step, so that neither a
+    failure nor another process that downloads the same file leaves a broken one. Downloads end early only where all of
+    them would fail: the disk is full, the cache cannot be written, or a host does not answer.
 
     Args:
-        files: what to fetch.
-        progress: called in this thread after each file that is in its place with (file, files in place, files in all).
+        files: the files to download.
+        progress: called in this thread after every file that is in its place: (file, files in place, number of files).
 
     Raises:
-        DataError: where `NIDBENCH_DATA_MIRROR` is no base of a URL, or a file in the cache cannot be read.
+        DataError: where `NIDBENCH_DATA_MIRROR` is not the beginning of a URL, or a file in the cache cannot be read.
     """
-    shared, placed = _Shared(), 0
+    outages, placed = _Outages(), 0
     with ThreadPoolExecutor(DOWNLOADS) as pool:
-        asked = {pool.submit(_obtain, file, shared): file for file in files}
+        downloads = {pool.submit(_obtain, file, outages): file for file in files}
         try:
-            for done in as_completed(asked):
+            for done in as_completed(downloads):
                 if not isinstance(done.result(), Failure):
                     placed += 1
                     if progress is not None:
-                        progress(asked[done], placed, len(files))
+                        progress(downloads[done], placed, len(files))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    results = {file: done.result() for done, file in asked.items()}
+    results = {file: done.result() for done, file in downloads.items()}
     taken = [file for file, result in results.items() if result == "fetched"]
     failures = [result for result in results.values() if isinstance(result, Failure)]
     return Fetched(taken, failures, _common(failures, some_came=bool(taken)))
 
 
-class _Shared:
-    """What downloads side by side find out for each other."""
+class _Outages:
+    """The failures by which parallel downloads know that another download would fail, too."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._end: Exception | None = None
-        self._silence: dict[str, list[Exception]] = {}
+        self._fatal: Exception | None = None
+        self._unanswered: dict[str, list[Exception]] = {}
 
-    def hopeless(self, url: str) -> Exception | None:
-        """Return what a download would run into: no room, no cache, or as many silences in a row as go side by side."""
-        with self._lock:
-            silence = self._silence.get(urlsplit(url).netloc, [])
-            return self._end or (silence[-1] if len(silence) >= DOWNLOADS else None)
+    def expected_error(self, url: str) -> Exception | None:
+        """Return the error that a download would meet, or None.
 
-    def learn(self, url: str, error: Exception | None) -> None:
-        """Take in how a download went."""
+        It is the error of a full disk, of a cache that cannot be written, or of a host that did not answer `DOWNLOADS`
+        times in a row.
+        """
         with self._lock:
-            silence = self._silence.setdefault(urlsplit(url).netloc, [])
+            unanswered = self._unanswered.get(urlsplit(url).netloc, [])
+            return self._fatal or (unanswered[-1] if len(unanswered) >= DOWNLOADS else None)
+
+    def note(self, url: str, error: Exception | None) -> None:
+        """Note the error of a download; None for a success."""
+        with self._lock:
+            unanswered = self._unanswered.setdefault(urlsplit(url).netloc, [])
             if error is not None and _unanswered(error):
-                silence.append(error)
+                unanswered.append(error)
             else:
-                silence.clear()
+                unanswered.clear()
             if error is not None and _ends_all(error):
-                self._end = error
+                self._fatal = error
 
 
 class _UnwritableError(OSError):
@@ -169,7 +175,7 @@ class _UnwritableError(OSError):
 
 
 def _unanswered(error: Exception) -> bool:
-    # requests' errors, told without importing it: they have the request, and the response where there was one
+    # recognises errors of requests without importing it: they hold the request, and the response where there was one
     return getattr(error, "request", None) is not None and getattr(error, "response", None) is None
 
 
@@ -177,14 +183,14 @@ def _ends_all(error: Exception) -> bool:
     return isinstance(error, _UnwritableError) or (isinstance(error, OSError) and error.errno in _NO_ROOM)
 
 
-def _obtain(file: RemoteFile, shared: _Shared) -> Literal["there", "fetched"] | Failure:
-    return "there" if local(file) else _download(file, shared)
+def _obtain(file: RemoteFile, outages: _Outages) -> Literal["in place", "fetched"] | Failure:
+    return "in place" if local(file) else _download(file, outages)
 
 
-def _download(file: RemoteFile, shared: _Shared) -> Literal["fetched"] | Failure:
+def _download(file: RemoteFile, outages: _Outages) -> Literal["fetched"] | Failure:
     tried: list[tuple[str, Exception]] = []
     for url in sources(file):
-        error = shared.hopeless(url) or _attempt(file, url, shared)
+        error = outages.expected_error(url) or _attempt(file, url, outages)
         if error is None:
             return "fetched"
         tried.append((url, error))
@@ -193,8 +199,8 @@ def _download(file: RemoteFile, shared: _Shared) -> Literal["fetched"] | Failure
     return Failure(file, tuple(tried))
 
 
-def _attempt(file: RemoteFile, url: str, shared: _Shared) -> Exception | None:
-    """Return what went wrong."""
+def _attempt(file: RemoteFile, url: str, outages: _Outages) -> Exception | None:
+    """Download a file from a URL; return the error, or None."""
     failure: Exception | None = None
     try:
         _retrieve(file, url)
@@ -202,7 +208,7 @@ def _attempt(file: RemoteFile, url: str, shared: _Shared) -> Exception | None:
         if (response := getattr(error, "response", None)) is not None:
             response.close()  # pooch leaves the connection of a refused request open
         failure = error
-    shared.learn(url, failure)
+    outages.note(url, failure)
     return failure
 
 
@@ -214,15 +220,15 @@ def _retrieve(file: RemoteFile, url: str) -> Path:
     downloader = _copy_local if url.startswith("file://") else pooch.HTTPDownloader()
     with _silent(pooch.get_logger()):
         pooch.retrieve(url, ":".join(file.hash), target.name, target.parent, downloader=downloader)
-    target.chmod(0o644)  # pooch's files are their owner's alone, which a shared cache cannot use
+    target.chmod(0o644)  # pooch lets only the owner read its files, which would make a shared cache useless
     return target
 
 
 def _make_folder(folder: Path) -> None:
-    """Make sure that a folder is there and can be written.
+    """Make a folder, and make sure that it can be written.
 
     Raises:
-        _UnwritableError: where it cannot.
+        _UnwritableError: where it cannot be made or written.
         OSError: where the disk is full.
     """
     try:
@@ -236,28 +242,28 @@ def _make_folder(folder: Path) -> None:
 
 
 def _copy_local(url: str, output_file: str, _pooch: object) -> None:
-    """Do for `file://` what pooch's downloaders do for `http://`."""
+    """Copy a file from a `file://` URL; has the signature of pooch's downloaders."""
     shutil.copyfile(unquote(url.removeprefix("file://")), output_file)
 
 
 @contextmanager
 def _silent(logger: logging.Logger) -> Iterator[None]:
-    """Keep pooch's "Downloading ..." lines of this thread off the terminal, where a progress display may be live."""
+    """Suppress pooch's "Downloading ..." lines of this thread, which would disturb a progress display."""
     thread = threading.get_ident()
 
-    def elsewhere(record: logging.LogRecord) -> bool:
+    def of_other_thread(record: logging.LogRecord) -> bool:
         return record.thread != thread
 
-    logger.addFilter(elsewhere)
+    logger.addFilter(of_other_thread)
     try:
         yield
     finally:
-        logger.removeFilter(elsewhere)
+        logger.removeFilter(of_other_thread)
 
 
 def _error(failures: Sequence[Failure]) -> DataError:
     error = DataError(_explain(failures, _common(failures, some_came=False)))
-    error.__cause__ = next((each for failure in failures for _, each in failure.tried), None)
+    error.__cause__ = next((cause for failure in failures for _, cause in failure.tried), None)
     return error
 
 
@@ -269,8 +275,8 @@ def _explain(failures: Sequence[Failure], stopped: str) -> str:
     if stopped:
         return f"{first}: {stopped}"
     lines = [f"  {failure.file} from {_tried(failure)}: {failure.reason()}" for failure in failures[:_NAMED]]
-    more = [f"  and {len(failures) - _NAMED} more"] if len(failures) > _NAMED else []
-    return "\n".join([first, *lines, *more, f"  {_AGAIN}, or {_BY_HAND}"])
+    unlisted = [f"  and {len(failures) - _NAMED} more"] if len(failures) > _NAMED else []
+    return "\n".join([first, *lines, *unlisted, f"  {_RETRY}, or {_BY_HAND}"])
 
 
 def _explain_one(failure: Failure, stopped: str) -> str:
@@ -284,7 +290,7 @@ def _explain_one(failure: Failure, stopped: str) -> str:
     )
     if any(map(_ends_all, errors)):
         return "\n".join([*lines, f"  {stopped}"])
-    return "\n".join([*lines, f"  {_AGAIN}, or {by_hand}" if errors else f"  {by_hand}"])
+    return "\n".join([*lines, f"  {_RETRY}, or {by_hand}" if errors else f"  {by_hand}"])
 
 
 def _tried(failure: Failure) -> str:
@@ -292,7 +298,7 @@ def _tried(failure: Failure) -> str:
 
 
 def _common(failures: Sequence[Failure], *, some_came: bool) -> str:
-    """Return what all failures have in common, where that is one thing, and the way out; else nothing."""
+    """Return the common reason of all failures and its remedy; empty where they have no common reason."""
     errors = [error for failure in failures for _, error in failure.tried]
     ending = next((error for error in errors if _ends_all(error)), None)
     if isinstance(ending, _UnwritableError):
@@ -301,17 +307,17 @@ def _common(failures: Sequence[Failure], *, some_came: bool) -> str:
         size = math.ceil(sum(failure.file.bytes for failure in failures) / 1e5) / 10
         full = "your quota is used up" if getattr(ending, "errno", None) == errno.EDQUOT else "the disk is full"
         return (
-            f"{full}: free at least {size} MB where {cache_folder()} is, which is what the missing files take, or "
+            f"{full}: free at least {size} MB where {cache_folder()} is, which the missing files need, or "
             "choose another folder with NIDBENCH_DATA"
         )
     if errors and not some_came and all(map(_unanswered, errors)):
         hosts = dict.fromkeys(urlsplit(url).netloc for failure in failures for url, _ in failure.tried)
-        return f"no answer from {', '.join(hosts)} ({_short(errors[0])}): {_AGAIN}"
+        return f"no answer from {', '.join(hosts)} ({_short(errors[0])}): {_RETRY}"
     return ""
 
 
 def _short(error: Exception) -> str:
-    """Return an error in a line: of an answer, its status."""
+    """Return an error as a line of text; for a host's answer it is the status."""
     response = getattr(error, "response", None)
     if response is not None:
         return f"{response.status_code} {response.reason}"

@@ -1,4 +1,4 @@
-"""Files that lie elsewhere: pinned by URL, size and hash in manifests."""
+"""Files to download, and the manifests that list their URLs, sizes and hashes."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from importlib.resources.abc import Traversable
 
 from nidbench.errors import DataError
 
-#: Names of hashes, as `hashlib` has them and as people do.
+#: Name of a hash in `hashlib` -> its name in messages.
 _HASHES = {"sha256": "SHA-256", "md5": "MD5"}
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file to fetch, or to get by hand.
+    """A file to download, by nidbench or by hand.
 
     Attributes:
-        dataset: who it belongs to; the folder in the cache.
-        path: where it lies in that folder, parts separated by `/`.
-        url: where it comes from, `https://...`; several addresses of the same bytes, separated by blanks, are tried in
-            their order; empty for what only a person can get.
-        sha256: of its content, hexadecimal; empty where its publisher gives `md5` instead.
+        dataset: the dataset or method that needs it; its folder in the cache.
+        path: its place in that folder, with `/` between folders.
+        url: its address, `https://...`. Several addresses of the same bytes, separated by blanks, are tried in their
+            order. It is empty for a file that only a person can download.
+        sha256: hash of its content, hexadecimal; empty where its publisher gives `md5` instead.
         bytes: its size; 0 where nobody published it.
-        md5: of its content, hexadecimal.
+        md5: hash of its content, hexadecimal.
     """
 
     dataset: str
@@ -38,23 +38,23 @@ class RemoteFile:
 
     @property
     def hash(self) -> tuple[str, str]:
-        """The hash that its content is known by: which, as `hashlib` names it, and its value."""
+        """The kind of the hash of its content, named as in `hashlib`, and its value."""
         return ("sha256", self.sha256) if self.sha256 else ("md5", self.md5)
 
     @property
     def known_by(self) -> str:
-        """What its content is known by, for messages: `1120 bytes, SHA-256 cb2d...`."""
+        """The size and the hash of its content, for messages: `1120 bytes, SHA-256 cb2d...`."""
         kind, value = self.hash
         return (f"{self.bytes} bytes, " if self.bytes else "") + f"{_HASHES[kind]} {value}"
 
 
 def read_manifest(manifest: Traversable, dataset: str) -> list[RemoteFile]:
-    """Return the files of one dataset, in the order of the manifest.
+    """Return the files of a dataset, in the order of the manifest.
 
     Args:
         manifest: CSV with the columns dataset, path, sha256, bytes and url (or several urls, separated by blanks);
             package data (`importlib.resources.files(...) / "files.csv"`) or a `Path`.
-        dataset: whose rows.
+        dataset: the dataset whose rows to read.
 
     Raises:
         DataError: where the manifest cannot be read or has no row for the dataset.

@@ -1,4 +1,4 @@
-"""Types of arrays that all of nidbench shares, and their identity."""
+"""The array types that all of nidbench shares, and the hash that identifies an array."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ def array_hash(array: NDArray[Any]) -> str:
 
 Image: TypeAlias = NDArray[Any]
 """An image: Shape (C, H, W), C = 1 (gray) or 3 (colour), floating point, nominally in [0, 1]."""
-
 
 Kernel: TypeAlias = NDArray[Any]
 """A blur kernel: Shape (kh, kw), float64, sum 1, to be used for *true* convolution."""

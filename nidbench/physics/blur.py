@@ -1,7 +1,8 @@
-"""Blur as torch sees it: valid true convolution, its adjoint, the transfer function and the edge taper.
+"""The blur in torch: valid true convolution, its adjoint, the transfer function and the edge taper.
 
-Frame: per axis x extends y by (k-1)//2 before and k//2 after. A valid convolution of x is the part of its *circular*
-convolution that no wrapped pixel reaches, so one transfer function, with its origin at index k//2, serves both.
+Frame: on each axis x extends y by (k-1)//2 pixels before and k//2 after. The valid convolution of x is that region of
+its *circular* convolution that no wrapped pixel reaches, so one transfer function, with its origin at index k//2,
+serves both.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def circular_convolve(image: Tensor, transfer: Tensor) -> Tensor:
 
 
 def edgetaper(image: Tensor, kernel: Tensor, passes: int = 3) -> Tensor:
-    """Return images blended with their own circular blur towards the border, so that wrapping leaves no edge.
+    """Return images that fade towards the border into their circular blur, so that wrapping leaves no edge.
 
     The FDN variant (Kruse et al. 2017): alpha is the outer product over the axes of 1 - z/max z, z the circular
     autocorrelation (length N-1, first value appended) of the kernel's projection on the axis; each pass is
@@ -51,7 +52,7 @@ def edgetaper(image: Tensor, kernel: Tensor, passes: int = 3) -> Tensor:
     Args:
         image: Shape (..., H, W).
         kernel: Shape (kh, kw), sum 1.
-        passes: how often; the paper's protocol has 3.
+        passes: how often the image is blended; the paper's protocol has 3.
     """
     height, width = image.shape[-2:]
     alpha = torch.outer(_edge_weight(kernel.sum(1), height), _edge_weight(kernel.sum(0), width))
@@ -62,7 +63,7 @@ def edgetaper(image: Tensor, kernel: Tensor, passes: int = 3) -> Tensor:
 
 
 def _edge_weight(projection: Tensor, length: int) -> Tensor:
-    if length < 3 or projection.numel() < 2:  # a kernel of one pixel reaches over no edge
+    if length < 3 or projection.numel() < 2:  # a kernel that is one pixel long reaches over no edge
         return projection.new_ones(length)
     spectrum = torch.fft.rfft(projection, n=length - 1)
     z = torch.fft.irfft(spectrum.abs().square(), n=length - 1)
@@ -76,8 +77,8 @@ class Operator:
     Args:
         blurred: y, Shape (C, h, w).
         kernel: k, Shape (kh, kw), sum 1.
-        respond: g, applied to tensors; called with the smallest value that it may see.
-        device: torch device name.
+        respond: g; called with a tensor and the smallest value that counts, see `FLOOR`.
+        device: torch device name, such as `cpu` or `cuda:0`.
 
     Attributes:
         blurred: y as float32 tensor, Shape (C, h, w).
@@ -86,7 +87,7 @@ class Operator:
         tapered: y edge-replicated to the frame of x, then edge-tapered; float32, Shape (C, H, W).
     """
 
-    #: Below this g is not asked: the derivative of z^(1/gamma) is infinite at 0.
+    #: Values below this count as this: the derivative of g(z) = z^(1/gamma) is infinite at 0.
     FLOOR = 1e-7
 
     def __init__(
@@ -103,7 +104,7 @@ class Operator:
 
     @cached_property
     def tapered(self) -> Tensor:
-        """The input that networks and Fourier methods take; computed in float64 on the CPU, alike on every device."""
+        """The input of networks and Fourier methods; computed in float64 on the CPU, the same for every device."""
         extended = self.extend(self.blurred.cpu().double())
         return edgetaper(extended, self._kernel).float().to(self.blurred.device)
 
@@ -116,7 +117,7 @@ class Operator:
         return self.crop(self.circular(x))
 
     def circular(self, x: Tensor) -> Tensor:
-        """Return the circular convolution of k with x, Shape (..., H, W), of which `blur` is a part."""
+        """Return the circular convolution of k with x, Shape (..., H, W); `blur` is cropped from it."""
         return circular_convolve(x, self.transfer)
 
     def adjoint(self, y: Tensor) -> Tensor:
@@ -132,5 +133,5 @@ class Operator:
         return self._respond(z, self.FLOOR)
 
     def crop(self, x: Tensor) -> Tensor:
-        """Return the part of x-sized images that y shows: Shape (..., H, W) to (..., h, w)."""
+        """Return the region of x-sized images that y shows: Shape (..., H, W) to (..., h, w)."""
         return x[..., self._valid[0], self._valid[1]]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-#: Stands for the noise specification of what was measured, not made.
+#: The noise specification of a measurement that a dataset gives: nidbench adds no noise to it.
 MEASURED = "measured"
 
 
 @dataclass(frozen=True)
 class CaseKey:
-    """Which measurement: the names that also key its noise generator.
+    """The names that identify a measurement; its noise generator is keyed by them.
 
     Attributes:
-        dataset, image, kernel: names; the kernel's with its set, as in `levin/4`.
+        dataset, image, kernel: names; that of the kernel includes its set, as in `levin/4`.
         noise: as on the command line, `gaussian:0.05`, with `+gamma:2.2` after it for a response other than the
             dataset's own; `measured` where the blurred image is given.
-        noise_seed: which draw of the noise.
+        noise_seed: number of the noise draw, from 0.
     """
 
     dataset: str

@@ -1,4 +1,4 @@
-"""Blur kernels: what is one, and its normalisation."""
+"""Blur kernels: the rules that an array has to keep, and normalisation."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from .arrays import Kernel
 
 
 def check_kernel(kernel: Kernel) -> None:
-    """Refuse what is not a kernel.
+    """Refuse an array that is not a kernel.
 
     Raises:
-        InputError: not two-dimensional, empty, not finite, all zero, or with a sum that is not positive.
+        InputError: where it is not two-dimensional, is empty, is not finite, is all zero, or has no positive sum.
     """
     if kernel.ndim != 2 or 0 in kernel.shape:
         raise InputError(f"kernel has shape {kernel.shape}: give two dimensions (kh, kw), for gray kernels only")
@@ -31,7 +31,11 @@ def check_kernel(kernel: Kernel) -> None:
 
 
 def normalised(kernel: NDArray[Any]) -> Kernel:
-    """Return the kernel as float64 with sum 1, refusing what `check_kernel` refuses."""
+    """Return a kernel, Shape (kh, kw), as float64 with sum 1.
+
+    Raises:
+        InputError: where `check_kernel` refuses it.
+    """
     kernel = np.asarray(kernel, dtype=np.float64)
     check_kernel(kernel)
     unit: Kernel = kernel / kernel.sum()

@@ -1,4 +1,4 @@
-"""From a sharp image to a measurement: y = g(k * x) + n, the same bytes on every machine, in every order."""
+"""Makes measurements of sharp images, y = g(k * x) + n: the same bytes on every machine and in every order."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from nidbench.errors import InputError
 from .arrays import Image, Kernel
 from .case_key import CaseKey
 from .kernel import normalised
-from .noise import Noise, NoiseSpec, told_noise
+from .noise import Noise, NoiseSpec, declared_noise
 from .problem import Problem
 from .response import IDENTITY, Response
 
-#: The valid region must hold one SSIM window.
+#: Side in pixels of the smallest valid region: it must hold one SSIM window.
 SMALLEST_VALID = 11
 
 
@@ -33,19 +33,19 @@ def measure(
 ) -> Problem:
     """Return the measurement of a sharp image.
 
-    The blur is computed in float64 and stored as float32; the noise comes from a counter-based generator keyed by what
-    the measurement is, never by when or where it is made.
+    The blur is computed in float64 and stored as float32. The noise comes from a counter-based generator whose key is
+    the name of the measurement, so that neither time nor place nor order changes it.
 
     Args:
         sharp: x, linear, Shape (C, H, W), in [0, 1] or, where a camera saturates, up to its gain.
         kernel: k, Shape (kh, kw), any positive sum.
         noise: `gaussian:SIGMA`, `poisson:PEAK` or `bsnr:DB`.
         key: names the noise draw.
-        response: g, and how the camera stores y.
-        declared: what the method is told of the level, see `told_noise`.
+        response: the camera's g, and how it stores y.
+        declared: what methods know of the noise level, see `declared_noise`.
 
     Raises:
-        InputError: where image, kernel or noise break a rule, or the image is too small for the kernel.
+        InputError: where the image, the kernel or the noise breaks a rule, or the image is too small for the kernel.
     """
     spec = NoiseSpec.parse(noise)
     kernel = normalised(kernel)
@@ -58,8 +58,8 @@ def measure(
     else:
         level = spec.value if spec.kind == "gaussian" else bsnr_sigma(clean, spec.value)
         blurred = clean + level * generator.standard_normal(clean.shape)
-    noise_of = Noise("poisson" if spec.kind == "poisson" else "gaussian", level)
-    return Problem(response.stored(blurred).astype(np.float32), kernel, told_noise(noise_of, declared), response)
+    true_noise = Noise("poisson" if spec.kind == "poisson" else "gaussian", level)
+    return Problem(response.stored(blurred).astype(np.float32), kernel, declared_noise(true_noise, declared), response)
 
 
 def blur(sharp: Image, kernel: Kernel) -> NDArray[np.float64]:
@@ -71,7 +71,7 @@ def blur(sharp: Image, kernel: Kernel) -> NDArray[np.float64]:
     sharp = check_image(sharp)
     check_sizes(sharp, kernel)
     (_, height, width), (kh, kw) = sharp.shape, kernel.shape
-    # not scipy.signal.fftconvolve, the same sums: its import takes longer than a hundred blurs
+    # scipy.signal.fftconvolve computes the same sums, but its import takes longer than a hundred blurs
     size = next_fast_len(height + kh - 1, real=True), next_fast_len(width + kw - 1, real=True)
     convolved = irfft2(rfft2(sharp.astype(np.float64), size) * rfft2(kernel, size), size)
     valid: NDArray[np.float64] = convolved[:, kh - 1 : height, kw - 1 : width]
@@ -89,16 +89,16 @@ def check_sizes(sharp: Image, kernel: Kernel) -> None:
     if min(h, w) < SMALLEST_VALID:
         raise InputError(
             f"image of {height}x{width} is too small for a kernel of {kh}x{kw}: its valid region of {max(h, 0)}x"
-            f"{max(w, 0)} cannot be scored, that takes {SMALLEST_VALID}x{SMALLEST_VALID}; "
+            f"{max(w, 0)} is below {SMALLEST_VALID}x{SMALLEST_VALID}, which scoring needs; "
             "use a larger image or a smaller kernel"
         )
 
 
 def check_image(image: NDArray[Any]) -> Image:
-    """Return an image that keeps the rules.
+    """Return the image, or refuse it where it breaks a rule.
 
     Raises:
-        InputError: not (1 or 3, H, W), not floating point, not finite, or far outside [0, 1].
+        InputError: where it is not of Shape (1 or 3, H, W), not floating point, not finite, or far outside [0, 1].
     """
     if image.ndim != 3 or image.shape[0] not in (1, 3) or 0 in image.shape:
         raise InputError(f"image has shape {image.shape}: give (C, H, W) with C = 1 (gray) or 3 (colour)")
@@ -112,11 +112,14 @@ def check_image(image: NDArray[Any]) -> Image:
 
 
 def bsnr_sigma(clean: Image, decibels: float) -> float:
-    """Return the noise level of a blurred-signal-to-noise ratio: sqrt(var(k * x) / 10^(dB/10)), per image."""
+    """Return the standard deviation of noise that gives an image a blurred-signal-to-noise ratio.
+
+    It is sqrt(var(k * x) / 10^(dB/10)), for `clean` = k * x of Shape (C, h, w).
+    """
     return float(np.sqrt(clean.astype(np.float64).var() / 10 ** (decibels / 10)))
 
 
 def noise_generator(key: CaseKey | str) -> np.random.Generator:
-    """Return the counter-based generator of a measurement's noise."""
+    """Return the counter-based generator of a measurement's noise; equal keys give equal noise."""
     digest = hashlib.sha256(str(key).encode()).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))

@@ -1,4 +1,4 @@
-"""Noise: as a person asks for it, and as a method knows it."""
+"""Noise: the specification that a person gives, and what a method knows of it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from nidbench.errors import InputError
 
 @dataclass(frozen=True)
 class Noise:
-    """What a method is told of the noise.
+    """What a method knows of the noise.
 
     Attributes:
         kind: `gaussian` or `poisson`.
         level: standard deviation on [0, 1] (gaussian) or photon count of intensity 1 (poisson); None where the level
-            is not declared. A method cannot know whether a declared level is right.
+            is not declared. A declared level may be wrong on purpose, see `declared_noise`.
     """
 
     kind: str
@@ -28,7 +28,7 @@ _EXAMPLES = "gaussian:0.05 (standard deviation on [0, 1]), poisson:128 (peak cou
 
 @dataclass(frozen=True)
 class NoiseSpec:
-    """Noise as it is asked for.
+    """The noise that a person asks for.
 
     Attributes:
         kind: `gaussian`, `poisson` or `bsnr`.
@@ -43,7 +43,7 @@ class NoiseSpec:
         """Read `kind:value`.
 
         Raises:
-            InputError: for another form, an unknown kind or an absurd value.
+            InputError: for another form, an unknown kind or a value out of range.
         """
         kind, _, value = text.partition(":")
         if kind not in _RANGES:
@@ -62,13 +62,13 @@ class NoiseSpec:
         return f"{self.kind}:{self.value!r}".removesuffix(".0")
 
 
-def told_noise(noise: Noise, declared: str) -> Noise:
-    """Return what a method is told of noise of a known level.
+def declared_noise(noise: Noise, declared: str) -> Noise:
+    """Return the noise that is declared to a method, of the noise that a measurement has.
 
     Args:
-        noise: as it is.
-        declared: `known`, `estimated` (no level is told) or a factor such as `x1.2`: the standard deviation told is as
-            many times the true one, so that a Poisson peak is divided by the factor's square.
+        noise: the true noise.
+        declared: `known` (the true level), `estimated` (no level, the method estimates it) or a factor such as `x1.2`
+            by which the declared standard deviation is wrong. A Poisson peak is divided by the factor's square.
 
     Raises:
         InputError: for another word or factor, or a factor on a level that nobody knows.
@@ -76,7 +76,7 @@ def told_noise(noise: Noise, declared: str) -> Noise:
     factor = declared_factor(declared)
     if noise.level is None and declared not in ("known", "estimated"):
         raise InputError(
-            f"declared noise level {declared!r}: the level of what was measured is not known; leave it out"
+            f"declared noise level {declared!r}: nobody knows the true level of this measurement; leave it out"
         )
     if noise.level is None or factor is None:
         return Noise(noise.kind, None)
@@ -84,7 +84,7 @@ def told_noise(noise: Noise, declared: str) -> Noise:
 
 
 def declared_factor(declared: str) -> float | None:
-    """Return by which factor a method is told a wrong standard deviation: 1 for `known`, None for `estimated`.
+    """Return the factor by which a declared standard deviation is wrong: 1 for `known`, None for `estimated`.
 
     Raises:
         InputError: for anything but `known`, `estimated` or `xFACTOR`.

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """All that a method is handed. The truth is not: methods are trusted to look for it nowhere else.
+    """All that a method receives. The truth is not in it, and methods are trusted not to look for it elsewhere.
 
     Attributes:
         blurred: y, Shape (C, h, w), float32, nominally in [0, 1]; not clipped or quantised unless the response says so.
         kernel: k, Shape (kh, kw), float64, sums to 1, any size, square or not, odd or even, for true convolution.
         noise: kind and declared level of n.
-        response: g.
+        response: the camera response g.
 
     Raises:
         InputError: where an array breaks these rules.
@@ -65,8 +65,9 @@ class Problem:
     def sigma(self) -> float:
         """Return the standard deviation of the noise on [0, 1].
 
-        The declared level of Gaussian noise; for a declared Poisson peak its root mean square, sqrt(mean y / peak);
-        where nothing is declared the estimate of Chen, Zhu & Heng (ICCV 2015), as in paper sections 4.1 and 4.2.3.
+        It is the declared level of Gaussian noise; for a declared Poisson peak it is the root mean square of the noise,
+        sqrt(mean y / peak); where no level is declared it is the estimate of Chen, Zhu & Heng (ICCV 2015), as in paper
+        sections 4.1 and 4.2.3.
         """
         level = self.noise.level
         if level is None:
@@ -80,7 +81,7 @@ class Problem:
         return estimate_noise_level(self.blurred)
 
     def operator(self, device: str = "cpu") -> Operator:
-        """Return x -> g(k * x) with its adjoint, transfer function and edge-tapered input, on a torch device."""
+        """Return the forward model x -> g(k * x) on a torch device, its adjoint, transfer function and tapered y."""
         from .blur import Operator
 
         return Operator(self.blurred, self.kernel, self.response.apply, device)

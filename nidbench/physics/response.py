@@ -23,9 +23,10 @@ class Response:
 
     Attributes:
         kind: `identity`, `gamma` (g(z) = z^(1/gamma), paper section 4.3.1) or `saturation` (g clips to [0, 1]).
-        gamma: the exponent's inverse; 1 unless kind is `gamma`.
+        gamma: inverse of the exponent; 1 unless kind is `gamma`.
         gain: how many times as bright as its image a scene is, see `scene`; 1 unless kind is `saturation`.
-        bits: after the noise, y is clipped to [0, 1] and rounded to so many bits; None where it is not. No part of g.
+        bits: number of bits to which y is rounded, after the noise and a clip to [0, 1]; None where it is neither
+            clipped nor rounded. This is not included in g.
     """
 
     kind: str = "identity"
@@ -65,29 +66,29 @@ class Response:
             raise InputError(f"{self.bits} bit are not in [1, 16]: typical files have 8")
 
     def scene(self, image: Image) -> Image:
-        """Return the linear x, Shape (C, H, W), of an image in [0, 1] as this camera shows it: g(x) is that image.
+        """Return the linear scene x of an image that this camera shows, Shape (C, H, W), so that g(x) is that image.
 
-        image^gamma for `gamma`; gain * image for `saturation`, whose g(x) is the image so much brighter, clipped.
+        It is image^gamma for `gamma`. For `saturation` it is gain * image: g(x) is then the brightened image, clipped.
         """
         if self.kind == "gamma":
             return np.asarray(image.clip(0, None) ** self.gamma)
         return image if self.gain == 1 else np.asarray(self.gain * image)
 
     def stored(self, y: Image) -> Image:
-        """Return a measurement with its noise as the camera stores it, see `bits`."""
+        """Return y, noise included, as the camera stores it: clipped and rounded to `bits`, or as it is."""
         if self.bits is None:
             return y
-        top = 2**self.bits - 1
-        return np.asarray(np.rint(y.clip(0, 1) * top) / top)
+        largest = 2**self.bits - 1
+        return np.asarray(np.rint(y.clip(0, 1) * largest) / largest)
 
     def apply(self, z: _Array, floor: float = 0.0) -> _Array:
         """Return g(z) of a NumPy array or torch tensor of any shape; values below `floor` count as `floor`."""
-        seen: _Array = z
+        shown: _Array = z
         if self.kind == "gamma":
-            seen = z.clip(floor, None) ** (1 / self.gamma)
+            shown = z.clip(floor, None) ** (1 / self.gamma)
         elif self.kind == "saturation":
-            seen = z.clip(0.0, 1.0)
-        return seen
+            shown = z.clip(0.0, 1.0)
+        return shown
 
 
 #: The response of a camera that only adds noise.

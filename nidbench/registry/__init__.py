@@ -1,1 +1,1 @@
-"""What is registered by name: methods, datasets and kernel sets, and how methods are asked for."""
+"""The registry: methods, datasets and kernel sets by name, and the grammar of method specifications."""

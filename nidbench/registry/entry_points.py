@@ -1,4 +1,4 @@
-"""Names to methods, datasets and kernel sets, through entry points: nothing is imported until asked for by name."""
+"""Finds methods, datasets and kernel sets by name, through entry points; only what is loaded is imported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nidbench.errors import InputError, NidbenchError, UnknownNameError, unknown
 
 from .fingerprint import stated_version
 
-#: What there is to register, and the entry point group where it is.
+#: Kind of what is registered -> its entry point group.
 GROUPS = {
     "method": "nidbench.methods",
     "dataset": "nidbench.datasets",
@@ -31,11 +31,11 @@ GROUPS = {
 
 @dataclass(frozen=True)
 class Registry:
-    """What is registered in one group.
+    """The entries of a group.
 
     Attributes:
-        kind: what it holds, for messages: one of `GROUPS`.
-        targets: name -> where it is, as `module:attribute` or a file.
+        kind: kind of the entries: a key of `GROUPS`.
+        targets: name -> `module:attribute`, or the path of a Python file.
     """
 
     kind: str
@@ -43,22 +43,22 @@ class Registry:
 
     @classmethod
     def installed(cls, kind: str) -> Registry:
-        """Return what is installed in the group of a kind, built-in and third-party alike.
+        """Return the installed entries of a kind, built-in and third-party ones.
 
         Raises:
             NidbenchError: where two distributions register the same name.
         """
         registry = cls(kind, {})
         for point in entry_points(group=GROUPS[kind]):
-            if registry.targets.get(point.name) != point.value:  # one distribution may be listed twice
+            if registry.targets.get(point.name) != point.value:  # a distribution may be listed twice
                 registry = registry.with_target(point.name, point.value)
         return registry
 
     def with_target(self, name: str, target: str) -> Registry:
-        """Return the registry with one more entry.
+        """Return the registry with a further entry.
 
         Raises:
-            NidbenchError: where the name is taken, naming both.
+            NidbenchError: where the name is taken; the message names both targets.
         """
         if name in self.targets:
             raise NidbenchError(
@@ -71,21 +71,21 @@ class Registry:
         return sorted(self.targets)
 
     def target(self, name: str) -> str:
-        """Return where a name leads.
+        """Return the target of a name.
 
         Raises:
-            UnknownNameError: with the near misses and all known names.
+            UnknownNameError: where the name is unknown; the message lists the near misses and all names.
         """
         if name not in self.targets:
             raise UnknownNameError(unknown(self.kind, name, self.targets))
         return self.targets[name]
 
     def load(self, name: str) -> Any:
-        """Import what a name stands for.
+        """Import and return the entry of a name.
 
         Raises:
-            UnknownNameError: where nothing has the name.
-            NidbenchError: where it cannot be imported.
+            UnknownNameError: where the name is unknown.
+            NidbenchError: where the entry cannot be imported.
         """
         target = self.target(name)
         module_name, _, attribute = target.partition(":")
@@ -93,7 +93,7 @@ class Registry:
             module = _load_file(Path(target)) if target.endswith(".py") else importlib.import_module(module_name)
         except NidbenchError:
             raise
-        except (Exception, SystemExit) as error:  # whatever third-party code raises while it is imported
+        except (Exception, SystemExit) as error:  # third-party code may raise anything at its import
             raise NidbenchError(
                 f"{self.kind} {name!r} ({target}) cannot be imported: {type(error).__name__}: {error}"
             ) from error
@@ -105,7 +105,7 @@ class Registry:
 
 
 def methods(file: Path | None = None) -> Registry:
-    """Return the registry of methods, with that of a plain file under the file's stem.
+    """Return the registry of methods, with the method of a Python file under the stem of its name.
 
     Raises:
         InputError: where the file does not exist.
@@ -120,106 +120,112 @@ def methods(file: Path | None = None) -> Registry:
 
 
 def load_method(registry: Registry, name: str) -> type[Method]:
-    """Return a method's class.
+    """Return the class of a method.
 
     Raises:
-        InputError: where what is registered is not a frozen dataclass with `info` and `restore`.
+        UnknownNameError: where the name is unknown.
+        InputError: where the entry is not a frozen dataclass with `info` and `restore`.
+        NidbenchError: where it cannot be imported.
     """
-    found = registry.load(name)
-    if not _is_method(found):
+    entry = registry.load(name)
+    if not _is_method(entry):
         raise InputError(
             f"method {name!r} ({registry.target(name)}) is not a frozen dataclass with `info: ClassVar[MethodInfo]` "
             "and `restore(problem, run)`: see the example in nidbench.contract"
         )
-    return cast("type[Method]", found)
+    return cast("type[Method]", entry)
 
 
 def declared_versions(names: Iterable[str], file: str | None = None) -> dict[str, int]:
-    """Return the version that each method declares today, of those that are still registered or in a method file.
+    """Return the versions that methods declare today, by name; without methods that are no longer registered.
 
-    Read from their sources where they say it there, which takes no import of what they compute with.
+    A version is read from the source where it is stated there, so that the libraries of the method are not imported.
+
+    Args:
+        names: names of methods.
+        file: path of a Python file with a further method.
     """
     try:
         registry = methods(Path(file) if file else None)
-    except NidbenchError:  # the file is gone, or its name taken since
+    except NidbenchError:  # the file no longer exists, or its name is taken now
         registry = methods()
-    found = {name: _declared_version(registry, name) for name in names if name in registry.targets}
-    return {name: version for name, version in found.items() if version is not None}
+    versions = {name: _declared_version(registry, name) for name in names if name in registry.targets}
+    return {name: version for name, version in versions.items() if version is not None}
 
 
 def _declared_version(registry: Registry, name: str) -> int | None:
-    said = stated_version(registry.targets[name])
-    if said is not None:
-        return said
+    version = stated_version(registry.targets[name])
+    if version is not None:
+        return version
     try:
         return load_method(registry, name).info.version
-    except NidbenchError:  # broken by an edit: what it computed before cannot be called old
+    except NidbenchError:  # broken by an edit: its earlier results cannot be called old
         return None
 
 
 def load_dataset(text: str) -> Dataset | MeasuredDataset:
-    """Return a dataset, as `set12` or `folder:PATH`, nothing of it read yet.
+    """Return a dataset, such as `set12` or `folder:PATH`, before any of its data is read.
 
     Raises:
-        UnknownNameError: where nothing has the name.
-        InputError: where what stands after the colon is missing, or is more than the dataset takes.
+        UnknownNameError: where the name is unknown.
+        InputError: where the argument after the colon is missing, or the dataset takes none.
     """
-    dataset: Dataset | MeasuredDataset = _made("dataset", text)
+    dataset: Dataset | MeasuredDataset = _create("dataset", text)
     return dataset
 
 
 def load_kernels(text: str) -> KernelSet:
-    """Return a kernel set, nothing of it read yet. Raises as `load_dataset` does."""
-    kernels: KernelSet = _made("kernel set", text)
+    """Return a kernel set before any of its data is read; errors are those of `load_dataset`."""
+    kernels: KernelSet = _create("kernel set", text)
     return kernels
 
 
 def load_kernel_error(text: str) -> KernelError:
-    """Return a kernel error, as `perturbed:noise=0.1` or `estimated:PATH`. Raises as `load_dataset` does."""
-    error: KernelError = _made("kernel error", text)
+    """Return a kernel error, such as `perturbed:noise=0.1` or `estimated:PATH`; errors are those of `load_dataset`."""
+    error: KernelError = _create("kernel error", text)
     return error
 
 
-def _made(kind: str, text: str) -> Any:
+def _create(kind: str, text: str) -> Any:
     name, colon, argument = text.partition(":")
     factory: Callable[..., Any] = Registry.installed(kind).load(name)
-    wanted = getattr(factory, "argument", "")
-    if wanted and not argument:
-        raise InputError(f"{kind} {text!r} does not say which: write {name}:{wanted}")
-    if colon and not wanted:
-        raise InputError(f"{kind} {text!r}: {name} takes nothing after a colon, write {name}")
-    return factory(argument) if wanted else factory()
+    parameter = getattr(factory, "argument", "")
+    if parameter and not argument:
+        raise InputError(f"{kind} {text!r} has no argument: write {name}:{parameter}")
+    if colon and not parameter:
+        raise InputError(f"{kind} {text!r}: {name} takes no argument after a colon, write {name}")
+    return factory(argument) if parameter else factory()
 
 
 def _load_file(path: Path) -> ModuleType:
-    name = f"nidbench method file {path.stem}"  # nothing imports it by that name, so that it hides no other module
+    name = f"nidbench method file {path.stem}"  # not a name that can be imported, so that it hides no module
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise InputError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up there
+    sys.modules[name] = module  # dataclasses look up their module there
     spec.loader.exec_module(module)
     return module
 
 
 def _only_method(module: ModuleType, target: str) -> type:
-    found = [
+    classes = [
         value
         for _, value in inspect.getmembers(module, inspect.isclass)
         if value.__module__ == module.__name__ and isinstance(getattr(value, "info", None), MethodInfo)
     ]
-    if len(found) != 1:
-        names = ", ".join(each.__name__ for each in found) or "none"
+    if len(classes) != 1:
+        names = ", ".join(method_class.__name__ for method_class in classes) or "none"
         raise InputError(f"{target} must define one class with `info: ClassVar[MethodInfo]`, it has {names}")
-    return cast("type", found[0])
+    return cast("type", classes[0])
 
 
-def _is_method(found: object) -> bool:
-    parameters = getattr(found, "__dataclass_params__", None)
+def _is_method(entry: object) -> bool:
+    parameters = getattr(entry, "__dataclass_params__", None)
     return (
-        inspect.isclass(found)
-        and is_dataclass(found)
+        inspect.isclass(entry)
+        and is_dataclass(entry)
         and bool(getattr(parameters, "frozen", False))
-        and isinstance(getattr(found, "info", None), MethodInfo)
-        and callable(getattr(found, "restore", None))
+        and isinstance(getattr(entry, "info", None), MethodInfo)
+        and callable(getattr(entry, "restore", None))
     )

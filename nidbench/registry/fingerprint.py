@@ -1,4 +1,4 @@
-"""What a method's source says without being imported: its version, and a fingerprint that comments do not change."""
+"""Reads a method's source without importing it: its version, and a fingerprint that comments do not change."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from pathlib import Path
 
 
 def fingerprint(target: str) -> str:
-    """Return the fingerprint of a method's source, 16 hexadecimal digits: of its file and those beside it it imports.
+    """Return the fingerprint of a method's source, 16 hexadecimal digits; empty where there is no source.
+
+    It covers the file of the method and the files of the same folder that it imports.
 
     Args:
         target: `module:attribute`, or the path of a Python file.
     """
     start = Path(target) if target.endswith(".py") else _source(target.partition(":")[0])
-    found: dict[Path, str] = {}
+    sources: dict[Path, str] = {}
     if start is not None:
-        _collect(start, found)
+        _collect(start, sources)
     digest = hashlib.sha256()
-    for text in sorted(f"{path.name}\n{content}\n" for path, content in found.items()):
+    for text in sorted(f"{path.name}\n{content}\n" for path, content in sources.items()):
         digest.update(text.encode())
-    return digest.hexdigest()[:16] if found else ""
+    return digest.hexdigest()[:16] if sources else ""
 
 
 def stated_version(target: str) -> int | None:
-    """Return the version that a method's `info` states, 1 where it states none; None where the source does not tell.
+    """Return the version in the `info` of a method's source: 1 where it states none, None where this is not clear.
 
     Args:
-        target: as of `fingerprint`.
+        target: as in `fingerprint`.
     """
     module, _, attribute = target.partition(":")
     path = Path(target) if target.endswith(".py") else _source(module)
@@ -40,9 +42,9 @@ def stated_version(target: str) -> int | None:
         return None
     infos = [
         node.value
-        for each in tree.body
-        if isinstance(each, ast.ClassDef) and attribute in ("", each.name)
-        for node in each.body
+        for definition in tree.body
+        if isinstance(definition, ast.ClassDef) and attribute in ("", definition.name)
+        for node in definition.body
         if isinstance(node, ast.Assign | ast.AnnAssign) and "info" in _names(node)
     ]
     return _version(infos[0]) if len(infos) == 1 else None
@@ -50,36 +52,38 @@ def stated_version(target: str) -> int | None:
 
 def _names(node: ast.Assign | ast.AnnAssign) -> list[str]:
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    return [each.id for each in targets if isinstance(each, ast.Name)]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _version(info: ast.expr | None) -> int | None:
-    """Return the version that a call of `MethodInfo` gives by name, 1 where it gives none."""
-    plain = isinstance(info, ast.Call) and len(info.args) < 5 and all(each.arg for each in info.keywords)
+    """Return the argument `version` of a call of `MethodInfo`: 1 where it has none, None where that is unclear."""
+    plain = isinstance(info, ast.Call) and len(info.args) < 5 and all(keyword.arg for keyword in info.keywords)
     if not plain or not isinstance(info, ast.Call):
         return None
-    given = [each.value for each in info.keywords if each.arg == "version"]
-    if not given:
+    versions = [keyword.value for keyword in info.keywords if keyword.arg == "version"]
+    if not versions:
         return 1
-    return given[0].value if isinstance(given[0], ast.Constant) and type(given[0].value) is int else None
+    version = versions[0]
+    return version.value if isinstance(version, ast.Constant) and type(version.value) is int else None
 
 
-def _collect(path: Path, found: dict[Path, str]) -> None:
-    if path in found or not path.is_file():
+def _collect(path: Path, sources: dict[Path, str]) -> None:
+    """Add a file, and those of its folder that it imports, without comments and docstrings."""
+    if path in sources or not path.is_file():
         return
     content = path.read_bytes()
     try:
         tree = ast.parse(content)
-    except (SyntaxError, ValueError):  # broken by an edit: another source than before, whatever it says
-        found[path] = hashlib.sha256(content).hexdigest()
+    except (SyntaxError, ValueError):  # broken by an edit: its bytes differ from before in any case
+        sources[path] = hashlib.sha256(content).hexdigest()
         return
-    found[path] = ast.dump(_without_docstrings(tree))
+    sources[path] = ast.dump(_without_docstrings(tree))
     for name in _imports(tree):
-        _collect(path.parent / f"{name}.py", found)
+        _collect(path.parent / f"{name}.py", sources)
 
 
 def _imports(tree: ast.AST) -> set[str]:
-    """Return the first names of what is imported, as a file beside this one may have them."""
+    """Return the first names of imported modules, which may be those of files in the same folder."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -90,16 +94,16 @@ def _imports(tree: ast.AST) -> set[str]:
 
 
 def _source(module: str) -> Path | None:
-    """Return a module's file, found as `import` finds it but without importing the packages that it is in."""
+    """Return the file of a module, searched as by `import` but without importing its packages; None for no source."""
     folders: Sequence[str] | None = None
     name = ""
-    for part in module.split("."):
-        name = f"{name}.{part}" if name else part
+    for level in module.split("."):
+        name = f"{name}.{level}" if name else level
         spec = _find(name, folders)
-        if spec is None:  # not a module: a name inside one
+        if spec is None:  # not a module, but a name inside one
             return None
         if spec.origin is None:  # a folder without __init__.py
-            folders = [str(Path(folder, part)) for folder in (sys.path if folders is None else folders)]
+            folders = [str(Path(folder, level)) for folder in (sys.path if folders is None else folders)]
         else:
             folders = spec.submodule_search_locations or []
     return Path(spec.origin) if spec is not None and spec.origin is not None and spec.origin.endswith(".py") else None
@@ -107,9 +111,9 @@ def _source(module: str) -> Path | None:
 
 def _find(name: str, folders: Sequence[str] | None) -> ModuleSpec | None:
     try:
-        found = (finder.find_spec(name, folders) for finder in sys.meta_path)
-        return next((spec for spec in found if spec is not None), None)
-    except KeyError:  # a folder without __init__.py inside another, of which Python wants the outer one imported
+        specs = (finder.find_spec(name, folders) for finder in sys.meta_path)
+        return next((spec for spec in specs if spec is not None), None)
+    except KeyError:  # nested folders without __init__.py: Python expects the outer one to be imported
         return ModuleSpec(name, None)
 
 

@@ -1,4 +1,4 @@
-"""The grammar by which methods are asked for: `name[@preset][:variant...][[key=value,...]]`."""
+"""Parses method specifications, `name[@preset][:variant...][[key=value,...]]`, and makes methods of them."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nidbench.contract.method import Method, Setting, Settings
+from nidbench.contract.method import Method, MethodInfo, Setting, Settings
 from nidbench.errors import InputError, NidbenchError, UnknownNameError, unknown
 
 _FORM = re.compile(
     r"(?P<name>[\w.-]+)(?:@(?P<preset>[\w-]+))?(?P<variants>(?::[\w-]+)*)(?:\[(?P<settings>[^\[\]]*)\])?", re.ASCII
 )
 
-#: A Python file in the place of a method's name.
+#: Recognises a Python file in the place of a method's name.
 _FILE = re.compile(r"[^@:\[]*\.py(?=$|[@:\[\s])")
 
-#: What a method without presets has.
+#: Name of the only preset of a method that declares none.
 DEFAULT_PRESET = "default"
 
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """A method as asked for.
+    """A method specification, as on the command line.
 
     Attributes:
         name: registered name.
-        preset: its own preset, or None to take the sweep's.
-        variants: applied in this order.
+        preset: name of a preset; None to use that of the sweep.
+        variants: names of variants, applied in this order.
         settings: single settings as text, applied last.
     """
 
@@ -43,7 +43,7 @@ class MethodSpec:
 
     @classmethod
     def parse(cls, text: str) -> MethodSpec:
-        """Read one method.
+        """Return the specification of a text.
 
         Raises:
             InputError: where the text has another form.
@@ -60,10 +60,10 @@ class MethodSpec:
                 "such as ours, ours@fast:no-sa or ours[iterations=500,lr=2e-3]"
             )
         settings = {}
-        for part in filter(None, (match["settings"] or "").split(",")):
-            key, separator, value = part.partition("=")
+        for setting in filter(None, (match["settings"] or "").split(",")):
+            key, separator, value = setting.partition("=")
             if not separator:
-                raise InputError(f"setting {part!r} of {text!r} has no value: write {key}=VALUE")
+                raise InputError(f"setting {setting!r} of {text!r} has no value: write {key}=VALUE")
             settings[key.strip()] = value.strip()
         variants = tuple(filter(None, match["variants"].split(":")))
         return cls(match["name"], match["preset"], variants, settings)
@@ -76,26 +76,26 @@ class MethodSpec:
 
 
 def parse_methods(text: str) -> list[MethodSpec]:
-    """Read a list of methods; commas inside brackets do not separate them.
+    """Return the specifications of a list of methods, without repetitions; commas inside brackets do not separate.
 
     Raises:
-        InputError: where one has another form, or there is none.
+        InputError: where a specification has another form, or there is none.
     """
-    parts = [part for part in re.split(r",(?![^\[]*\])", text) if part.strip()]
-    if not parts:
+    texts = [method for method in re.split(r",(?![^\[]*\])", text) if method.strip()]
+    if not texts:
         raise InputError("no method was given: use --methods ours,dip")
-    specs = [MethodSpec.parse(part) for part in parts]
+    specs = [MethodSpec.parse(method) for method in texts]
     return list({str(spec): spec for spec in specs}.values())
 
 
 @dataclass(frozen=True)
 class Resolved:
-    """A method with all its settings fixed.
+    """A method with all settings fixed.
 
     Attributes:
-        method: ready to restore.
-        preset: the one in force.
-        note: what tables should say of it, or nothing.
+        method: the method, ready to restore.
+        preset: name of the preset that was used.
+        note: note for tables; empty for none.
     """
 
     method: Method
@@ -103,69 +103,85 @@ class Resolved:
     note: str
 
 
-def resolve(spec: MethodSpec, kind: type[Method], preset: str | None) -> Resolved:
-    """Fix all settings of a method: preset, then variants, then single settings.
+def resolve(spec: MethodSpec, method_class: type[Method], preset: str | None) -> Resolved:
+    """Return a method with all settings fixed: those of the preset, then of variants, then single settings.
 
-    Its own preset beats the sweep's; a method without the sweep's preset uses the first it has, and the note says so.
-    The note begins with the method's notice, with whether it is a reconstruction, and on which images of a dataset the
-    preset was tuned.
+    The preset of the specification takes precedence over that of the sweep. A method that lacks the sweep's preset uses
+    its first one, and the note says so.
+
+    Args:
+        spec: the specification.
+        method_class: the registered class of its name.
+        preset: preset of the sweep; None for none.
 
     Raises:
-        UnknownNameError: for an own preset, variant or setting that it has not.
-        InputError: for a value that the setting cannot take.
+        UnknownNameError: for a preset in `spec`, a variant or a setting that the method lacks.
+        InputError: for a value that the setting cannot have.
     """
-    presets = kind.info.presets or {DEFAULT_PRESET: {}}
+    presets = method_class.info.presets or {DEFAULT_PRESET: {}}
     if spec.preset is not None and spec.preset not in presets:
         raise UnknownNameError(unknown(f"preset of {spec.name}", spec.preset, presets))
-    wanted = spec.preset or preset
-    chosen = wanted if wanted is not None and wanted in presets else next(iter(presets))
-    replaced = wanted not in (None, chosen) and bool(kind.info.presets)
-    tuning = kind.info.tuned_on.get(chosen, "")
-    notes = (
-        kind.info.notice,
-        "reconstructed: there is no authors' code to check against" * kind.info.reconstructed,
-        f"tuned on {tuning}" * ("/" in tuning),
-        f"has no preset {wanted!r}, uses {chosen!r}" * replaced,
-    )
-    note = "; ".join(filter(None, notes))
-    settings: dict[str, Setting] = dict(presets[chosen])
+    requested = spec.preset or preset
+    chosen = requested if requested is not None and requested in presets else next(iter(presets))
+    hints = _setting_types(method_class)
+    settings = _as_declared(_chosen_settings(spec, method_class, presets[chosen], hints), hints)
+    make: Any = method_class
+    try:
+        return Resolved(make(**settings), chosen, _note(method_class.info, requested, chosen))
+    except NidbenchError:
+        raise
+    except (TypeError, ValueError) as error:  # raised by the method's checks, or for a preset's unknown setting
+        raise InputError(f"{spec} with preset {chosen!r} is refused by the method: {error}") from error
+
+
+def _chosen_settings(
+    spec: MethodSpec, method_class: type[Method], preset: Settings, hints: Mapping[str, Sequence[type]]
+) -> dict[str, Setting]:
+    """Return the settings that a specification sets: those of the preset, then of variants, then single ones."""
+    settings: dict[str, Setting] = dict(preset)
     for variant in spec.variants:
-        if variant not in kind.info.variants:
-            raise UnknownNameError(unknown(f"variant of {spec.name}", variant, kind.info.variants))
-        settings |= kind.info.variants[variant]
-    hints = _setting_types(kind)
+        if variant not in method_class.info.variants:
+            raise UnknownNameError(unknown(f"variant of {spec.name}", variant, method_class.info.variants))
+        settings |= method_class.info.variants[variant]
     for key, text in spec.settings.items():
         if key not in hints:
             raise UnknownNameError(unknown(f"setting of {spec.name}", key, hints))
         settings[key] = _read(f"{spec.name}[{key}]", text, hints[key])
-    make: Any = kind
-    try:
-        return Resolved(make(**_as_declared(settings, hints)), chosen, note)
-    except NidbenchError:
-        raise
-    except (TypeError, ValueError) as error:  # what a method's own checks raise, or a preset with a setting it has not
-        raise InputError(f"{spec} with preset {chosen!r} is refused by the method: {error}") from error
+    return settings
+
+
+def _note(info: MethodInfo, requested: str | None, chosen: str) -> str:
+    """Return the note on a method: its notice, reconstruction, tuning on images of a dataset, and another preset."""
+    replaced = requested not in (None, chosen) and bool(info.presets)
+    tuning = info.tuned_on.get(chosen, "")
+    notes = (
+        info.notice,
+        "reconstructed: there is no authors' code to check against" if info.reconstructed else "",
+        f"tuned on {tuning}" if "/" in tuning else "",
+        f"has no preset {requested!r}, uses {chosen!r}" if replaced else "",
+    )
+    return "; ".join(filter(None, notes))
 
 
 def all_settings(method: Method) -> dict[str, Setting]:
-    """Return every setting of a method, by name."""
+    """Return all settings of a method, by name."""
     fields = dataclasses.fields(typing.cast("Any", method))
-    return {each.name: getattr(method, each.name) for each in fields}
+    return {field.name: getattr(method, field.name) for field in fields}
 
 
-def _setting_types(kind: type[Method]) -> dict[str, tuple[type, ...]]:
-    hints = typing.get_type_hints(kind)
-    names = [each.name for each in dataclasses.fields(typing.cast("Any", kind)) if each.init]
+def _setting_types(method_class: type[Method]) -> dict[str, tuple[type, ...]]:
+    hints = typing.get_type_hints(method_class)
+    names = [field.name for field in dataclasses.fields(typing.cast("Any", method_class)) if field.init]
     return {name: _alternatives(hints[name]) for name in names}
 
 
 def _as_declared(settings: Settings, hints: Mapping[str, Sequence[type]]) -> Settings:
-    """Return the settings with whole numbers as floats where the setting is a float: 3 and 3.0 are the same cell."""
+    """Return the settings with whole numbers as floats where the setting is a float, so that 3 and 3.0 are equal."""
 
     def exact(name: str, value: Setting) -> Setting:
         declared = hints.get(name, ())
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return float(value) if whole and float in declared and int not in declared else value  # type: ignore[arg-type]
+        is_int = isinstance(value, int) and not isinstance(value, bool)
+        return float(value) if is_int and float in declared and int not in declared else value  # type: ignore[arg-type]
 
     return {name: exact(name, value) for name, value in settings.items()}
 
@@ -189,5 +205,5 @@ def _read(name: str, text: str, allowed: Sequence[type]) -> Setting:
                 continue
     if str in allowed:
         return text
-    wanted = " or ".join("none" if kind is type(None) else kind.__name__ for kind in allowed)
-    raise InputError(f"{name}={text!r}: give a value of type {wanted}")
+    types_allowed = " or ".join("none" if kind is type(None) else kind.__name__ for kind in allowed)
+    raise InputError(f"{name}={text!r}: give a value of type {types_allowed}")

@@ -1,4 +1,4 @@
-"""Which files a name on the command line stands for, and on what terms they come."""
+"""The files that a dataset, kernel set or method needs, and the terms of their use."""
 
 from __future__ import annotations
 
@@ -14,25 +14,29 @@ from .entry_points import Registry, load_dataset, load_kernels, load_method
 
 
 def files_of(name: str) -> list[RemoteFile]:
-    """Return what to fetch of a dataset (with its default kernels, or its own), of a kernel set, or of a method.
+    """Return the files to download for a dataset with its kernels, for a kernel set, or for a method.
 
     Raises:
-        UnknownNameError: where nothing has the name.
+        UnknownNameError: where the name is unknown.
     """
     return [file for owner in _owners(name) if isinstance(owner, NeedsFiles) for file in owner.files()]
 
 
 def by_hand_of(name: str) -> list[RemoteFile]:
-    """Return those files of a name that only a person can get.
+    """Return the files of a name that a person has to download.
 
     Raises:
-        UnknownNameError: where nothing has the name.
+        UnknownNameError: where the name is unknown.
     """
     return [file for owner in _owners(name) if isinstance(owner, FilesByHand) for file in owner.by_hand()]
 
 
 def terms_of(name: str) -> Iterator[str]:
-    """Yield on what terms the files of a name come, a line for each of what it stands for."""
+    """Yield lines with the licences and sources of a name: of a dataset also those of its kernels.
+
+    Raises:
+        UnknownNameError: where the name is unknown.
+    """
     for owner in _owners(name):
         info = owner.info
         source = getattr(info, "source", "") or getattr(info, "paper", "")
@@ -40,12 +44,13 @@ def terms_of(name: str) -> Iterator[str]:
 
 
 def _owners(name: str) -> list[Any]:
-    """Return the dataset, kernel set or method of a name, and of a dataset the kernels that it is blurred by."""
+    """Return the dataset, kernel set or method of a name; with a dataset its default kernel set."""
     datasets, kernels, methods = map(Registry.installed, ("dataset", "kernel set", "method"))
     if name.partition(":")[0] in datasets.targets:
         dataset = load_dataset(name)
-        own = [] if isinstance(dataset, MeasuredDataset) else [load_kernels(dataset.info.kernels.partition("/")[0])]
-        return [dataset, *own]
+        if isinstance(dataset, MeasuredDataset):  # it includes its kernels
+            return [dataset]
+        return [dataset, load_kernels(dataset.info.kernels.partition("/")[0])]
     if name in kernels.targets:
         return [load_kernels(name)]
     if name in methods.targets:

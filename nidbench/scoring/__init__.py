@@ -1,1 +1,1 @@
-"""Metrics, the protocols that say what is compared, and what else is measured of a restoration."""
+"""Metrics, the protocols that define which pixels are compared, and further measures of a restoration."""

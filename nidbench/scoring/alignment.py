@@ -1,4 +1,4 @@
-"""Shifts that bring an image over another, for scores that forgive where in the frame a restoration lies."""
+"""Finds the shift between two images, for scores that ignore where in the frame a restoration lies."""
 
 from __future__ import annotations
 
@@ -13,60 +13,61 @@ _Image = NDArray[np.float64]
 
 
 def best_shift(image: NDArray[Any], truth: NDArray[Any], maximum: float, step: float) -> tuple[float, float]:
-    """Return the shift (rows, columns) on a grid at which an image is closest to a smaller one in squared error.
+    """Return the shift (rows, columns) on a grid at which an image is closest to a smaller truth in squared error.
 
     Pixel p of the truth is compared with the image's value at p + shift, interpolated bilinearly: Levin et al., CVPR
-    2009, `comp_upto_shift`. For each fraction of a pixel the image is interpolated once; the squared errors of all its
-    whole shifts then are one correlation and sums over windows. Of equally good shifts the shortest is returned.
+    2009, `comp_upto_shift`. For every fraction of a pixel the image is interpolated once; a correlation and sums over
+    windows then give the squared errors of all whole shifts. Of equally good shifts the shortest is returned.
 
     Args:
-        image: Shape (h + 2 n, w + 2 n), n = ceil(maximum), shift 0 having the truth in its middle.
+        image: Shape (h + 2 n, w + 2 n), n = ceil(maximum); at shift 0 the truth lies in its middle.
         truth: Shape (h, w).
-        maximum: of either component, in pixels.
-        step: of the grid, in pixels, a whole part of 1.
+        maximum: largest absolute value of either component, in pixels.
+        step: step of the grid in pixels, 1 divided by a whole number.
     """
     margin = (image.shape[0] - truth.shape[0]) // 2
-    mean = float(truth.mean())  # smaller numbers, so that less is lost in their difference
+    mean = float(truth.mean())  # smaller numbers lose less precision in their difference
     image, truth = image.astype(np.float64) - mean, truth.astype(np.float64) - mean
     energy = float((truth**2).sum())
     size = [fft.next_fast_len(length, real=True) for length in image.shape]
     spectrum = np.conj(fft.rfft2(truth, size))
-    found = []
+    candidates = []
     for rows, columns in _fractions(step):
         between = interpolated(image, rows, columns)
         errors = _window_sums(between**2, truth.shape) + energy
         products = fft.irfft2(fft.rfft2(between, size) * spectrum, size)  # no wrap-around where the window is inside
         errors -= 2 * products[: errors.shape[0], : errors.shape[1]]
         down, across = (
-            np.arange(count) - margin + part for count, part in zip(errors.shape, (rows, columns), strict=True)
+            np.arange(count) - margin + fraction for count, fraction in zip(errors.shape, (rows, columns), strict=True)
         )
         inside = (abs(down)[:, None] <= maximum) & (abs(across)[None] <= maximum)
-        found += [(errors[i, j], float(down[i]), float(across[j])) for i, j in np.argwhere(inside)]
-    least = min(error for error, _, _ in found)
-    close = [shift for error, *shift in found if error <= least + 1e-10 * (1 + energy)]
+        candidates += [(errors[i, j], float(down[i]), float(across[j])) for i, j in np.argwhere(inside)]
+    least = min(error for error, _, _ in candidates)
+    close = [shift for error, *shift in candidates if error <= least + 1e-10 * (1 + energy)]
     down_best, across_best = min(close, key=lambda shift: (shift[0] ** 2 + shift[1] ** 2, shift))
     return down_best, across_best
 
 
 def shifted(image: NDArray[Any], shape: tuple[int, int], shift: tuple[float, float]) -> _Image:
-    """Return what `best_shift` compares at a shift.
+    """Return the window of an image that `best_shift` compares at a shift, Shape (..., h, w).
 
     Args:
         image: Shape (..., h + 2 n, w + 2 n).
         shape: (h, w).
-        shift: rows and columns, each at most n.
+        shift: rows and columns, in [-n, n].
     """
     margin = (image.shape[-2] - shape[0]) // 2
-    whole = [int(np.floor(part)) for part in shift]
-    between = interpolated(image.astype(np.float64), shift[0] - whole[0], shift[1] - whole[1])
-    top, left = margin + whole[0], margin + whole[1]
+    rows, columns = (int(np.floor(component)) for component in shift)
+    between = interpolated(image.astype(np.float64), shift[0] - rows, shift[1] - columns)
+    top, left = margin + rows, margin + columns
     return between[..., top : top + shape[0], left : left + shape[1]]
 
 
 def interpolated(image: _Image, rows: float, columns: float) -> _Image:
-    """Return an image, Shape (..., H, W), at its pixels plus a fraction in [0, 1), bilinearly.
+    """Return an image, Shape (..., H, W), interpolated bilinearly at its pixels plus a fraction in [0, 1).
 
-    The last row goes where `rows` is not 0, the last column where `columns` is not 0: nothing lies beyond them.
+    The result lacks the last row where `rows` is not 0 and the last column where `columns` is not 0, because no pixels
+    lie beyond them.
     """
     if rows:
         image = (1 - rows) * image[..., :-1, :] + rows * image[..., 1:, :]
@@ -76,9 +77,9 @@ def interpolated(image: _Image, rows: float, columns: float) -> _Image:
 
 
 def registered(image: NDArray[Any], truth: NDArray[Any]) -> tuple[int, int]:
-    """Return the whole-pixel shift (rows, columns) of the largest circular cross-correlation with a truth.
+    """Return the shift in whole pixels (rows, columns) with the largest circular cross-correlation with a truth.
 
-    The image moved by it, as by `np.roll`, lies over the truth: Guizar-Sicairos, Thurman & Fienup, Optics Letters 2008,
+    `np.roll` by this shift moves the image onto the truth: Guizar-Sicairos, Thurman & Fienup, Optics Letters 2008,
     without upsampling.
 
     Args:
@@ -88,12 +89,14 @@ def registered(image: NDArray[Any], truth: NDArray[Any]) -> tuple[int, int]:
     product = fft.rfft2(truth.astype(np.float64)) * np.conj(fft.rfft2(image.astype(np.float64)))
     values = fft.irfft2(product, image.shape)
     peak = np.unravel_index(int(np.argmax(values)), image.shape)
-    rows, columns = (int(at) - (size if at > size // 2 else 0) for at, size in zip(peak, image.shape, strict=True))
+    rows, columns = (
+        int(index) - (size if index > size // 2 else 0) for index, size in zip(peak, image.shape, strict=True)
+    )
     return rows, columns
 
 
 def moved(image: NDArray[Any], shift: tuple[int, int]) -> NDArray[Any]:
-    """Return an image, Shape (..., h, w), moved by whole pixels, 0 where nothing of it comes to lie."""
+    """Return an image, Shape (..., h, w), moved by whole pixels (rows, columns), and 0 where it leaves pixels empty."""
     result = np.zeros_like(image)
     (height, width), (down, across) = image.shape[-2:], shift
     kept = image[..., max(0, -down) : height - max(0, down), max(0, -across) : width - max(0, across)]
@@ -102,12 +105,12 @@ def moved(image: NDArray[Any], shift: tuple[int, int]) -> NDArray[Any]:
 
 
 def _fractions(step: float) -> Iterator[tuple[float, float]]:
-    parts = [index * step for index in range(round(1 / step))]
-    return ((rows, columns) for rows in parts for columns in parts)
+    fractions = [index * step for index in range(round(1 / step))]
+    return ((rows, columns) for rows in fractions for columns in fractions)
 
 
 def _window_sums(image: _Image, shape: tuple[int, ...]) -> _Image:
-    """Return the sum over each window of a shape that lies inside an image."""
+    """Return the sums over all windows of a shape that lie inside an image."""
     height, width = shape
     total = np.pad(image, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
     sums: _Image = total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]

@@ -1,8 +1,8 @@
-"""How much a method's own uncertainty says about its error: correlation and coverage.
+"""Measures how well a method's variance describes its error, by correlation and coverage.
 
-A method that samples (dropout passes, paper section 3.3; Langevin draws) knows a variance of every pixel. It is worth
-having where it is large for the pixels that are wrong (`error_variance_correlation`) and as large as they are wrong
-(`coverage`). Averaging draws helps as far as they lie around the truth rather than beside it (`plane_of_draws`).
+A method that samples (dropout passes, paper section 3.3; Langevin draws) estimates a variance of every pixel. The
+variance is useful where it is large for pixels with large errors (`error_variance_correlation`) and matches the size of
+these errors (`coverage`). Averaging draws helps if they lie around the truth and not beside it (`plane_of_draws`).
 """
 
 from __future__ import annotations
@@ -17,44 +17,52 @@ from numpy.typing import NDArray
 
 from nidbench.errors import InputError
 
-#: Nominal coverages that records hold.
+#: Nominal levels of the coverages in records.
 LEVELS = (0.5, 0.68, 0.95)
 
-#: The names under which records hold what `calibration` finds.
+#: Names of the results of `calibration` in records.
 MEASURES = ("variance_correlation", "mean_variance", *(f"coverage_{100 * level:.0f}" for level in LEVELS))
 
 
 def calibration(image: NDArray[Any], variance: NDArray[Any], truth: NDArray[Any]) -> dict[str, float]:
-    """Return what `MEASURES` names, as far as it is defined; arguments of one shape, as of the functions below.
+    """Return the values of `MEASURES` that are defined, by name.
 
-    `mean_variance` is in squares of the image's unit, to be held against the mean squared error.
+    `mean_variance`, in squares of the image's unit, can be compared with the mean squared error.
+
+    Args:
+        image: the estimate, any shape, in the encoding of the truth.
+        variance: variance of every pixel, the same shape, not negative.
+        truth: the same shape.
+
+    Raises:
+        InputError: where the shapes differ or a variance is negative.
     """
-    found = {"variance_correlation": error_variance_correlation(image, variance, truth)}
-    found["mean_variance"] = float(variance.mean(dtype=np.float64))
-    found |= {f"coverage_{100 * level:.0f}": part for level, part in coverage(image, variance, truth).items()}
-    return {name: value for name, value in found.items() if np.isfinite(value)}
+    values = {"variance_correlation": error_variance_correlation(image, variance, truth)}
+    values["mean_variance"] = float(variance.mean(dtype=np.float64))
+    values |= {f"coverage_{100 * level:.0f}": covered for level, covered in coverage(image, variance, truth).items()}
+    return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
 def error_variance_correlation(image: NDArray[Any], variance: NDArray[Any], truth: NDArray[Any]) -> float:
     """Return Spearman's rank correlation of error and variance over all pixels and channels.
 
-    By ranks, because a linear correlation is decided by the few pixels at strong edges, and depends on whether errors
-    are squared; ranks are the same for |error| and error^2, for variance and standard deviation. Ties share their mean
-    rank.
+    Ranks are used because a linear correlation is dominated by the few pixels at strong edges, and depends on whether
+    errors are squared. Ranks are the same for |error| and error^2, and for variance and standard deviation. Ties share
+    their mean rank.
 
     Args:
         image: the estimate, any shape, in the encoding of the truth.
-        variance: of each pixel, the same shape, not negative.
+        variance: variance of every pixel, the same shape, not negative.
         truth: the same shape.
 
     Returns:
-        In [-1, 1]; 1 where the errors are largest exactly where the variance is. NaN where either is constant.
+        In [-1, 1]; 1 where errors and variances have the same order. NaN where either is constant.
 
     Raises:
         InputError: where the shapes differ or a variance is negative.
     """
     _check(image, variance, truth)
-    from scipy.stats import rankdata  # slow to import, and needed only where a method has a variance
+    from scipy.stats import rankdata  # slow to import, and needed only for methods with a variance
 
     ranks = [rankdata(values.ravel()) for values in (np.abs(_error(image, truth)), variance)]
     first, second = (values - values.mean() for values in ranks)
@@ -65,16 +73,17 @@ def error_variance_correlation(image: NDArray[Any], variance: NDArray[Any], trut
 def coverage(
     image: NDArray[Any], variance: NDArray[Any], truth: NDArray[Any], levels: Sequence[float] = LEVELS
 ) -> Mapping[float, float]:
-    """Return nominal level -> fraction of pixels whose truth lies within that many standard deviations.
+    """Return nominal level -> fraction of pixels that are covered at this level.
 
     A pixel is covered at level p where |image - truth| <= z sqrt(variance), z the (1+p)/2 quantile of a standard normal
-    distribution. Equal to its level for Gaussian errors of the variance told; smaller for a method that is too sure.
+    distribution. The fraction equals the level for Gaussian errors of the given variance, and is smaller where the
+    variance is too small.
 
     Args:
         image: the estimate, any shape, in the encoding of the truth.
-        variance: of each pixel, the same shape, not negative.
+        variance: variance of every pixel, the same shape, not negative.
         truth: the same shape.
-        levels: in (0, 1).
+        levels: nominal levels in (0, 1).
 
     Raises:
         InputError: where the shapes differ, a variance is negative or a level is outside (0, 1).
@@ -90,15 +99,15 @@ def coverage(
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """Posterior draws and the truth seen in the plane in which the draws vary most (paper Fig. 3).
+    """Posterior draws and the truth, projected onto the plane in which the draws vary most (paper Fig. 3).
 
-    Distances are root mean squares over pixels, so that those in the plane are parts of those between the images.
+    Distances are root mean squares over pixels; a distance in the plane is the projection of that between the images.
 
     Attributes:
-        draws: places of the draws, Shape (n, 2); their mean is at (0, 0).
-        truth: place of the truth's projection, Shape (2,).
+        draws: positions of the draws, Shape (n, 2); their mean is at (0, 0).
+        truth: position of the truth's projection, Shape (2,).
         explained: fractions of the draws' variance along the two axes, Shape (2,).
-        draws_to_truth: mean over draws of their distance to the truth.
+        draws_to_truth: mean distance of the draws to the truth.
         mean_to_truth: distance of the draws' mean to the truth.
         off_plane: distance of the truth from the plane.
     """
@@ -112,11 +121,11 @@ class Plane:
 
 
 def plane_of_draws(draws: NDArray[Any], truth: NDArray[Any]) -> Plane:
-    """Return the draws' first two principal components; the truth has no part in choosing them.
+    """Project draws and a truth onto the first two principal components of the draws.
 
     Args:
-        draws: Shape (n, ...), at least 3.
-        truth: the shape of one draw.
+        draws: Shape (n, ...), at least 3 draws.
+        truth: the shape of a draw.
 
     Raises:
         InputError: where there are fewer draws, or the shapes differ.
@@ -125,24 +134,24 @@ def plane_of_draws(draws: NDArray[Any], truth: NDArray[Any]) -> Plane:
         raise InputError(f"draws of shape {draws.shape}, a truth of {truth.shape}: give at least 3 draws of its shape")
     flat = draws.reshape(len(draws), -1).astype(np.float64)
     mean, size = flat.mean(axis=0), np.sqrt(flat.shape[1])
-    away = truth.ravel() - mean
+    offset = truth.ravel() - mean
     _, strengths, axes = np.linalg.svd(flat - mean, full_matrices=False)
-    axes = axes[:2] * np.where(axes[:2] @ away < 0, -1.0, 1.0)[:, None]  # the truth is above and to the right
-    place = axes @ away
+    axes = axes[:2] * np.where(axes[:2] @ offset < 0, -1.0, 1.0)[:, None]  # so that the truth is above and to the right
+    position = axes @ offset
     total = float((strengths**2).sum())
     return Plane(
         draws=(flat - mean) @ axes.T / size,
-        truth=place / size,
+        truth=position / size,
         explained=strengths[:2] ** 2 / total if total > 0 else np.zeros(2),
         draws_to_truth=float(np.sqrt(((flat - truth.ravel()) ** 2).mean(axis=1)).mean()),
-        mean_to_truth=float(np.linalg.norm(away) / size),
-        off_plane=float(np.linalg.norm(away - place @ axes) / size),
+        mean_to_truth=float(np.linalg.norm(offset) / size),
+        off_plane=float(np.linalg.norm(offset - position @ axes) / size),
     )
 
 
 def _check(image: NDArray[Any], variance: NDArray[Any], truth: NDArray[Any]) -> None:
     if not image.shape == variance.shape == truth.shape:
-        shapes = ", ".join(str(each.shape) for each in (image, variance, truth))
+        shapes = ", ".join(str(array.shape) for array in (image, variance, truth))
         raise InputError(f"image, variance and truth have shapes {shapes}: crop them alike")
     if variance.size and variance.min() < 0:
         raise InputError(f"a variance goes down to {variance.min():.4g}: give values of at least 0")

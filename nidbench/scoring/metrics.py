@@ -1,4 +1,4 @@
-"""PSNR and SSIM of two images."""
+"""PSNR and SSIM of two images, and the score that holds both."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def psnr(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
     Args:
         restored: any shape.
         truth: the same shape.
-        data_range: the peak.
+        data_range: the peak value.
 
     Returns:
         10 log10(range^2 / MSE); infinity for equal images.
@@ -33,15 +33,15 @@ def psnr(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
 
 
 def ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0) -> float:
-    """Return the structural similarity of Wang et al. 2004, mean over channels.
+    """Return the structural similarity of Wang et al. 2004, the mean over channels.
 
-    Gaussian window 11x11 of sigma 1.5, K1 = .01, K2 = .03, population covariance, 'valid' windows only: the
-    definition of the authors' `ssim_index.m`, which differs from most libraries' defaults.
+    The definition is that of the authors' `ssim_index.m`, which differs from the defaults of most libraries: Gaussian
+    window 11x11 of sigma 1.5, K1 = .01, K2 = .03, population covariance, only windows inside the image.
 
     Args:
         restored: Shape (C, H, W), at least 11x11.
         truth: the same shape.
-        data_range: the peak.
+        data_range: the peak value.
 
     Raises:
         InputError: where the shapes differ or are smaller than the window.
@@ -52,9 +52,9 @@ def ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
 
 
 def similarity_map(restored: NDArray[Any], truth: NDArray[Any], data_range: float = 1.0) -> NDArray[np.float64]:
-    """Return the similarity around each pixel, Shape (C, H, W)."""
-    around: NDArray[np.float64]
-    _, around = structural_similarity(  # type: ignore[no-untyped-call]
+    """Return the structural similarity around every pixel, Shape (C, H, W); arguments are those of `ssim`."""
+    similarity: NDArray[np.float64]
+    _, similarity = structural_similarity(  # type: ignore[no-untyped-call]
         restored.astype(np.float64),
         truth.astype(np.float64),
         data_range=data_range,
@@ -64,17 +64,17 @@ def similarity_map(restored: NDArray[Any], truth: NDArray[Any], data_range: floa
         channel_axis=0,
         full=True,
     )
-    return around
+    return similarity
 
 
 def mean_of_windows(similarity: NDArray[np.float64]) -> float:
-    """Return the mean over pixels whose whole 11x11 window is inside."""
+    """Return the mean of a similarity map, Shape (C, H, W), over pixels whose 11x11 window is inside the image."""
     return float(similarity[:, 5:-5, 5:-5].mean())
 
 
 @dataclass(frozen=True)
 class Score:
-    """How close a restoration is to the truth: PSNR in dB and SSIM, under the protocol that was asked for."""
+    """The PSNR in dB and the SSIM of a restoration, under a protocol."""
 
     psnr: float
     ssim: float

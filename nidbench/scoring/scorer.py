@@ -1,4 +1,4 @@
-"""What the parent makes of a method's answers: scores, curves and the gain of averaging."""
+"""Scores restorations against the truths of a case, and measures them further."""
 
 from __future__ import annotations
 
@@ -16,85 +16,94 @@ from nidbench.physics.problem import Problem
 from . import calibration, null_band
 from .metrics import Score, psnr
 from .protocols import CROPS, DEFAULT, AnyProtocol, Protocol, encoded, scores, to_8_bit
-from .protocols import Part as Part
+from .protocols import Region as Region
 from .protocols import protocol as find_protocol
 
-#: The names of what `Scorer.measures` returns.
+#: Names of the results of `Scorer.measures`.
 MEASURES = (*null_band.MEASURES, *calibration.MEASURES, "brightness")
 
-#: Numbers of averaged passes at which the average is scored.
+#: Numbers of averaged draws after which the average is scored.
 PASSES = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 500, 1000)
 
 
 class Scorer:
-    """Compares images with the truths of one case, which stay in this process.
+    """Compares images with the truths of a case; truths never leave the process of the scorer.
 
     Args:
-        problem: the measurement.
-        truths: none, one or many; with many the best match counts.
-        protocols: names of those to score by, by default those that every cell is scored by.
+        problem: the problem.
+        truths: none, one, or many of which the best match counts.
+        protocols: names of the protocols to score by; by default those by which every cell is scored.
+
+    Attributes:
+        input_scores: scores of the blurred image, by name of the protocol.
 
     Raises:
-        UnknownNameError: for a protocol that there is not.
+        UnknownNameError: for an unknown protocol.
     """
 
     def __init__(self, problem: Problem, truths: Sequence[Truth], protocols: Iterable[str] = tuple(CROPS)) -> None:
         self._problem = problem
-        self._seen = Problem(problem.blurred, problem.kernel, problem.noise)  # the response was applied already
-        self._asked = [find_protocol(name) for name in protocols]
-        wanted = dict.fromkeys((*self._asked, DEFAULT))
-        self._truths = [(truth, applicable(problem, truth, wanted)) for truth in truths]
-        self.input_scores = self._best(extended(problem), self._seen, self._asked)
+        self._linear = Problem(problem.blurred, problem.kernel, problem.noise)  # y has passed the response
+        self._protocols = [find_protocol(name) for name in protocols]
+        used = dict.fromkeys((*self._protocols, DEFAULT))
+        self._truths = [(truth, applicable(problem, truth, used)) for truth in truths]
+        self.input_scores = self._best(extended(problem), self._linear, self._protocols)
 
-    def scores(self, image: Image, shows: Part | None = None) -> dict[str, Score]:
-        """Return the scores of x, Shape (C, H, W), under every protocol asked for that applies.
+    def scores(self, image: Image, known: Region | None = None) -> dict[str, Score]:
+        """Return the scores of x under all protocols of this scorer that apply, by name.
 
         Args:
-            image: x.
-            shows: rows and columns of x that are known; protocols that look beyond do not apply. None for all.
+            image: x, Shape (C, H, W).
+            known: rows and columns of x that are known; protocols that need others do not apply. None for all.
         """
-        return self._best(image, self._problem, self._asked, shows)
+        return self._best(image, self._problem, self._protocols, known)
 
     def score(self, image: Image) -> Score | None:
-        """Return the score of x under the default protocol, or None where there is nothing to compare with."""
+        """Return the score of x, Shape (C, H, W), under the default protocol; None where no truth applies."""
         return self._best(image, self._problem, (DEFAULT,)).get(DEFAULT.name)
 
     def _best(
-        self, image: Image, problem: Problem, asked: Collection[AnyProtocol], shows: Part | None = None
+        self, image: Image, problem: Problem, protocols: Collection[AnyProtocol], known: Region | None = None
     ) -> dict[str, Score]:
+        """Return the scores against the best match of all truths, by name of the protocol."""
         best: dict[str, Score] = {}
         nearest: dict[Protocol, tuple[float, Truth]] = {}
-        for truth, known in self._truths:
-            wanted = [each for each in known if each in asked]
-            if shows is not None:
-                wanted = [each for each in wanted if holds(shows, each.reach(problem, truth))]
-            for each in wanted:
-                if isinstance(each, Protocol):
-                    near = self._nearness(each, image, problem, truth), truth
-                    nearest[each] = max(nearest.get(each, near), near, key=lambda pair: pair[0])
+        for truth, applying in self._truths:
+            for protocol in applying:
+                if protocol not in protocols or not (known is None or covers(known, protocol.reach(problem, truth))):
+                    continue
+                if isinstance(protocol, Protocol):
+                    match = self._closeness(protocol, image, problem, truth), truth
+                    nearest[protocol] = max(nearest.get(protocol, match), match, key=lambda pair: pair[0])
                 else:
-                    score = each.score(image, problem, truth)
-                    best[each.name] = each.best(best[each.name], score) if each.name in best else score
-        # those that crop share one map of the similarity
+                    score = protocol.score(image, problem, truth)
+                    best[protocol.name] = protocol.best(best.get(protocol.name, score), score)
+        # all protocols that crop share a map of the similarity to their truth
         for truth in dict.fromkeys(truth for _, truth in nearest.values()):
-            crops = [each for each, (_, found) in nearest.items() if found is truth]
+            crops = [protocol for protocol, (_, match) in nearest.items() if match is truth]
             best |= scores(crops, image, problem, truth)
         return best
 
-    def _nearness(self, crop: Protocol, image: Image, problem: Problem, truth: Truth) -> float:
-        """Return the PSNR, which says what of many truths counts: their SSIM would take ten times as long."""
+    def _closeness(self, crop: Protocol, image: Image, problem: Problem, truth: Truth) -> float:
+        """Return the PSNR against a truth, by which the best match is chosen: SSIM would take ten times as long."""
         if len(self._truths) == 1:
             return 0.0
         shown = encoded(crop.crop(image, problem, truth), problem, truth)
         return psnr(to_8_bit(shown), crop.reference(problem, truth))
 
     def measures(self, image: Image, variance: Image | None) -> dict[str, float]:
-        """Return what else is known of x, Shape (C, H, W), and of its pixel variance, by the names of `MEASURES`.
+        """Return the values of `MEASURES` that are defined for x and its pixel variance, by name.
 
-        On the region of the default protocol, against the truth that matches best; empty without one. `brightness` is
-        the mean of what x shows of y over that of y, which blur keeps: another one is another scale.
+        They are computed on the region of the default protocol, against the best match of the truths; without a truth
+        the result is empty. `brightness` is the mean of x after the response over the pixels of y, divided by the
+        mean of y. Blur keeps the mean, so that a value other than 1 points to another scale.
+
+        Args:
+            image: x, Shape (C, H, W).
+            variance: its pixel variance, the same shape; None where the method has none.
         """
-        pairs = (compare(image, variance, self._problem, truth) for truth, known in self._truths if DEFAULT in known)
+        truths = [truth for truth, applying in self._truths if DEFAULT in applying]
+        pairs = (compare(image, variance, self._problem, truth) for truth in truths)
         best = max(pairs, key=lambda pair: psnr(to_8_bit(pair.image), pair.truth), default=None)
         if best is None:
             return {}
@@ -108,12 +117,12 @@ class Scorer:
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """What is looked at of a restoration: the region of the default protocol, in the encoding of the truth.
+    """A restoration and a truth on the region of the default protocol, in the encoding of the truth.
 
     Attributes:
-        image: the restoration, clipped to [0, 1] as it is for scores but not rounded, Shape (C, h, w).
-        truth: of the same shape.
-        variance: pixel variance of the restoration, of the same shape, or None.
+        image: the restoration, clipped to [0, 1] as for scores but not rounded, Shape (C, h, w).
+        truth: the truth, the same shape.
+        variance: pixel variance of the restoration, the same shape, or None.
     """
 
     image: Image
@@ -128,13 +137,19 @@ class Compared:
 
 
 def compare(image: Image, variance: Image | None, problem: Problem, truth: Truth) -> Compared:
-    """Return what is looked at of x and its pixel variance, both Shape (C, H, W) in the frame of x.
+    """Return x, its pixel variance and a truth on the region of the default protocol.
 
-    Where the truth is display-encoded, the interval of one standard deviation either side goes through the response,
-    and half of what comes out is the deviation: the slope of g alone would be infinite at 0.
+    Where the truth is display-encoded, the interval x plus or minus a standard deviation passes the response, and half
+    of its length is the new standard deviation. The slope of g would not do, because it is infinite at 0.
+
+    Args:
+        image: x, Shape (C, H, W) in the frame of x.
+        variance: its pixel variance, the same shape, or None.
+        problem: the problem.
+        truth: a truth of it.
 
     Raises:
-        InputError: where too little is left to compare.
+        InputError: where too few pixels are left to compare.
     """
     shown = DEFAULT.crop(image, problem, truth)
     spread = None
@@ -146,27 +161,28 @@ def compare(image: Image, variance: Image | None, problem: Problem, truth: Truth
     return Compared(clipped, DEFAULT.reference(problem, truth), spread)
 
 
-def holds(shows: Part, wanted: Part) -> bool:
-    """Return whether a part of x has all that is wanted."""
-    return all(own.start <= part.start and part.stop <= own.stop for own, part in zip(shows, wanted, strict=True))
+def covers(outer: Region, inner: Region) -> bool:
+    """Return whether a region covers all of another one."""
+    axes = zip(outer, inner, strict=True)
+    return all(outer.start <= inner.start and inner.stop <= outer.stop for outer, inner in axes)
 
 
 def applicable(
     problem: Problem, truth: Truth, protocols: Iterable[AnyProtocol] = tuple(CROPS.values())
 ) -> list[AnyProtocol]:
-    """Return the protocols, of those asked for, that leave enough of an image to compare."""
-    found = []
+    """Return those of some protocols that leave enough pixels to compare."""
+    applying = []
     for protocol in protocols:
         with suppress(InputError):
             protocol.reach(problem, truth)
-            found.append(protocol)
-    return found
+            applying.append(protocol)
+    return applying
 
 
 def closest(problem: Problem, truths: Sequence[Truth]) -> Truth | None:
-    """Return the truth that y matches best under the default protocol: for pictures, where all methods share one.
+    """Return the truth that y matches best under the default protocol: the one that figures show for all methods.
 
-    The first where there is just one or y can be compared with none; None where there is none.
+    It is the first truth where y can be compared with none of them, and None where there is no truth.
     """
     if len(truths) < 2:
         return truths[0] if truths else None
@@ -181,7 +197,14 @@ def closest(problem: Problem, truths: Sequence[Truth]) -> Truth | None:
 
 
 class Averages:
-    """The PSNR of the mean of the first n posterior draws (paper Fig. 12)."""
+    """Measures the PSNR of the mean of the first n posterior draws (paper Fig. 12).
+
+    Args:
+        scorer: scores the means.
+
+    Attributes:
+        points: pairs of n and the PSNR in dB, for the n of `PASSES`.
+    """
 
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
@@ -190,7 +213,7 @@ class Averages:
         self.points: list[tuple[int, float]] = []
 
     def add(self, image: Image) -> None:
-        """Take one more draw, Shape (C, H, W)."""
+        """Add a draw, Shape (C, H, W)."""
         self._count += 1
         self._sum = self._sum + image.astype(np.float64)
         if self._count in PASSES:
@@ -200,7 +223,7 @@ class Averages:
 
 
 def extended(problem: Problem) -> Image:
-    """Return y edge-replicated to the frame of x, Shape (C, H, W): the input's row in tables."""
+    """Return y, edge-replicated to the frame of x, Shape (C, H, W): it is the row `input` of tables."""
     rows, columns = problem.valid
     height, width = problem.frame
     pad = ((0, 0), (rows.start, height - rows.stop), (columns.start, width - columns.stop))

@@ -1,1 +1,1 @@
-"""From what is asked for to records: plans, costs, the loop over cells, and scores made anew."""
+"""Sweeps: requests, plans, costs, the loop over cells, submitted restorations, and scoring of stored ones."""

@@ -1,9 +1,9 @@
-"""A part of a sweep that fits a time and still has something of everything.
+"""Selects cells that fit a time budget and cover every condition.
 
-Conditions (dataset, kernel set and noise) take turns. Within one, images and kernels take turns side by side, so that
-any beginning of that order is a rotated subset: of a whole grid, any two images, and any two kernels, are used equally
-often, or one of them once more. What such a part says of the whole, `nidbench.grids` tells. The order is the same at
-every call, and a longer time only adds to what a shorter one has chosen.
+Conditions (dataset, kernel set and noise) take turns. Within a condition, images and kernels take turns together, so
+that the first measurements in this order are a rotated subset: in a whole grid, the numbers of uses of any two images
+differ by at most one, and so do those of any two kernels. `nidbench.analysis.grids` estimates from such a subset what
+the whole grid would show. The order is the same at every call, and a longer budget only adds measurements.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def read_budget(text: str) -> float:
-    """Return a time in seconds: `90s`, `30m`, `1.5h`.
+    """Return a time such as `90s`, `30m` or `1.5h` in seconds.
 
     Raises:
-        InputError: for another form, or none.
+        InputError: for another form, or 0.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
     seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
@@ -46,12 +46,12 @@ def as_budget(seconds: float) -> str:
 
 
 def condition(key: CaseKey) -> tuple[str, str, str]:
-    """Return what a measurement stands for: dataset, kernel set and noise."""
+    """Return the condition of a measurement: dataset, kernel set and noise."""
     return key.dataset, key.kernel.partition("/")[0], key.noise
 
 
 def spread(keys: Iterable[CaseKey]) -> list[CaseKey]:
-    """Return measurements in an order of which any beginning is spread over conditions, images and kernels."""
+    """Return measurements in an order whose first ones cover conditions, images and kernels evenly."""
     strata: dict[tuple[str, str, str], list[CaseKey]] = {}
     for key in dict.fromkeys(keys):
         strata.setdefault(condition(key), []).append(key)
@@ -60,7 +60,7 @@ def spread(keys: Iterable[CaseKey]) -> list[CaseKey]:
 
 
 def _rotated(keys: Sequence[CaseKey]) -> Iterator[CaseKey]:
-    """Yield the measurements of a condition with images and kernels in turns, and one noise draw after the other."""
+    """Yield the measurements of a condition: images and kernels in turns, all for a noise draw before the next one."""
     images, kernels = list(dict.fromkeys(key.image for key in keys)), list(dict.fromkeys(key.kernel for key in keys))
     draws: dict[tuple[str, str], list[CaseKey]] = defaultdict(list)
     for key in keys:
@@ -68,7 +68,7 @@ def _rotated(keys: Sequence[CaseKey]) -> Iterator[CaseKey]:
     turn = math.lcm(len(images), len(kernels))
     for draw in range(max(map(len, draws.values()))):
         for step in range(len(images) * len(kernels)):
-            # the pairs come back after a turn of both, so that the kernels move on by one
+            # pairs would repeat after a full turn, so that the kernels then move on by one
             pair = images[step % len(images)], kernels[(step + step // turn) % len(kernels)]
             yield from draws.get(pair, [])[draw : draw + 1]
 
@@ -76,16 +76,17 @@ def _rotated(keys: Sequence[CaseKey]) -> Iterator[CaseKey]:
 def affordable(pending: Sequence[Job], everything: Iterable[CaseKey], rates: Rates, seconds: float) -> list[CaseKey]:
     """Return the measurements, in the order of `spread`, that can be computed in a time.
 
-    Those before the first that no longer fits, so that cheap ones are not preferred; what is there already is free.
+    They end before the first measurement that does not fit, so that cheap ones are not preferred. Finished cells cost
+    nothing.
 
     Args:
-        pending: the cells yet to be computed.
+        pending: the cells that are still to be computed.
         everything: all measurements of the sweep.
         rates: from `cost.method_rates`.
         seconds: the time.
 
     Raises:
-        InputError: where it is not enough for one measurement of each condition, or a method's cost is not known.
+        InputError: where the time is not enough for a measurement of every condition, or a method's cost is unknown.
     """
     costs = _costs(pending, rates)
     ordered = spread(everything)
@@ -102,13 +103,13 @@ def affordable(pending: Sequence[Job], everything: Iterable[CaseKey], rates: Rat
         raise InputError(
             f"a budget of {as_budget(seconds)} is not enough for one measurement under each of the {len(conditions)} "
             f"conditions, which take about {as_budget(needed)}: give --budget {as_budget(1.1 * needed)}, or --preset "
-            f"fast, --crop, --dataset or fewer --methods{_less(pending)}"
+            f"fast, --crop, --dataset or fewer --methods{_cheaper_hint(pending)}"
         )
     return chosen
 
 
-def _less(pending: Sequence[Job]) -> str:
-    """Return how to learn the cost of methods that stop by themselves, where there are any."""
+def _cheaper_hint(pending: Sequence[Job]) -> str:
+    """Return how to measure the cost of methods that stop by themselves; empty where there are none."""
     most = dict.fromkeys(job.planned.label for job in pending if job.method.stops_itself)
     if not most:
         return ""
@@ -118,33 +119,33 @@ def _less(pending: Sequence[Job]) -> str:
 
 
 def _costs(pending: Sequence[Job], rates: Rates) -> Mapping[CaseKey, float]:
-    """Return the seconds that each measurement takes; 0 where all of its cells are there."""
+    """Return the seconds that measurements take, by key; 0 where all cells of a measurement are finished."""
     costs: dict[CaseKey, float] = defaultdict(float)
     for job in pending:
         rate = rates[kind(job)]
         if rate is None:
             raise InputError(
-                f"no pilot told how long {job.planned.label} takes, so that nothing can be fitted to a budget: leave "
-                "it out of --methods, or give --limit in place of --budget"
+                f"cannot estimate the run time of {job.planned.label}, so --budget cannot be used: leave it out of "
+                "--methods, or give --limit in place of --budget"
             )
         costs[job.case.key] += seconds_of(job, rate.about)
     return costs
 
 
 def restrict(ask: Ask, chosen: Iterable[CaseKey]) -> Ask:
-    """Return a sweep over these of its measurements: an experiment for each kernel and noise, with the images chosen.
+    """Return a request for some measurements of a sweep, with an experiment for every kernel and noise.
 
     Args:
-        ask: whose experiments each have a dataset and kernel set that is not another's under the same noise.
+        ask: the request of the sweep; under a noise, no two of its experiments share dataset and kernel set.
         chosen: some of its measurements.
     """
     blocks: dict[tuple[Experiment, str, str, str], list[str]] = {}
     for key in chosen:
-        experiment = next(each for each in ask.experiments if _has(each, key))
+        experiment = next(candidate for candidate in ask.experiments if _has(candidate, key))
         image = key.image if experiment.crop is None else key.image.removesuffix(f"@{experiment.crop}")
         images = blocks.setdefault((experiment, key.dataset, key.kernel, key.noise), [])
         images += [image] if image not in images else []
-    parts = [
+    experiments = [
         replace(
             experiment,
             dataset=dataset,
@@ -156,7 +157,7 @@ def restrict(ask: Ask, chosen: Iterable[CaseKey]) -> Ask:
         )
         for (experiment, dataset, kernel, noise), images in blocks.items()
     ]
-    return replace(ask, experiments=tuple(parts))
+    return replace(ask, experiments=tuple(experiments))
 
 
 def _has(experiment: Experiment, key: CaseKey) -> bool:

@@ -1,7 +1,7 @@
-"""One cell: its method computes, its restoration is scored, and a record says how it ended.
+"""Computes a cell: its method restores, the restoration is scored, and a record describes how it ended.
 
-All that this takes is plain data, so that any process can do it: the loop over cells, a worker, a test. How a cell
-ends, whatever way, is a value and never an exception, but for an interruption.
+The arguments are plain data, so that any process can compute a cell: the loop over cells, a worker, a test. Every end
+of a cell is a value and never an exception, except an interruption.
 """
 
 from __future__ import annotations
@@ -30,12 +30,17 @@ from .watch import CellWatch
 
 
 class ScoredCase:
-    """A case whose measurement is made and whose truths are at hand, for all the methods that restore it.
+    """A case with its problem made and its scorer ready, for all methods that restore it.
 
     Args:
-        problem: what methods are handed.
-        truths: what they are not handed; none, one or many.
-        truth_hash: SHA-256 of the truths and their places, empty for none.
+        problem: the problem, which methods receive.
+        truths: none, one or many, which methods do not receive.
+        truth_hash: SHA-256 of the truths and their offsets; empty for none.
+
+    Attributes:
+        problem, truth_hash: as above.
+        scorer: scores restorations against the truths.
+        measurement_hash: SHA-256 of the blurred image.
     """
 
     def __init__(self, problem: Problem, truths: Sequence[Truth], truth_hash: str) -> None:
@@ -47,13 +52,13 @@ class ScoredCase:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CellRequest:
-    """Asks for one cell.
+    """The request to compute a cell.
 
     Attributes:
-        cell: what determines its result.
-        method: who restores.
+        cell: the facts that determine its result.
+        method: the method that restores.
         device: torch device, `cpu` or `cuda:N`.
-        keep: which arrays to keep besides the restoration: words of `run.KEEPS`.
+        keep: extra arrays to keep: words of `nidbench.contract.run.KEEPS`.
         work: folder for the checkpoint and the curve of an unfinished cell.
     """
 
@@ -66,13 +71,13 @@ class CellRequest:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ComputedCell:
-    """How a cell ended, with its arrays.
+    """A cell that has ended, with its arrays.
 
     Attributes:
-        record: with its log.
+        record: describes how it ended, with its log.
         arrays: `image` and, where the method has one, `variance`, Shape (C, H, W) in the frame of x.
-        kept: further arrays by name, where they were asked for and the cell is done.
-        left_behind: what the method left in its process, and estimates that could not be scored.
+        kept: extra arrays by name; None where none were requested or the cell is not done.
+        left_behind: what the method left in its process, and estimates that could not be scored, in words.
     """
 
     record: Record
@@ -84,19 +89,19 @@ class ComputedCell:
 def compute_cell(
     request: CellRequest, case: ScoredCase, computer: Computer, options: RunOptions, events: CellEvents
 ) -> ComputedCell:
-    """Return how a cell ended: restored, scored and described.
+    """Compute a cell: restore it, score the restoration and describe it in a record.
 
-    A cell that goes on from a checkpoint in `request.work` ends as if it had never been interrupted.
+    A cell that resumes from a checkpoint in `request.work` gives the same result as an uninterrupted one.
 
     Args:
-        request: which cell.
-        case: its measurement and truths.
-        computer: who runs the method.
-        options: for how long, and when estimates are observed.
-        events: who is informed on the way.
+        request: the cell.
+        case: its problem and scorer.
+        computer: runs the method.
+        options: time limit, threads, checkpoints and observation.
+        events: receives reports on the way.
 
     Raises:
-        KeyboardInterrupt: where a signal asks to stop; `request.work` then has what it takes to go on.
+        KeyboardInterrupt: where a signal asks to stop; the cell can then resume from `request.work`.
     """
     watch = CellWatch(case.scorer, events, request.work, keeps_draws=DRAWS in request.keep)
     outcome = _outcome(request, case.problem, computer, options, watch)
@@ -113,7 +118,7 @@ def compute_cell(
         record=record.with_log(log),
         arrays={name: image for name, image in images.items() if image is not None},
         kept=watch.kept() if record.kept else None,
-        left_behind=[*outcome.left, *watch.faults],
+        left_behind=[*outcome.left_behind, *watch.faults],
     )
 
 
@@ -144,7 +149,7 @@ def _record(request: CellRequest, case: ScoredCase, outcome: Outcome, watch: Cel
 def _outcome(
     request: CellRequest, problem: Problem, computer: Computer, options: RunOptions, watch: CellWatch
 ) -> Outcome:
-    """Return how the method's task ended; a process that died or did not answer in time is an outcome, too."""
+    """Return the outcome of the method's task; a process that died or did not answer in time gives an outcome, too."""
     task = Task(
         spec=request.method.spec,
         preset=request.method.preset,
@@ -170,14 +175,14 @@ def _outcome(
 
 
 def _ask_twice(task: Task, computer: Computer, options: RunOptions, watch: CellWatch) -> Outcome | Refusal:
-    """Ask, and once more where the process was killed from outside: the cell goes on from its checkpoint."""
+    """Ask for the task, and ask once more where the process was killed from outside: it resumes from its checkpoint."""
     watch.begin()
     try:
-        answer: Outcome | Refusal = computer.ask(task, watch.heard, options.cell_timeout)
+        answer: Outcome | Refusal = computer.ask(task, watch.receive, options.cell_timeout)
     except WorkerDiedError as error:
-        if not error.again:
+        if not error.retry:
             raise
         watch.killed(f"{error}; the cell is tried once more")
         watch.begin()
-        answer = computer.ask(task, watch.heard, options.cell_timeout)
+        answer = computer.ask(task, watch.receive, options.cell_timeout)
     return answer

@@ -1,4 +1,4 @@
-"""What pending cells will cost, from finished ones and from short pilots."""
+"""Estimates the run time of pending cells, from finished cells and from short pilots."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .plan import Job, Plan
 
 @dataclass(frozen=True)
 class Rate:
-    """What a whole cell of a method costs, in seconds per pixel of x.
+    """The run time of a cell of a method, in seconds per pixel of x.
 
     Attributes:
-        about: most likely.
-        low: at least: had nothing else wanted the cores.
-        high: at most, as far as was seen.
+        about: most likely value.
+        low: least value, on an idle machine.
+        high: largest value that was seen.
     """
 
     about: float
@@ -33,33 +33,34 @@ class Rate:
 
 
 Rates: TypeAlias = "Mapping[tuple[str, int], Rate | None]"
-"""`Kind` of cells -> what they cost, None where their pilot told nothing."""
+"""Kind of cells, see `kind`, -> their rate; None where the pilot failed."""
 
 
 def kind(job: Job) -> tuple[str, int]:
-    """Return what makes cells cost alike but for their size: the label of the method and the number of channels.
+    """Return the kind of a cell: its method's label and its number of channels.
 
-    Three channels cost a network little more than one, and a method that restores each by itself three times as much.
+    Cells of a kind cost the same per pixel. Three channels cost a network little more than one, but a method that
+    restores channels separately three times as much.
     """
     return job.planned.label, job.case.shape[0]
 
 
 def seconds(job: Job, per_pixel: float) -> float:
-    """Return what a cell costs by a rate per pixel."""
+    """Return the seconds of a cell for a rate in seconds per pixel."""
     _, height, width = job.case.shape
     return per_pixel * height * width
 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """What the pending cells will cost.
+    """The estimated run time of pending cells, in seconds and without the methods of `unknown`.
 
     Attributes:
-        seconds: most likely; without the methods of `unknown`, as the others.
-        low: at least, where all iterations planned are done.
-        high: at most.
-        unknown: labels of methods whose pilot told nothing.
-        most: labels of methods that stop by themselves, so that their part is the most that it can be.
+        seconds: most likely value.
+        low: least value, if all planned iterations are done.
+        high: largest value.
+        unknown: labels of methods whose pilot failed.
+        most: labels of methods that stop by themselves, so that they may take less than estimated.
     """
 
     seconds: float
@@ -78,11 +79,20 @@ def method_rates(
     say: Callable[[str], None],
     pilot_seconds: float = 2.0,
 ) -> dict[tuple[str, int], Rate | None]:
-    """Return what pending jobs cost, by their kind.
+    """Return the rates of pending jobs, by their kind.
 
-    Of a kind with finished cells in the plan by some of them; of others by what a short pilot on the first case tells,
-    None where it tells nothing. A pilot sees all iterations planned, of which a method that stops by itself may
-    do few. Methods are named before their pilots begin, which take some seconds each.
+    The rate of a kind with finished cells in the plan comes from some of these. That of another kind comes from a short
+    pilot on its first case; it is None where the pilot fails. A pilot assumes all planned iterations, of which a method
+    that stops by itself may do only a few.
+
+    Args:
+        plan: the plan, with finished and pending cells.
+        pending: the jobs that are still to be computed.
+        store: records of the finished cells.
+        computer: runs the pilots.
+        options: threads and time limits.
+        say: receives a line with the names of the methods before their pilots begin.
+        pilot_seconds: time of a pilot.
     """
     rates: dict[tuple[str, int], Rate | None] = dict(_finished_rates(plan, pending, store))
     pilots: dict[tuple[str, int], Job] = {}
@@ -91,10 +101,10 @@ def method_rates(
             pilots.setdefault(kind(job), job)
     if pilots:
         say(f"timing {', '.join(dict.fromkeys(label for label, _ in pilots))}: a short pilot of each")
-    return rates | {each: _pilot(job, computer, options, pilot_seconds) for each, job in pilots.items()}
+    return rates | {cells: _pilot(job, computer, options, pilot_seconds) for cells, job in pilots.items()}
 
 
-#: Finished cells of a kind that tell what the others cost: reading all of a large sweep would take seconds.
+#: Number of finished cells of a kind from which its rate is estimated: reading all of a large sweep would take seconds.
 _ENOUGH = 20
 
 
@@ -107,11 +117,11 @@ def _finished_rates(plan: Plan, pending: Sequence[Job], store: Store) -> dict[tu
             record = store.read(job.planned.id)
             if record is not None and record.status == "done" and record.seconds is not None:
                 known.append(record.seconds / seconds(job, 1.0))
-    return {each: Rate(fmean(known), min(known), max(known)) for each, known in paces.items() if known}
+    return {cells: Rate(fmean(known), min(known), max(known)) for cells, known in paces.items() if known}
 
 
 def estimate(pending: Sequence[Job], rates: Rates) -> CostEstimate:
-    """Return the cost of the pending jobs, whose kinds are all in `rates`."""
+    """Return the estimated cost of pending jobs, from `rates` with all of their kinds."""
     costs = [(job, rate) for job in pending if (rate := rates[kind(job)]) is not None]
     unknown = dict.fromkeys(job.planned.label for job in pending if rates[kind(job)] is None)
     most = dict.fromkeys(job.planned.label for job in pending if job.method.stops_itself)
@@ -124,15 +134,15 @@ def estimate(pending: Sequence[Job], rates: Rates) -> CostEstimate:
     )
 
 
-#: Pilots of a method that is soon done: its first run loads libraries and is no measure of the next.
+#: Number of pilots of a method that ends within a pilot's time: the first one is slow because it loads libraries.
 _REPEATS = 3
 
-#: What no pilot sees, as factors of the least and the most that it saw: other cases, later iterations, other times.
+#: Factors on the least and the largest value of a pilot, which sees no other cases, later iterations or other times.
 _LESS, _MORE = 0.5, 1.25
 
 
 def _pilot(job: Job, computer: Computer, options: RunOptions, pilot_seconds: float) -> Rate | None:
-    """Return what a whole cell costs, or None where that cannot be told."""
+    """Return the rate of a job from pilots; None where they fail."""
     spans: list[Span] = []
     planned = 1
     while len(spans) < _REPEATS and sum(span.seconds for span in spans) <= pilot_seconds:
@@ -145,8 +155,8 @@ def _pilot(job: Job, computer: Computer, options: RunOptions, pilot_seconds: flo
             break
     paces = [span.seconds / span.iterations for span in spans]
     alone = [span.alone(options.threads) / span.iterations for span in spans]
-    whole = planned / seconds(job, 1.0)
-    return Rate(median(paces) * whole, _LESS * min(alone) * whole, _MORE * max(paces) * whole)
+    per_pixel = planned / seconds(job, 1.0)
+    return Rate(median(paces) * per_pixel, _LESS * min(alone) * per_pixel, _MORE * max(paces) * per_pixel)
 
 
 def _ask(job: Job, computer: Computer, options: RunOptions, pilot_seconds: float) -> Outcome | None:

@@ -1,4 +1,4 @@
-"""What a sweep reports on the way, to whoever shows it."""
+"""The interface through which a sweep reports its progress to a display."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from .plan import Job, Plan
 
 
 class CellEvents(Protocol):
-    """What is reported of one cell while it is computed."""
+    """Receives reports on a cell while it is computed."""
 
     def progress(self, done: int, planned: int) -> None:
-        """The cell has done so many of its iterations."""
+        """The cell has done a number of its planned iterations."""
         ...
 
     def observed(self, point: Point) -> None:
-        """The cell's estimate was scored."""
+        """An estimate of the cell was scored."""
         ...
 
     def warned(self, message: str) -> None:
-        """Something a person should know, that stops nothing."""
+        """A person should know the message; the sweep goes on."""
         ...
 
 
 class Events(CellEvents, Protocol):
-    """What is reported of a sweep while its cells are computed."""
+    """Receives reports on a sweep while its cells are computed."""
 
     def planned(self, plan: Plan, pending: int) -> None:
-        """A sweep begins, with so many cells to compute."""
+        """A sweep begins, with a number of cells to compute."""
         ...
 
     def started(self, job: Job) -> None:
@@ -37,5 +37,5 @@ class Events(CellEvents, Protocol):
         ...
 
     def ended(self, job: Job, record: Record) -> None:
-        """A cell ended and its record is written."""
+        """A cell ended, and its record is written."""
         ...

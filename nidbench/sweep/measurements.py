@@ -1,4 +1,4 @@
-"""The measurements of a sweep made again, and what of its records still holds beside today's files."""
+"""Makes the measurements of a sweep again, and finds out which of its records agree with today's files."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from nidbench.versions import outdated
 
 from .request import Experiment
 
-#: Why a record is of another measurement.
+#: Reason why a record is of another measurement.
 OTHER_FILES = "its image or kernel is another than when it was computed, or is no longer there"
 
-#: Why a score does not hold.
+#: Reason why a score is not valid.
 OTHER_TRUTH = "it was scored against another sharp image than today's"
 
 
 class Measurements:
-    """The measurements that a sweep asks for, found by what identifies them; data are read at the first look.
+    """The measurements that a sweep asks for, by their names and hashes; data are read at the first use.
 
     Args:
-        sweep: whose.
+        sweep: the sweep.
     """
 
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
 
     def case(self, cell: Cell) -> Case | None:
-        """Return the measurement of a cell: of its names and of the same image and kernel, or None."""
+        """Return the case of a cell, with the same names, image and kernel; None where there is none today."""
         return self._cases.get((cell.case, cell.image_hash, cell.kernel_hash))
 
     def named(self, key: CaseKey) -> Case | None:
-        """Return the measurement of these names as files have it today, or None."""
+        """Return the case of a key as today's files give it; None where there is none."""
         return self._by_name.get(key)
 
     def outdated_score(self, record: Record) -> str:
-        """Return why a record's scores are not those of today, or nothing; its case must be there."""
+        """Return why the scores of a record differ from those of today; empty where they do not."""
         case = self.case(record.cell)
         if case is None:
             return OTHER_FILES
@@ -50,9 +50,10 @@ class Measurements:
         return "the metric has changed since it was scored" if metric else ""
 
     def today(self, record: Record) -> tuple[Record | None, str]:
-        """Return what of a done record stands beside today's files, and why it is not all.
+        """Return the record of a done cell as far as it agrees with today's files, and the reason for what is missing.
 
-        None where it restored another measurement; without scores where those are of another truth or metric.
+        The record is None where it restored another measurement. It has no scores where they are of another truth or
+        metric.
         """
         fault = self.outdated_score(record)
         if fault in ("", OTHER_FILES):
@@ -61,14 +62,14 @@ class Measurements:
 
     @cached_property
     def _cases(self) -> dict[tuple[CaseKey, str, str], Case]:
-        wanted = {planned.case for planned in self._sweep.cells}
-        return {(case.key, case.image_hash, case.kernel_hash): case for case in self._all() if case.key in wanted}
+        keys = {planned.case for planned in self._sweep.cells}
+        return {(case.key, case.image_hash, case.kernel_hash): case for case in self._all() if case.key in keys}
 
     @cached_property
     def _by_name(self) -> dict[CaseKey, Case]:
         return {key: case for (key, _, _), case in self._cases.items()}
 
     def _all(self) -> Iterator[Case]:
-        for asked in self._sweep.asked["experiments"]:
-            for request in Experiment(**asked).requests():
+        for experiment in self._sweep.asked["experiments"]:
+            for request in Experiment(**experiment).requests():
                 yield from cases(request)

@@ -1,4 +1,4 @@
-"""How cells are run; none of it changes a result."""
+"""Options of a run that change no result."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass
 from nidbench.contract.run import KEEPS, Clock
 from nidbench.errors import InputError
 
-#: The usual clock.
+#: The default clock.
 EVERY = Clock()
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """How cells are run; none of it changes a result.
+    """Options of a run that change no result.
 
     Attributes:
-        cell_timeout: seconds after which a cell is killed, or None.
-        retry: whether cells that failed before are tried again.
-        renew: whether cells are computed again that rest on another version of the engine or the measurement.
-        threads: CPU threads of the computing process.
-        clock: when estimates are observed.
+        cell_timeout: seconds after which a cell is killed; None for no limit.
+        retry: True to try failed cells again.
+        renew: True to compute cells again that depend on another version of the engine or the measurement.
+        threads: CPU threads of a computing process.
+        clock: the iterations after which estimates are observed.
         checkpoint_seconds: time between checkpoints.
-        keep: which arrays to keep besides the restoration: words of `run.KEEPS`.
+        keep: extra arrays to store beside the restoration: words of `nidbench.contract.run.KEEPS`.
 
     Raises:
-        InputError: where there is no such word.
+        InputError: for another word in `keep`.
     """
 
     cell_timeout: float | None = None

@@ -1,6 +1,8 @@
-"""Which cells of a plan are still to be computed."""
+"""Chooses the cells of a plan that are still to be computed."""
 
 from __future__ import annotations
+
+from collections import Counter
 
 from nidbench import versions
 from nidbench.errors import DamagedError
@@ -14,62 +16,84 @@ from .plan import Job, Plan
 def pending_jobs(
     plan: Plan, store: Store, options: RunOptions, events: Events, *, only_damage: bool = False
 ) -> list[Job]:
-    """Return the jobs to compute, each cell once.
+    """Return the jobs that are to be computed, every cell once.
 
-    Those without a record; those that are done but did not keep what `options.keep` asks for; with `retry`, those
-    that failed, and with `renew` those that are old.
+    They are those without a record and those that lack arrays of `options.keep`; with `options.retry` also those that
+    failed, and with `options.renew` those that are old.
 
     Args:
         plan: the cells.
         store: their records; damaged ones are set aside.
-        options: what is asked for.
-        events: whom to tell of damaged records, and how many cells lack something, are old or of an edited file.
-        only_damage: to leave the numbers to another call, with the plan that is computed in the end.
+        options: `keep`, `retry` and `renew`.
+        events: receives warnings of damaged records, and of cells that lack arrays, are old, or have an edited method.
+        only_damage: True to warn of damaged records only, where a later call gives the other warnings.
     """
     pending: dict[str, Job] = {}
-    lacking = old = edited = 0
+    counts: Counter[str] = Counter()
     for job in plan.jobs:
         if job.planned.id in pending:
             continue
-        try:
-            record = store.read(job.planned.id)
-        except DamagedError as error:
-            kept = store.set_aside(job.planned.id)
-            events.warned(f"{error}; kept as {kept.name}, computed again")
-            record = None
-        bare = record is not None and record.status == "done" and not store.holds(record, options.keep)
-        lacking += bare
-        again = record is not None and (_is_old(record) if record.status == "done" else options.retry)
-        old += again and not options.renew and record is not None and record.status == "done"
-        edited += record is not None and _was_edited(record, job)
-        if record is None or bare or (again and (options.renew or record.status != "done")):
+        record = _readable_record(job, store, events)
+        if record is None or (record.status != "done" and options.retry):
             pending[job.planned.id] = job
-    if only_damage:
-        return list(pending.values())
-    if lacking:
-        told = (
-            "1 cell is done without {}: it is" if lacking == 1 else f"{lacking} cells are done without {{}}: they are"
-        )
-        events.warned(f"{told.format(' and '.join(options.keep))} computed again")
-    if old:
-        events.warned(
-            f"{old} cells rest on an older version of the engine or the measurement: --renew computes them again"
-        )
-    if edited:
-        events.warned(
-            f"{edited} cells were computed before their method's file was edited, and stay: raise version in its "
-            "MethodInfo to compute them again"
-        )
+        elif record.status == "done":
+            faults = _faults(record, job, store, options)
+            counts.update(faults)
+            if _LACKING in faults or (_OLD in faults and options.renew):
+                pending[job.planned.id] = job
+    if not only_damage:
+        _warn(counts, options, events)
     return list(pending.values())
 
 
+def _readable_record(job: Job, store: Store, events: Events) -> Record | None:
+    """Return the record of a job; None where there is none, or where it is damaged, after setting it aside."""
+    try:
+        return store.read(job.planned.id)
+    except DamagedError as error:
+        kept = store.set_aside(job.planned.id)
+        events.warned(f"{error}; kept as {kept.name}, computed again")
+        return None
+
+
+#: Faults of done cells: arrays of `--keep` are missing, the result is old, the method's file was edited since.
+_LACKING, _OLD, _EDITED = "lacking", "old", "edited"
+
+
+def _faults(record: Record, job: Job, store: Store, options: RunOptions) -> list[str]:
+    """Return the faults of a done cell."""
+    faults = {
+        _LACKING: not store.holds(record, options.keep),
+        _OLD: _is_old(record),
+        _EDITED: _was_edited(record, job),
+    }
+    return [name for name, present in faults.items() if present]
+
+
+def _warn(counts: Counter[str], options: RunOptions, events: Events) -> None:
+    if lacking := counts[_LACKING]:
+        arrays = " and ".join(options.keep)
+        cells, are = ("1 cell is", "it is") if lacking == 1 else (f"{lacking} cells are", "they are")
+        events.warned(f"{cells} done without {arrays}: {are} computed again")
+    if counts[_OLD] and not options.renew:
+        events.warned(
+            f"{counts[_OLD]} cells rest on an older version of the engine or the measurement: --renew computes them "
+            "again"
+        )
+    if counts[_EDITED]:
+        events.warned(
+            f"{counts[_EDITED]} cells were computed before their method's file was edited, and stay: raise version in "
+            "its MethodInfo to compute them again"
+        )
+
+
 def _is_old(record: Record) -> bool:
-    """Return whether a result rests on an older version of what computes; scores are made anew without computing."""
+    """Return whether a result depends on another version of what computes; other scores need no new computation."""
     return bool({"engine", "measurement", "noise level"} & set(versions.outdated(record.versions)))
 
 
 def _was_edited(record: Record, job: Job) -> bool:
-    """Return whether a done cell's method is a plain file, which has no golden results, and reads otherwise now."""
+    """Return whether the method of a done cell is a Python file, without golden results, that was edited since."""
     file = job.method.file
     plain = file is not None and file.stem == job.method.spec.name
     return plain and record.status == "done" and record.source not in ("", job.method.fingerprint)

@@ -1,4 +1,4 @@
-"""What a sweep asks for, with the names and forms of the command line."""
+"""The request of a sweep, with the names and forms of the command line."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from nidbench.registry.method_spec import parse_methods
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is asked for, with the names and forms of the command line.
+    """A grid of methods and measurements, with the names and forms of the command line.
 
     Attributes:
-        methods: as `ours,dip@fast[lr=1e-3]`.
+        methods: specifications such as `ours,dip@fast[lr=1e-3]`.
         dataset: names, separated by commas.
-        kernels, noise, images, response: lists separated by commas; empty for the dataset's own.
-        limit: at most so many images of each dataset.
-        seeds, noise_seeds: as `0`, `0,3` or `0-4`.
-        preset: for methods that name none.
-        declared: what methods are told of the noise level: `known`, `estimated`, `x1.2`.
-        crop: side of the square cut from the middle of each image, in pixels; None for whole images.
-        rotate_kernels: whether each image has one of the kernels only, in turns.
+        kernels, noise, images, response: lists separated by commas; empty for those of the dataset.
+        limit: largest number of images of a dataset.
+        seeds, noise_seeds: numbers and ranges such as `0`, `0,3` or `0-4`.
+        preset: preset of methods that name none.
+        declared: what methods know of the noise level: `known`, `estimated`, `x1.2`.
+        crop: side in pixels of the square that is cut from the middle of an image; None for whole images.
+        rotate_kernels: True to give every image only one of the kernels, in turns.
     """
 
     methods: str
@@ -47,7 +47,7 @@ class Experiment:
     rotate_kernels: bool = False
 
     def requests(self) -> Iterator[CaseRequest]:
-        """Yield the measurements of each dataset.
+        """Yield a request of cases for every dataset.
 
         Raises:
             InputError: where no dataset is named.
@@ -72,14 +72,14 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Ask:
-    """A whole sweep: experiments and how to compute them.
+    """The request of a sweep: experiments, and how to compute them.
 
     Attributes:
-        experiments: whose cells are joined.
+        experiments: experiments whose cells make the sweep.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         precision: `auto` (bf16 where it is native), `float32` or `bf16`.
-        method_file: a plain Python file with a method of one's own.
-        name: of the sweep; empty for one made from the rest.
+        method_file: a Python file with a further method; None for none.
+        name: name of the sweep; empty to make one from the other values.
     """
 
     experiments: tuple[Experiment, ...]
@@ -89,7 +89,7 @@ class Ask:
     name: str = ""
 
     def chosen(self, *, device: str, precision: str, method_file: Path | None, name: str) -> Ask:
-        """Return the sweep with those of these choices that were made; `auto`, None and empty are none."""
+        """Return the request with other choices; `auto`, None and empty values keep those of this request."""
         return replace(
             self,
             device=self.device if device == "auto" else device,
@@ -99,23 +99,27 @@ class Ask:
         )
 
     def sweep_name(self) -> str:
-        """Return the name: readable, and the same for the same question."""
+        """Return the name of the sweep: readable, and equal for equal requests.
+
+        Raises:
+            InputError: for a name that cannot be that of a file.
+        """
         if self.name:
             return checked_name("sweep name", self.name)
-        question = asdict(replace(self, method_file=str(self.method_file or "")))  # type: ignore[arg-type]
-        for experiment in question["experiments"]:
+        request = asdict(replace(self, method_file=str(self.method_file or "")))  # type: ignore[arg-type]
+        for experiment in request["experiments"]:
             for name in ("response", "rotate_kernels"):
-                if not experiment[name]:  # older than this option: the names of sweeps stay
+                if not experiment[name]:  # sweeps from before this option keep their names
                     del experiment[name]
-        content = json.dumps(question, sort_keys=True)
+        content = json.dumps(request, sort_keys=True)
         first = self.experiments[0]
-        # the sweep is a file of this name, which the path of folder:PATH would put elsewhere
-        datasets = [re.sub(r"[^\w.-]+", "-", Path(each).name) for each in words(first.dataset)]
+        # the name is that of the sweep's file, which must not contain the path of folder:PATH
+        datasets = [re.sub(r"[^\w.-]+", "-", Path(dataset).name) for dataset in words(first.dataset)]
         names = "-".join([*dict.fromkeys(spec.name for spec in parse_methods(first.methods)), *datasets])
         return f"{names[:60]}-{hashlib.sha256(content.encode()).hexdigest()[:6]}"
 
     def asked(self) -> dict[str, Any]:
-        """Return what was asked, for the sweep's file."""
+        """Return the request as plain data, for the file of the sweep."""
         return {
             "experiments": [asdict(experiment) for experiment in self.experiments],
             "device": self.device,
@@ -125,24 +129,28 @@ class Ask:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Return the parts of a list separated by commas, without blanks."""
-    return tuple(part.strip() for part in text.split(",") if part.strip())
+    """Return the items of a list separated by commas, without blanks."""
+    return tuple(item.strip() for item in text.split(",") if item.strip())
 
 
 def read_seeds(option: str, text: str) -> tuple[int, ...]:
-    """Read seeds: numbers and ranges separated by commas, `0`, `0,3`, `0-4`.
+    """Return seeds from numbers and ranges separated by commas: `0`, `0,3`, `0-4`.
+
+    Args:
+        option: name of the option, for messages.
+        text: its value.
 
     Raises:
-        InputError: where it is something else, or none.
+        InputError: where the text has another form, or holds no seed.
     """
     seeds: list[int] = []
-    for part in words(text):
-        match = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", part, re.ASCII)
+    for span in words(text):
+        match = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", span, re.ASCII)
         if match is None:
             raise InputError(f"--{option} {text!r}: use numbers and ranges such as 0, 0,3 or 0-4")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last - first > 10_000:
-            raise InputError(f"--{option} {text!r}: the range {part} must rise, by at most 10000")
+            raise InputError(f"--{option} {text!r}: the range {span} must rise, by at most 10000")
         seeds.extend(range(first, last + 1))
     if not seeds:
         raise InputError(f"--{option} is empty: use numbers and ranges such as 0, 0,3 or 0-4")

@@ -1,4 +1,4 @@
-"""The loop over cells: compute what is missing, and write each record the moment its cell ends."""
+"""The loop over cells: computes the pending cells of a plan, and writes every record as soon as its cell ends."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ GRACE = 10.0
 
 @dataclass(frozen=True)
 class Summary:
-    """How a sweep went.
+    """The state of a sweep after a run.
 
     Attributes:
-        counts: status -> number of its cells, `missing` for those not computed.
-        computed: cells computed in this run.
-        interrupted: the signal by which a person or the system stopped it; None where it went to its end.
+        counts: status -> number of cells; `missing` for those that are not computed.
+        computed: number of cells that this run computed.
+        interrupted: the signal by which a person or the system stopped the run; None where it was not stopped.
     """
 
     counts: Mapping[str, int]
@@ -48,10 +48,10 @@ class Runner:
     """Computes the cells of a plan.
 
     Args:
-        store: where records go.
-        computer: who computes.
-        events: whom to tell.
-        options: how.
+        store: stores the records.
+        computer: runs the methods.
+        events: receives reports on the way.
+        options: time limits, threads, checkpoints and observation.
     """
 
     def __init__(self, store: Store, computer: Computer, events: Events, options: RunOptions) -> None:
@@ -63,10 +63,10 @@ class Runner:
         self._latest: tuple[tuple[CaseKey, str, str, str], ScoredCase] | None = None
 
     def run(self, plan: Plan, pending: Sequence[Job]) -> Summary:
-        """Compute the pending jobs and return how the whole plan stands.
+        """Compute the pending jobs, and return the state of the whole plan.
 
         Raises:
-            ResultsError: where the results folder cannot be written; what was finished before is kept.
+            ResultsError: where the results folder cannot be written; the cells finished before are kept.
         """
         self._store.write_sweep(plan.sweep)
         self._store.forget_work({job.cell.id for job in plan.jobs} - {job.cell.id for job in pending})
@@ -108,19 +108,19 @@ class Runner:
         return record
 
     def _begin_work(self, job: Job) -> None:
-        """Forget what an attempt that was cut off left, where its checkpoint and curve are not of what is here now."""
+        """Remove the checkpoint and curve of an earlier attempt that had another truth, version or source."""
         file = self._store.work(job.cell.id) / "basis.json"
         basis = json.dumps([job.case.truth_hash(), dict(versions.CURRENT), job.method.fingerprint])
-        with suppress(OSError, ValueError):  # none is there, or none that can be read
+        with suppress(OSError, ValueError):  # the file is missing or cannot be read
             if file.read_text() == basis:
                 return
         self._store.forget_work({job.cell.id})
-        with suppress(OSError):  # on a full disk there is no checkpoint either
+        with suppress(OSError):  # a full disk has no room for a checkpoint either
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(basis)
 
     def _warn_of(self, job: Job, left_behind: Sequence[str]) -> None:
-        """Say once for each method what it left behind, and that its next cell does not meet it."""
+        """Warn of what a method left behind, every kind once, and say that its next cell does not meet it."""
         label = job.planned.label
         new = [trace for trace in left_behind if (label, trace.partition(" (")[0]) not in self._warned]
         self._warned |= {(label, trace.partition(" (")[0]) for trace in new}
@@ -128,12 +128,12 @@ class Runner:
             self._events.warned(f"{label} left behind: {', '.join(new)}; its next cell begins without")
 
     def _done_before(self, job: Job) -> Record | None:
-        """Return the record of a cell that is computed again only for what it did not keep."""
+        """Return the record of a cell that is done and computed again; None for another cell."""
         record = self._store.read(job.cell.id)
         return record if record is not None and record.status == "done" else None
 
     def _case(self, job: Job) -> ScoredCase:
-        """Return the job's case at hand; the last one stays at hand for the next method."""
+        """Return the case of a job; the last one is kept for the next method."""
         case = job.case
         key = case.key, case.image_hash, case.kernel_hash, case.declared
         if self._latest is None or self._latest[0] != key:
@@ -142,7 +142,7 @@ class Runner:
 
 
 def count_statuses(plan: Plan, store: Store) -> dict[str, int]:
-    """Return how many cells of a plan stand how; `missing` and `corrupt` are without a readable record."""
+    """Return status -> number of cells of a plan; `missing` and `corrupt` cells have no readable record."""
     counts: dict[str, int] = {}
     for cell_id in dict.fromkeys(job.planned.id for job in plan.jobs):
         try:

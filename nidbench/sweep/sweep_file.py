@@ -1,4 +1,4 @@
-"""Sweep files: what a sweep asks for, in TOML."""
+"""Reads and writes sweep files: requests of sweeps in TOML."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from .request import Ask, Experiment, words
 
 
 def read_ask(path: Path) -> Ask:
-    """Read a sweep from a TOML file.
+    """Return the request in a TOML file.
 
-    Options stand at the top; where one grid is not enough, `[[experiment]]` tables say what differs. Keys are the
-    command line's, lists may be TOML lists.
+    Options stand at the top of the file. Where a single grid is not enough, `[[experiment]]` tables have the options
+    that differ. Keys are those of the command line, and lists may be TOML lists.
 
     Raises:
-        InputError: where the file cannot be read, or a key or value is not known.
+        InputError: where the file cannot be read, or a key or value is unknown.
     """
     content = read_toml(path)
     blocks = content.pop("experiment", [{}])
     if not (isinstance(blocks, list) and blocks and all(isinstance(block, dict) for block in blocks)):
-        raise InputError(f"{path}: 'experiment' is no list of tables: write [[experiment]] above each")
+        raise InputError(f"{path}: 'experiment' is no list of tables: write [[experiment]] above every experiment")
     names = [name for name in ("device", "precision", "name", "method_file") if name in content]
-    own: dict[str, Any] = {name: _option(path, name, content.pop(name)) for name in names}
-    if "method_file" in own:
-        own["method_file"] = path.parent / own["method_file"]
-    return Ask(tuple(_experiment(path, {**content, **block}) for block in blocks), **own)
+    options: dict[str, Any] = {name: _option(path, name, content.pop(name)) for name in names}
+    if "method_file" in options:
+        options["method_file"] = path.parent / options["method_file"]
+    return Ask(tuple(_experiment(path, {**content, **block}) for block in blocks), **options)
 
 
 def _experiment(path: Path, content: Mapping[str, Any]) -> Experiment:
-    known = [each.name for each in fields(Experiment)]
+    known = [field.name for field in fields(Experiment)]
     values: dict[str, Any] = {}
     for key, value in content.items():
         name = key.replace("-", "_")
@@ -52,9 +52,9 @@ def _experiment(path: Path, content: Mapping[str, Any]) -> Experiment:
 
 
 def _option(path: Path, name: str, value: Any) -> str | int:
-    """Return a value as the command line has it: a number for `limit` and `crop`, yes or no for `rotate_kernels`.
+    """Return the value of an option: a number for `limit` and `crop`, a bool for `rotate_kernels`, else text.
 
-    Else text, with commas for lists.
+    A list becomes text with commas.
     """
     if name == "rotate_kernels":
         if type(value) is not bool:
@@ -64,39 +64,39 @@ def _option(path: Path, name: str, value: Any) -> str | int:
         if type(value) is not int:
             raise InputError(f"{path}: {name} = {value!r}: give a whole number, such as 2")
         return value
-    parts = value if isinstance(value, list) else [value]
-    if not all(isinstance(part, str | int | float) for part in parts):
+    items = value if isinstance(value, list) else [value]
+    if not all(isinstance(item, str | int | float) for item in items):
         raise InputError(f"{path}: {name} = {value!r}: give text, a number or a list of these")
-    return ",".join(map(str, parts))
+    return ",".join(map(str, items))
 
 
 def ask_text(ask: Ask, about: Sequence[str] = ()) -> str:
-    """Return a sweep as `read_ask` reads it; what all experiments share stands at the top.
+    """Return the text of a sweep file, with the options that all experiments share at the top.
 
     Args:
-        ask: the sweep.
-        about: lines of comment before it.
+        ask: the request.
+        about: lines of comment at the beginning.
     """
-    own = {"name": ask.name, "device": ask.device, "precision": ask.precision}
-    own = {key: value for key, value in own.items() if value not in ("", "auto")}
+    options = {"name": ask.name, "device": ask.device, "precision": ask.precision}
+    options = {key: value for key, value in options.items() if value not in ("", "auto")}
     if ask.method_file is not None:
-        own["method_file"] = str(ask.method_file.resolve())
-    blocks = [_told(experiment) for experiment in ask.experiments]
+        options["method_file"] = str(ask.method_file.resolve())
+    blocks = [_changed_options(experiment) for experiment in ask.experiments]
     shared = {key: value for key, value in blocks[0].items() if all(block.get(key) == value for block in blocks)}
-    lines = [*(f"# {line}" for line in about), *_toml(own), *_toml(shared)]
+    lines = [*(f"# {line}" for line in about), *_toml(options), *_toml(shared)]
     for block in blocks if len(blocks) > 1 else ():
         lines += ["[[experiment]]", *_toml({key: value for key, value in block.items() if key not in shared})]
     return "\n".join(lines) + "\n"
 
 
-def _told(experiment: Experiment) -> dict[str, Any]:
-    """Return what of an experiment is not the default, lists as lists."""
-    known = {each.name: each.default for each in fields(Experiment)}
-    values = {name: value for name, value in asdict(experiment).items() if value != known[name]}
+def _changed_options(experiment: Experiment) -> dict[str, Any]:
+    """Return the options of an experiment that differ from the defaults, with lists as lists."""
+    defaults = {field.name: field.default for field in fields(Experiment)}
+    values = {name: value for name, value in asdict(experiment).items() if value != defaults[name]}
     lists = {name: list(words(values[name])) for name in ("kernels", "noise", "images", "response") if name in values}
     return values | lists | {"methods": [str(spec) for spec in parse_methods(experiment.methods)]}
 
 
 def _toml(values: Mapping[str, Any]) -> list[str]:
-    # text, numbers and lists of text are written in JSON as in TOML
+    # JSON writes text, numbers and lists of text as TOML does
     return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]

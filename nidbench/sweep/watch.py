@@ -1,4 +1,4 @@
-"""What the parent makes of the messages of a cell that is being computed."""
+"""Receives the messages of a cell that is being computed: scores estimates, and keeps the curve and extra arrays."""
 
 from __future__ import annotations
 
@@ -18,12 +18,25 @@ from nidbench.scoring.scorer import Averages, Scorer
 
 from .events import CellEvents
 
-#: Bytes of arrays that are kept of one cell.
+#: Largest number of bytes of the arrays that are kept of a cell.
 MOST_KEPT = 1 << 30
 
 
 class CellWatch:
-    """Scores what a method shows on the way, and keeps the curve of an unfinished cell."""
+    """Scores the estimates that a method shows, and keeps the curve and the extra arrays of its cell.
+
+    Args:
+        scorer: scores the estimates.
+        events: receives the progress, the points of the curve, and warnings.
+        work: folder of the unfinished cell, for its curve.
+        keeps_draws: True to keep posterior draws.
+
+    Attributes:
+        done: number of iterations done.
+        resumed: how often the cell went on in a new process.
+        averages: PSNR of averaged draws.
+        faults: estimates that could not be scored, in words.
+    """
 
     def __init__(self, scorer: Scorer, events: CellEvents, work: Path, *, keeps_draws: bool = False) -> None:
         self._scorer = scorer
@@ -38,7 +51,7 @@ class CellWatch:
         self.begin()
 
     def begin(self) -> None:
-        """Forget the draws and arrays of an attempt that was cut off: the next one shows them all."""
+        """Forget the draws and arrays of an attempt that was cut off: the next attempt shows all of them again."""
         self.averages = Averages(self._scorer)
         self._arrays: dict[str, NDArray[Any]] = {}
         self._draws: list[NDArray[np.float16]] = []
@@ -46,62 +59,73 @@ class CellWatch:
         self.faults: Sequence[str] = ()
 
     def killed(self, message: str) -> None:
-        """Take note that the computing process died and that another one goes on."""
+        """Note that the computing process died and that another one will go on; `message` warns of it."""
         self.resumed += 1
         self._events.warned(message)
 
-    def heard(self, message: object) -> None:
-        """Take one message of the computing process."""
+    def receive(self, message: object) -> None:
+        """Receive a message of the computing process.
+
+        Raises:
+            MessageError: where the arrays to keep are too large.
+        """
         if isinstance(message, Progress):
             self.done = message.done
             self._events.progress(message.done, message.planned)
         elif isinstance(message, Draw):
             self.averages.add(message.image)
             if self._keeps_draws:
-                self._take(message.image)
-                with np.errstate(over="ignore"):  # a draw that is so far off is infinite, and a record all the same
+                self._count_bytes(message.image)
+                with np.errstate(over="ignore"):  # values beyond float16 become infinite, which a record can hold
                     self._draws.append(message.image.astype(np.float16))
         elif isinstance(message, Kept):
-            self._take(message.array)
+            self._count_bytes(message.array)
             self._arrays[message.name] = message.array
         elif isinstance(message, Observation):
-            self.done = max(self.done, message.iteration)
-            if not np.isfinite(message.image).all():
-                self.faults = ("an estimate that is not finite, which the curve has no point for",)
-                return
-            score = self._scorer.score(message.image)
-            if score is not None:
-                point = Point(message.iteration, message.seconds, score.psnr, score.ssim)
-                self._points[point.iteration] = point
-                self._keep(point)
-                self._events.observed(point)
+            self._observe(message)
 
-    def _take(self, array: NDArray[Any]) -> None:
+    def _observe(self, observation: Observation) -> None:
+        self.done = max(self.done, observation.iteration)
+        if not np.isfinite(observation.image).all():
+            self.faults = ("an estimate that is not finite, which the curve has no point for",)
+            return
+        score = self._scorer.score(observation.image)
+        if score is not None:
+            point = Point(observation.iteration, observation.seconds, score.psnr, score.ssim)
+            self._points[point.iteration] = point
+            self._write_point(point)
+            self._events.observed(point)
+
+    def _count_bytes(self, array: NDArray[Any]) -> None:
         self._bytes += array.nbytes
         if self._bytes > MOST_KEPT:
             raise MessageError(f"it handed over more than {MOST_KEPT >> 30} GiB to be kept: keep less")
 
     def kept(self) -> dict[str, NDArray[Any]]:
-        """Return the method's arrays by name and, where they were asked for, its draws, Shape (n, C, H, W)."""
+        """Return the method's arrays by name and, where draws are kept, its draws, Shape (n, C, H, W), float16."""
         return self._arrays | ({DRAWS: np.stack(self._draws)} if self._draws else {})
 
     def curve(self) -> list[Point]:
-        """Return the points by iteration; one that was computed again after an interruption counts once."""
+        """Return the points of the curve by iteration; a point that was computed again replaces the earlier one."""
         return [self._points[iteration] for iteration in sorted(self._points)]
 
     def trouble(self, details: Mapping[str, Any]) -> dict[str, str]:
-        """Return what a record should say besides of trouble, where there was any."""
-        told = [text for text in (details.get("trouble"), self._trouble) if text]
-        return {"trouble": "; ".join(map(str, told))} if told else {}
+        """Return the detail `trouble` of a record: that of the method, and that of the curve; empty for none.
 
-    def _keep(self, point: Point) -> None:
-        """Write a point down for the case that the cell is cut off; a disk that is full costs no more than that."""
+        Args:
+            details: details of the restoration.
+        """
+        troubles = [text for text in (details.get("trouble"), self._trouble) if text]
+        return {"trouble": "; ".join(map(str, troubles))} if troubles else {}
+
+    def _write_point(self, point: Point) -> None:
+        """Add a point to the file of the curve, for a cell that is cut off; a full disk does not end the cell."""
         self._unwritten.append(point)
-        lines = [json.dumps(asdict(each)) for each in self._unwritten]
+        lines = [json.dumps(asdict(unwritten)) for unwritten in self._unwritten]
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with self._file.open("a") as file:
-                # a line of its own, even after one that was cut off
+                # begin with a new line, because the last one may be cut off
                 file.write("".join(f"\n{line}" for line in lines))
         except OSError as error:
             if not self._trouble:
@@ -118,7 +142,7 @@ def _read_curve(path: Path) -> list[Point]:
             point = json.loads(line)
             numbers = (float(point[name]) for name in ("seconds", "psnr", "ssim"))
             points.append(Point(int(point["iteration"]), *numbers))
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):  # cut off while it was written
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):  # cut off while it was being written
             continue
     return points
 
@@ -126,5 +150,5 @@ def _read_curve(path: Path) -> list[Point]:
 def _lines(path: Path) -> list[bytes]:
     try:
         return path.read_bytes().splitlines()
-    except OSError:  # none is there, or none that can be read: the record will have the points from here on
+    except OSError:  # missing or unreadable: the record will have the points from now on
         return []

@@ -1,4 +1,4 @@
-"""What the operating system gives and takes: processes, signals, files that are whole or not there."""
+"""The operating system: processes, signals, files that are complete or absent, TOML files."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Processes as Linux shows them under /proc: which one a number means, who descends from whom, their memory and end."""
+"""Processes of this machine: their descendants, their memory and their end, as Linux shows them under /proc."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from pathlib import Path
 
 from nidbench.errors import InputError
 
-#: Whether a process can take in orphans and look at others: the kernel is Linux, and /proc is there.
+#: Whether a process can adopt orphans and look at other processes: this is Linux, and /proc is mounted.
 LINUX = sys.platform == "linux" and Path("/proc/self/task").is_dir()
 
-#: Bytes below which a memory limit would let no method work.
+#: Smallest memory limit in bytes: below it no method could work.
 LEAST_MEMORY = 16 << 20
 
 _SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # of prctl(2)
 
 
 def adopt_orphans() -> None:
-    """Have every descendant whose parent ends become a child of this process, whatever session it is in."""
+    """Make this process the parent of every descendant whose parent ends, whatever session it is in."""
     _prctl(_SET_SUBREAPER, 1)
 
 
 def end_with_parent() -> None:
-    """Have the kernel kill this process when its parent ends, even amid a computation."""
+    """Ask the system to kill this process when its parent ends, even in the middle of a computation."""
     _prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
 
 
@@ -42,13 +42,13 @@ def _prctl(option: int, value: int) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """Return the children of all threads of a process, dead ones that nobody waited for left out."""
-    found: list[int] = []
+    """Return the running children of all threads of a process, without those that ended but were not waited for."""
+    pids: list[int] = []
     with suppress(OSError):  # it has ended
         for thread in Path(f"/proc/{pid}/task").iterdir():
             with suppress(OSError):
-                found += map(int, (thread / "children").read_text().split())
-    return [child for child in found if _state(child) not in ("Z", "X", "")]
+                pids += map(int, (thread / "children").read_text().split())
+    return [child for child in pids if _state(child) not in ("Z", "X", "")]
 
 
 def descendants(pid: int) -> Iterator[int]:
@@ -59,25 +59,33 @@ def descendants(pid: int) -> Iterator[int]:
 
 
 def kill_descendants(pid: int, spare: Collection[int] = ()) -> list[str]:
-    """Kill all descendants of a process but some of its children with theirs, and return what they were.
+    """Kill the descendants of a process, and return what they were, as `command` names them.
 
-    Those that are born meanwhile are killed, too: where `pid` adopts orphans none escapes.
+    Processes that start meanwhile are killed, too. Where `pid` adopts orphans, none escapes.
+
+    Args:
+        pid: the process whose descendants end.
+        spare: children of it that stay, with their descendants.
     """
     killed: dict[int, str] = {}
     for _ in range(200):
-        doomed = [each for child in children(pid) if child not in spare for each in (child, *descendants(child))]
+        kin = ((child, *descendants(child)) for child in children(pid) if child not in spare)
+        doomed = [victim for family in kin for victim in family]
         if not doomed:
             break
-        for each in doomed:
-            killed.setdefault(each, command(each))
+        for victim in doomed:
+            killed.setdefault(victim, command(victim))
             with suppress(ProcessLookupError, PermissionError):
-                os.kill(each, signal.SIGKILL)
-        time.sleep(0.002)  # they end when the kernel comes to it
+                os.kill(victim, signal.SIGKILL)
+        time.sleep(0.002)  # the kernel needs a moment to end them
     return list(killed.values())
 
 
 def kill_marked(mark: str) -> None:
-    """Kill all processes that began with this text in their environment: a last resort, where kinship tells no more."""
+    """Kill all processes that were started with this text in their environment.
+
+    This is the last resort where the tree of processes no longer shows who started them.
+    """
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             if mark.encode() in (folder / "environ").read_bytes():
@@ -85,7 +93,7 @@ def kill_marked(mark: str) -> None:
 
 
 def command(pid: int) -> str:
-    """Return what a process runs, for messages: its number and the first words of its command."""
+    """Return a text for messages that names a process: its number and the beginning of its command."""
     with suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
         return f"the process {pid} ({' '.join(words).strip()[:40]})"
@@ -93,7 +101,7 @@ def command(pid: int) -> str:
 
 
 def memory(pid: int) -> int:
-    """Return the bytes of memory that a process takes and that no file holds; 0 where it has ended."""
+    """Return the bytes of memory of a process that no file backs; 0 where it has ended."""
     with suppress(OSError, ValueError):
         fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
         return 1024 * sum(int(fields.get(key, "0 kB").split()[0]) for key in ("RssAnon", "RssShmem"))
@@ -101,36 +109,36 @@ def memory(pid: int) -> int:
 
 
 def data_size() -> int:
-    """Return the bytes of this process that are private and writable, touched or not: what RLIMIT_DATA limits."""
+    """Return the bytes of private writable memory of this process, used or not: what RLIMIT_DATA limits."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmData"))
 
 
 def return_memory() -> None:
-    """Give memory that this process has freed back to the system, where its C library can."""
+    """Give memory that this process has freed back to the system, where the C library can do that."""
     with suppress(AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def memory_here() -> int | None:
-    """Return the bytes of memory that this machine or its control group has, the less; None where nothing tells."""
-    found = []
+    """Return the bytes of memory of this machine or of its control group, whichever is less; None where unknown."""
+    limits = []
     with suppress(OSError, ValueError, AttributeError):
-        found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    for path in _limits():
+        limits.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    for path in _limit_files():
         with suppress(OSError, ValueError):  # "max" where there is no limit
-            found.append(int(path.read_text()))
-    return min(found, default=None)
+            limits.append(int(path.read_text()))
+    return min(limits, default=None)
 
 
-def _limits() -> Iterator[Path]:
+def _limit_files() -> Iterator[Path]:
     """Yield the files that may limit this process's memory: those of its control group and of all above it."""
     root = Path("/sys/fs/cgroup")
     with suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
             _, kind, group = line.split(":", 2)
-            own = root / "memory" / group[1:] if "memory" in kind else root / group[1:]
-            for folder in (own, *own.parents):
+            group_folder = root / "memory" / group[1:] if "memory" in kind else root / group[1:]
+            for folder in (group_folder, *group_folder.parents):
                 if folder.is_relative_to(root):
                     yield from (folder / "memory.max", folder / "memory.limit_in_bytes")
 
@@ -139,21 +147,21 @@ def read_memory(text: str) -> int:
     """Return the bytes that a limit such as `8G`, `1.5GiB` or `500M` stands for; units are powers of 1024.
 
     Raises:
-        InputError: where it is something else or too little for any method, or this system cannot hold to it.
+        InputError: where the text is no such limit, is too little for any method, or the system is not Linux.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])(?:i?B)?", text.strip(), re.IGNORECASE)
     if match is None:
         raise InputError(f"--memory-limit {text!r}: give a number and a unit, such as 8G or 500M")
-    found = int(float(match[1]) * 1024 ** (1 + "KMGT".index(match[2].upper())))
-    if found < LEAST_MEMORY:
-        raise InputError(f"--memory-limit {text!r}: give at least {LEAST_MEMORY >> 20}M, which one image takes")
+    limit = int(float(match[1]) * 1024 ** (1 + "KMGT".index(match[2].upper())))
+    if limit < LEAST_MEMORY:
+        raise InputError(f"--memory-limit {text!r}: give at least {LEAST_MEMORY >> 20}M, which a single image needs")
     if not LINUX:
         raise InputError("--memory-limit works on Linux only: leave it out")
-    return found
+    return limit
 
 
 def kernel_kills() -> int:
-    """Return how many processes the system's out-of-memory killer has ended; 0 where it does not say."""
+    """Return how many processes the system's out-of-memory killer has ended; 0 where the system does not count them."""
     counts = 0
     for path in ("/proc/vmstat", "/sys/fs/cgroup/memory.events"):
         with suppress(OSError):
@@ -170,29 +178,37 @@ def _state(pid: int) -> str:
 
 @cache
 def place() -> str:
-    """Return 8 hexadecimal digits for where process numbers mean what they mean here: machine, boot and container."""
-    parts = [socket.gethostname()]
+    """Return 8 hexadecimal digits that identify the machine, its boot and the container.
+
+    Process numbers of the same place can be compared; those of another place mean other processes.
+    """
+    identity = [socket.gethostname()]
     try:
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
-        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+        identity.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        identity.append(str(Path("/proc/self/ns/pid").readlink()))
     except OSError:
-        pass  # not Linux: the machine's name has to do
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:8]
+        pass  # not Linux: the machine's name has to suffice
+    return hashlib.sha256("\n".join(identity).encode()).hexdigest()[:8]
 
 
 def runs(pid: int, started: str = "") -> bool:
-    """Return whether a process of this place runs, and where it is known since when, whether it is still that one."""
+    """Return whether a process of this place runs.
+
+    Args:
+        pid: its number, which the system may have given to another process since.
+        started: what `start` returned for it; empty where that is not known, so that any process of the number counts.
+    """
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        pass  # another user's
+        pass  # it runs, as another user's process
     return not started or start(pid) in ("", started)
 
 
 def start(pid: int) -> str:
-    """Return when a process started, in the system's clock ticks since it booted; empty where nothing says so."""
+    """Return when a process started, in clock ticks since the system booted; empty where that is unknown."""
     try:
         # the program's name, in parentheses, may hold anything
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]

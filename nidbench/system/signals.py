@@ -1,4 +1,4 @@
-"""Being asked to stop, by Ctrl-C, SIGTERM or SIGHUP: one exception, and never in the middle of a file.
+"""Turns Ctrl-C, SIGTERM and SIGHUP into one exception, which never comes in the middle of writing a file.
 
 Schedulers and containers send SIGTERM some seconds before SIGKILL, a terminal that closes sends SIGHUP.
 """
@@ -17,10 +17,10 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A person or the system asks to stop.
+    """A person or the system asks this process to stop.
 
     Args:
-        number: which signal.
+        number: number of the signal.
     """
 
     def __init__(self, number: int) -> None:
@@ -29,7 +29,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class _State:
-    """What came, and whether it has to wait: signals are the process's, and so is this."""
+    """The signal that came last, and whether it waits for a `shielded` block; one state for the whole process."""
 
     came: int | None = None
     shields = 0
@@ -37,7 +37,7 @@ class _State:
 
 
 def stopped_by(error: BaseException | None = None) -> signal.Signals | None:
-    """Return the signal of an interruption, or the last one that came; None where there was none."""
+    """Return the signal that an exception stands for, or else the last one that came; None where none came."""
     if isinstance(error, Interrupted):
         return error.number
     if _State.came is not None:
@@ -46,14 +46,14 @@ def stopped_by(error: BaseException | None = None) -> signal.Signals | None:
 
 
 def exit_code(number: signal.Signals) -> int:
-    """Return what a shell reports of a process that a signal ended: 130, 143 or 129."""
+    """Return the exit code that shells report for a process that a signal ended: 130, 143 or 129."""
     return 128 + number
 
 
 @contextmanager
 def heeded() -> Iterator[None]:
-    """Raise `Interrupted` where a signal asks to stop; those that are ignored, as under nohup, stay so."""
-    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+    """Raise `Interrupted` in the block where a signal asks to stop; those ignored before, as by nohup, stay so."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield
         return
     before = {number: signal.getsignal(number) for number in STOPPING}
@@ -66,20 +66,20 @@ def heeded() -> Iterator[None]:
     finally:
         for number, action in before.items():
             signal.signal(number, action)
-        _State.came, _State.held_back = None, False  # answered: what runs later in this process begins afresh
+        _State.came, _State.held_back = None, False  # answered: a later block in this process starts without them
 
 
 def end_at_once() -> None:
-    """Let the next signal end the process, without a traceback: all that is left is to leave."""
+    """Let the next signal end the process at once and without a traceback; for use when all work is saved."""
     for number in STOPPING:
         if signal.getsignal(number) is _heed:
             signal.signal(number, signal.SIG_DFL)
 
 
 def left_to_parent() -> None:
-    """Do nothing where a signal asks to stop: the parent, which gets it too, says when.
+    """Do nothing where a signal asks to stop: the parent process receives it, too, and decides.
 
-    Unlike ignoring them, which programs that are started from here would inherit.
+    The signals get a handler and are not ignored, because programs started from here would inherit ignored ones.
     """
     for number in STOPPING:
         signal.signal(number, lambda *_: None)
@@ -87,7 +87,7 @@ def left_to_parent() -> None:
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Let a signal wait until the block is over; a second one does not wait."""
+    """Delay a signal until the block has ended; a second signal interrupts the block."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -102,7 +102,7 @@ def shielded() -> Iterator[None]:
 
 
 def check() -> None:
-    """Raise `Interrupted` where a signal came whose exception was lost, as one raised in a finaliser is."""
+    """Raise `Interrupted` where a signal came but its exception was lost, as happens in a finaliser."""
     if _State.came is not None:
         raise Interrupted(_State.came)
 
@@ -119,11 +119,11 @@ def _heed(number: int, _frame: FrameType | None) -> None:
 
 
 def _leave_lost_terminal() -> None:
-    """Print into nothing where the terminal is gone, so that an error of printing does not end what saves the work."""
+    """Send output to nowhere where the terminal is gone: printing would fail and end the code that saves the work."""
     for descriptor in (1, 2):
         try:
             os.write(descriptor, b"")
         except OSError:
-            nothing = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nothing, descriptor)
-            os.close(nothing)
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, descriptor)
+            os.close(null)

@@ -1,4 +1,4 @@
-"""TOML files that people write: read, or refused in words."""
+"""Reads TOML files that people write, and refuses those that are not with a message that says why."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 from nidbench.errors import InputError
 
-#: A number with more digits is a slip, and Python refuses to write it down.
+#: Digits of the longest number: more are a slip, and Python refuses to print very long ones.
 _DIGITS = 18
 
+#: Largest size of a file that a person may have written.
 _BYTES = 10_000_000
 
 
@@ -24,7 +25,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         if not (path.is_file() or path.is_dir()) and path.exists():
             raise InputError(f"cannot read {path}: it is a pipe or a device, not a file")
         if path.exists() and path.stat().st_size > _BYTES:
-            raise InputError(f"cannot read {path}: it has more than {_BYTES} bytes, which nobody writes")
+            raise InputError(f"cannot read {path}: it has more than {_BYTES} bytes: give a smaller file")
         content = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except InputError:
         raise
@@ -38,7 +39,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _check_numbers(path: Path, value: Any) -> None:
     if isinstance(value, dict | list):
-        for each in value.values() if isinstance(value, dict) else value:
-            _check_numbers(path, each)
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_numbers(path, item)
     elif isinstance(value, int) and abs(value) >= 10**_DIGITS:
         raise InputError(f"{path}: a whole number has more than {_DIGITS} digits: give a smaller one")

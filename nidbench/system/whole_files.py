@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and what the system refuses in words; hashes of arrays."""
+"""Writes files so that they are complete or absent, and explains what the system refuses in plain words."""
 
 from __future__ import annotations
 
@@ -16,16 +16,20 @@ from .signals import shielded
 
 _DAY = 86_400.0
 
-#: What to say of a folder that was deleted or moved while it was written to.
+#: Remedy in messages about a folder that was deleted or moved while a command wrote to it.
 GONE = (
-    "it was deleted or moved while this command was running, and what was finished in it with it: "
-    "move it back, or run the same command again to begin anew"
+    "it was deleted or moved while this command was running, and the finished cells in it with it: "
+    "move it back, or run the same command again to start over"
 )
 
 
 @contextmanager
 def results_errors(root: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into errors that say what to do."""
+    """Turn errors of the operating system inside the block into `ResultsError` with a remedy.
+
+    Args:
+        root: the results folder, for the message.
+    """
     try:
         yield
     except OSError as error:
@@ -46,15 +50,15 @@ def results_errors(root: Path) -> Iterator[None]:
 
 
 def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
-    """Write a file so that it is, even after a kill, a signal or a power cut, either whole or as before.
+    """Write a file: after a kill, a signal or a power cut it is either complete or as it was before.
 
     Args:
-        path: where to.
-        content: all of it.
-        sync: False to leave `sync_folder` to the caller, who has more to write there.
+        path: the file to write.
+        content: all of its bytes.
+        sync: False where the caller writes several files to the folder and calls `sync_folder` at the end.
 
     Raises:
-        OSError: where it cannot be written, as on a full disk; nothing of it is left then.
+        OSError: where it cannot be written, as on a full disk; no incomplete file is left.
     """
     partial = path.with_name(f".{path.name[:40]}.{place()}.{os.getpid()}.partial")
     with shielded():
@@ -72,8 +76,8 @@ def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder outlast a power cut: what was renamed in it is there under its new name."""
-    with suppress(OSError):  # some file systems know no such thing
+    """Make the names of the files in a folder survive a power cut, renamed ones under their new name."""
+    with suppress(OSError):  # some file systems cannot do that
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -82,18 +86,18 @@ def sync_folder(folder: Path) -> None:
 
 
 def sweep_partials(folder: Path) -> None:
-    """Remove what writers left in a folder that were killed; what a live process is writing stays.
+    """Remove the incomplete files of writers that were killed; those of running processes stay.
 
-    Whether a process of another machine or container lives cannot be known: what it left goes after a day.
+    Whether a process of another machine or container runs cannot be known: its files are removed after a day.
     """
     for path in folder.glob("*.partial"):
-        with suppress(OSError):  # gone meanwhile, or not ours to remove
-            if _is_left(path):
+        with suppress(OSError):  # removed by another process, or another user's
+            if _is_abandoned(path):
                 path.unlink()
 
 
-def _is_left(path: Path) -> bool:
-    *_, where, pid, _ = ("", "", *path.name.split("."))
-    if where == place() and pid.isdecimal() and not runs(int(pid)):
+def _is_abandoned(path: Path) -> bool:
+    *_, writer_place, pid, _ = ("", "", *path.name.split("."))
+    if writer_place == place() and pid.isdecimal() and not runs(int(pid)):
         return True
     return time.time() - path.stat().st_mtime > _DAY

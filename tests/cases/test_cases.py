@@ -493,7 +493,7 @@ def test_the_level_told_of_what_was_measured(toys, monkeypatch):
     assert [told("known"), told("estimated"), told("x2")] == [0.01, None, 0.02]
     monkeypatch.setattr(toys.Given, "level", None)
     assert [told("known"), told("estimated")] == [None, None]
-    with pytest.raises(InputError, match="'x2': the level of what was measured is not known"):
+    with pytest.raises(InputError, match="'x2': nobody knows the true level of this measurement"):
         told("x2")
 
 

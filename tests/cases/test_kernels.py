@@ -26,7 +26,7 @@ class Grown:
     text: str
     @property
     def label(self): return self.text.partition("/")[2]
-    def told(self, kernel, image, name):
+    def known_kernel(self, kernel, image, name):
         rows, columns = map(int, self.text.partition("/")[0].split("x"))
         grown = np.pad(kernel, ((rows, rows + 1), (columns, columns)))
         grown[0, 0] = len(image) / 100
@@ -81,7 +81,7 @@ def test_bound_noise_stays_bound():
         (("sample/moton",), UnknownNameError, "unknown kernel of sample 'moton': did you mean motion"),
         (("sample@grwon:1x1/a",), UnknownNameError, "unknown kernel error 'grwon': did you mean grown"),
         (("grwon:1x1/a",), UnknownNameError, "unknown kernel error 'grwon': did you mean grown"),
-        (("sample@grown",), InputError, "does not say which: write grown:ROWSxCOLUMNS/NAME"),
+        (("sample@grown",), InputError, "has no argument: write grown:ROWSxCOLUMNS/NAME"),
         (("grown:1x1/a", "grown:2x2/a"), InputError, "name of another kernel error in tables, @?grown:a: rename"),
     ],
 )

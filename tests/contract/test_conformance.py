@@ -13,7 +13,8 @@ import torch
 from nidbench.methods.wiener import Wiener
 
 from nidbench.contract import MethodInfo, Restored, Run
-from nidbench.contract.conformance import Probe, check, checks, sharp_image, subjects
+from nidbench.contract.conformance import check, checks
+from nidbench.contract.probe import Probe, sharp_image, subjects
 
 
 @dataclass(frozen=True)
@@ -292,14 +293,14 @@ def test_good_methods_pass(method):
         (ShowsTooLittle(), "observing changes nothing", r"the estimate has shape \(1, 62, 48\)"),
         (ShowsNan(), "observing changes nothing", "shown that is not finite"),
         (ForgetsWhereItWas(), "resumed equals uninterrupted", "resumed and uninterrupted: images differ"),
-        (NeverLoads(), "resumed equals uninterrupted", "does not load the one that is there"),
+        (NeverLoads(), "resumed equals uninterrupted", "does not load the saved one"),
         (SavesChange(), "resumed equals uninterrupted", "images differ"),
         (Good(iterations=2), "resumed equals uninterrupted", "saved 1 times"),
         (OneSeedForAll(), "side by side equals alone", "side by side and alone differ by"),
         (FailsTogether(), "side by side equals alone", "beside others ValueError: a neighbour is hopeless"),
         (DropsFailures(), "side by side equals alone", "2 outcomes for 3 problems"),
         (MixesNeighbours(), "side by side equals alone", "differ by 0.001, allowed is 0.0001"),
-        (LeavesEnvironment(), "nothing left behind", "left behind: the environment; put back"),
+        (LeavesEnvironment(), "nothing left behind", "left behind: the environment; restore"),
         (LeavesFile(), "nothing left behind", r"the file left\.npy"),
         (LeavesThread(), "nothing left behind", "the thread 'left over'"),
         (SetInDetails(), "shape dtype and range", r"details\['kinds'\] is of type set"),

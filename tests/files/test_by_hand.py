@@ -95,8 +95,8 @@ def test_what_is_not_asked_for_is_told_where_it_was_given_by_name(wanted, downlo
     other = pack(downloads / "other.zip", {"x": b"y"})
     provided = by_hand.provide(wanted, [downloads / "holiday.jpg", other])
     assert provided.refused == {
-        str(downloads / "holiday.jpg"): "is none of the files wanted, by its hash",
-        str(other): "holds none of the files wanted, by their hashes",
+        str(downloads / "holiday.jpg"): "is none of the wanted files, by its hash",
+        str(other): "holds none of the wanted files, by their hashes",
     }
     assert by_hand.provide(wanted, [downloads]).refused == {}
 
@@ -105,7 +105,7 @@ def test_a_cut_archive_gives_nothing(wanted, downloads):
     path = pack(downloads / "whole.zip", CONTENTS)
     cut = downloads / "cut.zip"
     cut.write_bytes(path.read_bytes()[:-40])
-    assert by_hand.provide(wanted, [cut]).refused == {str(cut): "is no whole zip archive: download it again"}
+    assert by_hand.provide(wanted, [cut]).refused == {str(cut): "is a damaged zip archive: download it again"}
     assert states(wanted) == ["missing"] * 3
 
 
@@ -183,7 +183,7 @@ def test_another_archive_of_that_name_is_refused_and_not_looked_into(wanted, dow
     frames = known_by_md5("frames.zip", b"another")
     provided = by_hand.provide([*wanted, frames], [path])
     assert provided.taken == {}
-    assert f"has the name of toy/frames.zip, but is not known by MD5 {frames.md5}" in provided.refused[str(path)]
+    assert f"has the name of toy/frames.zip, but not its MD5 {frames.md5}" in provided.refused[str(path)]
 
 
 def test_what_does_not_exist_is_refused(wanted, downloads):

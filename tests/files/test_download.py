@@ -14,7 +14,7 @@ import pytest
 
 from nidbench.errors import DataError
 from nidbench.files.cache import cache_folder, destination, local, state, verify
-from nidbench.files.download import DOWNLOADS, fetch, fetch_each, get, sources
+from nidbench.files.download import DOWNLOADS, fetch, fetch_all, get, sources
 from nidbench.files.remote import RemoteFile, read_manifest
 
 CONTENT = bytes(range(256)) * 40
@@ -236,14 +236,14 @@ def test_cache_that_cannot_be_written(server, tmp_path, monkeypatch):
 def test_read_only_cache(on_small_disk, mirror):
     code = """
         import os, subprocess, sys
-        from nidbench.files.download import DOWNLOADS, fetch, fetch_each, get, sources
+        from nidbench.files.download import DOWNLOADS, fetch, fetch_all, get, sources
         from nidbench.files.remote import RemoteFile, read_manifest
         from nidbench.files.cache import cache_folder, destination, local, state, verify
         os.environ |= {"NIDBENCH_DATA": sys.argv[1], "NIDBENCH_DATA_MIRROR": sys.argv[2]}
         os.mkdir(f"{sys.argv[1]}/toy")
         subprocess.run(["mount", "-o", "remount,ro", sys.argv[1]], check=True)
         file = RemoteFile("toy", "good.bin", "https://example.org/data/good.bin", "00" * 32, 10240)
-        print(fetch_each([file]).stopped)
+        print(fetch_all([file]).stopped)
     """
     told = on_small_disk(code, 64, mirror.parents[1].as_uri())
     assert "toy (Permission denied): choose another folder with NIDBENCH_DATA" in told
@@ -255,7 +255,7 @@ def test_full_disk(on_small_disk, mirror):
         (mirror / f"{number}.bin").write_bytes(bytes([number]) * 1_000_000)
     code = """
         import contextlib, hashlib, json, os, pathlib, sys
-        from nidbench.files.download import DOWNLOADS, fetch, fetch_each, get, sources
+        from nidbench.files.download import DOWNLOADS, fetch, fetch_all, get, sources
         from nidbench.files.remote import RemoteFile, read_manifest
         from nidbench.files.cache import cache_folder, destination, local, state, verify
         from nidbench.errors import DataError
@@ -265,7 +265,7 @@ def test_full_disk(on_small_disk, mirror):
             digest = hashlib.sha256(bytes([i]) * 1_000_000).hexdigest()
             urls = f"https://example.org/data/{i}.bin https://example.org/other/{i}.bin"
             files.append(RemoteFile("toy", f"{i}.bin", urls, digest, 1_000_000))
-        done = fetch_each(files)
+        done = fetch_all(files)
         left = [path for path in pathlib.Path(sys.argv[1]).rglob("*") if path.is_file()]
         scraps = [path.name for path in left if path.name not in {file.path for file in files}]
         # those that were begun side by side may have filled it and failed: then there is room for one again
@@ -344,7 +344,7 @@ def thirty(mirror):
 def test_what_can_be_had_is_had_and_the_rest_is_told(cache, thirty, server):
     get(thirty[7])
     lacking, seen = [remote("absent.bin"), remote("corrupt.bin"), remote("silent.bin")], []
-    done = fetch_each([*lacking, *thirty], lambda *step: seen.append(step[1:]))
+    done = fetch_all([*lacking, *thirty], lambda *step: seen.append(step[1:]))
     assert done.taken == [file for file in thirty if file is not thirty[7]]
     assert [failure.file for failure in done.failures] == lacking
     absent, corrupt, silent = (failure.reason() for failure in done.failures)
@@ -374,7 +374,7 @@ def test_what_a_run_lacks_is_named_then_counted(cache, thirty):
 def test_a_host_that_does_not_answer_is_given_up(server, cache):
     """At most as many more are under way when the last of four in a row fails."""
     files = [remote(f"silent{i}.bin") for i in range(40)]
-    done = fetch_each(files)
+    done = fetch_all(files)
     assert len(server.requests) < 2 * DOWNLOADS
     assert [failure.file for failure in done.failures] == files
     assert done.stopped.startswith(f"no answer from 127.0.0.1:{server.server_port} (ConnectionError")
@@ -386,7 +386,7 @@ def test_a_host_that_does_not_answer_is_given_up(server, cache):
 
 def test_a_host_that_answers_in_between_is_not(server, thirty):
     hung_up = [remote(f"silent{i}.bin") for i in range(DOWNLOADS - 1)]
-    done = fetch_each([*hung_up, *thirty, *hung_up])
+    done = fetch_all([*hung_up, *thirty, *hung_up])
     assert len(done.taken) == 30
     assert len(server.requests) == 30 + 2 * len(hung_up)
 
@@ -399,7 +399,7 @@ def test_another_host_is_still_asked(server, cache, monkeypatch):
     here, digest = f"http://127.0.0.1:{server.server_port}", hashlib.sha256(CONTENT).hexdigest()
     good = f"{here}/example.org/data/good.bin"
     files = [RemoteFile("toy", f"{i}.bin", f"{gone}/{i}.bin {good}", digest, len(CONTENT)) for i in range(20)]
-    assert fetch_each(files).taken == files
+    assert fetch_all(files).taken == files
 
 
 def test_a_file_known_by_its_md5_only(cache):

@@ -118,7 +118,7 @@ def test_tiff_files_whatever_their_layout(tmp_path, name):
 
 def test_three_planes_that_tifffile_took_for_colours_may_be_a_stack(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", levels(3, 30, 37), photometric="rgb", planarconfig="separate")
-    refused(tmp_path / "a.tif", "may be a stack", "the page that is meant alone")
+    refused(tmp_path / "a.tif", "may be a stack", "a single page as a separate file")
 
 
 def test_compressed_tiff_files_that_pillow_reads(tmp_path):
@@ -203,7 +203,7 @@ def test_an_orientation_tag_turns_nothing(tmp_path, name, options, tag):
 def test_several_pictures_in_a_file_are_refused(tmp_path, name):
     first, *others = (Image.fromarray(levels(20, 30) // 2 + shade) for shade in (0, 50, 100))
     first.save(tmp_path / name, save_all=True, append_images=others)
-    refused(tmp_path / name, "holds 3 p", "as a file by itself")
+    refused(tmp_path / name, "holds 3 p", "as a separate file")
 
 
 def test_what_would_fill_the_memory_is_refused_before_it_is_read(tmp_path, pictures):

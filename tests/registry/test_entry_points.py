@@ -259,9 +259,9 @@ def test_what_takes_an_argument_gets_it_and_nothing_else_does(plugin):
         plugin(f"thirdparty_{group}", source, **{group: [f"shelf = thirdparty_{group}:Shelf"]})
     assert load_dataset("shelf:/a:b/c").text == load_kernel_error("shelf:/a:b/c").text == "/a:b/c"
     for wrong in ("shelf", "shelf:"):
-        with pytest.raises(InputError, match=f"dataset '{wrong}' does not say which: write shelf:NUMBER"):
+        with pytest.raises(InputError, match=f"dataset '{wrong}' has no argument: write shelf:NUMBER"):
             load_dataset(wrong)
-    with pytest.raises(InputError, match="dataset 'sample:x': sample takes nothing after a colon, write sample"):
+    with pytest.raises(InputError, match="dataset 'sample:x': sample takes no argument after a colon, write sample"):
         load_dataset("sample:x")
     with pytest.raises(UnknownNameError, match="unknown dataset 'shelv': did you mean shelf"):
         load_dataset("shelv:x")

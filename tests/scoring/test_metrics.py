@@ -230,7 +230,7 @@ def test_what_a_smaller_kernel_told_leaves_unknown_is_the_nearest_pixel():
 def test_nothing_left_to_compare():
     problem = problem_of((5, 5))
     restored = random_image(1, *problem.frame)
-    with pytest.raises(InputError, match="cut-30 leaves 0x0 pixels: 11 a side are needed; use another --protocol"):
+    with pytest.raises(InputError, match="cut-30 leaves 0x0 pixels: it needs 11 a side; use another --protocol"):
         protocol("cut-30").score(restored, problem, Truth(restored))
     with pytest.raises(InputError, match="half-kernel leaves 4x50 pixels"):
         protocol("half-kernel").score(restored, problem, Truth(restored, offset=(38, 0)))
@@ -395,9 +395,9 @@ def test_what_is_on_demand_applies_the_response_where_the_truth_is_encoded(name)
 @pytest.mark.parametrize(
     ("name", "size", "words"),
     [
-        ("shift-aligned", (36, 60), "leaves 10x34 pixels: 11 a side"),
-        ("sun-official", (74, 24), "leaves 54x4 pixels: 11 a side"),
-        ("kohler", (160, 200), "leaves 160x200 pixels: 161 a side"),
+        ("shift-aligned", (36, 60), "leaves 10x34 pixels: it needs 11 a side"),
+        ("sun-official", (74, 24), "leaves 54x4 pixels: it needs 11 a side"),
+        ("kohler", (160, 200), "leaves 160x200 pixels: it needs 161 a side"),
     ],
 )
 def test_too_little_for_what_is_on_demand(name, size, words):

@@ -141,7 +141,7 @@ def test_too_little_says_what_is_enough():
 
 
 def test_a_method_of_unknown_cost_is_named():
-    with pytest.raises(InputError, match="how long fdn takes"):
+    with pytest.raises(InputError, match="run time of fdn"):
         affordable(jobs(KEYS, ("ours", "fdn")), KEYS, {**RATES, ("fdn", 1): None}, 1000)
 
 

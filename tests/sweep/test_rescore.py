@@ -95,7 +95,7 @@ def contents(store):
 def test_scores_are_those_of_the_protocol(store, sweep):
     before = {planned.id: store.read(planned.id) for planned in sweep.cells}
     tally = rescore(store, sweep, "shift-aligned")
-    assert (tally.scored, tally.there, tally.refused) == (len(sweep.cells), 0, {}) == (8, 0, {})
+    assert (tally.scored, tally.complete, tally.refused) == (len(sweep.cells), 0, {}) == (8, 0, {})
     made = {case.key: case for request in EXPERIMENT.requests() for case in cases(request)}
     for planned in sweep.cells:
         record, case = store.read(planned.id), made[planned.case]
@@ -112,7 +112,7 @@ def test_a_second_call_changes_nothing(store, sweep):
     rescore(store, sweep, "shift-aligned:1")
     after = contents(store)
     tally = rescore(store, sweep, "shift-aligned:1.00")
-    assert (tally.scored, tally.there) == (0, 8)
+    assert (tally.scored, tally.complete) == (0, 8)
     assert contents(store) == after
 
 
@@ -135,7 +135,7 @@ def test_a_dry_run_reads_records_only(store, sweep, monkeypatch):
     assert [planned.id for planned in tally.pending] == [planned.id for planned in sweep.cells]
     assert tally.lines("shift-aligned") == ["shift-aligned: 8 cells to score, 0 have it already"]
     assert contents(store) == before
-    assert review(store, sweep, "uncropped").there == 8
+    assert review(store, sweep, "uncropped").complete == 8
 
 
 def test_what_an_older_version_lacked_is_filled_in(store, sweep):
@@ -166,7 +166,7 @@ def test_killed_in_between(store, sweep):
     assert ran.returncode == -signal.SIGKILL
     assert ["shift-aligned:1" in store.read(planned.id).scores for planned in sweep.cells] == [True] * 3 + [False] * 5
     tally = rescore(store, sweep, "shift-aligned:1")
-    assert (tally.scored, tally.there) == (5, 3)
+    assert (tally.scored, tally.complete) == (5, 3)
 
 
 def test_a_folder_that_cannot_be_written_leaves_the_record(store):
@@ -203,7 +203,7 @@ def test_what_cannot_be_scored_is_told_with_its_reason(store, sweep):
     sweep = replace(sweep, cells=[*sweep.cells[:5], replace(sweep.cells[5], id=other.id), *sweep.cells[6:]])
     store.write(store.read(ids[6]), {"image": np.zeros((1, 9, 9))})
     tally = rescore(store, sweep, "shift-aligned:1")
-    assert (tally.scored, tally.there) == (1, 0)
+    assert (tally.scored, tally.complete) == (1, 0)
     reasons = "; ".join(tally.refused)
     for word in (
         "not computed yet",
@@ -225,7 +225,7 @@ def test_too_small_and_without_truth(store, sweep, monkeypatch):
     before = contents(store)
     tally = rescore(store, sweep, "kohler")
     (reason,) = tally.refused
-    assert "kohler leaves 84x84 pixels: 161" in reason
+    assert "kohler leaves 84x84 pixels: it needs 161" in reason
     assert "and 7 more)" in tally.lines("kohler")[1]
     monkeypatch.setattr(
         "nidbench.sweep.measurements.cases", lambda request: (replace(case, truths=tuple) for case in cases(request))

@@ -20,10 +20,12 @@ from nidbench.physics.measure import measure
 from nidbench.records import Store
 from nidbench.report.results_table import failure_lines, render
 from nidbench.scoring.protocols import protocol
-from nidbench.sweep import submission
+from nidbench.sweep import file_names
+from nidbench.sweep.file_names import file_name
+from nidbench.sweep.placement import placed
 from nidbench.sweep.request import Experiment
 from nidbench.sweep.rescore import rescore
-from nidbench.sweep.submission import Submission, file_name, placed, take
+from nidbench.sweep.submission import Submission, take
 
 EXPERIMENT = Experiment("theirs", "sample", noise="gaussian:0.02,gaussian:0.05")
 CASES = [case for request in EXPERIMENT.requests() for case in cases(request)]
@@ -59,7 +61,7 @@ def store(tmp_path):
 
 def test_files_are_scored_as_a_method_of_their_own(folder, store):
     taken = take(store, Submission(folder, EXPERIMENT))
-    assert (taken.scored, taken.there, taken.missing, taken.unused) == (4, 0, [], [])
+    assert (taken.scored, taken.unchanged, taken.missing, taken.unused) == (4, 0, [], [])
     assert [planned.case for planned in taken.sweep.cells] == [case.key for case in CASES]
     for planned, case in zip(taken.sweep.cells, CASES, strict=True):
         record = store.read(planned.id)
@@ -79,8 +81,8 @@ def test_a_file_of_the_size_of_y_is_not_scored_beyond_it(folder, store):
     taken = take(store, Submission(folder, EXPERIMENT))
     rescore(store, taken.sweep, "shift-aligned")
     tally = rescore(store, taken.sweep, "uncropped")
-    assert (tally.there, len(*tally.refused.values())) == (2, 2)
-    assert "shows what y shows" in next(iter(tally.refused))
+    assert (tally.complete, len(*tally.refused.values())) == (2, 2)
+    assert "has the size of the blurred image" in next(iter(tally.refused))
     for planned in taken.sweep.cells:
         scores = store.read(planned.id).scores
         assert ("uncropped" in scores) is (planned.case.image == "astronaut")
@@ -105,7 +107,7 @@ def test_the_same_files_are_not_scored_again_and_changed_ones_are(folder, store)
     path = folder / "astronaut_motion_gaussian-0.05.png"
     save(path, levels(CASES[-1], seed=1))
     again = take(store, Submission(folder, EXPERIMENT))
-    assert (again.scored, again.there) == (1, 3)
+    assert (again.scored, again.unchanged) == (1, 3)
     assert again.sweep == first.sweep
     fresh = [cell for cell in again.sweep.cells if "shift-aligned:1" not in store.read(cell.id).scores]
     assert [cell.case for cell in fresh] == [CASES[-1].key]
@@ -124,7 +126,7 @@ def test_missing_files_are_missing_cells_and_others_are_told(folder, store):
     assert (taken.scored, taken.missing, taken.unused) == (3, ["camera_motion_gaussian-0.02.png"], ["readme.txt"])
     missing, unused = taken.lines()[1:]
     assert missing.startswith("1 files are missing: camera_motion_gaussian-0.02.png; put them into the folder and")
-    assert unused == "1 files of the folder are of no measurement: readme.txt"
+    assert unused == "1 files of the folder belong to no measurement: readme.txt"
     cells = cells_frame(store, taken.sweep)
     assert cells["status"].tolist() == ["missing", "done", "done", "done"]
     assert failure_lines(cells) == ["missing: 1 theirs (score their files, once they are there)"]
@@ -143,7 +145,7 @@ def test_names_of_files(pattern, wanted):
 
 
 def test_the_example_of_a_name_holds():
-    failures, examples = doctest.testmod(submission)
+    failures, examples = doctest.testmod(file_names)
     assert (failures, examples > 0) == (0, True)
 
 
@@ -163,7 +165,7 @@ def test_names_are_safe_in_file_names():
         ("{image:1000000000}.png", "names alone in braces"),
         ("{image}" + 300 * "a", "names that no file can have"),
         ("{}.png", "there is no {}"),
-        ("{image}.png", "the same file camera.png: add what tells them apart"),
+        ("{image}.png", "the same file camera.png: add a name that differs"),
         ("{image}_{level}_{kernel}.jpg", "none of the 4 files expected, such as camera_0.02_motion.jpg"),
     ],
 )
@@ -182,7 +184,7 @@ def test_labels_that_would_mislead(folder, store, label):
 
 def test_names_of_sweeps_that_would_mislead(folder, store, make_store, make_record):
     own, _ = make_store(make_record())  # with a sweep `demo`
-    with pytest.raises(InputError, match="'demo' is that of a run"):
+    with pytest.raises(InputError, match="'demo' belongs to a run"):
         take(own, Submission(folder, EXPERIMENT, name="demo"))
     with pytest.raises(InputError, match="sweep name 'a b'"):
         take(store, Submission(folder, EXPERIMENT, name="a b"))
@@ -258,7 +260,9 @@ def test_all_sizes_that_a_file_may_have_are_told(tmp_path, store):
     experiment = Experiment("theirs", "sample", "sample@perturbed:pad=3", "gaussian:0.02", "camera")
     with pytest.raises(InputError) as caught:
         take(store, Submission(tmp_path / "files", experiment, "{image}.png"))
-    words = "expected 102x102 (of x by the kernel told), 96x96 (of x by the true one) or 84x84 (of the blurred image"
+    words = (
+        "expected 102x102 (of x for the known kernel), 96x96 (of x for the true kernel) or 84x84 (of the blurred image"
+    )
     assert words in str(caught.value)
 
 

@@ -1,7 +1,7 @@
-"""Images and kernels from files, read as what they are, the same way for every dataset, or refused with a reason.
+"""Reads images and kernels from files, in the same way for every dataset, or refuses them with a reason.
 
-`stored` is what a file holds, `pictures`, `tiffs` and `arrays` read it, `units` says what its values mean, `read` makes
-images of it and `psf` kernels.
+`pictures`, `tiffs` and `arrays` read the numbers of a file, which `stored` describes; `units` finds out which value is
+intensity 1; `read` makes images of them; `psf` makes kernels, which `psf_faults` examines.
 """
 
 from .arrays import ARRAY_SUFFIXES as ARRAY_SUFFIXES

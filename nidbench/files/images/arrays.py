@@ -1,4 +1,4 @@
-"""Array files, of NumPy (.npy, .npz) and MATLAB (.mat): the one array that is meant, or a list of those there are."""
+"""Reads array files of NumPy (.npy, .npz) and MATLAB (.mat); where it is not clear which array to read, lists them."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from nidbench.errors import InputError
 
 from .stored import Stored, check_size, native
 
-#: How the names of files end that hold arrays.
+#: Suffixes of array files.
 ARRAY_SUFFIXES = (".mat", ".npy", ".npz")
 
-#: MATLAB's classes of matrices -> NumPy's type; whether a matrix is complex shows when it is read.
+#: MATLAB's classes of matrices -> NumPy's type; only reading shows whether a matrix is complex.
 _TYPES = {"double": "f8", "single": "f4", "logical": "?"}
 _TYPES |= {f"{sign}int{8 * size}": f"{sign or 'i'}{size}" for sign in ("", "u") for size in (1, 2, 4, 8)}
 
-#: What HDF5 files begin with, as those of MATLAB v7.3 do after 512 bytes of text.
+#: First bytes of HDF5 files; in those of MATLAB v7.3 they follow 512 bytes of text.
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
 def read(path: Path, names: Sequence[str]) -> Stored:
-    """Return the array of a file; where there are several, that of one of the names.
+    """Return the array of a file; of several arrays the one with a known name.
 
     Args:
         path: the file.
-        names: what the array may be called in files with several.
+        names: names that the array may have in files with several.
 
     Raises:
-        InputError: where there is none, or which one is meant is not clear, listing them; for arrays of other things
-            than real numbers.
+        InputError: where there is no array, where it is not clear which one to read (the message lists them), or where
+            the array does not hold real numbers.
     """
     suffix = path.suffix.lower()
     values = _npy(path) if suffix == ".npy" else _npz(path, names) if suffix == ".npz" else _mat(path, names)
@@ -49,7 +49,12 @@ def _npy(path: Path) -> NDArray[Any]:
 
 
 def _array(file: IO[bytes], size: int) -> NDArray[Any]:
-    """Return the array of a .npy file of so many bytes, whose header is looked at before memory is taken for it."""
+    """Return the array of a .npy file; its header is checked before memory is allocated.
+
+    Args:
+        file: the file, at its beginning.
+        size: number of its bytes.
+    """
     from numpy.lib import format as npy
 
     version = npy.read_magic(file)
@@ -74,7 +79,7 @@ def _npz(path: Path, names: Sequence[str]) -> NDArray[Any]:
             with archive.open(entries[name]) as file:
                 return _array(file, entries[name].file_size)
 
-        return _meant(dict.fromkeys(entries, "array"), names, load)
+        return _chosen(dict.fromkeys(entries, "array"), names, load)
 
 
 def _mat(path: Path, names: Sequence[str]) -> NDArray[Any]:
@@ -93,16 +98,16 @@ def _mat(path: Path, names: Sequence[str]) -> NDArray[Any]:
         shape, kind = held[name]
         check_size(shape)
         stored = np.asarray(loadmat(path, variable_names=[name])[name])
-        # as MATLAB has it: files store doubles that are whole numbers as integers
+        # files store doubles that are whole numbers as integers; they become doubles again, as in MATLAB
         return stored if stored.dtype.kind == "c" else stored.astype(_TYPES[kind])
 
     if not large:
         raise InputError(f"it holds no real matrix ({_listed(described)}): save it as one, full and real")
-    return _meant({name: described[name] for name in large}, names, load)
+    return _chosen({name: described[name] for name in large}, names, load)
 
 
-def _meant(described: Mapping[str, str], names: Sequence[str], load: Callable[[str], NDArray[Any]]) -> NDArray[Any]:
-    """Return the only array, or that of a known name; of several known names only where they hold the same."""
+def _chosen(described: Mapping[str, str], names: Sequence[str], load: Callable[[str], NDArray[Any]]) -> NDArray[Any]:
+    """Return the only array, or the one with a known name; of several known names only where their arrays are equal."""
     known = [name for name in described if name in names]
     chosen = list(described) if len(described) == 1 else known
     if not chosen:
@@ -110,8 +115,8 @@ def _meant(described: Mapping[str, str], names: Sequence[str], load: Callable[[s
             f"it holds {_listed(described) or 'nothing'}, and which is meant is not clear: name one of them "
             f"{names[0] if names else 'x'}, or save it alone"
         )
-    first, *others = map(load, chosen)
-    if any(not np.array_equal(first, other) for other in others):
+    first, *further = map(load, chosen)
+    if any(not np.array_equal(first, array) for array in further):
         raise InputError(
             f"it holds {_listed(described)}, of which {', '.join(chosen)} may be meant and differ: save one alone"
         )
@@ -119,4 +124,4 @@ def _meant(described: Mapping[str, str], names: Sequence[str], load: Callable[[s
 
 
 def _listed(described: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} ({what})" for name, what in described.items())
+    return ", ".join(f"{name} ({description})" for name, description in described.items())

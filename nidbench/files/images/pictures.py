@@ -1,4 +1,4 @@
-"""Pictures other than TIFF: their stored pixels, by Pillow, neither turned, converted nor rounded."""
+"""Reads pictures other than TIFF with Pillow: the stored pixels, not rotated, converted or rounded."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-#: What Pillow may take a file for: no format that runs another program or draws by commands.
+#: Formats that Pillow may read: none that runs another program or executes drawing commands.
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM")
 
-#: Pillow's modes that hold pixels without loss -> how many of their channels are colours.
+#: Modes of Pillow that hold pixels without loss -> number of their colour channels.
 _COLOURS = {"1": 1, "L": 1, "LA": 1, "I": 1, "I;16": 1, "F": 1, "RGB": 3, "RGBA": 3}
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[ImageFile]:
-    """Lend a picture of which the header was read.
+    """Open a picture for the block; only its header is read.
 
     Raises:
-        InputError: of several pictures, with a palette or a transparent colour, in another colour space, too large.
+        InputError: where `check` refuses it.
     """
     from PIL import Image
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, of metadata that nobody asks for
+        warnings.simplefilter("ignore")  # Pillow warns of metadata that is not used here
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path, formats=_FORMATS) as file:
             check(file)
@@ -44,10 +44,14 @@ def opened(path: Path) -> Iterator[ImageFile]:
 
 
 def check(file: ImageFile) -> None:
-    """Refuse what is more than one picture, or is not made of gray or RGB pixels. Errors as of `opened`."""
+    """Refuse a file that is not a single picture of gray or RGB pixels.
+
+    Raises:
+        InputError: for several pictures, a palette, a transparent colour, another colour space, or too many pixels.
+    """
     check_size((file.height, file.width))
     if (frames := getattr(file, "n_frames", 1)) > 1:
-        raise InputError(f"it holds {frames} pictures (frames): save the one that is meant as a file by itself")
+        raise InputError(f"it holds {frames} pictures (frames): save the one to read as a separate file")
     if file.mode in ("P", "PA"):
         raise InputError("it has a palette")
     if "transparency" in file.info:
@@ -57,33 +61,40 @@ def check(file: ImageFile) -> None:
 
 
 def shape_of(path: Path) -> tuple[int, int, int]:
-    """Return the shape (C, H, W) of a picture from its header. Errors as of `opened`."""
+    """Return the shape (C, H, W) of a picture from its header.
+
+    Raises:
+        InputError: where `check` refuses it.
+    """
     with opened(path) as file:
         return 1 if _is_gray_with_alpha(file) else _COLOURS[file.mode], file.height, file.width
 
 
 def read(path: Path) -> Stored:
-    """Return the pixels of a picture. Errors as of `opened`, and `InputError` for an alpha channel that says something.
+    """Return the pixels of a picture.
 
-    A PNG of 16 bit a channel is read whole: Pillow itself keeps the upper byte of each value in colour.
+    All 16 bit of a colour PNG are read, of which Pillow by itself keeps the upper 8.
+
+    Raises:
+        InputError: where `check` refuses it, or its alpha channel is not opaque.
     """
     with opened(path) as file:
         gray, colours = _is_gray_with_alpha(file), _COLOURS[file.mode]
         deep = file.mode in ("RGB", "RGBA") and ";16" in str(file.tile)
         pixels = _sixteen_bit(path, gray=gray) if deep else np.asarray(file)
-    if file.mode == "I":  # of unsigned 16 bit, in some versions of Pillow
+    if file.mode == "I":  # some versions of Pillow read unsigned 16 bit so
         pixels = pixels.astype(np.uint16)
     return Stored(without_alpha(pixels, 1 if gray else colours), picture=True)
 
 
 def _is_gray_with_alpha(file: Image) -> bool:
-    """Return whether what Pillow has as RGBA is 16-bit gray with alpha."""
+    """Return whether a file that Pillow reads as RGBA is 16-bit gray with alpha."""
     return "LA;16" in str(getattr(file, "tile", ""))
 
 
 def _sixteen_bit(path: Path, *, gray: bool) -> NDArray[Any]:
-    """Return the 16-bit values of a PNG in colour, or gray with alpha, Shape (H, W, C)."""
-    if gray:  # four bytes a pixel, in the file's order: upper and lower of gray, upper and lower of alpha
+    """Return the 16-bit values of a PNG, colour or gray with alpha, Shape (H, W, C)."""
+    if gray:  # four bytes per pixel: upper and lower byte of gray, then of alpha
         return _decoded(path, "RGBA").view(">u2").astype(np.uint16)
     with opened(path) as file:
         mode = file.mode
@@ -92,7 +103,7 @@ def _sixteen_bit(path: Path, *, gray: bool) -> NDArray[Any]:
 
 
 def _decoded(path: Path, raw: str) -> NDArray[np.uint8]:
-    """Return a picture with its bytes taken as another of Pillow's raw modes."""
+    """Return the pixels of a picture decoded with another of Pillow's raw modes."""
     with opened(path) as file:
         decoder, extents, offset, _ = file.tile[0]
         file.tile = [type(file.tile[0])(decoder, extents, offset, raw)]

@@ -1,4 +1,4 @@
-"""Images from files, read the same way for every dataset, or refused with a reason."""
+"""Reads images from files in the same way for every dataset, or refuses them with a reason."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .arrays import ARRAY_SUFFIXES
 from .stored import Stored, reading
 from .units import UNSTATED, Units, in_units
 
-#: One SSIM window in pixels: a smaller image cannot be scored.
+#: Smallest side of an image in pixels: that of an SSIM window, so that it can be scored.
 SMALLEST_SIDE = 11
 
-#: How the names of image files end.
+#: Suffixes of image files.
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
-#: Names of images in array files that hold several, MATLAB's mostly.
+#: Names of a restored, sharp and blurred image in array files that hold several arrays.
 RESTORED = ("x", "image", "img", "im", "deblurred", "restored", "output", "result")
 SHARP = ("x", "sharp", "truth", "gt", "image", "img", "im")
 BLURRED = ("y", "blurred", "blurry", "blur", "image", "img", "im")
@@ -38,11 +38,11 @@ _DEEP_WAY_OUT = (
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """An image as it was read.
+    """An image that was read from a file.
 
     Attributes:
         image: Shape (C, H, W), C = 1 (gray) or 3 (colour), float64, nominally in [0, 1].
-        assumed: what was taken for granted of its values, for whoever reads the results; empty where all is known.
+        assumed: an assumption about its values, for readers of the results; empty where none was made.
     """
 
     image: NDArray[np.float64]
@@ -50,7 +50,15 @@ class Reading:
 
 
 def read_stored(path: Path, names: Sequence[str]) -> Stored:
-    """Return what a file holds; `names` are those of it in an array file with several. Errors as of `reading`."""
+    """Return the stored numbers of a file.
+
+    Args:
+        path: a picture or an array file.
+        names: names that the array may have in a file with several.
+
+    Raises:
+        InputError: where it cannot be read; the message does not name the file.
+    """
     with reading(path):
         if path.suffix.lower() in ARRAY_SUFFIXES:
             return arrays.read(path, names)
@@ -58,7 +66,7 @@ def read_stored(path: Path, names: Sequence[str]) -> Stored:
 
 
 def read_image(path: Path) -> NDArray[np.float64]:
-    """Return an 8-bit gray or RGB image file as it is stored: not linearised, turned or converted.
+    """Return an 8-bit gray or RGB image file as it is stored: not linearised, rotated or converted.
 
     Args:
         path: PNG, JPEG, BMP, TIFF or another format that Pillow reads.
@@ -67,8 +75,9 @@ def read_image(path: Path) -> NDArray[np.float64]:
         Shape (C, H, W), C = 1 (gray) or 3 (colour), float64, multiples of 1/255 in [0, 1].
 
     Raises:
-        InputError: not an image, cut off, several, more than 8 bit, palette, alpha that is not opaque, black-and-white,
-            another colour space, or smaller than 11 pixels a side.
+        InputError: where it is not an image, is cut off, holds several images or more than 8 bit, has a palette, an
+            alpha channel that is not opaque or another colour space, is black-and-white, or has a side of less than
+            11 pixels.
     """
     try:
         stored = read_stored(path, ())
@@ -80,16 +89,16 @@ def read_image(path: Path) -> NDArray[np.float64]:
 
 
 def read_pixels(path: Path, names: Sequence[str], units: Units = UNSTATED) -> Reading:
-    """Return an image of any depth: a picture as it is stored, or an array as computed, which is not rounded.
+    """Return an image with values of any type: a picture as it is stored, or an array, which is not rounded.
 
     Args:
-        path: a picture as of `read_image`, of 8 or 16 bit or of real numbers; a NumPy array; or a MATLAB file before
-            v7.3. Arrays have shape (H, W) or (H, W, 3).
-        names: what it may be called in an array file with several: `RESTORED`, `SHARP` or `BLURRED`.
-        units: what is said of its values, see `units`.
+        path: a picture as in `read_image`, of 8 or 16 bit or of real numbers; a NumPy array; or a MATLAB file before
+            v7.3. Arrays have Shape (H, W) or (H, W, 3).
+        names: names that it may have in an array file with several: `RESTORED`, `SHARP` or `BLURRED`.
+        units: what is stated about its values.
 
     Raises:
-        InputError: where it cannot be read, is not one image, or its values may mean several things.
+        InputError: where it cannot be read, is not a single image, or the range of its values is not clear.
     """
     try:
         return _channels_first(read_stored(path, names), units)
@@ -113,11 +122,15 @@ def read_sharp(path: Path) -> NDArray[np.float64]:
 
 
 def sharp_shape(path: Path) -> tuple[int, int, int]:
-    """Return the shape (C, H, W) of a sharp image: of a picture without reading its pixels."""
+    """Return the shape (C, H, W) of a sharp image; the pixels of a picture are not read.
+
+    Raises:
+        InputError: where it cannot be read.
+    """
     try:
         with reading(path):
             if path.suffix.lower() in ARRAY_SUFFIXES:
-                height, width, channels = _last(arrays.read(path, SHARP).values).shape
+                height, width, channels = _channels_last(arrays.read(path, SHARP).values).shape
                 return channels, height, width
             return tiffs.shape_of(path) if tiffs.is_tiff(path) else pictures.shape_of(path)
     except InputError as error:
@@ -125,13 +138,16 @@ def sharp_shape(path: Path) -> tuple[int, int, int]:
 
 
 def _channels_first(stored: Stored, units: Units) -> Reading:
-    pixels = _last(stored.values)
+    pixels = _channels_last(stored.values)
     intensities, assumed = in_units(replace(stored, values=pixels), units)
     return Reading(np.ascontiguousarray(intensities.transpose(2, 0, 1)), assumed)
 
 
-def _last(values: NDArray[Any]) -> NDArray[Any]:
-    """Return an image as (H, W, C), from (H, W), (H, W, C) or, where no side can be meant, (C, H, W) or (1, C, H, W).
+def _channels_last(values: NDArray[Any]) -> NDArray[Any]:
+    """Return an image as (H, W, C).
+
+    Args:
+        values: Shape (H, W) or (H, W, C); or (C, H, W) or (1, C, H, W) where the last axis cannot be C.
 
     Raises:
         InputError: for any other shape, and for a side that is too short.

@@ -1,4 +1,4 @@
-"""What a file holds, as it holds it: the numbers before anybody says what they mean."""
+"""The numbers of a file as it stores them, before their meaning is known."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from nidbench.errors import InputError
 
-#: Values of the largest file that is read: they take eight bytes each, several times over.
+#: Largest number of values that is read: a value takes eight bytes, and several copies of it are made.
 MOST_VALUES = 2**27
 
 
@@ -24,11 +24,11 @@ class Stored:
     """The numbers of a file.
 
     Attributes:
-        values: of a picture Shape (H, W) or (H, W, C), C = 3, without alpha; of an array file as it is there. In the
-            byte order of this machine.
-        picture: whether it comes from a picture, whose axes are known.
-        bits: of the range of unsigned integers where the format states one that their type does not, such as 12 of a
-            12-bit TIFF in uint16; else None.
+        values: for a picture Shape (H, W) or (H, W, C), C = 3, without alpha; for an array file the array as it is; in
+            the byte order of this machine.
+        picture: whether the file is a picture, whose axes are known.
+        bits: bits of the unsigned integers where the format states a number that their type does not show, such as 12
+            for a 12-bit TIFF in uint16; else None.
     """
 
     values: NDArray[Any]
@@ -37,28 +37,28 @@ class Stored:
 
 
 def native(values: NDArray[Any]) -> NDArray[Any]:
-    """Return an array in the byte order of this machine, which is no part of what it holds."""
+    """Return an array in the byte order of this machine; its values stay the same."""
     return np.asarray(values, dtype=values.dtype.newbyteorder("="))
 
 
 def check_size(shape: Sequence[int]) -> None:
-    """Refuse, before it is read, what would fill the memory.
+    """Refuse an array that would fill the memory, before it is read.
 
     Raises:
-        InputError: for more values than `MOST_VALUES`, or a shape that is none.
+        InputError: for more than `MOST_VALUES` values, or a negative side.
     """
     if min(shape, default=0) < 0 or math.prod(shape) > MOST_VALUES:
         raise InputError(
-            f"it is {'x'.join(map(str, shape))}, more than the {MOST_VALUES} values that are read: cut it into parts"
+            f"it is {'x'.join(map(str, shape))}, more than the {MOST_VALUES} values that can be read: cut it up"
         )
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong while a file is read into an `InputError` that says so, without the file's name.
+    """Turn every error of the block, which reads a file, into an `InputError`; its message does not name the file.
 
     Raises:
-        InputError: also where there is no file, or something that is no file: a folder, a pipe, a device.
+        InputError: also where the path does not exist, or is a folder, a pipe or a device.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -68,15 +68,19 @@ def reading(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         raise InputError(f"it cannot be read: {error.strerror or error}") from error
-    except Exception as error:  # what decoders raise of damaged bytes is no part of their interface
+    except Exception as error:  # decoders raise undocumented exceptions for damaged bytes
         raise InputError(f"it cannot be read: {type(error).__name__}: {error}") from error
 
 
 def without_alpha(pixels: NDArray[Any], colours: int) -> NDArray[Any]:
-    """Return the first so many channels of (H, W, C), as (H, W) where that is one; others must say nothing.
+    """Return the colour channels of a picture of Shape (H, W) or (H, W, C); a single one as Shape (H, W).
+
+    Args:
+        pixels: the picture.
+        colours: its number of colour channels, which come first.
 
     Raises:
-        InputError: where a further channel differs between pixels, or is not opaque.
+        InputError: where a further channel is not opaque everywhere.
     """
     if pixels.ndim == 2:
         return pixels

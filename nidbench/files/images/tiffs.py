@@ -1,4 +1,4 @@
-"""TIFF files: one page as it is stored, by tifffile; what is compressed in ways it does not know, by Pillow."""
+"""Reads TIFF files of one page, as they are stored: with tifffile, or with Pillow for compressions it cannot read."""
 
 from __future__ import annotations
 
@@ -22,30 +22,31 @@ if TYPE_CHECKING:
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-#: Photometric interpretations that are gray or RGB -> number of colours.
+#: Photometric interpretations that are gray or RGB -> number of colour channels.
 _COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3, "YCBCR": 3}
 
-#: The tag that says which way up a photograph is to be shown.
+#: The tag with the orientation in which a photograph is to be shown.
 _ORIENTATION = 0x0112
 
 
 def is_tiff(path: Path) -> bool:
-    """Return whether a file begins as TIFF files do."""
+    """Return whether a file begins with the bytes of a TIFF file."""
     with path.open("rb") as file:
         return file.read(4) in _MAGIC
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[TiffPage]:
-    """Lend the only page of a file.
+    """Open a file for the block, and yield its only page.
 
     Raises:
-        InputError: of several pages or planes, with a palette, complex, in another colour space, too large, cut off.
+        InputError: for several pages or planes, a palette, complex numbers, another colour space, too many pixels, or a
+            file that is cut off.
     """
     from tifffile import TiffFile
 
     log = logging.getLogger("tifffile")
-    before, log.disabled = log.disabled, True  # it logs what is damaged and goes on: `_check_whole` refuses that
+    before, log.disabled = log.disabled, True  # tifffile logs damage and goes on; `_check` refuses it
     try:
         with TiffFile(path) as file:
             page = _only_page(file)
@@ -61,7 +62,7 @@ def _only_page(file: Any) -> TiffPage:
     if len(pages) != 1 or planes > int(np.prod(pages[0].shape)):
         held = ", ".join(f"{series.axes} of {'x'.join(map(str, series.shape))}" for series in file.series[:3])
         raise InputError(
-            f"it holds {len(pages)} pages ({held}): save the page that is meant as a file by itself, such as with "
+            f"it holds {len(pages)} pages ({held}): save the page to read as a separate file, such as with "
             "tifffile.imwrite(NEW, tifffile.imread(OLD)[INDEX])"
         )
     page: TiffPage = pages[0].aspage() if hasattr(pages[0], "aspage") else pages[0]
@@ -79,15 +80,15 @@ def _check(page: TiffPage) -> None:
         raise InputError(f"it is {photometric} with the axes {page.axes}, not gray or RGB")
     if page.axes == "SYX" and page.software.startswith("tifffile"):
         raise InputError(
-            "it holds three planes that tifffile took for colours, as it does with any three, so that they may be a "
-            "stack: save colours as (H, W, 3), or the page that is meant alone"
+            "it holds three planes, which tifffile marks as colours although they may be a stack: save colours as "
+            "(H, W, 3), or a single page as a separate file"
         )
     if page.dtype is None or page.dtype.kind not in "buif":
         raise InputError(f"it holds {page.dtype}, not real numbers")
     end = page.parent.filehandle.size
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if not segments or any(size == 0 or start + size > end for start, size in segments):
-        raise InputError("it cannot be read: parts of its pixels are not there")
+        raise InputError("it cannot be read: some of its pixels are missing")
 
 
 def _photometric(page: TiffPage) -> str:
@@ -99,17 +100,23 @@ def _compression(page: TiffPage) -> str:
 
 
 def shape_of(path: Path) -> tuple[int, int, int]:
-    """Return the shape (C, H, W) of a file's only page from its header. Errors as of `opened`."""
+    """Return the shape (C, H, W) of a file's only page from its header.
+
+    Raises:
+        InputError: where `opened` refuses it.
+    """
     with opened(path) as page:
         sizes = dict(zip(page.axes, page.shape, strict=True))
         return min(_COLOURS[_photometric(page)], sizes.get("S", 1)), sizes["Y"], sizes["X"]
 
 
 def read(path: Path) -> Stored:
-    """Return the pixels of a file's only page, and the depth that the file states where its integers are deeper.
+    """Return the pixels of a file's only page, and their bits where their type has more.
 
-    0 is black in what is returned, also of files in which it is white. Errors as of `opened`, and `InputError` for an
-    alpha channel that says something.
+    In the result 0 is black, also for files in which it is white.
+
+    Raises:
+        InputError: where `opened` refuses the file, or its alpha channel is not opaque.
     """
     with opened(path) as page:
         pixels = native(_pixels(path, page))
@@ -133,17 +140,14 @@ def _inverted(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
 def _pixels(path: Path, page: TiffPage) -> NDArray[Any]:
     try:
         return np.asarray(page.asarray())
-    except (
-        ValueError,
-        NotImplementedError,
-    ) as error:  # tifffile's, for compressions and depths that it leaves to a further library
+    except (ValueError, NotImplementedError) as error:  # some compressions and depths need another library
         if "imagecodecs" not in str(error):
             raise
     return _pixels_by_pillow(path, page)
 
 
 def _pixels_by_pillow(path: Path, page: TiffPage) -> NDArray[Any]:
-    """Return what Pillow decompresses where it neither converts nor rounds.
+    """Return the pixels as Pillow decompresses them, where it neither converts nor rounds them.
 
     Raises:
         InputError: for depths and colours that it would convert.
@@ -161,7 +165,7 @@ def _pixels_by_pillow(path: Path, page: TiffPage) -> NDArray[Any]:
 
 
 def _upright(path: Path, page: TiffPage) -> BytesIO:
-    """Return the file without what its orientation tag says: Pillow would turn the pixels by it."""
+    """Return the bytes of a file with a neutral orientation tag, because Pillow would rotate the pixels by it."""
     content = bytearray(path.read_bytes())
     if tag := page.tags.get(_ORIENTATION):
         value = slice(tag.valueoffset, tag.valueoffset + tag.valuebytecount)

@@ -1,7 +1,7 @@
-"""What the values of a file mean: which of them is intensity 1. Stated, known for sure, or refused; never guessed.
+"""Finds the value of a file that is intensity 1. It is stated by a person, certain, or the file is refused.
 
-Of integers the type says it where cameras and programs agree: 8 bit go to 255. Of 16 bit it says what may be there, not
-what is: cameras of 10, 12 and 14 bit store their values in it. Real numbers are on [0, 1] and a little beyond.
+For 8-bit integers the value is 255, on which cameras and programs agree. For 16-bit integers the type does not show it,
+because cameras of 10, 12 and 14 bit store their values in it. Real numbers lie in [0, 1] and a little beyond.
 """
 
 from __future__ import annotations
@@ -16,36 +16,36 @@ from nidbench.errors import InputError
 
 from .stored import Stored
 
-#: Depths that cameras have, in bits.
+#: Bits of the values of cameras.
 _DEPTHS = (8, 10, 12, 14, 16)
 
-#: What real numbers on [0, 1] are within: noise and ringing go beyond, a few pixels more so (percentiles 1 and 99).
-_MOST, _LEAST = (-0.25, 1.5), (-1.5, 3.0)
+#: Ranges of images on [0, 1] with noise and ringing: of percentiles 1 to 99, and of all pixels.
+_MOST_PIXELS, _ALL_PIXELS = (-0.25, 1.5), (-1.5, 3.0)
 
-#: A median that no image on [0, 1] has, whatever is said of it.
+#: Above this median an image is not on [0, 1], whatever its `Units` state.
 _BEYOND = 1.5
 
-#: Two measurements of one scene are on one scale where the brightness of neither is so many times the other's.
+#: Two images of a scene are on the same scale where neither is brighter than the other by this factor.
 _FACTOR = 3.0
 
-#: Difference of means within which darker scenes differ by noise that was cut off at 0.
+#: Largest difference of means that noise cut off at 0 may explain in dark scenes.
 _OFFSET = 0.1
 
-#: Means of a scene and of its blur differ by less than one of these: as a difference, by a factor.
+#: The means of a scene and of its blurred image differ by less than this difference, or by less than this factor.
 _NEAR, _TIMES = 0.03, 1.3
 
-#: Correlation from which a straight line says how two images' values are related.
+#: Correlation above which a straight line describes how the values of two images are related.
 _RELATED = 0.8
 
 
 @dataclass(frozen=True)
 class Units:
-    """What somebody says of the values of a file.
+    """What a person states about the values of a file.
 
     Attributes:
-        scale: the value that is intensity 1, whatever the file's type; None where nobody says.
-        bits: of integers that are stored in a deeper type; None where nobody says.
-        key: how it is said, for messages, with a place for `name` and one for `value`.
+        scale: the value that is intensity 1, whatever the file's type; None where it is not stated.
+        bits: number of bits of integers that are stored in a type with more; None where it is not stated.
+        key: format of a statement, for messages, with places for `name` and `value`.
     """
 
     scale: float | None = None
@@ -61,28 +61,28 @@ class Units:
             raise InputError(f"{self.say('bits', self.bits)}: give a camera's depth, 1 to 32, such as 12")
 
     def say(self, name: str, value: object) -> str:
-        """Return how a person says that a name has a value: `bits = 12 in measured.toml`."""
+        """Return the text by which a person states a value: `bits = 12 in measured.toml`."""
         return self.key.format(name=name, value=value)
 
     def stated(self) -> dict[str, float]:
-        """Return what is said, by name: nothing where nobody says anything."""
+        """Return the stated values by name; empty where nothing is stated."""
         return {name: value for name, value in (("scale", self.scale), ("bits", self.bits)) if value is not None}
 
 
-#: Where nobody says anything.
+#: The units of a file about which nothing is stated.
 UNSTATED = Units()
 
 
 def in_units(stored: Stored, units: Units = UNSTATED) -> tuple[NDArray[np.float64], str]:
-    """Return values as intensities, nominally in [0, 1], float64, and what was taken for granted, if anything.
+    """Return the intensities of a file, float64, nominally in [0, 1], and the assumption that was made, if any.
 
     Args:
-        stored: of a file.
-        units: what is said of it.
+        stored: the values of the file.
+        units: what is stated about them.
 
     Raises:
-        InputError: where they are not finite, or their range is not known, with its possible readings and how to say
-            which; or where they are not what is said.
+        InputError: where values are not finite; where their range is not known (the message lists possible ranges and
+            how to state them); or where they contradict what is stated.
     """
     values = stored.values
     if not values.size:
@@ -104,12 +104,12 @@ def in_units(stored: Stored, units: Units = UNSTATED) -> tuple[NDArray[np.float6
 def _white_of_reals(values: NDArray[Any], units: Units) -> float:
     low, high = float(values.min()), float(values.max())
     first, last = np.percentile(np.asarray(values, np.float64), (1, 99))
-    if first < _MOST[0] or low < _LEAST[0]:
+    if first < _MOST_PIXELS[0] or low < _ALL_PIXELS[0]:
         raise InputError(
             f"its values go from {low:.3g} to {high:.3g}, which is not [0, 1]: if they are on [-1, 1], save "
             f"(values + 1) / 2; if they are on [0, 1] and so far off, say {units.say('scale', 1)}"
         )
-    if last > _MOST[1] or high > _LEAST[1]:
+    if last > _MOST_PIXELS[1] or high > _ALL_PIXELS[1]:
         if units.bits is not None and high < 2**units.bits:
             return float(2**units.bits - 1)
         likely = next((2**bits - 1 for bits in _DEPTHS if high < 2**bits * 1.1), round(high))
@@ -121,11 +121,11 @@ def _white_of_reals(values: NDArray[Any], units: Units) -> float:
 
 
 def _white_of_integers(stored: Stored, units: Units) -> tuple[float, str]:
-    """Return the integer of intensity 1, and what to say where it was taken for granted."""
+    """Return the integer that is intensity 1, and a note where it is assumed."""
     values, kind = stored.values, stored.values.dtype
     low, high = int(values.min()), int(values.max())
     if kind.kind == "b":
-        raise InputError("it holds black and white only (bool), not shades: save the image before it was made that")
+        raise InputError("it holds black and white only (bool), not shades: save the image as it was before")
     known = stored.bits or (8 if kind == np.uint8 else units.bits)
     if known is not None:
         return _white_of_depth(known, low, high, units), ""
@@ -141,35 +141,35 @@ def _white_of_integers(stored: Stored, units: Units) -> tuple[float, str]:
 def _white_of_depth(bits: int, low: int, high: int, units: Units) -> float:
     white = 2**bits - 1
     if low < 0 or high > white:
-        raise InputError(f"it holds {low} to {high}, and {bits} bit go from 0 to {white}: correct what is said of it")
+        raise InputError(f"it holds {low} to {high}, and {bits} bit go from 0 to {white}: correct scale or bits")
     if high == 1 < white:
-        one, white_is = units.say("scale", 1), units.say("scale", white)
-        raise InputError(f"it holds 0 and 1 only: if 1 is white, say {one}; if {white} is, {white_is}")
+        binary, full = units.say("scale", 1), units.say("scale", white)
+        raise InputError(f"it holds 0 and 1 only: if 1 is white, say {binary}; if {white} is, {full}")
     return float(white)
 
 
 def _assumed(values: NDArray[Any], high: int, units: Units) -> str:
-    """Return what to say of 16-bit values of which nearly all would fit a shallower camera; else nothing."""
+    """Return the note on 16-bit values that nearly all fit fewer bits; empty where they do not."""
     nearly_all = float(np.percentile(values, 99.9))
     fitting = [bits for bits in _DEPTHS if nearly_all < 2**bits]
     if nearly_all >= 2**15:
         return ""
-    other = f"if they are of {fitting[0]} bit" if fitting[0] < 16 else "if they are of fewer bits"
+    fewer = f"if they are of {fitting[0]} bit" if fitting[0] < 16 else "if they are of fewer bits"
     return (
-        f"16-bit values up to {high}, taken for the range of 16 bit, 0 to 65535; {other}, say "
+        f"16-bit values up to {high}, taken for the range of 16 bit, 0 to 65535; {fewer}, say "
         f"{units.say('bits', min(fitting[0], 15))}"
     )
 
 
 def unlike(image: NDArray[Any], reference: NDArray[Any]) -> str:
-    """Return how the values of an image contradict those of another of the same scene, or nothing.
+    """Return how the values of an image contradict those of another image of the scene; empty where they do not.
 
-    Means over blocks tell another scale, an offset or a sign apart from what blur, noise and a poor restoration do;
-    where no straight line relates them nothing is said.
+    Means over blocks distinguish another scale, offset or sign from the effects of blur, noise and a poor restoration.
+    Where no straight line relates the two images, the result is empty.
 
     Args:
         image: Shape (C, H, W).
-        reference: likewise.
+        reference: the other image, of the same Shape.
     """
     x, y = _coarse(image), _coarse(reference)
     spread = x.std() * y.std()
@@ -186,14 +186,14 @@ def unlike(image: NDArray[Any], reference: NDArray[Any]) -> str:
 
 
 def other_mean(image: NDArray[Any], reference: NDArray[Any]) -> str:
-    """Return how far the mean of an image is from that of another of the same scene, or nothing.
+    """Return how the mean of an image differs from that of the blurred image; empty where it hardly does.
 
-    Blur keeps the mean, and so does what takes blur off, but for the border: another one may be another scale, an
-    offset, or another response of the camera.
+    Blurring and deblurring keep the mean, except at the border. Another mean points to another scale, an offset, or
+    another response of the camera.
 
     Args:
         image: Shape (C, H, W).
-        reference: the blurred one, likewise.
+        reference: the blurred image of the same scene, of the same Shape.
     """
     mean, expected = float(image.mean()), float(reference.mean())
     if abs(mean - expected) < _NEAR or expected / _TIMES < mean < expected * _TIMES:
@@ -202,7 +202,7 @@ def other_mean(image: NDArray[Any], reference: NDArray[Any]) -> str:
 
 
 def _coarse(image: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the means of some sixteen blocks along each axis of an image, of every channel."""
+    """Return the means of blocks of every channel, about sixteen blocks along an axis."""
     height, width = image.shape[1:]
     rows, columns = max(1, height // 16), max(1, width // 16)
     kept = np.asarray(image[:, : height // rows * rows, : width // columns * columns], np.float64)

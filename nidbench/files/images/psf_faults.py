@@ -1,0 +1,191 @@
+"""Examines the weights of a kernel file for faults that keep them from being a kernel, and takes off backgrounds."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: The background that is taken off a kernel. `none`: nothing. `border`: the level of the border, then all weights below
+#: 0 or within the noise of the border. `clip`: weights below 0. `keep`: nothing, and no background is searched for.
+Background: TypeAlias = Literal["none", "border", "clip", "keep"]
+
+BACKGROUNDS: tuple[Background, ...] = ("none", "border", "clip", "keep")
+
+_OFF = (
+    'write kernel_background = "border" into measured.toml, or estimated:PATH:border, to take it off, or take it off '
+    "before you save the kernel"
+)
+
+_KEEP = '; if it is right as it stands, write kernel_background = "keep", or estimated:PATH:keep'
+
+_CLIP = (
+    'write kernel_background = "clip" into measured.toml, or estimated:PATH:clip, to take them for 0 ("border" also '
+    "takes off a background), or correct the file"
+)
+
+#: Negative weights down to this fraction of the largest weight are rounding errors, of FFTs in single precision.
+_ROUNDING = 1e-6
+
+#: Smallest side in pixels of kernels that are compared with photographs: smaller ones are often cut off above zero.
+_LARGE = 16
+
+#: Smallest side in pixels of kernels that are examined for a background: in smaller ones the border is the kernel.
+_MIDDLE = 7
+
+#: Largest mean of the weakest of the four sides, relative to the mean weight. Kernels that are cut out without a margin
+#: touch some sides in a few pixels; among those of the datasets the largest value is 4e-12. Most photographs exceed it.
+_BORDER = 0.25
+
+#: Least fraction of the sum that a background holds; deviations by which the kernel must rise above a background.
+_SHARE, _ABOVE = 0.005, 6.0
+
+#: Largest fraction of zeros in the border of a background or a photograph: with few photons some pixels get none.
+_ZEROS = 0.2
+
+#: Ratio of standard deviation and median absolute deviation of normal noise.
+_MAD = 1.4826
+
+
+def without_background(weights: NDArray[np.float64], background: Background) -> NDArray[np.float64]:
+    """Return weights, Shape (kh, kw), without their background; those that are not finite stay as they are."""
+    if background in ("none", "keep") or not np.isfinite(weights).all():
+        return weights
+    if background == "clip":
+        return weights.clip(0, None)
+    level, noise = _level(border(weights))
+    above = weights - level
+    return np.where(above > 3 * noise, above, 0.0)
+
+
+def border(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the outermost weights in their order around the kernel; all of them where a side is 1."""
+    if min(weights.shape) < 2:
+        return weights.ravel()
+    return np.concatenate([weights[0], weights[1:-1, -1], weights[-1, ::-1], weights[-2:0:-1, 0]])
+
+
+def _level(ring: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the level of a border and the standard deviation around it, both without outliers.
+
+    The level is the mean of the weights near the median; the median itself is too low where noise was cut off at 0.
+    """
+    middle = float(np.median(ring))
+    deviation = _MAD * float(np.median(np.abs(ring - middle)))
+    return float(ring[np.abs(ring - middle) <= 3 * deviation].mean()), deviation
+
+
+def fault(weights: NDArray[np.float64], *, kept: bool) -> tuple[str, str] | None:
+    """Return why weights are not a kernel, and the way out; None where they may be one.
+
+    Args:
+        weights: Shape (kh, kw), some of them positive.
+        kept: True where a person states that they are right; only negative weights are then a fault.
+    """
+    size = f"{weights.shape[0]}x{weights.shape[1]}"
+    if weights.min() < -_ROUNDING * weights.max():
+        below = -weights.clip(None, 0).sum() / weights.clip(0, None).sum()
+        lowest = weights.min() / weights.max()
+        return f"it is negative in places, down to {lowest:.3g} of its largest weight, {below:.2g} of its sum", _CLIP
+    if kept:
+        return None
+    if _wrapped(weights):
+        return (
+            "its weights lie around its four corners",
+            "move its origin to the middle with numpy.fft.fftshift" + _KEEP,
+        )
+    if level := _pedestal(weights):
+        share = level * weights.size / weights.sum()
+        return (
+            f"its {size} pixels lie on a background of {level:.4g}, as of a camera's pedestal, {share:.0%} of its sum",
+            _OFF + _KEEP,
+        )
+    if _bright_border(weights):
+        return (
+            f"its {size} pixels are brighter along the border than inside, as those of an inverted picture",
+            "give the blur kernel bright, on a background of 0" + _KEEP,
+        )
+    if _like_a_photograph(weights):
+        return (
+            f"its {size} pixels have weight along all four sides, as those of a photograph",
+            "give the blur kernel alone, on a background of 0" + _KEEP,
+        )
+    return None
+
+
+def _pedestal(weights: NDArray[np.float64]) -> float:
+    """Return the level of a background, which is that of a flat border to which the kernel falls off; 0 for none.
+
+    Three kinds of kernels have no background: a wide kernel that is cut off varies along its border; a box, even with
+    fractional sides, falls off at once; and a kernel with many zeros in its border has none everywhere.
+    """
+    ring = border(weights)
+    if min(weights.shape) < _MIDDLE or (ring == 0).mean() > _ZEROS or not _flat(ring):
+        return 0.0
+    level, deviation = _level(ring)
+    height = weights.max() - level
+    if level * weights.size < _SHARE * weights.sum() or height < max(_ABOVE * deviation, 0.1 * level):
+        return 0.0
+    inside = weights[1:-1, 1:-1]
+    at_level = np.abs(inside - level) <= max(0.1 * level, 3 * deviation)
+    falls_off = height > 2 * level and np.median(border(inside)) - level < 0.25 * height
+    return level if at_level.mean() >= 0.5 or falls_off else 0.0
+
+
+def _flat(ring: NDArray[np.float64]) -> bool:
+    """Return whether a border has a single level and noise, by which neighbours differ as much as distant pixels.
+
+    A tenth of the border may deviate, where the kernel crosses it.
+    """
+    level, deviation = _level(ring)
+    opposite = ring[(np.arange(ring.size) + ring.size // 2) % ring.size]  # equal in a wide, symmetric kernel
+    differences = (ring - np.roll(ring, 1), ring - opposite)
+    noise = min(_MAD * float(np.median(np.abs(difference))) for difference in differences) / np.sqrt(2)
+    at_level = np.abs(ring - level) <= max(0.1 * abs(level), 3 * deviation)
+    return bool(deviation <= max(0.1 * abs(level), 1.5 * noise) and at_level.mean() >= 0.9)
+
+
+def _bright_border(weights: NDArray[np.float64]) -> bool:
+    """Return whether weights are dark on a bright background, or lie mostly all along the border."""
+    if min(weights.shape) < _MIDDLE:
+        return False
+    ring = border(weights)
+    level, _ = _level(ring)
+    if ring.sum() > 0.5 * weights.sum() and (ring > 0).mean() >= 0.9:
+        return True
+    inverted = level > 0.9 * weights.max() and (weights < 0.5 * level).any()
+    return bool(inverted) and _flat(ring)
+
+
+def _wrapped(weights: NDArray[np.float64]) -> bool:
+    """Return whether a kernel has its origin in the first pixel, and is wrapped around the other corners."""
+    if min(weights.shape) < 5:
+        return False
+    rows, columns = (side // 2 for side in weights.shape)
+    halves = weights[:rows], weights[rows:]
+    quarters = [quarter for half in halves for quarter in (half[:, :columns], half[:, columns:])]
+    if min(quarter.sum() for quarter in quarters) < 0.02 * weights.sum():
+        return False
+    return _spread(np.fft.fftshift(weights)) < 0.2 * _spread(weights)
+
+
+def _spread(weights: NDArray[np.float64]) -> float:
+    """Return the mean squared distance of the weights from the middle, in pixels squared."""
+    down, right = (np.arange(side) - side // 2 for side in weights.shape)
+    return float((weights * (down[:, None] ** 2 + right[None] ** 2)).sum() / weights.sum())
+
+
+def _like_a_photograph(weights: NDArray[np.float64]) -> bool:
+    """Return whether a large kernel has weight on all four sides and lacks the symmetry of wide Gaussians and boxes.
+
+    Photographs are seldom 0. Coded apertures and estimated kernels, which have isolated specks, are 0 in places.
+    """
+    sides = weights[0], weights[-1], weights[:, 0], weights[:, -1]
+    if (
+        min(weights.shape) < _LARGE
+        or (border(weights) == 0).mean() > _ZEROS
+        or min(side.mean() for side in sides) < _BORDER * weights.mean()
+    ):
+        return False
+    return not np.allclose(weights, weights[::-1, ::-1], rtol=0, atol=0.01 * weights.max())
