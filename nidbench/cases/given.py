@@ -14,6 +14,7 @@ from nidbench.errors import InputError, UnknownNameError, unknown
 from nidbench.physics.arrays import Kernel, array_hash
 from nidbench.physics.case_key import MEASURED, CaseKey
 from nidbench.physics.kernel import normalised
+from nidbench.physics.noise import declared_noise
 from nidbench.physics.problem import Problem
 
 from .case import Case
