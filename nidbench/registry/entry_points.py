@@ -139,7 +139,8 @@ def load_method(registry: Registry, name: str) -> type[Method]:
 def declared_versions(names: Iterable[str], file: str | None = None) -> dict[str, int]:
     """Return the versions that methods declare today, by name; without methods that are no longer registered.
 
-    A version is read from the source where it is stated there, so that the libraries of the method are not imported.
+    A version is read from the source where it is stated there, so that the libraries of the method are not imported. A
+    plain file is never imported: a table of results that came from elsewhere must not run what their sweep names.
 
     Args:
         names: names of methods.
@@ -154,8 +155,9 @@ def declared_versions(names: Iterable[str], file: str | None = None) -> dict[str
 
 
 def _declared_version(registry: Registry, name: str) -> int | None:
-    version = stated_version(registry.targets[name])
-    if version is not None:
+    target = registry.targets[name]
+    version = stated_version(target)
+    if version is not None or target.endswith(".py"):
         return version
     try:
         return load_method(registry, name).info.version

@@ -280,7 +280,7 @@ def test_data_that_comes_by_hand(tmp_path, monkeypatch):
     added = call("data", "add", "kohler", right, wrong)
     assert added.exit_code == 1
     assert f"taken: kohler/GroundTruth_pngs_Image2.zip from {right}" in added.output
-    assert f"refused: {wrong} has the name of kohler/GroundTruth_pngs_Image3.zip, but is not known by" in added.output
+    assert f"refused: {wrong} has the name of kohler/GroundTruth_pngs_Image3.zip, but not its MD5" in added.output
     assert lacking in added.output.splitlines()
     assert "kohler: 1 of 100 files are there and whole" in call("data", "verify", "kohler").output
     assert str(tmp_path / "cache" / "kohler" / right.name) in call("data", "path", "kohler").output.splitlines()

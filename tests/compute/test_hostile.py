@@ -162,7 +162,7 @@ class Swept:
 
     def says(self, mode: str) -> str:
         """What the record and the warnings say of a mode."""
-        mine = [each for each in self.warnings if f"mode={mode}," in each or f"mode={mode}]" in each]
+        mine = [warning for warning in self.warnings if f"mode={mode}," in warning or f"mode={mode}]" in warning]
         return "\n".join([self.records[mode].log.error, *mine])
 
 
@@ -188,7 +188,7 @@ def swept(root: Path, modes: tuple[str, ...], options: RunOptions, computer: Chi
 def running(pids: list[int]) -> list[psutil.Process]:
     """Those of some processes that do not end within a time."""
     there = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
-    return [each for each in psutil.wait_procs(there, timeout=10)[1] if each.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in psutil.wait_procs(there, timeout=10)[1] if process.status() != psutil.STATUS_ZOMBIE]
 
 
 class Lasting(ChildProcess):
@@ -298,17 +298,17 @@ CHECKED = {
 def test_the_check_says_so_before_a_run_does(computer, mode, tmp_path):
     spec = MethodSpec("hostile", None, (), {"mode": mode, "note": str(tmp_path / "pids")})
     names = ["shape dtype and range", "observing changes nothing", "nothing left behind"]
-    found = list(check_apart(computer, spec, None, HOSTILE, "cpu", names))
-    assert [finding.name for finding in found] == [*names, "nothing runs on"]
-    failed = "\n".join(f"{finding.name}: {finding.message}" for finding in found if not finding.passed)
+    findings = list(check_apart(computer, spec, None, HOSTILE, "cpu", names))
+    assert [finding.name for finding in findings] == [*names, "nothing runs on"]
+    failed = "\n".join(f"{finding.name}: {finding.message}" for finding in findings if not finding.passed)
     assert re.search(CHECKED[mode], failed), failed
 
 
 def test_what_is_good_passes_the_check_and_plain_torch_does(computer):
     names = [title(check) for check in checks()]
     for spec in (MethodSpec("hostile"), MethodSpec("hostile", None, (), {"mode": "plain_torch"})):
-        found = list(check_apart(computer, spec, None, HOSTILE, "cpu", names))
-        assert [finding for finding in found if not finding.passed] == []
+        findings = list(check_apart(computer, spec, None, HOSTILE, "cpu", names))
+        assert [finding for finding in findings if not finding.passed] == []
 
 
 METHOD = """
@@ -398,6 +398,6 @@ def test_killed_parent_and_child_leave_nothing_that_runs(tmp_path):
 
 def test_processes_can_be_started_where_they_cannot_be_copied(tmp_path, alone):
     with closing(ChildProcess(tmp_path / "log", 1, copy=False)) as computer:
-        found = swept(tmp_path, ("default_dtype",), RunOptions(), computer)
-    assert "torch's default dtype" in found.says("default_dtype")
-    assert found.images() == [alone]
+        sweep = swept(tmp_path, ("default_dtype",), RunOptions(), computer)
+    assert "torch's default dtype" in sweep.says("default_dtype")
+    assert sweep.images() == [alone]

@@ -310,9 +310,9 @@ def test_good_methods_pass(method):
     ids=lambda value: type(value).__name__ if isinstance(value, Good) else "",
 )
 def test_each_check_fails_on_what_breaks_it(method, name, message):
-    found = failures(method)
-    assert name in found
-    assert re.search(message, found[name])
+    messages = failures(method)
+    assert name in messages
+    assert re.search(message, messages[name])
 
 
 @pytest.mark.parametrize("method", [Leaks(), ObserverEffect(), OneSeedForAll(), LeavesFile(), ForgetsWhereItWas()])

@@ -301,13 +301,13 @@ def test_time_is_right_after_an_error_inside(now):
 
 
 def test_progress_is_thinned_but_tells_the_end(now):
-    told = []
-    run = Run(on_progress=lambda *step: told.append(step))
+    steps = []
+    run = Run(on_progress=lambda *step: steps.append(step))
     for done in range(1, 101):
         now.seconds += 0.01
         run.progress(done, 100)
-    assert told[-1] == (100, 100)
-    assert 3 <= len(told) <= 6
+    assert steps[-1] == (100, 100)
+    assert 3 <= len(steps) <= 6
 
 
 # checkpoints
@@ -379,17 +379,17 @@ def test_checkpoint_that_cannot_be_written_costs_nothing_else(tmp_path):
 
 
 def test_checkpoint_on_request(tmp_path):
-    told = []
+    states = []
     run = Run(checkpoint=tmp_path / "checkpoint", checkpoint_seconds=1e9)
     assert not run.checkpoint_due()
-    run.request_checkpoint(lambda: told.append(run.load()))
+    run.request_checkpoint(lambda: states.append(run.load()))
     assert run.checkpoint_due()
-    assert told == []
+    assert states == []
     run.save(b"state")
-    assert told == [b"state"]  # told once it is written
+    assert states == [b"state"]  # called once it is written
     assert not run.checkpoint_due()
     run.save(b"later")
-    assert told == [b"state"]
+    assert states == [b"state"]
 
 
 @pytest.mark.parametrize(
@@ -433,11 +433,11 @@ def test_untimed_blocks_inside_each_other_count_once():
 
 
 def test_what_is_kept_is_passed_on_untimed_and_as_it_was(now):
-    found = {}
+    arrays = {}
 
     def keep(name, array):
         now.seconds += 5
-        found[name] = array
+        arrays[name] = array
 
     run = Run(keep=("layers",), on_keep=keep)
     assert run.keeps("layers")
@@ -447,8 +447,8 @@ def test_what_is_kept_is_passed_on_untimed_and_as_it_was(now):
     run.keep("layer 01", maps)
     run.keep("layer 02", half)
     maps[:], half[:] = 0, 0
-    assert {name: array.dtype.name for name, array in found.items()} == {"layer 01": "float32", "layer 02": "float16"}
-    assert all((array == 1).all() for array in found.values())
+    assert {name: array.dtype.name for name, array in arrays.items()} == {"layer 01": "float32", "layer 02": "float16"}
+    assert all((array == 1).all() for array in arrays.values())
     assert run.elapsed == 0
 
 

@@ -158,11 +158,11 @@ def test_a_full_disk_leaves_nothing_half_copied(downloads, on_small_disk):
             left = sorted(path.name for path in pathlib.Path(sys.argv[1]).rglob("*") if path.is_file())
             print(json.dumps([str(error), [state for _, state in verify(wanted)], left]))
     """
-    told, found, left = json.loads(on_small_disk(code, 256, pack(downloads / "all.zip", contents)))
-    assert "toy/2.png: cannot write " in told
-    assert "No space left" in told
-    assert "NIDBENCH_DATA" in told
-    assert found == ["ok", "ok", "missing", "missing"]
+    error, states, left = json.loads(on_small_disk(code, 256, pack(downloads / "all.zip", contents)))
+    assert "toy/2.png: cannot write " in error
+    assert "No space left" in error
+    assert "NIDBENCH_DATA" in error
+    assert states == ["ok", "ok", "missing", "missing"]
     assert left == ["0.png", "1.png"]
 
 

@@ -140,8 +140,8 @@ def test_bad_download_is_explained_and_leaves_nothing(server, cache, name, reaso
     with pytest.raises(DataError) as caught:
         get(file)
     message = str(caught.value)
-    for part in ("toy", name, f"http://127.0.0.1:{server.server_port}/example.org/data/{name}", file.url, reason):
-        assert part in message
+    for text in ("toy", name, f"http://127.0.0.1:{server.server_port}/example.org/data/{name}", file.url, reason):
+        assert text in message
     assert f"at {cache / 'toy' / name}" in message
     assert caught.value.__cause__ is not None
     assert left_in(cache) == []
@@ -168,11 +168,11 @@ def test_server_down(cache, monkeypatch):
 
 
 @pytest.mark.usefixtures("server")
-@pytest.mark.parametrize("found", [CONTENT[:-1], OTHER, b""], ids=["cut", "altered", "empty"])
-def test_broken_cached_file_is_fetched_again(cache, found):
+@pytest.mark.parametrize("content", [CONTENT[:-1], OTHER, b""], ids=["cut", "altered", "empty"])
+def test_broken_cached_file_is_fetched_again(cache, content):
     file, path = remote("good.bin"), cache / "toy" / "good.bin"
     get(file)
-    path.write_bytes(found)
+    path.write_bytes(content)
     assert verify([file]) == [(file, "altered")]
     assert local(file) is None
     assert get(file).read_bytes() == CONTENT
@@ -245,8 +245,8 @@ def test_read_only_cache(on_small_disk, mirror):
         file = RemoteFile("toy", "good.bin", "https://example.org/data/good.bin", "00" * 32, 10240)
         print(fetch_all([file]).stopped)
     """
-    told = on_small_disk(code, 64, mirror.parents[1].as_uri())
-    assert "toy (Permission denied): choose another folder with NIDBENCH_DATA" in told
+    error = on_small_disk(code, 64, mirror.parents[1].as_uri())
+    assert "toy (Permission denied): choose another folder with NIDBENCH_DATA" in error
 
 
 def test_full_disk(on_small_disk, mirror):
@@ -363,8 +363,8 @@ def test_what_a_run_lacks_is_named_then_counted(cache, thirty):
     with pytest.raises(DataError, match="could not fetch 5 files of toy") as caught:
         fetch([*lacking, *thirty])
     message = str(caught.value)
-    for part in ("toy/absent0.bin from http://127", "toy/absent2.bin", "404", "and 2 more", "data verify", "MIRROR"):
-        assert part in message
+    for text in ("toy/absent0.bin from http://127", "toy/absent2.bin", "404", "and 2 more", "data verify", "MIRROR"):
+        assert text in message
     assert "absent3" not in message
     assert len(left_in(cache)) == 30
     with pytest.raises(DataError, match=r"(?s)2 files of toy\n.*absent0.*absent1\.bin[^\n]*\n  try again"):
@@ -429,14 +429,14 @@ def test_all_sources_failing_are_all_explained(cache):
     with pytest.raises(DataError) as caught:
         get(several("absent.bin", "corrupt.bin"))
     message = str(caught.value)
-    for part in (
+    for text in (
         "data/absent.bin or http",
         "data/corrupt.bin",
         "404",
         "does not match",
         str(cache / "toy" / "good.bin"),
     ):
-        assert part in message
+        assert text in message
     assert left_in(cache) == []
 
 

@@ -42,8 +42,8 @@ def test_eight_bit_png(tmp_path, pictures, channels, colour):
 def refused(path, *parts):
     with pytest.raises(InputError) as caught:
         read_image(path)
-    for part in (str(path), *parts):
-        assert part in str(caught.value)
+    for text in (str(path), *parts):
+        assert text in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,9 @@ def test_a_12_bit_tiff_says_its_depth(tmp_path):
     directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
     content = packed.astype(np.uint8).tobytes()
     (tmp_path / "a.tif").write_bytes(struct.pack("<2sHI", b"II", 42, 8 + len(content)) + content + directory)
-    found = read_pixels(tmp_path / "a.tif", RESTORED)
-    assert np.array_equal(found.image[0], values / 4095)
-    assert found.assumed == ""
+    reading = read_pixels(tmp_path / "a.tif", RESTORED)
+    assert np.array_equal(reading.image[0], values / 4095)
+    assert reading.assumed == ""
 
 
 @pytest.mark.parametrize("tag", range(1, 9))
@@ -194,9 +194,9 @@ def test_an_orientation_tag_turns_nothing(tmp_path, name, options, tag):
     exif = picture.getexif()
     exif[0x0112] = tag
     picture.save(tmp_path / name, exif=exif, **options)
-    found = read_image(tmp_path / name)
-    assert found.shape == sharp_shape(tmp_path / name) == (3, 24, 40)
-    assert np.abs(found * 255 - pixels.transpose(2, 0, 1)).max() < 3
+    image = read_image(tmp_path / name)
+    assert image.shape == sharp_shape(tmp_path / name) == (3, 24, 40)
+    assert np.abs(image * 255 - pixels.transpose(2, 0, 1)).max() < 3
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.tif"])
@@ -269,8 +269,8 @@ COLOUR = np.random.Generator(np.random.Philox(3)).random((14, 13, 3))
     ids=["real", "single", "gray", "8-bit", "16-bit"],
 )
 def test_restored_arrays_are_not_rounded(tmp_path, suffix, array, wanted):
-    found = read_restored(saved_array(tmp_path / f"a{suffix}", array))
-    np.testing.assert_array_equal(found, wanted.transpose(2, 0, 1))
+    image = read_restored(saved_array(tmp_path / f"a{suffix}", array))
+    np.testing.assert_array_equal(image, wanted.transpose(2, 0, 1))
 
 
 def saved_array(path, array):

@@ -168,12 +168,12 @@ def test_a_pedestal_is_told_and_taken_off_where_that_is_asked_for(tmp_path, side
     path = as_file(tmp_path, pedestal + peak * right + noise * NOISE[:side, :side])
     with pytest.raises(InputError, match=r"lie on a background of .*: write kernel_background = \"border\" into meas"):
         read_kernel(path)
-    found = read_kernel(path, "border")
+    kernel = read_kernel(path, "border")
     seen = np.load(path).clip(0, None)
-    errors = [np.abs(each / each.sum() - right / right.sum()).sum() for each in (found, seen)]
+    errors = [np.abs(weights / weights.sum() - right / right.sum()).sum() for weights in (kernel, seen)]
     assert errors[0] < 0.2 * errors[1] + 0.02
-    assert found.min() >= 0
-    assert found.sum() == pytest.approx(1)
+    assert kernel.min() >= 0
+    assert kernel.sum() == pytest.approx(1)
 
 
 def test_a_kernel_without_a_pedestal_is_what_it_was_without_its_border_level(tmp_path):
@@ -183,9 +183,9 @@ def test_a_kernel_without_a_pedestal_is_what_it_was_without_its_border_level(tmp
 
 def test_negative_weights_are_rounding_or_refused_with_a_way_out(tmp_path):
     right = np.pad(bead(9, 1), 1)
-    found = read_kernel(as_file(tmp_path, np.where(right == 0, -1e-18, right)))
-    assert found.min() == 0
-    assert np.allclose(found, right / right.sum(), rtol=1e-12)
+    kernel = read_kernel(as_file(tmp_path, np.where(right == 0, -1e-18, right)))
+    assert kernel.min() == 0
+    assert np.allclose(kernel, right / right.sum(), rtol=1e-12)
     ringing = as_file(tmp_path, np.where(right == 0, -0.01, right))
     with pytest.raises(InputError, match=r"down to -0\.01 of its largest weight, 0\.06.* of its sum\): .*\"clip\""):
         read_kernel(ringing)

@@ -254,11 +254,11 @@ def test_refused_images(image, reason):
         measure(image, random_kernel((3, 3)), "gaussian:0.05", key="test")
 
 
-@pytest.mark.parametrize(("declared", "told"), [("known", 0.05), ("estimated", None), ("x1.2", 0.06), ("x0.5", 0.025)])
-def test_declared_factor(declared, told):
+@pytest.mark.parametrize(("declared", "level"), [("known", 0.05), ("estimated", None), ("x1.2", 0.06), ("x0.5", 0.025)])
+def test_declared_factor(declared, level):
     known = measure(sharp_image(), random_kernel(), "gaussian:0.05", key="test")
     problem = measure(sharp_image(), random_kernel(), "gaussian:0.05", key="test", declared=declared)
-    assert problem.noise.level == (told if told is None else pytest.approx(told))
+    assert problem.noise.level == (level if level is None else pytest.approx(level))
     assert digest(problem) == digest(known)  # what is said changes nothing of what is
 
 
@@ -328,8 +328,8 @@ def test_what_is_told_of_poisson_noise_gives_its_standard_deviation():
     """Root mean square sqrt(mean y / peak); a wrong level is wrong by the factor, an unknown one is estimated."""
     sharp = np.broadcast_to(np.linspace(0.1, 0.9, 200), (1, 200, 200))
     known, estimated, wrong = (
-        measure(sharp, np.ones((1, 1)), "poisson:128", key="test", declared=each)
-        for each in ("known", "estimated", "x1.2")
+        measure(sharp, np.ones((1, 1)), "poisson:128", key="test", declared=declared)
+        for declared in ("known", "estimated", "x1.2")
     )
     assert digest(known) == digest(estimated) == digest(wrong)
     true = np.sqrt(np.mean((known.blurred - sharp) ** 2))

@@ -6,7 +6,15 @@ from textwrap import dedent
 import pytest
 
 from nidbench.errors import InputError, NidbenchError, UnknownNameError
-from nidbench.registry.entry_points import Registry, load_dataset, load_kernel_error, load_kernels, load_method, methods
+from nidbench.registry.entry_points import (
+    Registry,
+    declared_versions,
+    load_dataset,
+    load_kernel_error,
+    load_kernels,
+    load_method,
+    methods,
+)
 
 LANDWEBER = """
 from dataclasses import dataclass
@@ -265,3 +273,20 @@ def test_what_takes_an_argument_gets_it_and_nothing_else_does(plugin):
         load_dataset("sample:x")
     with pytest.raises(UnknownNameError, match="unknown dataset 'shelv': did you mean shelf"):
         load_dataset("shelv:x")
+
+
+def test_a_table_runs_no_file_that_its_sweep_names(tmp_path):
+    """Somebody else's results may name any file; its version is read from its text, or is unknown."""
+    trap = tmp_path / "trap.py"
+    trap.write_text(
+        "from pathlib import Path\n"
+        f"Path({str(tmp_path / 'ran')!r}).touch()\n"
+        "from dataclasses import dataclass\n"
+        "from nidbench.contract import MethodInfo\n"
+        "@dataclass(frozen=True)\n"
+        "class Trap:\n"
+        "    info = MethodInfo('trap', version=len('ab'))\n"
+        "    def restore(self, problem, run): ...\n"
+    )
+    assert declared_versions(["trap", "wiener"], str(trap)).keys() == {"wiener"}
+    assert not (tmp_path / "ran").exists()

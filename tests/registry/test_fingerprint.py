@@ -43,7 +43,7 @@ def package(tmp_path, monkeypatch):
 
     write(__init__="", method=METHOD, parts=PARTS, deep="constant = 1", shapes="side = 3", unrelated="x = 1")
     yield write
-    for module in [each for each in sys.modules if each.partition(".")[0] == name]:
+    for module in [loaded for loaded in sys.modules if loaded.partition(".")[0] == name]:
         del sys.modules[module]
 
 
@@ -142,21 +142,21 @@ def test_sources_that_do_not_tell_state_no_version(tmp_path):
 
 def test_a_plain_file(tmp_path):
     path = tmp_path / "mine.py"
-    found = []
+    prints = []
     for source in ("x = 1", "x = 1  # one", "x = 2", "from nidbench.contract import Run\nx = 2"):
         path.write_text(source)
-        found.append(fingerprint(str(path)))
-    assert found[0] == found[1]
-    assert len(set(found)) == 3
+        prints.append(fingerprint(str(path)))
+    assert prints[0] == prints[1]
+    assert len(set(prints)) == 3
 
 
 def test_a_file_that_does_not_parse_has_one_too(tmp_path):
     path = tmp_path / "mine.py"
-    found = []
+    prints = []
     for source in ("x = 1", "def broken(:", "def broken(::"):
         path.write_text(source)
-        found.append(fingerprint(str(path)))
-    assert len(set(found)) == 3
+        prints.append(fingerprint(str(path)))
+    assert len(set(prints)) == 3
 
 
 def test_a_method_that_is_not_there_has_none():
@@ -195,15 +195,15 @@ def test_nothing_is_imported(tmp_path):
 def test_what_a_plain_file_imports_beside_it_counts(tmp_path):
     path, helper = tmp_path / "mine.py", tmp_path / "helper.py"
     path.write_text("import helper, numpy\nfrom helper import x")
-    found = [fingerprint(str(path))]
+    prints = [fingerprint(str(path))]
     for source in ("x = 1", "x = 2"):
         helper.write_text(source)
-        found.append(fingerprint(str(path)))
-    assert len(set(found)) == 3
+        prints.append(fingerprint(str(path)))
+    assert len(set(prints)) == 3
 
 
 def test_built_in_methods_have_one_each():
     registry = Registry.installed("method")
-    found = [fingerprint(registry.target(name)) for name in ("ours", "dip", "wiener")]
-    assert len(set(found)) == 3
-    assert "" not in found
+    prints = [fingerprint(registry.target(name)) for name in ("ours", "dip", "wiener")]
+    assert len(set(prints)) == 3
+    assert "" not in prints

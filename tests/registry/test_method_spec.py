@@ -94,8 +94,8 @@ def test_a_setting_without_value_is_refused():
 
 
 def test_commas_in_brackets_do_not_separate_methods():
-    found = parse_methods("ours@fast[iterations=500,lr=2e-3], dip[a=1,b=2],,wiener,")
-    assert [str(spec) for spec in found] == ["ours@fast[iterations=500,lr=2e-3]", "dip[a=1,b=2]", "wiener"]
+    specs = parse_methods("ours@fast[iterations=500,lr=2e-3], dip[a=1,b=2],,wiener,")
+    assert [str(spec) for spec in specs] == ["ours@fast[iterations=500,lr=2e-3]", "dip[a=1,b=2]", "wiener"]
 
 
 def test_a_method_asked_for_twice_counts_once():
@@ -135,13 +135,13 @@ def test_variants_apply_from_left_to_right():
 
 
 def test_an_own_preset_beats_that_of_the_sweep():
-    found = resolve(MethodSpec.parse("toy@smoke"), Toy, "fast")
-    assert (found.method, found.preset, found.note) == (Toy(steps=1), "smoke", "")
+    resolved = resolve(MethodSpec.parse("toy@smoke"), Toy, "fast")
+    assert (resolved.method, resolved.preset, resolved.note) == (Toy(steps=1), "smoke", "")
 
 
 def test_the_preset_of_the_sweep_holds_for_methods_that_name_none():
-    found = resolve(MethodSpec.parse("toy"), Toy, "fast")
-    assert (found.method, found.preset, found.note) == (Toy(steps=10, rate=0.5), "fast", "")
+    resolved = resolve(MethodSpec.parse("toy"), Toy, "fast")
+    assert (resolved.method, resolved.preset, resolved.note) == (Toy(steps=10, rate=0.5), "fast", "")
 
 
 def test_without_any_preset_the_first_holds():
@@ -149,15 +149,15 @@ def test_without_any_preset_the_first_holds():
 
 
 def test_a_method_without_the_preset_of_the_sweep_says_what_it_uses():
-    found = resolve(MethodSpec.parse("toy"), Toy, "released")
-    assert (found.method, found.preset) == (Toy(), "paper")
-    assert "released" in found.note
-    assert "paper" in found.note
+    resolved = resolve(MethodSpec.parse("toy"), Toy, "released")
+    assert (resolved.method, resolved.preset) == (Toy(), "paper")
+    assert "released" in resolved.note
+    assert "paper" in resolved.note
 
 
 def test_a_method_without_presets_has_nothing_to_say():
-    found = resolve(MethodSpec.parse("plain"), Plain, "fast")
-    assert (found.method, found.note) == (Plain(), "")
+    resolved = resolve(MethodSpec.parse("plain"), Plain, "fast")
+    assert (resolved.method, resolved.note) == (Plain(), "")
 
 
 def test_a_reconstruction_is_told():
@@ -293,5 +293,5 @@ def test_a_whole_number_and_its_float_are_one_setting():
         def restore(self, problem, run):
             raise NotImplementedError
 
-    found = all_settings(resolve(MethodSpec("filter"), Filter, "paper").method)
-    assert isinstance(found["weight"], float)
+    settings = all_settings(resolve(MethodSpec("filter"), Filter, "paper").method)
+    assert isinstance(settings["weight"], float)

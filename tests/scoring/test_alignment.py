@@ -28,21 +28,21 @@ def tried(image, truth, maximum, step):
 @pytest.mark.parametrize(("maximum", "step", "margin"), [(1, 0.25, 1), (1.25, 0.25, 2), (2, 0.5, 2), (3, 1, 3)])
 def test_the_best_of_all_shifts(seed, maximum, step, margin):
     image = smooth(30 + 2 * margin, 24 + 2 * margin, seed=seed)
-    own = np.random.default_rng(seed).uniform(-maximum, maximum, 2)
-    truth = shift(image, -own, order=3)[margin:-margin, margin:-margin] + 0.01 * smooth(30, 24, seed=seed + 10)
+    offset = np.random.default_rng(seed).uniform(-maximum, maximum, 2)
+    truth = shift(image, -offset, order=3)[margin:-margin, margin:-margin] + 0.01 * smooth(30, 24, seed=seed + 10)
     error, best = tried(image, truth, maximum, step)
-    found = best_shift(image, truth, maximum, step)
-    assert found == best
-    there = shifted(image, truth.shape, found)
+    nearest = best_shift(image, truth, maximum, step)
+    assert nearest == best
+    there = shifted(image, truth.shape, nearest)
     assert ((there - truth) ** 2).sum() == pytest.approx(error)
 
 
-@pytest.mark.parametrize("own", [(1.25, -2.5), (-5, 5), (0, 0), (-0.75, 0), (4.75, -4.25)])
-def test_a_shift_of_the_grid_is_found_and_undone(own):
+@pytest.mark.parametrize("offset", [(1.25, -2.5), (-5, 5), (0, 0), (-0.75, 0), (4.75, -4.25)])
+def test_a_shift_of_the_grid_is_found_and_undone(offset):
     image = smooth(60, 50)
-    truth = shifted(image, (50, 40), own)
-    assert best_shift(image, truth, 5, 0.25) == own
-    assert np.array_equal(shifted(image, (50, 40), own), truth)
+    truth = shifted(image, (50, 40), offset)
+    assert best_shift(image, truth, 5, 0.25) == offset
+    assert np.array_equal(shifted(image, (50, 40), offset), truth)
 
 
 def test_between_pixels_values_are_bilinear():
@@ -66,16 +66,16 @@ def test_an_offset_of_brightness_changes_nothing():
 
 
 @pytest.mark.parametrize("size", [(40, 40), (33, 48), (31, 27)])
-@pytest.mark.parametrize("own", [(0, 0), (3, -5), (-7, 2), (13, 12)])
-def test_registration_is_that_of_scikit_image(size, own):
+@pytest.mark.parametrize("offset", [(0, 0), (3, -5), (-7, 2), (13, 12)])
+def test_registration_is_that_of_scikit_image(size, offset):
     truth = smooth(*size)
-    image = np.roll(truth, own, (0, 1)) + 0.05 * smooth(*size, seed=1)
+    image = np.roll(truth, offset, (0, 1)) + 0.05 * smooth(*size, seed=1)
     wanted, *_ = phase_cross_correlation(truth, image, normalization=None)
-    assert registered(image, truth) == tuple(wanted) == (-own[0], -own[1])
+    assert registered(image, truth) == tuple(wanted) == (-offset[0], -offset[1])
 
 
-@pytest.mark.parametrize("own", [(0, 0), (2, -3), (-1, 0), (0, 4), (4, -4)])
-def test_what_moves_in_is_zero(own):
+@pytest.mark.parametrize("offset", [(0, 0), (2, -3), (-1, 0), (0, 4), (4, -4)])
+def test_what_moves_in_is_zero(offset):
     image = smooth(2, 9, 8)
-    wanted = shift(image, (0, *own), order=0, mode="constant", cval=0)
-    assert np.array_equal(moved(image, own), wanted)
+    wanted = shift(image, (0, *offset), order=0, mode="constant", cval=0)
+    assert np.array_equal(moved(image, offset), wanted)

@@ -17,20 +17,20 @@ def generator():
     return np.random.default_rng(0)
 
 
-@pytest.mark.parametrize(("told", "covered"), [(1.0, (0.5, 0.68, 0.95)), (0.5, None), (2.0, None)])
-def test_gaussian_errors_are_covered_as_often_as_their_variance_says(generator, told, covered):
+@pytest.mark.parametrize(("factor", "covered"), [(1.0, (0.5, 0.68, 0.95)), (0.5, None), (2.0, None)])
+def test_gaussian_errors_are_covered_as_often_as_their_variance_says(generator, factor, covered):
     deviation = generator.uniform(0.01, 0.2, SHAPE)
     truth = generator.random(SHAPE)
     image = truth + deviation * generator.standard_normal(SHAPE)
-    found = coverage(image, (told * deviation) ** 2, truth)
-    assert list(found) == [0.5, 0.68, 0.95]
-    for level, part in found.items():
+    fractions = coverage(image, (factor * deviation) ** 2, truth)
+    assert list(fractions) == [0.5, 0.68, 0.95]
+    for level, fraction in fractions.items():
         # P(|error| <= told z sigma), z the quantile of the level
         z = {0.5: 0.674490, 0.68: 0.994458, 0.95: 1.959964}[level]
-        nominal = math.erf(told * z / math.sqrt(2))
-        assert part == pytest.approx(nominal, abs=4 * math.sqrt(0.25 / truth.size))
+        nominal = math.erf(factor * z / math.sqrt(2))
+        assert fraction == pytest.approx(nominal, abs=4 * math.sqrt(0.25 / truth.size))
     if covered:
-        assert tuple(found.values()) == pytest.approx(covered, abs=0.005)
+        assert tuple(fractions.values()) == pytest.approx(covered, abs=0.005)
 
 
 def test_an_exact_restoration_is_covered_however_sure_it_is():
@@ -57,9 +57,9 @@ def test_a_variance_alike_everywhere_says_nothing_of_where(generator):
     image = generator.random((1, 20, 20))
     variance = np.full_like(image, 0.01)
     assert math.isnan(error_variance_correlation(image, variance, np.zeros_like(image)))
-    found = calibration(image, variance, np.zeros_like(image))
-    assert set(found) == set(MEASURES) - {"variance_correlation"}
-    assert found["mean_variance"] == pytest.approx(0.01)
+    measures = calibration(image, variance, np.zeros_like(image))
+    assert set(measures) == set(MEASURES) - {"variance_correlation"}
+    assert measures["mean_variance"] == pytest.approx(0.01)
 
 
 def test_all_measures_are_named(generator):

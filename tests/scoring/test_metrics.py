@@ -205,16 +205,16 @@ def test_scores_do_not_depend_on_the_size_of_the_kernel_told(name, offset):
     """The same image, in frames of other sizes, is compared with the same pixels of the truth."""
     whole, smallest = smooth(3, 190, 195), smooth(3, 168, 171, seed=2)
     truth = whole[:, :180, :180] if offset is None else whole[:, :174, :175]
-    found = []
+    scores = []
     for shape in TOLD:
         problem, place = told_problem(shape, truth)
         if offset is not None:
             place = Truth(truth, ((shape[0] - 1) // 2 + offset[0], (shape[1] - 1) // 2 + offset[1]), taps=(13, 10))
-        found.append(protocol(name).score(told_content(smallest, shape), problem, place))
-    assert found == [found[0]] * len(TOLD)
+        scores.append(protocol(name).score(told_content(smallest, shape), problem, place))
+    assert scores == [scores[0]] * len(TOLD)
     problem, _ = told_problem((13, 10), truth)
     place = Truth(truth) if offset is None else Truth(truth, (6 + offset[0], 4 + offset[1]))
-    assert found[0] == protocol(name).score(told_content(smallest, (13, 10)), problem, place)
+    assert scores[0] == protocol(name).score(told_content(smallest, (13, 10)), problem, place)
 
 
 def test_what_a_smaller_kernel_told_leaves_unknown_is_the_nearest_pixel():
@@ -275,21 +275,21 @@ def smooth(*shape, seed=0):
 def aligned(restored, truth, maximum, step):
     """Return what is left of x at the shift of least squared error in gray, by trying all with SciPy."""
     margin = (restored.shape[1] - truth.shape[1]) // 2
-    found = []
+    candidates = []
     for down in np.arange(-maximum, maximum + step / 2, step):
         for across in np.arange(-maximum, maximum + step / 2, step):
             there = scipy_shift(restored, (0, -down, -across), order=1)[:, margin:-margin, margin:-margin]
-            found.append((((rgb2gray(there.T) - rgb2gray(truth.T)) ** 2).sum(), there))
-    return min(found, key=lambda pair: pair[0])[1]
+            candidates.append((((rgb2gray(there.T) - rgb2gray(truth.T)) ** 2).sum(), there))
+    return min(candidates, key=lambda pair: pair[0])[1]
 
 
 def test_shift_aligned_against_all_shifts():
     problem = problem_of((5, 4), size=(62, 67), channels=3)  # frame 66x70
     truth = smooth(3, 66, 70)
     restored = scipy_shift(truth, (0, 0.7, -1.1), order=3) + 0.05 * smooth(3, 66, 70, seed=1)
-    found = protocol("shift-aligned:1.25").score(restored, problem, Truth(truth))
+    score = protocol("shift-aligned:1.25").score(restored, problem, Truth(truth))
     inside = truth[:, 15:-15, 15:-15]
-    check_score(found, aligned(stored(restored)[:, 13:-13, 13:-13], inside, 1.25, 0.25), inside)
+    check_score(score, aligned(stored(restored)[:, 13:-13, 13:-13], inside, 1.25, 0.25), inside)
 
 
 def test_sun_official_against_all_shifts():
@@ -311,11 +311,11 @@ def test_sun_official_against_all_shifts():
 def test_a_shifted_copy_is_perfect_within_the_largest_shift(name, near, far, channels):
     problem = problem_of((5, 5), size=(126, 126), channels=channels)
     truth = smooth(channels, 130, 130)
-    for own, perfect in (((0, 0), True), (near, True), (far, False)):
-        moved = np.roll(truth, own, (1, 2))
+    for offset, perfect in (((0, 0), True), (near, True), (far, False)):
+        moved = np.roll(truth, offset, (1, 2))
         score = protocol(name).score(moved, problem, Truth(truth))
         assert (score.psnr == float("inf")) is perfect
-        if own != (0, 0):
+        if offset != (0, 0):
             assert protocol("half-kernel").score(moved, problem, Truth(truth)).psnr < 40
 
 
@@ -354,7 +354,7 @@ def test_kohler_by_hand():
     assert (down, across) == (-3, 2)
     x, seen = np.roll(x, (down, across), (1, 2)), np.ones(x.shape[1:])
     seen[-3:], seen[:, :2] = 0, 0
-    one, other = (np.einsum("c,chw->hw", [0.299, 0.587, 0.114], each * seen) for each in (x, truth))
+    one, other = (np.einsum("c,chw->hw", [0.299, 0.587, 0.114], image * seen) for image in (x, truth))
     score = protocol("kohler").score(restored, problem, Truth(truth, offset=(2, 1)))
     assert score.psnr == pytest.approx(numpy_psnr(one, other))
     assert score.ssim == pytest.approx(ms_ssim(one, other))
@@ -367,10 +367,10 @@ def test_kohler_forgives_scale_and_a_shift_but_for_the_scale_that_goes_before_it
     half = protocol("kohler").score(truth / 2, problem, Truth(truth))
     assert half.psnr > 200
     assert half.ssim == pytest.approx(1)
-    for own in ((4, -3), (-9, 0)):
-        restored = np.roll(truth, own, (1, 2))
+    for offset in ((4, -3), (-9, 0)):
+        restored = np.roll(truth, offset, (1, 2))
         scale = (restored * truth).sum() / (truth**2).sum()
-        left = truth[:, max(0, -own[0]) : 170 - max(0, own[0]), max(0, -own[1]) : 170 - max(0, own[1])]
+        left = truth[:, max(0, -offset[0]) : 170 - max(0, offset[0]), max(0, -offset[1]) : 170 - max(0, offset[1])]
         error = (1 - scale) ** 2 * (left**2).sum() / truth.size
         assert protocol("kohler").score(restored, problem, Truth(truth)).psnr == pytest.approx(-10 * np.log10(error))
     assert protocol("kohler").score(0 * truth, problem, Truth(truth)).psnr == pytest.approx(psnr(0 * truth, truth))

@@ -25,17 +25,17 @@ def direct_ms_ssim(one, other, peak=1.0):
     c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
     result = 1.0
     for weight in (0.0448, 0.2856, 0.3001, 0.2363, 0.1333):
-        windows = [np.lib.stride_tricks.sliding_window_view(each, (11, 11)) for each in (one, other)]
-        means = [(each * window).sum(axis=(2, 3)) for each in windows]
-        apart = [each - mean[..., None, None] for each, mean in zip(windows, means, strict=True)]
-        deviations = [np.sqrt((each**2 * window).sum(axis=(2, 3))) for each in apart]
+        windows = [np.lib.stride_tricks.sliding_window_view(plane, (11, 11)) for plane in (one, other)]
+        means = [(plane * window).sum(axis=(2, 3)) for plane in windows]
+        apart = [plane - mean[..., None, None] for plane, mean in zip(windows, means, strict=True)]
+        deviations = [np.sqrt((plane**2 * window).sum(axis=(2, 3))) for plane in apart]
         covariance = (apart[0] * apart[1] * window).sum(axis=(2, 3))
         luminance = (2 * means[0] * means[1] + c1) / (means[0] ** 2 + means[1] ** 2 + c1)
         contrast = (2 * deviations[0] * deviations[1] + c2) / (deviations[0] ** 2 + deviations[1] ** 2 + c2)
         structure = (covariance + c2 / 2) / (deviations[0] * deviations[1] + c2 / 2)
         result *= contrast.mean() ** weight * max(0, structure.mean()) ** weight
         one, other = (
-            convolve2d(np.pad(each, 4, mode="symmetric"), low_pass, mode="valid")[::2, ::2] for each in (one, other)
+            convolve2d(np.pad(plane, 4, mode="symmetric"), low_pass, mode="valid")[::2, ::2] for plane in (one, other)
         )
     return result * luminance.mean() ** 0.1333
 
@@ -66,9 +66,9 @@ def test_contrast_and_structure_are_averaged_each_by_itself():
     truth = smooth(170, 170)
     blend = 0.3 * truth + 0.7 * smooth(170, 170, seed=1)
     restored = np.where(np.arange(170) < 85, 0.5 + 0.2 * (truth - 0.5), blend)
-    found = ms_ssim(restored, truth)
-    assert found == pytest.approx(direct_ms_ssim(restored, truth), abs=1e-10)
-    assert found > wang_ms_ssim(restored, truth) + 0.01
+    value = ms_ssim(restored, truth)
+    assert value == pytest.approx(direct_ms_ssim(restored, truth), abs=1e-10)
+    assert value > wang_ms_ssim(restored, truth) + 0.01
 
 
 def wang_ms_ssim(one, other):
@@ -78,11 +78,11 @@ def wang_ms_ssim(one, other):
         _, around = structural_similarity(
             one, other, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
         )
-        means = [gaussian_filter(each, 1.5, radius=5) for each in (one, other)]
+        means = [gaussian_filter(plane, 1.5, radius=5) for plane in (one, other)]
         luminance = (2 * means[0] * means[1] + 1e-4) / (means[0] ** 2 + means[1] ** 2 + 1e-4)
         terms = around if scale == 4 else around / luminance
         result *= max(0, terms[5:-5, 5:-5].mean()) ** weight
-        one, other = (coarser(each) for each in (one, other))
+        one, other = (coarser(plane) for plane in (one, other))
     return result
 
 

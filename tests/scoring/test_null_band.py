@@ -120,9 +120,9 @@ def test_decibels():
     assert decibels(0) == float("inf")
 
 
-def problem(kernel=BOX, shape=SHAPE, **told):
-    told = {"noise": Noise("gaussian", 0.05)} | told
-    return Problem(np.zeros((1, *shape), np.float32), kernel.astype(np.float32), **told)
+def problem(kernel=BOX, shape=SHAPE, **known):
+    known = {"noise": Noise("gaussian", 0.05)} | known
+    return Problem(np.zeros((1, *shape), np.float32), kernel.astype(np.float32), **known)
 
 
 def natural(shape=SHAPE, seed=3):
@@ -138,19 +138,19 @@ def natural(shape=SHAPE, seed=3):
 @pytest.mark.parametrize("shape", [SHAPE, (61, 75)])
 def test_measures_are_those_of_the_split(shape):
     error, truth = 0.1 * np.random.default_rng(4).standard_normal((3, *shape)), np.repeat(natural(shape), 3, axis=0)
-    split, own = split_error(error, BOX), split_error(truth, BOX)
-    found = measures(error, truth, problem(shape=shape))
-    assert set(found) == set(MEASURES)
-    assert found["null_mse"] == pytest.approx(split.inside_mse)
-    assert found["seen_mse"] == pytest.approx(split.outside_mse)
-    assert found["null_share"] == pytest.approx(split.share)
-    assert found["null_ratio"] == pytest.approx(split.inside_mse / own.inside_mse)
+    split, split_of_truth = split_error(error, BOX), split_error(truth, BOX)
+    values = measures(error, truth, problem(shape=shape))
+    assert set(values) == set(MEASURES)
+    assert values["null_mse"] == pytest.approx(split.inside_mse)
+    assert values["seen_mse"] == pytest.approx(split.outside_mse)
+    assert values["null_share"] == pytest.approx(split.share)
+    assert values["null_ratio"] == pytest.approx(split.inside_mse / split_of_truth.inside_mse)
 
 
 def test_leaving_the_band_empty_is_an_error_as_large_as_the_truth_there():
     truth = natural()
-    found = measures(-truth, truth, problem())
-    assert found["null_ratio"] == pytest.approx(1)
+    values = measures(-truth, truth, problem())
+    assert values["null_ratio"] == pytest.approx(1)
     assert measures(-0.5 * truth, truth, problem())["null_ratio"] == pytest.approx(0.25)
     assert measures(0 * truth, truth, problem())["null_ratio"] == 0
 
@@ -190,12 +190,12 @@ def test_photons_are_noise_of_the_mean_pixel():
 
 
 @pytest.mark.parametrize(
-    "told",
+    "known",
     [{"noise": Noise("gaussian", None)}, {"noise": Noise("gaussian", 0.0)}, {"response": Response("gamma", 2.2)}],
 )
-def test_where_nothing_tells_there_is_no_noisy_band(told):
+def test_where_nothing_tells_there_is_no_noisy_band(known):
     truth = natural()
-    assert set(measures(truth, truth, problem(**told))) == set(MEASURES) - {"noisy_share", "noisy_error"}
+    assert set(measures(truth, truth, problem(**known))) == set(MEASURES) - {"noisy_share", "noisy_error"}
 
 
 def test_a_kernel_that_hides_nothing_has_no_ratio():

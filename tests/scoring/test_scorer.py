@@ -46,10 +46,10 @@ def problem(sharp):
 
 def direct(restored, truth, rows, columns):
     """Scikit-image's numbers on a cut of 8-bit values."""
-    found = (np.round(np.clip(restored, 0, 1) * 255) / 255)[:, rows, columns].astype(np.float64)
+    shown = (np.round(np.clip(restored, 0, 1) * 255) / 255)[:, rows, columns].astype(np.float64)
     wanted = truth[:, rows, columns]
     similarity = structural_similarity(
-        found,
+        shown,
         wanted,
         data_range=1,
         gaussian_weights=True,
@@ -57,7 +57,7 @@ def direct(restored, truth, rows, columns):
         use_sample_covariance=False,
         channel_axis=0,
     )
-    return Score(pytest.approx(peak_signal_noise_ratio(wanted, found, data_range=1)), pytest.approx(similarity))
+    return Score(pytest.approx(peak_signal_noise_ratio(wanted, shown, data_range=1)), pytest.approx(similarity))
 
 
 CUTS = {
@@ -70,10 +70,10 @@ CUTS = {
 
 def test_scores_are_those_of_scikit_image_under_each_protocol(problem, sharp):
     restored = sharp + np.random.default_rng(1).normal(0, 0.1, sharp.shape)
-    found = Scorer(problem, [Truth(sharp)]).scores(restored)
-    assert set(found) == set(CROPS) == set(CUTS)
+    scores_by_name = Scorer(problem, [Truth(sharp)]).scores(restored)
+    assert set(scores_by_name) == set(CROPS) == set(CUTS)
     for name, cut in CUTS.items():
-        assert found[name] == direct(restored, sharp, *cut)
+        assert scores_by_name[name] == direct(restored, sharp, *cut)
 
 
 def test_the_input_is_y_with_its_edges_repeated_under_each_protocol(problem, sharp):
@@ -81,10 +81,10 @@ def test_the_input_is_y_with_its_edges_repeated_under_each_protocol(problem, sha
     rows, columns = np.arange(90).clip(2, 1 + h) - 2, np.arange(84).clip(1, w) - 1
     wanted = problem.blurred[:, rows][:, :, columns]
     assert np.array_equal(extended(problem), wanted)
-    found = Scorer(problem, [Truth(sharp)]).input_scores
-    assert set(found) == set(CUTS)
+    scores_by_name = Scorer(problem, [Truth(sharp)]).input_scores
+    assert set(scores_by_name) == set(CUTS)
     for name, cut in CUTS.items():
-        assert found[name] == direct(wanted, sharp, *cut)
+        assert scores_by_name[name] == direct(wanted, sharp, *cut)
 
 
 def test_a_perfect_restoration_scores_infinity(problem):
@@ -105,8 +105,8 @@ def test_of_many_truths_the_best_match_counts(problem, sharp):
     restored = 0.9 * sharp + 0.1 * others[0]
     wanted = Scorer(problem, [Truth(sharp)]).scores(restored)
     for truths in ([others[0], sharp, others[1]], [sharp, *others], [*others, sharp]):
-        assert Scorer(problem, [Truth(each) for each in truths]).scores(restored) == wanted
-    assert Scorer(problem, [Truth(each) for each in others]).scores(restored) != wanted
+        assert Scorer(problem, [Truth(truth_image) for truth_image in truths]).scores(restored) == wanted
+    assert Scorer(problem, [Truth(truth_image) for truth_image in others]).scores(restored) != wanted
 
 
 def test_of_many_truths_each_protocol_has_its_own_best_match(problem, sharp):
@@ -115,9 +115,9 @@ def test_of_many_truths_each_protocol_has_its_own_best_match(problem, sharp):
     middle[:, 25:65, 25:60], border[:, 25:65, 25:60] = sharp[:, 25:65, 25:60], 0.5
     restored = sharp + np.random.default_rng(1).normal(0, 0.1, sharp.shape)
     for truths in ((middle, border), (border, middle)):
-        found = Scorer(problem, [Truth(each) for each in truths]).scores(restored)
-        assert found["cut-30"] == direct(restored, middle, *CUTS["cut-30"])
-        assert found["uncropped"] == direct(restored, border, *CUTS["uncropped"])
+        scores_by_name = Scorer(problem, [Truth(truth_image) for truth_image in truths]).scores(restored)
+        assert scores_by_name["cut-30"] == direct(restored, middle, *CUTS["cut-30"])
+        assert scores_by_name["uncropped"] == direct(restored, border, *CUTS["uncropped"])
 
 
 def test_kohler_takes_the_largest_of_each_number_over_the_truths():
@@ -128,7 +128,7 @@ def test_kohler_takes_the_largest_of_each_number_over_the_truths():
     truths = [Truth(noisy), Truth(shaded), Truth(sharp[:, ::-1])]
     single = [Scorer(problem, [truth], ["kohler"]).scores(sharp)["kohler"] for truth in truths]
     wanted = Score(single[1].psnr, single[0].ssim)
-    assert wanted == Score(max(each.psnr for each in single), max(each.ssim for each in single))
+    assert wanted == Score(max(score.psnr for score in single), max(score.ssim for score in single))
     assert Scorer(problem, truths, ["kohler"]).scores(sharp) == {"kohler": wanted}
 
 
@@ -140,10 +140,10 @@ def photographs(tmp_path):
     problem = measure(sharp, kernel, "gaussian:0.02", key="photographs")
     images = {"sharp/whole": sharp, "measured/truth/whole": sharp, "measured/truth/seen": sharp[:, *problem.valid]}
     images |= dict.fromkeys(("measured/blurred/whole", "measured/blurred/seen"), problem.blurred)
-    for name, each in images.items():
+    for name, pixels in images.items():
         path = tmp_path / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Picture.fromarray(np.rint(255 * each[0].clip(0, 1)).astype(np.uint8)).save(path)
+        Picture.fromarray(np.rint(255 * pixels[0].clip(0, 1)).astype(np.uint8)).save(path)
     (tmp_path / "measured" / "kernels").mkdir()
     np.save(tmp_path / "measured" / "kernels" / "lone.npy", kernel)
     return tmp_path
@@ -156,10 +156,10 @@ def test_scores_are_the_same_whatever_kernel_methods_are_told(photographs, folde
     kernels, noises = {"sharp": ("sample", ("gaussian:0.05",)), "measured": ("folder", ())}[folder]
     request = CaseRequest(dataset=f"folder:{photographs / folder}", kernels=(kernels,), noises=noises)
     wrong = replace(request, kernels=(f"{kernels}@perturbed:{error}",))
-    for true, told in zip(cases(request), cases(wrong), strict=True):
-        problem, other = true.problem(), told.problem()
+    for true, misled in zip(cases(request), cases(wrong), strict=True):
+        problem, other = true.problem(), misled.problem()
         assert other.kernel.shape != problem.kernel.shape
-        scorer, again = (Scorer(each.problem(), each.truths(), list(PROTOCOLS)) for each in (true, told))
+        scorer, again = (Scorer(case.problem(), case.truths(), list(PROTOCOLS)) for case in (true, misled))
         assert set(scorer.input_scores) == set(PROTOCOLS)
         assert again.input_scores == scorer.input_scores
         assert again.scores(drawn(other)) == scorer.scores(drawn(problem))
@@ -258,21 +258,21 @@ def test_measures_are_of_the_region_that_y_shows(problem):
     outside[inside] = False
     estimate[outside], variance[outside] = 0.0, 9.0
     variance[inside] *= np.random.default_rng(7).uniform(0.9, 1.1, variance[inside].shape)
-    found = Scorer(problem, [Truth(sharp)]).measures(estimate, variance)
-    assert set(found) == set(MEASURES)
+    values = Scorer(problem, [Truth(sharp)]).measures(estimate, variance)
+    assert set(values) == set(MEASURES)
     expected = calibration.calibration(estimate[inside], variance[inside].astype(float), sharp[inside])
-    assert {name: found[name] for name in expected} == pytest.approx(expected)
-    assert found["coverage_95"] == pytest.approx(0.95, abs=0.02)
+    assert {name: values[name] for name in expected} == pytest.approx(expected)
+    assert values["coverage_95"] == pytest.approx(0.95, abs=0.02)
     hidden = null_band.measures(estimate[inside].astype(float) - sharp[inside], sharp[inside], problem)
-    assert {name: found[name] for name in null_band.MEASURES} == pytest.approx(hidden)
-    assert found["null_mse"] + found["seen_mse"] == pytest.approx(0.05**2, rel=0.05)
+    assert {name: values[name] for name in null_band.MEASURES} == pytest.approx(hidden)
+    assert values["null_mse"] + values["seen_mse"] == pytest.approx(0.05**2, rel=0.05)
 
 
 @pytest.mark.parametrize(("scale", "offset"), [(1, 0), (255, 0), (1 / 255, 0), (2, -1)])
 def test_brightness_is_the_mean_beside_that_of_the_blurred_image(problem, sharp, scale, offset):
     image = scale * sharp + offset
-    found = Scorer(problem, [Truth(sharp)]).measures(image, None)["brightness"]
-    assert found == pytest.approx(image[:, *problem.valid].mean() / problem.blurred.mean())
+    brightness = Scorer(problem, [Truth(sharp)]).measures(image, None)["brightness"]
+    assert brightness == pytest.approx(image[:, *problem.valid].mean() / problem.blurred.mean())
 
 
 def test_measures_are_against_the_truth_that_matches_best(problem):

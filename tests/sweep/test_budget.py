@@ -49,7 +49,7 @@ def test_times_that_are_none(text):
 
 
 def test_times_are_rounded_up():
-    assert [as_budget(each) for each in (0.2, 119.5, 121, 7199, 7201)] == ["1s", "120s", "3m", "120m", "3h"]
+    assert [as_budget(seconds) for seconds in (0.2, 119.5, 121, 7199, 7201)] == ["1s", "120s", "3m", "120m", "3h"]
     assert read_budget(as_budget(12345)) >= 12345
 
 
@@ -60,16 +60,16 @@ def test_all_measurements_come_once():
 
 @pytest.mark.parametrize("count", [6, 24, 48, 100, 192])
 def test_any_beginning_is_spread(count):
-    part = spread(KEYS)[:count]
-    strata = Counter(map(condition, part))
+    beginning = spread(KEYS)[:count]
+    strata = Counter(map(condition, beginning))
     assert len(strata) == 6
     assert max(strata.values()) - min(strata.values()) <= 1  # as long as none is used up, at 6 x 32
     for stratum in strata:
-        own = [key for key in part if condition(key) == stratum]
-        for used in (Counter(key.image for key in own), Counter(key.kernel for key in own)):
+        members = [key for key in beginning if condition(key) == stratum]
+        for used in (Counter(key.image for key in members), Counter(key.kernel for key in members)):
             assert max(used.values()) - min(used.values()) <= 1
-        assert len({key.kernel for key in own}) == min(8, len(own))
-        assert len({key.image for key in own}) == min(12 if stratum[0] == "set12" else 4, len(own))
+        assert len({key.kernel for key in members}) == min(8, len(members))
+        assert len({key.image for key in members}) == min(12 if stratum[0] == "set12" else 4, len(members))
 
 
 @pytest.mark.parametrize(("images", "kernels"), [(12, 8), (4, 8), (12, 6), (80, 8), (5, 4), (7, 1), (1, 3), (9, 6)])
@@ -149,28 +149,32 @@ def test_a_part_asks_for_its_measurements_and_no_others():
     grids = experiments("table2", "wiener", "set12,levin")
     rotated = [replace(grid, rotate_kernels=True) for grid in grids]
     assert restrict(Ask(tuple(rotated)), spread(KEYS)[:20]) == restrict(Ask(tuple(grids)), spread(KEYS)[:20])
-    part = restrict(Ask(tuple(grids), name="part"), spread(KEYS)[:20])
-    assert part.name == "part"
+    restricted = restrict(Ask(tuple(grids), name="restricted"), spread(KEYS)[:20])
+    assert restricted.name == "restricted"
     asked = {
-        (each.dataset, image, each.kernels, each.noise) for each in part.experiments for image in each.images.split(",")
+        (experiment.dataset, image, experiment.kernels, experiment.noise)
+        for experiment in restricted.experiments
+        for image in experiment.images.split(",")
     }
     assert asked == {(key.dataset, key.image, key.kernel, key.noise) for key in spread(KEYS)[:20]}
-    assert {each.methods for each in part.experiments} == {"wiener"}
-    assert {each.limit for each in part.experiments} == {None}
+    assert {experiment.methods for experiment in restricted.experiments} == {"wiener"}
+    assert {experiment.limit for experiment in restricted.experiments} == {None}
 
 
 def test_crops_are_asked_for_by_the_image_s_own_name():
     (grid,) = experiments("table7", "wiener")
-    part = restrict(Ask((replace(grid, crop=96, limit=2),)), [CaseKey("set12", "02@96", "levin/3", "gaussian:0.01")])
-    (only,) = part.experiments
+    restricted = restrict(
+        Ask((replace(grid, crop=96, limit=2),)), [CaseKey("set12", "02@96", "levin/3", "gaussian:0.01")]
+    )
+    (only,) = restricted.experiments
     assert (only.images, only.kernels, only.crop, only.limit) == ("02", "levin/3", 96, None)
 
 
 def test_noise_bound_to_kernels_and_given_images_are_found():
     ask = Ask(tuple(experiments("table3", "wiener", "set12") + experiments("table5", "wiener", "anger")))
     keys = [CaseKey("set12", "01", "danielyan/3", "bsnr:40"), CaseKey("anger", "2", "anger/2", "measured")]
-    part = restrict(ask, keys)
-    assert [(each.dataset, each.kernels, each.noise) for each in part.experiments] == [
+    restricted = restrict(ask, keys)
+    assert [(experiment.dataset, experiment.kernels, experiment.noise) for experiment in restricted.experiments] == [
         ("set12", "danielyan/3", "bsnr:40"),
         ("anger", "anger/2", "measured"),
     ]

@@ -123,16 +123,16 @@ def test_a_lasting_rival_counts_for_the_estimate_and_not_for_its_lower_bound(tmp
 
 def test_a_pilot_that_is_soon_done_is_repeated_and_its_first_run_is_no_measure(tmp_path):
     runs = [Outcome("done", spans=[Span(1, seconds, seconds, 0.0)]) for seconds in (1.0, 0.01, 0.02)]
-    told, _ = rates_of(tmp_path, *runs)
-    assert (told.seconds, told.low, told.high) == pytest.approx((0.02, 0.005, 1.25))
+    cost, _ = rates_of(tmp_path, *runs)
+    assert (cost.seconds, cost.low, cost.high) == pytest.approx((0.02, 0.005, 1.25))
     long, _ = rates_of(tmp_path, Outcome("done", spans=[Span(1, 3.0, 3.0, 0.0)]))
     assert long.seconds == pytest.approx(3)
 
 
 def test_a_pilot_that_fails_tells_nothing(tmp_path):
-    told, _ = rates_of(tmp_path, Outcome("failed"))
-    assert told.unknown == ("wiener",)
-    assert told.high == 0
+    cost, _ = rates_of(tmp_path, Outcome("failed"))
+    assert cost.unknown == ("wiener",)
+    assert cost.high == 0
 
 
 def test_parts_add_up():
@@ -140,10 +140,10 @@ def test_parts_add_up():
     gray, colour = ("wiener", 1), ("wiener", 3)
     rates = {gray: Rate(2.0, 1.0, 4.0), colour: Rate(20.0, 10.0, 40.0), ("tv", 1): None, ("tv", 3): None}
     pixels = {kind(job): math.prod(job.case.shape[1:]) for job in plan.jobs}
-    told = estimate(plan.jobs, rates)
+    cost = estimate(plan.jobs, rates)
     least = pixels[gray] + 10 * pixels[colour]
-    assert (told.low, told.seconds, told.high) == (least, 2 * least, 4 * least)
-    assert told.unknown == ("tv",)
+    assert (cost.low, cost.seconds, cost.high) == (least, 2 * least, 4 * least)
+    assert cost.unknown == ("tv",)
 
 
 @pytest.mark.parametrize(

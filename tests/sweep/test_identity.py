@@ -77,8 +77,8 @@ def blurred(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 def only(out: Path, method: str = "wiener") -> Record:
     store = Store(out)
     records = [store.whole(path.name) for path in (out / "cells").iterdir()]
-    (found,) = [each for each in records if each is not None and each.cell.method == method]
-    return found
+    (of_method,) = [record for record in records if record is not None and record.cell.method == method]
+    return of_method
 
 
 def psnr(record: Record) -> float:
@@ -194,16 +194,16 @@ def test_no_table_rank_or_curve_compares_what_is_of_other_things(make_record, ma
         assert [record is not None for record in line.records.values()] == [True, False]
 
 
-@pytest.mark.parametrize("part", ["engine", "measurement", "noise level", "metric"])
-def test_what_rests_on_another_version_is_old(make_record, make_store, part, monkeypatch):
+@pytest.mark.parametrize("component", ["engine", "measurement", "noise level", "metric"])
+def test_what_rests_on_another_version_is_old(make_record, make_store, component, monkeypatch):
     store, sweep = make_store(
-        make_record("ours", versions={part: versions.CURRENT[part]}), make_record("dip", versions={})
+        make_record("ours", versions={component: versions.CURRENT[component]}), make_record("dip", versions={})
     )
     assert list(cells_frame(store, sweep)["old"]) == ["", ""]
-    monkeypatch.setattr(versions, "CURRENT", {**versions.CURRENT, part: versions.CURRENT[part] + 1})
-    assert list(cells_frame(store, sweep)["old"]) == [part, ""]
-    remedy = "nidbench rescore scores" if part == "metric" else "nidbench run --renew computes"
-    assert f"1 of 1 cells old, of another version than today's ({part}): {remedy}" in render(
+    monkeypatch.setattr(versions, "CURRENT", {**versions.CURRENT, component: versions.CURRENT[component] + 1})
+    assert list(cells_frame(store, sweep)["old"]) == [component, ""]
+    remedy = "nidbench rescore scores" if component == "metric" else "nidbench run --renew computes"
+    assert f"1 of 1 cells old, of another version than today's ({component}): {remedy}" in render(
         SweepCells.read(store, sweep)
     )
 
@@ -244,7 +244,7 @@ def test_another_metric_scores_anew(tmp_path, monkeypatch):
 def test_a_method_file_that_was_edited_is_said(tmp_path):
     file = tmp_path / "mine.py"
     asked = ("--methods", "mine,wiener", "--method-file", file, "--dataset", "sample", "--images", "camera")
-    asked = (*(each for each in RUN if each != "--in-process"), *asked, "--yes", "--output", tmp_path / "out")
+    asked = (*(word for word in RUN if word != "--in-process"), *asked, "--yes", "--output", tmp_path / "out")
     file.write_text(METHOD)
     call(*asked)
     file.write_text(METHOD.replace("0.5", "0.6") + "# a comment")

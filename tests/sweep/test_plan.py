@@ -242,7 +242,7 @@ def test_the_sweep_name_is_the_same_for_the_same_question_only():
         replace(ask, precision="bf16"),
         replace(ask, method_file=Path("mine.py")),
     ]
-    names = [each.sweep_name() for each in (ask, *others)]
+    names = [request.sweep_name() for request in (ask, *others)]
     assert len(set(names)) == len(names) == 18
     assert ask.sweep_name() == Ask((Experiment("wiener", "sample"),)).sweep_name() == "wiener-sample-66a080"
 
@@ -396,14 +396,14 @@ def test_the_device_counts_by_its_kind_only(computer):
 def test_a_preset_is_in_the_cell_by_its_settings_only(computer):
     """The same cell under three labels; another preset is another cell."""
     one = Experiment("ours@smoke", "sample", images="camera")
-    (own,) = plan_of(computer, one).jobs
+    (named,) = plan_of(computer, one).jobs
     (swept,) = plan_of(computer, replace(one, methods="ours", preset="smoke")).jobs
-    (spelled,) = plan_of(computer, replace(one, methods=f"ours@paper[{spelled_out(own.cell.settings)}]")).jobs
-    assert own.planned.id == swept.planned.id == spelled.planned.id
-    assert (own.planned.label, swept.planned.label) == ("ours@smoke", "ours")
-    assert (own.planned.preset, swept.planned.preset, spelled.planned.preset) == ("smoke", "smoke", "paper")
+    (spelled,) = plan_of(computer, replace(one, methods=f"ours@paper[{spelled_out(named.cell.settings)}]")).jobs
+    assert named.planned.id == swept.planned.id == spelled.planned.id
+    assert (named.planned.label, swept.planned.label) == ("ours@smoke", "ours")
+    assert (named.planned.preset, swept.planned.preset, spelled.planned.preset) == ("smoke", "smoke", "paper")
     (other,) = plan_of(computer, replace(one, methods="ours@fast")).jobs
-    assert other.planned.id != own.planned.id
+    assert other.planned.id != named.planned.id
 
 
 def spelled_out(settings):
@@ -490,20 +490,20 @@ def test_folders_are_named_by_their_own_names(computer, tmp_path):
     for folder in ("a/mine", "b/mine", "c/other"):
         (tmp_path / folder).mkdir(parents=True)
         Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8)).save(tmp_path / folder / "x.png")
-    own = replace(
+    mine = replace(
         EASY,
         dataset=f"folder:{tmp_path}/a/mine,folder:{tmp_path}/c/other",
         kernels="sample",
         images="",
         noise="gaussian:0.1",
     )
-    plan = plan_of(computer, own)
+    plan = plan_of(computer, mine)
     assert [job.cell.case.dataset for job in plan.jobs] == ["folder:mine", "folder:other"]
     assert re.fullmatch(r"wiener-mine-other-\w{6}", plan.sweep.name)
     with pytest.raises(
         InputError, match=r"a/mine and folder:.*b/mine have the same name in tables, folder:mine: rename"
     ):
-        plan_of(computer, replace(own, dataset=f"folder:{tmp_path}/a/mine,folder:{tmp_path}/b/mine"))
+        plan_of(computer, replace(mine, dataset=f"folder:{tmp_path}/a/mine,folder:{tmp_path}/b/mine"))
 
 
 def test_one_name_stands_for_one_kernel_told_in_all_experiments(computer, tmp_path):
@@ -520,8 +520,8 @@ def test_one_name_stands_for_one_kernel_told_in_all_experiments(computer, tmp_pa
 
 def test_a_kernel_error_makes_a_cell_of_its_own(computer):
     kernels = "sample,sample@perturbed:noise=0.1,sample@perturbed:noise=0.1:seed=1"
-    told = replace(EASY, kernels=kernels, images="camera")
-    jobs = plan_of(computer, told).jobs
+    other_kernel = replace(EASY, kernels=kernels, images="camera")
+    jobs = plan_of(computer, other_kernel).jobs
     assert len({job.planned.id for job in jobs}) == len(jobs) == 3
     assert jobs[0].planned.id == plan_of(computer, replace(EASY, images="camera")).jobs[0].planned.id
     assert len({job.cell.kernel_hash for job in jobs}) == 3

@@ -117,15 +117,15 @@ def test_a_second_call_changes_nothing(store, sweep):
 
 
 def test_the_order_of_calls_and_cells_changes_nothing(original, tmp_path, sweep):
-    found = []
+    results = []
     names = ["shift-aligned:1", "shift-aligned:0.5"]
     for number in (0, 1):
-        own = Store(shutil.copytree(original, tmp_path / str(number)))
+        copy = Store(shutil.copytree(original, tmp_path / str(number)))
         cells = sweep.cells if number else sweep.cells[::-1]
         for name in names if number else names[::-1]:
-            rescore(own, Sweep("demo", sweep.asked, cells), name)
-        found.append(contents(own))
-    assert found[0] == found[1]
+            rescore(copy, Sweep("demo", sweep.asked, cells), name)
+        results.append(contents(copy))
+    assert results[0] == results[1]
 
 
 def test_a_dry_run_reads_records_only(store, sweep, monkeypatch):
@@ -192,7 +192,7 @@ def test_a_folder_that_cannot_be_written_leaves_the_record(store):
 
 def test_what_cannot_be_scored_is_told_with_its_reason(store, sweep):
     ids = [planned.id for planned in sweep.cells]
-    cell = [store.root / "cells" / own for own in ids]
+    cell = [store.root / "cells" / cell_id for cell_id in ids]
     shutil.rmtree(cell[0])
     store.update(replace(store.read(ids[1]), status="timeout"))
     (cell[2] / "arrays.npz").unlink()
@@ -216,9 +216,9 @@ def test_what_cannot_be_scored_is_told_with_its_reason(store, sweep):
     ):
         assert word in reasons
     assert sum(map(len, tally.refused.values())) == 7
-    told = tally.lines("shift-aligned:1")
-    assert told[0] == "shift-aligned:1: 1 cells scored, 0 had it already"
-    assert any(line.startswith("1 cannot be scored: ended as timeout (other on sample/camera") for line in told)
+    report = tally.lines("shift-aligned:1")
+    assert report[0] == "shift-aligned:1: 1 cells scored, 0 had it already"
+    assert any(line.startswith("1 cannot be scored: ended as timeout (other on sample/camera") for line in report)
 
 
 def test_too_small_and_without_truth(store, sweep, monkeypatch):

@@ -76,8 +76,8 @@ def sweep(
     computer: Computer = SameProcess() if same_process else ChildProcess(root / "work" / "worker.log", 1)
     plan = make_plan(ask, computer)
     summary = Runner(store, computer, events, options).run(plan, pending_jobs(plan, store, options, events))
-    found = {f"{planned.label} {planned.case.image}": store.whole(planned.id) for planned in plan.sweep.cells}
-    return plan, summary, found, events
+    records = {f"{planned.label} {planned.case.image}": store.whole(planned.id) for planned in plan.sweep.cells}
+    return plan, summary, records, events
 
 
 def command(*arguments: str | Path, methods: str) -> list[str]:
@@ -96,29 +96,29 @@ def iterations_done(log: Path) -> Counter[str]:
 def images(root: Path) -> dict[str, bytes]:
     """Return the bytes of every restoration in a results folder, by method and measurement."""
     store = Store(root)
-    found = {}
+    images = {}
     for path in sorted((root / "cells").iterdir()):
         record = store.read(path.name)
         if record is not None and record.status == "done":
-            found[f"{record.cell.method} {record.cell.case}"] = store.arrays(path.name)["image"].tobytes()
-    return found
+            images[f"{record.cell.method} {record.cell.case}"] = store.arrays(path.name)["image"].tobytes()
+    return images
 
 
 def test_every_way_to_fail_is_a_record_and_stops_no_other_cell(tmp_path):
     modes = ["raise", "nan", "memory", "exit", "work"]
     methods = ",".join(f"faulty[mode={mode}]" for mode in modes)
     _, summary, records, _ = sweep(tmp_path, question(methods, images="camera"))
-    found = {mode: records[f"faulty[mode={mode}] camera"] for mode in modes}
-    assert {mode: record.status for mode, record in found.items()} == {
+    ended = {mode: records[f"faulty[mode={mode}] camera"] for mode in modes}
+    assert {mode: record.status for mode, record in ended.items()} == {
         "raise": "failed",
         "nan": "unstable",
         "memory": "out-of-memory",
         "exit": "failed",
         "work": "done",
     }
-    assert "told to fail" in found["raise"].error
-    assert "exit code 3" in found["exit"].error
-    assert not found["raise"].scores
+    assert "told to fail" in ended["raise"].error
+    assert "exit code 3" in ended["exit"].error
+    assert not ended["raise"].scores
     assert summary.counts == {"failed": 2, "unstable": 1, "out-of-memory": 1, "done": 1}
     assert not summary.complete
 
@@ -239,17 +239,17 @@ def stopped(call: list[str], out: Path, number: signal.Signals) -> tuple[int, st
         while points(out) < before + 2 and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(number)
-        told = process.communicate()[0]
-    return process.returncode, told
+        output = process.communicate()[0]
+    return process.returncode, output
 
 
 def test_signals_save_a_checkpoint_and_the_same_command_goes_on(tmp_path):
     out = tmp_path / "out"
     for number in (signal.SIGINT, signal.SIGTERM):
-        code, told = stopped(steady(out), out, number)
-        assert code == 128 + number, told
-        assert f"interrupted by {number.name}: run the same command again" in told
-        assert "Traceback" not in told
+        code, output = stopped(steady(out), out, number)
+        assert code == 128 + number, output
+        assert f"interrupted by {number.name}: run the same command again" in output
+        assert "Traceback" not in output
         assert not list(out.glob("cells/*/record.json"))
         assert list(out.glob("work/*/checkpoint"))
     again = subprocess.run(steady(out), capture_output=True, text=True, check=False)
@@ -286,14 +286,14 @@ def test_a_second_signal_does_not_wait_for_a_method_that_never_saves(tmp_path):
         while points(out) < 2 and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGTERM)
-        told = ""
+        output = ""
         for line in process.stdout:
-            told += line
+            output += line
             if "has 10 s to save its state" in line:
                 process.send_signal(signal.SIGTERM)
-    assert process.returncode == 128 + signal.SIGTERM, told
-    assert "interrupted by SIGTERM: what was finished is kept, run the same command again" in told
-    assert "Traceback" not in told
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert "interrupted by SIGTERM: what was finished is kept, run the same command again" in output
+    assert "Traceback" not in output
 
 
 def test_order_process_and_company_change_no_byte(tmp_path):
@@ -308,12 +308,14 @@ def test_order_process_and_company_change_no_byte(tmp_path):
 
 
 def test_what_methods_are_told_of_the_noise_is_part_of_the_case(tmp_path):
-    experiments = tuple(Experiment("wiener", "sample", images="camera", declared=told) for told in ("known", "x3"))
+    experiments = tuple(
+        Experiment("wiener", "sample", images="camera", declared=declared) for declared in ("known", "x3")
+    )
     ask = Ask(experiments, device="cpu", precision="float32")
     plan, summary, _, _ = sweep(tmp_path, ask, same_process=True)
     assert summary.computed == 2
-    told, misled = (Store(tmp_path).arrays(planned.id)["image"] for planned in plan.sweep.cells)
-    assert abs(told - misled).max() > 0.01
+    informed, misled = (Store(tmp_path).arrays(planned.id)["image"] for planned in plan.sweep.cells)
+    assert abs(informed - misled).max() > 0.01
     assert plan.jobs[0].case.problem().blurred.tobytes() == plan.jobs[1].case.problem().blurred.tobytes()
 
 
@@ -345,9 +347,9 @@ def test_the_pilot_tells_the_cost_of_what_is_pending(tmp_path):
     store, computer = Store(tmp_path), SameProcess()
     plan = make_plan(question("faulty,wiener"), computer)
     jobs = pending_jobs(plan, store, FAST, Silent())
-    told = estimate(jobs, method_rates(plan, jobs, store, computer, FAST, lambda _: None))
-    assert 0 < told.low <= told.seconds <= told.high < 600
-    assert (told.unknown, told.most) == ((), ())
+    cost = estimate(jobs, method_rates(plan, jobs, store, computer, FAST, lambda _: None))
+    assert 0 < cost.low <= cost.seconds <= cost.high < 600
+    assert (cost.unknown, cost.most) == ((), ())
     assert (
         estimate(jobs, method_rates(plan, jobs, store, computer, FAST, lambda _: None, pilot_seconds=0.0)).seconds > 0
     )
@@ -459,20 +461,22 @@ def test_a_disk_that_fills_up_costs_checkpoints_and_no_more(on_small_disk):
     """At the record's write the run ends with a message; with space again, the same command goes on from before."""
     call = steady(Path("OUT"), methods="steady[iterations=300]")
     call[call.index("--checkpoint-every") + 1] = "0"
-    found = json.loads(on_small_disk(ON_FULL_DISK, 400, *call))
-    code, told, partial = found["first"]
-    assert (code, partial) == (2, []), told
-    assert "the disk is full: free some space, then run the same command again" in told
-    assert "Traceback" not in told
-    assert set(found["left"]) == {"basis.json", "checkpoint", "curve.jsonl"}
-    code, told, partial = found["second"]
-    assert (code, partial) == (0, []), told
-    assert found["details"]["first"] > 5
-    trouble = found["details"]["trouble"]
+    runs = json.loads(on_small_disk(ON_FULL_DISK, 400, *call))
+    code, output, partial = runs["first"]
+    assert (code, partial) == (2, []), output
+    assert "the disk is full: free some space, then run the same command again" in output
+    assert "Traceback" not in output
+    assert set(runs["left"]) == {"basis.json", "checkpoint", "curve.jsonl"}
+    code, output, partial = runs["second"]
+    assert (code, partial) == (0, []), output
+    assert runs["details"]["first"] > 5
+    trouble = runs["details"]["trouble"]
     assert "no checkpoint could be written: [Errno 28]" in trouble
     assert "the curve could not be written: [Errno 28]" in trouble
-    first, due = found["details"]["first"], [iteration for iteration in range(301) if Clock(5).due(iteration)]
-    assert [each for each in found["curve"] if each > first] == [each for each in due if each > first]
+    first, due = runs["details"]["first"], [iteration for iteration in range(301) if Clock(5).due(iteration)]
+    assert [iteration for iteration in runs["curve"] if iteration > first] == [
+        iteration for iteration in due if iteration > first
+    ]
 
 
 def test_records_tell_how_they_came_to_be(tmp_path):
@@ -484,7 +488,7 @@ def test_records_tell_how_they_came_to_be(tmp_path):
     assert 0 < record.peak_memory < 100_000_000  # without PyTorch, which alone takes more
     assert len(record.measurement_hash) == 64
     assert record.truth_hash == record.cell.image_hash
-    assert record.versions == {part: CURRENT[part] for part in ("measurement", "metric")}
+    assert record.versions == {component: CURRENT[component] for component in ("measurement", "metric")}
     assert json.loads((tmp_path / "cells" / record.id / "record.json").read_text())["status"] == "done"
     assert not (tmp_path / "work" / record.id).exists()
     assert os.path.commonpath([tmp_path, Store(tmp_path).root]) == str(tmp_path)
@@ -507,7 +511,7 @@ def test_keeping_changes_no_byte_and_keeps_what_was_asked(tmp_path):
         sweep(tmp_path / name, sampling(), RunOptions(keep=keep), same_process=name == "draws")
     assert images(tmp_path / "none") == images(tmp_path / "draws") == images(tmp_path / "both")
     arrays = kept(tmp_path / "both")
-    assert {name: (each.shape, each.dtype.name) for name, each in arrays.items()} == {
+    assert {name: (array.shape, array.dtype.name) for name, array in arrays.items()} == {
         "draws": ((12, 1, 96, 96), "float16"),
         "layer 01": ((3, 96, 96), "float32"),
         "layer 02": ((4, 48, 48), "float32"),
@@ -571,11 +575,11 @@ def test_words_that_cannot_be_kept_are_refused():
 def test_every_done_cell_has_its_measures(tmp_path):
     _, _, records, _ = sweep(tmp_path, sampling("sampler,wiener"))
     assert set(records["sampler camera"].measures) == set(MEASURES)
-    found = records["wiener camera"].measures
-    assert set(found) == {*null_band.MEASURES, "brightness"}
+    measures = records["wiener camera"].measures
+    assert set(measures) == {*null_band.MEASURES, "brightness"}
     # the taper weighs the middle more, so that the sum is near the error of the score and not equal to it
     scored = 10 ** (-records["wiener camera"].scores["half-kernel"].psnr / 10)
-    assert found["null_mse"] + found["seen_mse"] == pytest.approx(scored, rel=0.5)
+    assert measures["null_mse"] + measures["seen_mse"] == pytest.approx(scored, rel=0.5)
 
 
 @pytest.mark.parametrize(
@@ -588,7 +592,7 @@ def test_threads_wait_asleep_unless_the_user_says_how(chosen, expected, tmp_path
     for name, value in chosen.items():
         monkeypatch.setenv(name, value)
     computer = ChildProcess(tmp_path / "worker.log", 3)
-    found = psutil.Process(computer.hello().pid).environ()
+    environment = psutil.Process(computer.hello().pid).environ()
     computer.close()
-    assert {name: found[name] for name in PASSIVE if name in found} == expected
-    assert found["OMP_NUM_THREADS"] == "3"
+    assert {name: environment[name] for name in PASSIVE if name in environment} == expected
+    assert environment["OMP_NUM_THREADS"] == "3"

@@ -183,9 +183,9 @@ def test_labels_that_would_mislead(folder, store, label):
 
 
 def test_names_of_sweeps_that_would_mislead(folder, store, make_store, make_record):
-    own, _ = make_store(make_record())  # with a sweep `demo`
+    with_sweep, _ = make_store(make_record())  # with a sweep `demo`
     with pytest.raises(InputError, match="'demo' belongs to a run"):
-        take(own, Submission(folder, EXPERIMENT, name="demo"))
+        take(with_sweep, Submission(folder, EXPERIMENT, name="demo"))
     with pytest.raises(InputError, match="sweep name 'a b'"):
         take(store, Submission(folder, EXPERIMENT, name="a b"))
 
@@ -196,13 +196,13 @@ def test_no_folder(tmp_path, store):
 
 
 @pytest.mark.parametrize(
-    ("shape", "told"), [((1, 90, 90), "90x90 and gray"), ((3, 96, 96), "96x96 and in colour"), ((1, 96, 84), "96x84")]
+    ("shape", "words"), [((1, 90, 90), "90x90 and gray"), ((3, 96, 96), "96x96 and in colour"), ((1, 96, 84), "96x84")]
 )
-def test_other_sizes_are_refused_with_those_expected(folder, store, shape, told):
+def test_other_sizes_are_refused_with_those_expected(folder, store, shape, words):
     save(folder / "camera_motion_gaussian-0.02.png", np.zeros(shape))
     with pytest.raises(InputError) as caught:
         take(store, Submission(folder, EXPERIMENT))
-    for word in (told, "camera_motion_gaussian-0.02.png", "96x96 (of x) or 84x84 (of the blurred image", "), gray"):
+    for word in (words, "camera_motion_gaussian-0.02.png", "96x96 (of x) or 84x84 (of the blurred image", "), gray"):
         assert word in str(caught.value)
     assert store.sweep_names() == []
 
@@ -238,10 +238,10 @@ def test_an_image_of_the_size_of_y_is_put_where_y_is(taps):
     assert np.array_equal(same, sharp)
 
 
-@pytest.mark.parametrize("told", ["pad=3", "pad=-2", "shift=1"])
-def test_an_image_by_the_true_kernel_is_put_where_x_is_by_the_kernel_told(told, tmp_path, store):
+@pytest.mark.parametrize("error", ["pad=3", "pad=-2", "shift=1"])
+def test_an_image_by_the_true_kernel_is_put_where_x_is_by_the_kernel_told(error, tmp_path, store):
     """What others restored has the size of the sharp image, whatever kernel methods are told here."""
-    wrong = replace(EXPERIMENT, kernels=f"sample@perturbed:{told}")
+    wrong = replace(EXPERIMENT, kernels=f"sample@perturbed:{error}")
     for case in CASES:
         save(tmp_path / "files" / f"{case.key.image}_{case.key.noise.replace(':', '-')}.png", levels(case))
     scores = []
@@ -249,10 +249,11 @@ def test_an_image_by_the_true_kernel_is_put_where_x_is_by_the_kernel_told(told, 
         taken = take(store, Submission(tmp_path / "files", experiment, "{image}_{noise}.png"))
         assert (taken.scored, taken.missing, taken.unused) == (4, [], [])
         scores.append([store.read(planned.id).scores for planned in taken.sweep.cells])
-    for own, other in zip(*scores, strict=True):
-        assert set(own) == {"half-kernel", "cut-30", "uncropped", "anger"}
-        same = set(own) if told != "pad=-2" else {"half-kernel", "cut-30", "anger"}  # there x has no outermost pixels
-        assert {name: other[name] for name in same} == {name: own[name] for name in same}
+    for known, true in zip(*scores, strict=True):
+        assert set(known) == {"half-kernel", "cut-30", "uncropped", "anger"}
+        # with pad=-2 x has no outermost pixels
+        same = set(known) if error != "pad=-2" else {"half-kernel", "cut-30", "anger"}
+        assert {name: true[name] for name in same} == {name: known[name] for name in same}
 
 
 def test_all_sizes_that_a_file_may_have_are_told(tmp_path, store):
@@ -299,8 +300,8 @@ def test_files_after_the_camera_s_response_are_undone(tmp_path, store, monkeypat
     assert psnr[False] < 20
 
 
-@pytest.mark.parametrize(("taps", "told"), [((4, 5), True), ((5, 5), False)])
-def test_where_an_image_of_the_size_of_y_is_put_is_told_for_even_kernels(tmp_path, store, pictures, taps, told):
+@pytest.mark.parametrize(("taps", "noted"), [((4, 5), True), ((5, 5), False)])
+def test_where_an_image_of_the_size_of_y_is_put_is_told_for_even_kernels(tmp_path, store, pictures, taps, noted):
     """Mode "same" is centred differently in scipy and MATLAB."""
     image = pictures.blobs((1, 40, 46))
     for place, array in (("blurred", image[0]), ("truth", image[0]), ("kernels", np.ones(taps))):
@@ -311,5 +312,5 @@ def test_where_an_image_of_the_size_of_y_is_put_is_told_for_even_kernels(tmp_pat
         store, Submission(tmp_path / "files", Experiment("theirs", f"folder:{tmp_path / 'mine'}"), "{image}.png")
     )
     lines = "\n".join(taken.lines())
-    assert ("assumed: a.png has the size of the blurred image, put where the kernel of even size" in lines) == told
-    assert ("folder:mine: kernels of even size have their origin at k//2" in lines) == told
+    assert ("assumed: a.png has the size of the blurred image, put where the kernel of even size" in lines) == noted
+    assert ("folder:mine: kernels of even size have their origin at k//2" in lines) == noted

@@ -39,11 +39,11 @@ def invoke(act, given=""):
 
 @pytest.mark.parametrize("number", STOPPING)
 def test_a_command_that_is_asked_to_stop_says_what_to_do(number):
-    before = [signal.getsignal(each) for each in STOPPING]
+    before = [signal.getsignal(stopping) for stopping in STOPPING]
     result = invoke(lambda: send(number))
     assert result.exit_code == 128 + number
     assert result.output == (f"interrupted by {number.name}: what was finished is kept, run the same command again\n")
-    assert [signal.getsignal(each) for each in STOPPING] == before
+    assert [signal.getsignal(stopping) for stopping in STOPPING] == before
 
 
 def test_a_signal_ends_a_question_and_a_no_is_no_signal():
@@ -114,16 +114,16 @@ def test_a_signal_whose_exception_was_lost_is_raised_again():
 
 
 def test_threads_leave_signals_to_the_main_one():
-    found = []
+    actions = []
 
     def act():
         with heeded(), shielded():
-            found.append(signal.getsignal(signal.SIGTERM))
+            actions.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=act)
     thread.start()
     thread.join()
-    assert found == [signal.SIG_DFL]
+    assert actions == [signal.SIG_DFL]
 
 
 def test_what_the_pages_are_served_by_ends_with_all_that_it_started():
