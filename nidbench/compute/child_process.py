@@ -53,8 +53,8 @@ _Key: TypeAlias = "tuple[Any, ...] | None"
 class ChildProcess:
     """Answers requests in computing processes, one for every method.
 
-    A process is started when its method is first needed, and once more after it was killed. It is kept for the next
-    cells of its method, and ended where the method leaves something behind in it.
+    A process is started when its method is first needed, and again after it was killed. It is kept for the next cells
+    of its method, and ended where the method leaves something behind in it.
 
     Args:
         log: file for what methods and libraries print.

@@ -151,5 +151,5 @@ class Labelled(Protocol):
 
     @property
     def label(self) -> str:
-        """Return the label."""
+        """Return the name of the argument in keys and tables."""
         ...

@@ -117,8 +117,9 @@ def fault(weights: NDArray[np.float64], *, kept: bool) -> tuple[str, str] | None
 def _pedestal(weights: NDArray[np.float64]) -> float:
     """Return the level of a background, which is that of a flat border to which the kernel falls off; 0 for none.
 
-    Three kinds of kernels have no background: a wide kernel that is cut off varies along its border; a box, even with
-    fractional sides, falls off at once; and a kernel with many zeros in its border has none everywhere.
+    Three kinds of kernels are not mistaken for one with a background: a wide kernel that is cut off varies along its
+    border, a box falls off at once, even with fractional sides, and a kernel with many zeros in its border has no
+    background, which would be everywhere.
     """
     ring = border(weights)
     if min(weights.shape) < _MIDDLE or (ring == 0).mean() > _ZEROS or not _flat(ring):
@@ -134,7 +135,7 @@ def _pedestal(weights: NDArray[np.float64]) -> float:
 
 
 def _flat(ring: NDArray[np.float64]) -> bool:
-    """Return whether a border has a single level and noise, by which neighbours differ as much as distant pixels.
+    """Return whether a border has a single level with noise, in which neighbours differ as much as distant pixels.
 
     A tenth of the border may deviate, where the kernel crosses it.
     """

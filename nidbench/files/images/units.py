@@ -1,7 +1,8 @@
-"""Finds the value of a file that is intensity 1. It is stated by a person, certain, or the file is refused.
+"""Finds the value of a file that is intensity 1: a person states it, or the type shows it, or the file is refused.
 
 For 8-bit integers the value is 255, on which cameras and programs agree. For 16-bit integers the type does not show it,
-because cameras of 10, 12 and 14 bit store their values in it. Real numbers lie in [0, 1] and a little beyond.
+because cameras of 10, 12 and 14 bit store their values in it: the full range is assumed, with a note. Real numbers lie
+in [0, 1] and a little beyond.
 """
 
 from __future__ import annotations
