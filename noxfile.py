@@ -13,6 +13,8 @@ nox.options.reuse_existing_virtualenvs = True
 
 ROOT = Path(__file__).parent
 CONSTRAINTS = ("-c", "constraints.txt")
+#: A test process for each core.
+PARALLEL = ("-n", "logical")
 BENCHMARKS = Path("tests/benchmarks")
 STRESS = Path("tests/stress")
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -34,7 +36,7 @@ INSTRUCTION_SETS = {
 def tests(session: nox.Session) -> None:
     """The test suite on an editable install."""
     session.install(*CONSTRAINTS, "-e", ".[test]")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *PARALLEL, *session.posargs)
 
 
 @nox.session
@@ -47,7 +49,7 @@ def minimums(session: nox.Session) -> None:
     # what the dependencies depend on is the newest, as in an environment where a user keeps one old library
     session.install(*lowest(torch=bool(os.environ.get("NIDBENCH_LOWEST_TORCH"))), "-e", ".")
     # an old library warns where a newer one below it deprecates something: that is not ours to mend
-    session.run("pytest", "-W", "default", *session.posargs)
+    session.run("pytest", *PARALLEL, "-W", "default", *session.posargs)
 
 
 @nox.session
@@ -66,7 +68,7 @@ def isa(session: nox.Session) -> None:
         session.run("python", "-c", is_used, env=chosen)
         for threads in ("1", "2"):
             both = {"OMP_NUM_THREADS": threads, "OMP_WAIT_POLICY": "PASSIVE", "NIDBENCH_TEST_THREADS": threads}
-            session.run("pytest", *session.posargs, env=chosen | both)
+            session.run("pytest", *PARALLEL, *session.posargs, env=chosen | both)
             said.append(f"{onednn}, {threads} threads: passed")
     session.log("; ".join(said))
 
@@ -115,7 +117,7 @@ def wheel(session: nox.Session) -> None:
     chosen = [str(source / word) if (source / word.partition("::")[0]).exists() else word for word in session.posargs]
     named = [word for word in chosen if word.startswith(str(source))]
     options = ("-c", str(source / "pyproject.toml"), "--rootdir", str(source))
-    session.run("pytest", *options, *chosen, *([] if named else [str(source / "tests")]))
+    session.run("pytest", *PARALLEL, *options, *chosen, *([] if named else [str(source / "tests")]))
 
 
 @nox.session

@@ -19,9 +19,9 @@ from nidbench.errors import InputError
 from nidbench.files.images import read_kernel
 from nidbench.records import Store
 from nidbench.registry.entry_points import load_method, methods
+from nidbench.rescoring.submission import Submission, take
 from nidbench.scoring.protocols import protocol
 from nidbench.sweep.request import Experiment
-from nidbench.sweep.submission import Submission, take
 
 
 def scene(height=61, width=74, channels=1, seed=3):

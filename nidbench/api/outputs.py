@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from nidbench.errors import InputError
 from nidbench.records import Store, Sweep
-from nidbench.sweep.measurements import Measurements
+from nidbench.rescoring.measurements import Measurements
 from nidbench.system.whole_files import results_errors, write_whole
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from nidbench.contract.run import Clock
 from nidbench.records import Planned, Store, Sweep
+from nidbench.rescoring.rescore import renew, score_by
 from nidbench.sweep.cost import CostEstimate, Rates, estimate, method_rates
 from nidbench.sweep.options import RunOptions
 from nidbench.sweep.pending import pending_jobs
 from nidbench.sweep.plan import Plan
 from nidbench.sweep.request import words
-from nidbench.sweep.rescore import renew, score_by
 from nidbench.sweep.runner import Runner, Summary
 
 from .progress import Display

@@ -25,8 +25,8 @@ def rescore(context: click.Context, sweep: str | None, protocol: str, dry_run: b
     """
     from rich.progress import Progress
 
-    from nidbench.sweep.rescore import rescore as rescore_cells
-    from nidbench.sweep.rescore import review
+    from nidbench.rescoring.rescore import rescore as rescore_cells
+    from nidbench.rescoring.rescore import review
 
     store, chosen = open_sweep(output, sweep)
     if dry_run:
@@ -73,9 +73,9 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
     from nidbench.files.images import Units
     from nidbench.records import Store
     from nidbench.report.results_table import render
+    from nidbench.rescoring.submission import Submission, take
     from nidbench.scoring.protocols import protocol as find_protocol
     from nidbench.sweep.request import Experiment
-    from nidbench.sweep.submission import Submission, take
 
     find_protocol(protocol)
     keys = ("kernels", "rotate_kernels", "noise", "response", "images", "limit", "noise_seeds", "crop")

@@ -99,11 +99,11 @@ class ProcessSource(Protocol):
 class Nursery:
     """Makes computing processes on Linux by copying a process that has imported all modules.
 
-    `nidbench.compute.nursery` is the other side.
+    `nidbench.compute.child.nursery` is the other side.
 
     Args:
         environment: variables of the processes.
-        memory: limit in bytes, see `nidbench.compute.worker.Worker`.
+        memory: limit in bytes, see `nidbench.compute.child.worker.Worker`.
         output: file descriptor for what they print.
 
     Raises:
@@ -115,7 +115,7 @@ class Nursery:
         handle = far_end.fileno()
         self._mark = f"NIDBENCH_NURSERY={secrets.token_hex(16)}"
         name, _, value = self._mark.partition("=")
-        command = _python("nidbench.compute.nursery", handle, memory)
+        command = _python("nidbench.compute.child.nursery", handle, memory)
         self._process = _popen(command, (handle,), environment | {name: value}, output)
         far_end.close()
         self._line.settimeout(START_SECONDS)
@@ -193,7 +193,7 @@ class FreshProcesses:
         """Return a new process."""
         child = Child()
         handles = tuple(end.fileno() for end in child.far_ends)
-        command = _python("nidbench.compute.worker", *handles, self._memory)
+        command = _python("nidbench.compute.child.worker", *handles, self._memory)
         process = _popen(command, handles, self._environment, self._output)
         self._processes[process.pid] = process
         return child.attached(process.pid)

@@ -13,7 +13,7 @@ class SameProcess:
     """Answers requests in this process. There are no deadlines and no limits, and methods share their state."""
 
     def __init__(self) -> None:
-        from .worker import Worker
+        from .child.worker import Worker
 
         self._worker = Worker()
 

@@ -17,9 +17,9 @@ from nidbench.errors import ResultsError
 from nidbench.physics.arrays import Image
 from nidbench.physics.case_key import CaseKey
 from nidbench.records import Planned, Record, Store, Sweep
+from nidbench.rescoring.measurements import Measurements
 from nidbench.scoring.protocols import DEFAULT, encoded
 from nidbench.scoring.scorer import closest, extended
-from nidbench.sweep.measurements import Measurements
 
 from .contact_sheet import LAYOUT, contact_sheet
 from .shown_cells import choose

@@ -8,7 +8,7 @@ import pytest
 from nidbench.api.outputs import write_sheets
 from nidbench.cases.source import cases
 from nidbench.records import Planned, Store, Sweep
-from nidbench.sweep.measurements import Measurements
+from nidbench.rescoring.measurements import Measurements
 from nidbench.sweep.request import Experiment
 
 

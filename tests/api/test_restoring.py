@@ -64,7 +64,7 @@ def test_colour_is_its_channels(colour):
 
 def test_a_restoration_is_that_of_a_sweep(tmp_path):
     """The same bytes as a cell of `run` on the same measurement."""
-    from nidbench.sweep.measurements import Measurements
+    from nidbench.rescoring.measurements import Measurements
 
     results = nb.run("wiener,tv", "sample", images="camera", output=tmp_path, threads=1, progress=False)
     measurements = Measurements(results.sweep)

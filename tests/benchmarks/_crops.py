@@ -19,7 +19,7 @@ def compute(spec: str, fit: Fit, key: str) -> dict[str, Any]:
     """Return what one fit comes to, on one thread so that two fill two cores; `key` names the noise draw."""
     import torch
 
-    from nidbench.compute.worker import Worker
+    from nidbench.compute.child.worker import Worker
     from nidbench.contract import Run, Truth
     from nidbench.physics.measure import measure
     from nidbench.registry.entry_points import load_dataset, load_kernels, load_method, methods

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nidbench.compute.worker import Worker
+from nidbench.compute.child.worker import Worker
 from nidbench.contract import Problem, Run
 from nidbench.fitting import seeded
 from nidbench.physics.measure import measure

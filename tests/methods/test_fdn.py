@@ -15,8 +15,8 @@ from scipy.fft import idctn
 from scipy.ndimage import convolve
 
 from nidbench.cli import main
+from nidbench.compute.child.worker import Worker
 from nidbench.compute.messages import MethodFacts, Refusal, Resolve
-from nidbench.compute.worker import Worker
 from nidbench.contract import Response, Run, Truth
 from nidbench.contract.conformance import check
 from nidbench.errors import DataError, NidbenchError

@@ -17,8 +17,8 @@ from nidbench.cli import main
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.records import Store
 from nidbench.report.figures import FIGURES, Choice, Drawn, draw
+from nidbench.rescoring.measurements import Measurements
 from nidbench.scoring.protocols import DEFAULT
-from nidbench.sweep.measurements import Measurements
 
 SAMPLER = Path(__file__).parents[1] / "resources" / "sampler.py"
 RUN = ["run", "--dataset", "sample", "--tracking", "none", "--no-pictures", "--in-process", "--precision", "float32"]

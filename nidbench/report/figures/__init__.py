@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from nidbench.errors import InputError, UnknownNameError, unknown
 from nidbench.records import Store, Sweep
-from nidbench.sweep.measurements import Measurements
+from nidbench.rescoring.measurements import Measurements
 
 from .averaging import averaging
 from .convergence import convergence

@@ -16,10 +16,10 @@ from nidbench.physics.case_key import CaseKey
 from nidbench.physics.problem import Problem
 from nidbench.records import Log, Planned, Record, Store, Sweep
 from nidbench.report.shown_cells import choose
+from nidbench.rescoring.measurements import Measurements
 from nidbench.scoring.null_band import THRESHOLD
 from nidbench.scoring.protocols import DEFAULT
 from nidbench.scoring.scorer import Compared, closest, compare, extended
-from nidbench.sweep.measurements import Measurements
 
 
 @dataclass(frozen=True)

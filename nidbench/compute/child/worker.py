@@ -22,22 +22,7 @@ import msgspec
 import torch
 
 from nidbench import versions
-from nidbench.contract import handed
-from nidbench.contract.global_state import GlobalState, seed_generators
-from nidbench.contract.method import BatchMethod, Method, NeedsFiles, StopsItself
-from nidbench.contract.restored import check_restored
-from nidbench.contract.run import Run
-from nidbench.errors import NidbenchError, UnstableError
-from nidbench.files import download
-from nidbench.registry import entry_points
-from nidbench.registry.fingerprint import fingerprint
-from nidbench.registry.method_spec import MethodSpec, Resolved, all_settings, resolve
-from nidbench.system import processes
-from nidbench.system.signals import STOPPING, left_to_parent
-
-from .environment import environment
-from .memory import in_a_line, is_out_of_memory, limit_memory, peak_memory, reset_peak_memory
-from .messages import (
+from nidbench.compute.messages import (
     CHECKPOINT,
     FORKED,
     SAVED,
@@ -59,8 +44,23 @@ from .messages import (
     Resolve,
     Task,
 )
-from .pace import Meter, Span
-from .wire import pack, read_frame, unpack_request, write_frame
+from nidbench.compute.pace import Meter, Span
+from nidbench.compute.wire import pack, read_frame, unpack_request, write_frame
+from nidbench.contract import handed
+from nidbench.contract.global_state import GlobalState, seed_generators
+from nidbench.contract.method import BatchMethod, Method, NeedsFiles, StopsItself
+from nidbench.contract.restored import check_restored
+from nidbench.contract.run import Run
+from nidbench.errors import NidbenchError, UnstableError
+from nidbench.files import download
+from nidbench.registry import entry_points
+from nidbench.registry.fingerprint import fingerprint
+from nidbench.registry.method_spec import MethodSpec, Resolved, all_settings, resolve
+from nidbench.system import processes
+from nidbench.system.signals import STOPPING, left_to_parent
+
+from .environment import environment
+from .memory import in_a_line, is_out_of_memory, limit_memory, peak_memory, reset_peak_memory
 
 Send = Callable[[Message], None]
 

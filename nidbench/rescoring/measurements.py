@@ -10,9 +10,8 @@ from nidbench.cases.case import Case
 from nidbench.cases.source import cases
 from nidbench.physics.case_key import CaseKey
 from nidbench.records import Cell, Record, Sweep
+from nidbench.sweep.request import Experiment
 from nidbench.versions import outdated
-
-from .request import Experiment
 
 #: Reason why a record is of another measurement.
 OTHER_FILES = "its image or kernel is another than when it was computed, or is no longer there"

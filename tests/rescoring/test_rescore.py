@@ -15,10 +15,10 @@ import pytest
 from nidbench.cases.source import cases
 from nidbench.errors import UnknownNameError
 from nidbench.records import Cell, Planned, Record, Store, Sweep
+from nidbench.rescoring.rescore import rescore, review
 from nidbench.scoring.protocols import protocol
 from nidbench.scoring.scorer import Scorer
 from nidbench.sweep.request import Experiment
-from nidbench.sweep.rescore import rescore, review
 
 EXPERIMENT = Experiment("wiener,other", "sample", noise="gaussian:0.02,gaussian:0.05")
 
@@ -130,7 +130,7 @@ def test_the_order_of_calls_and_cells_changes_nothing(original, tmp_path, sweep)
 
 def test_a_dry_run_reads_records_only(store, sweep, monkeypatch):
     before = contents(store)
-    monkeypatch.setattr("nidbench.sweep.measurements.cases", lambda _: pytest.fail("data were read"))
+    monkeypatch.setattr("nidbench.rescoring.measurements.cases", lambda _: pytest.fail("data were read"))
     tally = review(store, sweep, "shift-aligned")
     assert [planned.id for planned in tally.pending] == [planned.id for planned in sweep.cells]
     assert tally.lines("shift-aligned") == ["shift-aligned: 8 cells to score, 0 have it already"]
@@ -157,7 +157,7 @@ def test_killed_in_between(store, sweep):
     code = (
         "import os, signal, sys\n"
         "from nidbench.records import Store\n"
-        "from nidbench.sweep.rescore import rescore\n"
+        "from nidbench.rescoring.rescore import rescore\n"
         "store = Store(sys.argv[1])\n"
         "die = lambda done, _: done == 3 and os.kill(os.getpid(), signal.SIGKILL)\n"
         "rescore(store, store.sweep('demo'), 'shift-aligned:1', die)\n"
@@ -175,7 +175,7 @@ def test_a_folder_that_cannot_be_written_leaves_the_record(store):
     code = (
         "import resource, signal, sys\n"
         "from nidbench.records import Store\n"
-        "from nidbench.sweep.rescore import rescore\n"
+        "from nidbench.rescoring.rescore import rescore\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "store = Store(sys.argv[1])\n"
         "sweep = store.sweep('demo')\n"
@@ -228,7 +228,8 @@ def test_too_small_and_without_truth(store, sweep, monkeypatch):
     assert "kohler leaves 84x84 pixels: it needs 161" in reason
     assert "and 7 more)" in tally.lines("kohler")[1]
     monkeypatch.setattr(
-        "nidbench.sweep.measurements.cases", lambda request: (replace(case, truths=tuple) for case in cases(request))
+        "nidbench.rescoring.measurements.cases",
+        lambda request: (replace(case, truths=tuple) for case in cases(request)),
     )
     tally = rescore(store, sweep, "shift-aligned")
     assert list(tally.refused) == ["there is no sharp image to compare with"]

@@ -28,10 +28,10 @@ from nidbench.physics.problem import Problem
 from nidbench.records import FROM_FILES, Cell, Log, Planned, Record, Store, Sweep, checked_name
 from nidbench.registry.entry_points import Registry
 from nidbench.scoring.scorer import Scorer
+from nidbench.sweep.request import Experiment
 
 from .file_names import PATTERN, file_name
 from .placement import linear, origin_note, placed
-from .request import Experiment
 
 #: Largest number of file names in a message.
 _NAMED = 3

@@ -1,0 +1,1 @@
+"""What runs in the processes that compute: the worker that methods run in, and the nursery that it is copied from."""

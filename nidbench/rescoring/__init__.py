@@ -1,0 +1,1 @@
+"""Scores without computing: measurements made again, scores under other protocols, restorations that came as files."""
