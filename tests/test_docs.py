@@ -302,7 +302,7 @@ def test_the_readme_is_short():
 @pytest.mark.parametrize(
     "command",
     [
-        'pip install -c constraints.txt ".[test]" && pytest',
+        'pip install -c constraints.txt ".[test]" && pytest -n logical',
         "nidbench run --methods ours,dip --dataset sample --preset fast",
     ],
 )
