@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from nidbench.contract.method import Method
 from nidbench.errors import InputError, NidbenchError
 
+from .words import Seeds, Words, as_seeds, as_words
+
 if TYPE_CHECKING:
     from nidbench.cases.case import Case
     from nidbench.contract.conformance import Finding
@@ -61,14 +63,14 @@ def load_dataset(name: str) -> Dataset | MeasuredDataset:
 def load_cases(
     dataset: str,
     *,
-    kernels: str = "",
+    kernels: Words = "",
     rotate_kernels: bool = False,
-    noise: str = "",
-    response: str = "",
-    images: str = "",
+    noise: Words = "",
+    response: Words = "",
+    images: Words = "",
     limit: int | None = None,
     crop: int | None = None,
-    noise_seeds: str = "0",
+    noise_seeds: Seeds = "0",
     declared: str = "known",
 ) -> Iterator[Case]:
     """Yield the cases of a dataset, the same bytes as in a sweep with these words.
@@ -84,7 +86,7 @@ def load_cases(
         images: names of images, separated by commas; empty for all.
         limit: at most so many images.
         crop: side in pixels of a square from the middle of each image.
-        noise_seeds: noise draws: `0`, `0,3` or `0-4`.
+        noise_seeds: noise draws: `0`, `0,3` or `0-4`, a number, or numbers such as `range(5)`.
         declared: noise level that methods are given: `known`, `estimated` or a factor such as `x1.2`.
 
     Raises:
@@ -98,14 +100,14 @@ def load_cases(
     experiment = Experiment(
         methods="",
         dataset=dataset,
-        kernels=kernels,
+        kernels=as_words("kernels", kernels),
         rotate_kernels=rotate_kernels,
-        noise=noise,
-        response=response,
-        images=images,
+        noise=as_words("noise", noise),
+        response=as_words("response", response),
+        images=as_words("images", images),
         limit=limit,
         crop=crop,
-        noise_seeds=noise_seeds,
+        noise_seeds=as_seeds("noise_seeds", noise_seeds),
         declared=declared,
     )
     for request in experiment.requests():

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 from nidbench.errors import InputError
 from nidbench.system.signals import heeded
 
+from .words import Seeds, Words, as_seeds, as_words
+
 if TYPE_CHECKING:
     from nidbench.sweep.request import Ask
 
@@ -15,18 +17,18 @@ if TYPE_CHECKING:
 
 
 def run(
-    methods: str = "",
-    dataset: str = "",
+    methods: Words = "",
+    dataset: Words = "",
     *,
-    kernels: str = "",
+    kernels: Words = "",
     rotate_kernels: bool = False,
-    noise: str = "",
-    response: str = "",
-    images: str = "",
+    noise: Words = "",
+    response: Words = "",
+    images: Words = "",
     limit: int | None = None,
     crop: int | None = None,
-    seeds: str = "0",
-    noise_seeds: str = "0",
+    seeds: Seeds = "0",
+    noise_seeds: Seeds = "0",
     preset: str | None = None,
     declared: str = "known",
     config: str | Path | None = None,
@@ -40,7 +42,7 @@ def run(
     retry: bool = False,
     renew: bool = False,
     observe: int = 25,
-    keep: str = "",
+    keep: Words = "",
     checkpoint_every: float = 30.0,
     in_process: bool = False,
     protocol: str = "half-kernel",
@@ -56,7 +58,8 @@ def run(
     run in processes of their own. A cell that fails is a row with a reason, see `Results.failures`.
 
     Args:
-        methods: such as `ours,dip@fast` or `ours:no-sa[iterations=500,lr=2e-3]`.
+        methods: such as `ours,dip@fast` or `ours:no-sa[iterations=500,lr=2e-3]`; what is separated by commas, here and below,
+            may be a list.
         dataset: names separated by commas, or `folder:PATH`.
         kernels: kernel sets or kernels, `levin` or `levin/1,levin/4`; empty for the dataset's own.
         rotate_kernels: whether image i has kernel i mod n only: a small part that uses all of them.
@@ -65,7 +68,7 @@ def run(
         images: names of images, separated by commas; empty for all.
         limit: at most so many images of each dataset.
         crop: side in pixels of a square from the middle of each image.
-        seeds: method seeds: `0`, `0,3` or `0-4`.
+        seeds: method seeds: `0`, `0,3` or `0-4`, a number, or numbers such as `range(5)`.
         noise_seeds: noise draws, likewise.
         preset: for methods that name none: `paper`, `released`, `fast` or `smoke`.
         declared: noise level that methods are given: `known`, `estimated` or a factor such as `x1.2`.
@@ -111,18 +114,18 @@ def run(
     if tracking not in ("mlflow", "none"):
         raise InputError(f"tracking {tracking!r}: use mlflow or none")
     experiment = Experiment(
-        methods=methods,
-        dataset=dataset,
-        kernels=kernels,
-        noise=noise,
-        images=images,
+        methods=as_words("methods", methods),
+        dataset=as_words("dataset", dataset),
+        kernels=as_words("kernels", kernels),
+        noise=as_words("noise", noise),
+        images=as_words("images", images),
         limit=limit,
-        seeds=seeds,
-        noise_seeds=noise_seeds,
+        seeds=as_seeds("seeds", seeds),
+        noise_seeds=as_seeds("noise_seeds", noise_seeds),
         preset=preset,
         declared=declared,
         crop=crop,
-        response=response,
+        response=as_words("response", response),
         rotate_kernels=rotate_kernels,
     )
     file = None if method_file is None else Path(method_file).resolve()
@@ -134,7 +137,7 @@ def run(
         retry=retry,
         renew=renew,
         observe=observe,
-        keep=keep,
+        keep=as_words("keep", keep),
         checkpoint_every=checkpoint_every,
         in_process=in_process,
     )

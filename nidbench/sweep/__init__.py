@@ -1,1 +1,1 @@
-"""Sweeps: requests, plans, costs, the loop over cells, submitted restorations, and scoring of stored ones."""
+"""Sweeps: from what is asked for to records: requests, plans, costs, one cell, and the loop over cells."""
