@@ -58,8 +58,8 @@ def run(
     run in processes of their own. A cell that fails is a row with a reason, see `Results.failures`.
 
     Args:
-        methods: such as `ours,dip@fast` or `ours:no-sa[iterations=500,lr=2e-3]`; what is separated by commas, here and below,
-            may be a list.
+        methods: such as `ours,dip@fast` or `ours:no-sa[iterations=500,lr=2e-3]`; whatever is separated by commas may
+            be a list instead.
         dataset: names separated by commas, or `folder:PATH`.
         kernels: kernel sets or kernels, `levin` or `levin/1,levin/4`; empty for the dataset's own.
         rotate_kernels: whether image i has kernel i mod n only: a small part that uses all of them.
