@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from click.testing import CliRunner
+from silent_events import Silent
 
 from nidbench.cli import main
 from nidbench.compute.checking import check_apart
@@ -120,31 +121,6 @@ EXPECTED = {
 
 #: Modes that would never end.
 ENDLESS = ("hangs", "stops_itself", "hangs_in_c", "half_a_frame", "never_reads")
-
-
-class Silent:
-    """Events that nobody watches, warnings kept."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def planned(self, plan, pending):
-        pass
-
-    def started(self, job):
-        pass
-
-    def progress(self, done, planned):
-        pass
-
-    def observed(self, point):
-        pass
-
-    def ended(self, job, record):
-        pass
-
-    def warned(self, message):
-        self.warnings.append(message)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from silent_events import Silent
 
 from nidbench.compute.same_process import SameProcess
 from nidbench.contract import Clock
@@ -17,18 +18,6 @@ from nidbench.sweep.runner import Runner
 
 OPTIONS = RunOptions(clock=Clock(2), checkpoint_seconds=0)
 ASK = Ask((Experiment("dip[iterations=6],wiener", "sample", images="camera", crop=48),), precision="float32")
-
-
-class Silent:
-    def __init__(self):
-        self.points = []
-
-    def observed(self, point):
-        self.points.append(point)
-
-    def planned(self, *_): ...
-
-    progress = started = ended = warned = planned
 
 
 @pytest.fixture(scope="module")

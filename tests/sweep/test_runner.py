@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from silent_events import Silent
 
 from nidbench import versions
 from nidbench.compute.child_process import PASSIVE, ChildProcess
@@ -37,31 +38,6 @@ from nidbench.versions import CURRENT
 
 FAULTY = Path(__file__).parents[1] / "resources" / "faulty.py"
 FAST = RunOptions(clock=Clock(1), checkpoint_seconds=0)
-
-
-class Silent:
-    """Events that nobody watches, warnings kept."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def planned(self, plan, pending):
-        pass
-
-    def started(self, job):
-        pass
-
-    def progress(self, done, planned):
-        pass
-
-    def observed(self, point):
-        pass
-
-    def ended(self, job, record):
-        pass
-
-    def warned(self, message):
-        self.warnings.append(message)
 
 
 def question(methods: str, **more: str) -> Ask:
