@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from nidbench.errors import InputError
 from nidbench.physics.arrays import Image
 
+from .given import plain_array
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -40,7 +42,7 @@ def channels_first(name: str, array: NDArray[Any]) -> tuple[Image, Layout]:
     Raises:
         InputError: for another shape, one that can be read in two ways, or values that are no floats.
     """
-    array = np.asarray(array)
+    array = plain_array(name, array)
     if array.dtype.kind != "f":
         raise InputError(
             f"{name} holds {array.dtype}: give floats in [0, 1], such as 8-bit values divided by 255; for files, "

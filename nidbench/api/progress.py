@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Set
 from importlib.util import find_spec
 from types import TracebackType
@@ -20,11 +21,13 @@ class Display:
     """Shows a sweep as it runs. Use as a context manager.
 
     Args:
+        warns: whether warnings are given as Python's, for a console that shows nothing.
         console: where to; live bars where it is a terminal, or a notebook that has widgets.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, warns: bool = False) -> None:
         self._console = console
+        self._warns = warns
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -123,6 +126,8 @@ class Display:
 
     def warned(self, message: str) -> None:
         """Something a person should know."""
+        if self._warns:
+            warnings.warn(message, stacklevel=2)
         self._console.print(f"[yellow]warning[/] {escape(message)}", highlight=False, soft_wrap=True)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from nidbench.contract.method import Method
 from nidbench.errors import InputError, NidbenchError
 
+from .given import method_of, text_of, whole_number
 from .words import Seeds, Words, as_seeds, as_words
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def load_method(name: str, *, preset: str | None = None, method_file: str | Path
     from nidbench.registry.entry_points import methods
     from nidbench.registry.method_spec import parse_methods, resolve
 
-    specs = parse_methods(name)
+    specs = parse_methods(text_of("name", name, "ours@fast"))
     if len(specs) != 1:
         raise InputError(f"{name!r} names {len(specs)} methods: give one")
     registry = methods(None if method_file is None else Path(method_file).resolve())
@@ -57,7 +58,7 @@ def load_dataset(name: str) -> Dataset | MeasuredDataset:
     """
     from nidbench.registry.entry_points import load_dataset as load
 
-    return load(name)
+    return load(text_of("name", name, "set12"))
 
 
 def load_cases(
@@ -99,14 +100,14 @@ def load_cases(
 
     experiment = Experiment(
         methods="",
-        dataset=dataset,
+        dataset=text_of("dataset", dataset, "set12"),
         kernels=as_words("kernels", kernels),
         rotate_kernels=rotate_kernels,
         noise=as_words("noise", noise),
         response=as_words("response", response),
         images=as_words("images", images),
-        limit=limit,
-        crop=crop,
+        limit=None if limit is None else whole_number("limit", limit, 1),
+        crop=None if crop is None else whole_number("crop", crop, 1),
         noise_seeds=as_seeds("noise_seeds", noise_seeds),
         declared=declared,
     )
@@ -161,7 +162,7 @@ def check(method: Method | str | Path, *, device: str = "cpu") -> Findings:
 
     if isinstance(method, str | Path):
         return Findings(list(findings_apart(method, device)))
-    return Findings(conformance.check(method, device=device))
+    return Findings(conformance.check(method_of(method), device=device))
 
 
 def findings_apart(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from nidbench.cases.kernels import check_reach
 from nidbench.contract.global_state import generators_kept, seed_generators
 from nidbench.contract.method import Method
 from nidbench.contract.restored import check_restored
@@ -15,11 +16,11 @@ from nidbench.contract.truth import Truth
 from nidbench.errors import InputError
 from nidbench.physics.arrays import Image, Kernel
 from nidbench.physics.case_key import CaseKey
-from nidbench.physics.kernel import normalised
 from nidbench.physics.noise import Noise, NoiseSpec
 from nidbench.physics.problem import Problem
 from nidbench.physics.response import Response
 
+from .given import check_restored_scale, check_scale, kernel_of, method_of, text_of, whole_number
 from .layout import channels_first
 
 if TYPE_CHECKING:
@@ -67,13 +68,18 @@ def restore(
     """
     if frame not in ("y", "x"):
         raise InputError(f"frame {frame!r}: use y for the size of the blurred image, or x for all that it shows")
+    if precision not in ("float32", "bf16"):
+        raise InputError(f"precision {precision!r}: use float32 or bf16")
     image, layout = channels_first("blurred", blurred)
-    known = _noise(noise)
-    problem = Problem(image.astype(np.float32), normalised(np.asarray(kernel)), known, Response.parse(response))
-    run = Run(seed, device=device, precision=precision)
+    known, camera = _noise(noise), Response.parse(text_of("response", response, "identity"))
+    problem = Problem(image.astype(np.float32), kernel_of(kernel), known, camera)
+    check_scale(problem.blurred, known)
+    check_reach(problem.kernel, problem.blurred.shape[1:])
+    chosen = method_of(method)
+    run = Run(whole_number("seed", seed), device=_device(device), precision=precision)
     with generators_kept():
         seed_generators(run.seed("global"))
-        restored = check_restored(_method(method).restore(problem, run), problem)
+        restored = check_restored(chosen.restore(problem, run), problem)
     shown = restored.image[:, *problem.valid] if frame == "y" else restored.image
     return layout.back(shown)
 
@@ -84,9 +90,9 @@ def _noise(text: str | None) -> Noise:
     Raises:
         InputError: for another kind than Gaussian and Poisson, or a level that breaks a rule.
     """
-    if text in (None, "gaussian", "poisson"):
+    if text is None or text in ("gaussian", "poisson"):
         return Noise(text or "gaussian", None)
-    spec = NoiseSpec.parse(str(text))
+    spec = NoiseSpec.parse(text_of("noise", text, "gaussian:0.01"))
     if spec.kind == "bsnr":
         raise InputError(
             f"noise {text!r} depends on the sharp image: give gaussian:SIGMA, or gaussian where the level is unknown"
@@ -94,10 +100,16 @@ def _noise(text: str | None) -> Noise:
     return Noise(spec.kind, spec.value)
 
 
-def _method(method: str | Method) -> Method:
-    from .registered import load_method
+def _device(device: str) -> str:
+    """Return a torch device that is here.
 
-    return load_method(method) if isinstance(method, str) else method
+    Raises:
+        InputError: where it is not.
+    """
+    from nidbench.compute.same_process import SameProcess
+    from nidbench.sweep.plan import choose_device
+
+    return device if device == "cpu" else choose_device(device, SameProcess().hello())
 
 
 def measure(
@@ -131,10 +143,12 @@ def measure(
     from nidbench.physics.measure import measure as measure_case
 
     image, _ = channels_first("sharp", sharp)
-    unit, camera = normalised(np.asarray(kernel)), Response.parse(response)
+    unit, camera = kernel_of(kernel), Response.parse(text_of("response", response, "identity"))
+    noise = str(NoiseSpec.parse(text_of("noise", noise, "gaussian:0.01")))
     x = camera.scene(image.astype(np.float64))
-    key = CaseKey("python", array_hash(x)[:20], array_hash(unit)[:20], str(NoiseSpec.parse(noise)), noise_seed)
-    return measure_case(x, unit, noise, key=key, response=camera, declared=declared)
+    draw = whole_number("noise_seed", noise_seed)
+    key = CaseKey("python", array_hash(x)[:20], array_hash(unit)[:20], noise, draw)
+    return measure_case(x, unit, noise, key=key, response=camera, declared=text_of("declared", declared, "known"))
 
 
 def score(
@@ -161,19 +175,25 @@ def score(
         UnknownNameError: for a protocol that there is not.
         InputError: where sizes do not fit, or the protocol looks beyond what the restoration shows.
     """
+    from nidbench.physics.measure import check_image
     from nidbench.scoring.protocols import protocol as find_protocol
     from nidbench.scoring.scorer import Scorer
 
+    find_protocol(text_of("protocol", protocol, "half-kernel"))
     sharp, _ = channels_first("truth", truth)
     image, _ = channels_first("restored", restored)
-    problem = _frame_of(sharp, normalised(np.asarray(kernel)), Response.parse(response))
+    check_image(sharp)
+    check_restored_scale(image)
+    problem = _frame_of(sharp, kernel_of(kernel), Response.parse(text_of("response", response, "identity")))
     encoded = problem.response.kind != "identity"
     x, shows = _placed(image, problem)
     scorer = Scorer(problem, [Truth(sharp, encoded=encoded)], [protocol])
     scored = scorer.scores(x, shows).get(find_protocol(protocol).name)
     if scored is None:
         raise InputError(
-            f"{protocol} compares more than a restoration of {image.shape[1]}x{image.shape[2]} with a kernel of "
+            f"{protocol} needs more than the {sharp.shape[1]}x{sharp.shape[2]} pixels of this truth: use half-kernel"
+            if shows is None
+            else f"{protocol} compares more than a restoration of {image.shape[1]}x{image.shape[2]} with a kernel of "
             f"{problem.kernel.shape[0]}x{problem.kernel.shape[1]} shows: use half-kernel, or restore all of x"
         )
     return scored

@@ -18,6 +18,7 @@ from nidbench.sweep.plan import Plan
 from nidbench.sweep.request import words
 from nidbench.sweep.runner import Runner, Summary
 
+from .given import seconds_of, whole_number
 from .progress import Display
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class Computing:
         keep: arrays to store besides the restorations: `draws`, `layers` or `draws,layers`.
         checkpoint_every: seconds between checkpoints.
         in_process: whether to compute in this process, for debuggers; no limit holds then.
+
+    Raises:
+        InputError: for a number that breaks its rule.
     """
 
     threads: int | None = None
@@ -52,6 +56,16 @@ class Computing:
     keep: str = ""
     checkpoint_every: float = 30.0
     in_process: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threads is not None:
+            whole_number("threads", self.threads, 1)
+        if self.cell_timeout is not None:
+            seconds_of("cell_timeout", self.cell_timeout, zero=False)
+        if self.memory_limit is not None:
+            whole_number("memory_limit", self.memory_limit, 1)
+        whole_number("observe", self.observe)
+        seconds_of("checkpoint_every", self.checkpoint_every, zero=True)
 
     def options(self) -> RunOptions:
         """Return the options of the loop over cells.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from nidbench.errors import InputError
 from nidbench.system.signals import heeded
 
+from .given import text_of, whole_number
 from .words import Seeds, Words, as_seeds, as_words
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def run(
     precision: str = "auto",
     threads: int | None = None,
     cell_timeout: float | None = None,
-    memory_limit: str | None = None,
+    memory_limit: str | int | None = None,
     retry: bool = False,
     renew: bool = False,
     observe: int = 25,
@@ -79,7 +80,7 @@ def run(
         precision: `auto` (bf16 where it is native), `float32` or `bf16`.
         threads: CPU threads of a computing process; None for all cores.
         cell_timeout: seconds after which a cell is killed.
-        memory_limit: memory that a cell may take, such as `8G`.
+        memory_limit: memory that a cell may take, such as `8G`, or bytes.
         retry: whether cells that failed before are tried again.
         renew: whether cells are computed again that rest on an older engine or measurement.
         observe: iterations between observations of an estimate.
@@ -90,7 +91,7 @@ def run(
         output: folder of results.
         pictures: whether to draw contact sheets, see `Results.pictures`.
         tracking: `mlflow` to write the sweep to MLflow as well, or `none`.
-        progress: whether to show it, as the command line does.
+        progress: whether to show it, as the command line does; without, warnings are Python's.
 
     Raises:
         NidbenchError: for names, settings, devices or data that there are not, or another run in the folder.
@@ -119,21 +120,21 @@ def run(
         kernels=as_words("kernels", kernels),
         noise=as_words("noise", noise),
         images=as_words("images", images),
-        limit=limit,
+        limit=None if limit is None else whole_number("limit", limit, 1),
         seeds=as_seeds("seeds", seeds),
         noise_seeds=as_seeds("noise_seeds", noise_seeds),
-        preset=preset,
-        declared=declared,
-        crop=crop,
+        preset=None if preset is None else text_of("preset", preset, "fast"),
+        declared=text_of("declared", declared, "known"),
+        crop=None if crop is None else whole_number("crop", crop, 1),
         response=as_words("response", response),
         rotate_kernels=rotate_kernels,
     )
     file = None if method_file is None else Path(method_file).resolve()
-    ask = _with_config(Ask((experiment,), device, precision, file, name), config)
+    ask = _with_config(Ask((experiment,), device, precision, file, text_of("name", name, "my-sweep")), config)
     computing = Computing(
         threads=threads,
         cell_timeout=cell_timeout,
-        memory_limit=None if memory_limit is None else read_memory(memory_limit),
+        memory_limit=read_memory(memory_limit) if isinstance(memory_limit, str) else memory_limit,
         retry=retry,
         renew=renew,
         observe=observe,
@@ -141,7 +142,7 @@ def run(
         checkpoint_every=checkpoint_every,
         in_process=in_process,
     )
-    store, display = Store(Path(output)), Display(Console(quiet=not progress))
+    store, display = Store(Path(output)), Display(Console(quiet=not progress), warns=not progress)
     with heeded():
         ran = run_sweep(
             store,

@@ -24,8 +24,9 @@ def psnr(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
         10 log10(range^2 / MSE); infinity for equal images.
 
     Raises:
-        InputError: where the shapes differ.
+        InputError: where the shapes differ, or images hold integers while the peak is 1.
     """
+    _check_type(restored, truth, data_range)
     if restored.shape != truth.shape:
         raise InputError(f"cannot compare images of shapes {restored.shape} and {truth.shape}: crop them alike")
     error = np.mean((restored.astype(np.float64) - truth.astype(np.float64)) ** 2)
@@ -44,11 +45,20 @@ def ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
         data_range: the peak value.
 
     Raises:
-        InputError: where the shapes differ or are smaller than the window.
+        InputError: where the shapes differ or are smaller than the window, or images hold integers while the peak is 1.
     """
+    _check_type(restored, truth, data_range)
     if restored.shape != truth.shape or restored.ndim != 3 or min(restored.shape[1:]) < 11:
         raise InputError(f"SSIM needs two images (C, H, W) of at least 11x11, not {restored.shape} and {truth.shape}")
     return mean_of_windows(similarity_map(restored, truth, data_range))
+
+
+def _check_type(restored: NDArray[Any], truth: NDArray[Any], data_range: float) -> None:
+    for image in (restored, truth):
+        if image.dtype.kind in "iu" and data_range == 1:
+            raise InputError(
+                f"an image holds {image.dtype} while the peak is 1: give data_range, such as 255, or floats in [0, 1]"
+            )
 
 
 def similarity_map(restored: NDArray[Any], truth: NDArray[Any], data_range: float = 1.0) -> NDArray[np.float64]:

@@ -68,7 +68,8 @@ def test_psnr_of_equal_images_is_infinite():
 def test_psnr_of_other_types():
     one, other = random_image(1, 20, 20), random_image(1, 20, 20, seed=1)
     assert psnr(one.astype(np.float16), other) == pytest.approx(numpy_psnr(one, other), abs=0.01)
-    assert psnr(np.full((1, 4, 4), 1, np.uint8), np.full((1, 4, 4), 2, np.uint8)) == 0  # unsigned does not wrap
+    low, high = (np.full((1, 4, 4), value, np.uint8) for value in (1, 2))
+    assert psnr(low, high, data_range=255) == pytest.approx(20 * np.log10(255))  # unsigned does not wrap
 
 
 @pytest.mark.parametrize("channels", [1, 3], ids=["gray", "colour"])

@@ -1,0 +1,150 @@
+"""What people hand over from Python, looked at once: images, kernels, numbers, methods; refused in words."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nidbench.contract.method import Method
+from nidbench.errors import InputError
+from nidbench.physics.arrays import Image, Kernel
+from nidbench.physics.kernel import normalised
+from nidbench.physics.noise import Noise
+
+#: How far values may lie outside [0, 1] before noise: a camera that saturates shows scenes of up to twice that.
+LOWEST, HIGHEST = -0.5, 2.0
+
+#: A restoration is on another scale where one of a hundred values is beyond this.
+_OTHER_SCALE = 10.0
+
+
+def plain_array(name: str, array: Any) -> NDArray[Any]:
+    """Return an array as NumPy has it.
+
+    Raises:
+        InputError: where it is masked, or no array.
+    """
+    if isinstance(array, np.ma.MaskedArray):
+        raise InputError(f"{name} is a masked array: fill what is masked, as methods know no missing pixels")
+    try:
+        return np.asarray(array)
+    except ValueError as error:  # rows of several lengths
+        raise InputError(f"{name} is no array ({error}): give numbers of one shape") from error
+
+
+def kernel_of(array: Any) -> Kernel:
+    """Return a kernel, Shape (kh, kw), float64, sum 1.
+
+    Raises:
+        InputError: where it holds no real numbers, has another shape, or weights that cancel each other.
+    """
+    kernel = plain_array("kernel", array)
+    if kernel.dtype.kind not in "fiub":
+        raise InputError(f"kernel holds {kernel.dtype}: give real numbers")
+    kernel = kernel.astype(np.float64)
+    unit = normalised(kernel)
+    if kernel.sum() < 0.1 * np.abs(kernel).sum():
+        raise InputError(
+            f"kernel sums to {kernel.sum():.4g}, while its weights without their signs sum to "
+            f"{np.abs(kernel).sum():.4g}: a blur kernel has weights of at least 0"
+        )
+    return unit
+
+
+def check_scale(blurred: Image, noise: Noise) -> None:
+    """Refuse a blurred image that is on another scale than [0, 1], as far as its noise lets that be known.
+
+    Raises:
+        InputError: naming the range of its values.
+    """
+    if noise.level is None:
+        margin = 1.0
+    elif noise.kind == "poisson":
+        margin = 8 * math.sqrt(HIGHEST / noise.level) + 8 / noise.level
+    else:
+        margin = 8 * noise.level
+    low, high = float(blurred.min()), float(blurred.max())
+    if low < LOWEST - margin or high > HIGHEST + margin:
+        raise InputError(
+            f"blurred spans [{low:.4g}, {high:.4g}], which is not [0, 1] and noise: divide it, and the standard "
+            "deviation of its noise, by the value of white, such as 255"
+        )
+
+
+def check_restored_scale(restored: Image) -> None:
+    """Refuse a restoration that holds values that are not finite, or is on another scale than [0, 1].
+
+    Raises:
+        InputError: naming what it holds.
+    """
+    if not np.isfinite(restored).all():
+        raise InputError("restored holds values that are not finite: it has no score")
+    if np.quantile(np.abs(restored), 0.99) > _OTHER_SCALE:
+        raise InputError(
+            f"restored spans [{restored.min():.4g}, {restored.max():.4g}]: divide it by the value of white, such as 255"
+        )
+
+
+def whole_number(name: str, value: object, least: int = 0) -> int:
+    """Return a whole number of at least `least`.
+
+    Raises:
+        InputError: for anything else.
+    """
+    rule = f"{name} is {value!r}: give a whole number of at least {least}"
+    if isinstance(value, bool):
+        raise InputError(rule)
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise InputError(rule) from None
+    if number < least:
+        raise InputError(rule)
+    return number
+
+
+def seconds_of(name: str, value: object, *, zero: bool) -> float:
+    """Return a finite time in seconds, positive or, with `zero`, at least 0.
+
+    Raises:
+        InputError: for anything else.
+    """
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if not (math.isfinite(number) and (number > 0 or (zero and number == 0))):
+        raise InputError(f"{name} is {value!r}: give seconds, {'at least 0' if zero else 'more than 0'}")
+    return float(number)
+
+
+def text_of(name: str, value: object, example: str) -> str:
+    """Return a text.
+
+    Raises:
+        InputError: for anything else.
+    """
+    if not isinstance(value, str):
+        raise InputError(f"{name} is {value!r}: give text, such as {example!r}")
+    return value
+
+
+def method_of(method: object) -> Method:
+    """Return a method: by its name, or as it is.
+
+    Raises:
+        InputError: for what is no method.
+        UnknownNameError: for a name that there is not.
+    """
+    from .registered import load_method
+
+    if isinstance(method, str):
+        return load_method(method)
+    if isinstance(method, type) or not callable(getattr(method, "restore", None)):
+        raise InputError(
+            f"method is {method!r}: give a name such as 'tv', a method such as TV(), or, of a file, "
+            "nidbench.load_method('my_method', method_file='my_method.py')"
+        )
+    chosen: Method = method  # type: ignore[assignment]
+    return chosen

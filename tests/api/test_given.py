@@ -1,0 +1,145 @@
+"""What people hand over from Python: right, or refused with value, rule and way out; never a silent wrong number."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import nidbench as nb
+from nidbench.api.given import check_scale
+from nidbench.api.progress import Display
+from nidbench.api.running import Computing
+from nidbench.errors import InputError
+from nidbench.physics.noise import Noise
+
+KERNEL = np.ones((3, 5)) / 15
+RNG = np.random.default_rng(0)
+SHARP = RNG.uniform(0.1, 0.9, (40, 44))
+Y = nb.measure(SHARP, KERNEL).blurred[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"blurred": Y * 255}, r"blurred spans \[.*divide it"),
+        ({"blurred": np.ma.masked_less(Y, 0.2)}, "masked array"),
+        ({"blurred": [[0.1, 0.2], [0.3]]}, "one shape"),
+        ({"blurred": np.where(Y > 0.5, np.nan, Y)}, "not finite"),
+        ({"kernel": KERNEL * 1j}, "complex128: give real numbers"),
+        ({"kernel": np.array([[1, -1], [1e-9, 0]])}, "weights of at least 0"),
+        ({"kernel": np.ones((60, 3))}, "larger than the blurred image"),
+        ({"kernel": KERNEL[None]}, "two dimensions"),
+        ({"noise": 0.05}, "noise is 0.05: give text, such as 'gaussian:0.01'"),
+        ({"response": None}, "response is None: give text"),
+        ({"seed": None}, "seed is None: give a whole number"),
+        ({"seed": 0.5}, "seed is 0.5"),
+        ({"seed": True}, "seed is True"),
+        ({"seed": -1}, "at least 0"),
+        ({"precision": "float16"}, "precision 'float16': use float32 or bf16"),
+        ({"device": "gpu"}, "device 'gpu' is not here"),
+        ({"method": ["tv"]}, "method is .*: give a name"),
+        ({"method": None}, "method is None"),
+        ({"method": Path("my_method.py")}, "nidbench.load_method"),
+        ({"method": type(nb.load_method("tv"))}, "a method such as TV"),
+    ],
+    ids=lambda change: next(iter(change)) if isinstance(change, dict) else None,
+)
+def test_restore_refuses_in_words(change, message):
+    with pytest.raises(InputError, match=message):
+        nb.restore(**{"method": "wiener", "blurred": Y, "kernel": KERNEL, "noise": "gaussian:0.01"} | change)
+
+
+@pytest.mark.parametrize("blurred", [Y.astype(np.float64), Y[:, ::1], torch.from_numpy(Y), Y.tolist()])
+def test_what_is_an_image_all_the_same(blurred):
+    if isinstance(blurred, np.ndarray):
+        blurred.flags.writeable = False
+    same = nb.restore("wiener", Y, KERNEL, noise="gaussian:0.01")
+    assert nb.restore("wiener", blurred, KERNEL, noise="gaussian:0.01") == pytest.approx(same, abs=1e-6)
+    assert nb.restore("wiener", Y, np.ones((3, 5), np.uint8), noise="gaussian:0.01") == pytest.approx(same, abs=1e-6)
+
+
+@pytest.mark.parametrize("noise", [Noise("poisson", 2.0), Noise("gaussian", 0.5), Noise("gaussian", None)])
+def test_noise_may_leave_the_range(noise):
+    clean = RNG.uniform(0, 1, (1, 200, 200))
+    if noise.kind == "poisson":
+        y = RNG.poisson(noise.level * clean) / noise.level
+    else:
+        y = clean + RNG.normal(0, noise.level or 0.3, clean.shape)
+    check_scale(y.astype(np.float32), noise)
+
+
+def test_scores_are_of_images_on_one_scale():
+    with pytest.raises(InputError, match="divide it by the value of white"):
+        nb.score(SHARP * 255, SHARP, KERNEL)
+    with pytest.raises(InputError, match="scale it to"):
+        nb.score(SHARP, SHARP * 255, KERNEL)
+    with pytest.raises(InputError, match="not finite"):
+        nb.score(np.full_like(SHARP, np.nan), SHARP, KERNEL)
+    with pytest.raises(InputError, match="kohler needs more than the 40x44 pixels"):
+        nb.score(SHARP, SHARP, KERNEL, protocol="kohler")
+    with pytest.raises(InputError, match="protocol is None"):
+        nb.score(SHARP, SHARP, KERNEL, protocol=None)
+
+
+def test_metrics_of_integers_want_their_range():
+    first, second = (RNG.integers(0, 256, (1, 20, 20)).astype(np.uint8) for _ in range(2))
+    for metric in (nb.psnr, nb.ssim):
+        with pytest.raises(InputError, match="uint8 while the peak is 1"):
+            metric(first, second)
+        floats = metric(first / 255, second / 255)
+        assert metric(first, second, data_range=255) == pytest.approx(floats)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"threads": "2"}, "threads is '2'"),
+        ({"threads": 0}, "threads is 0: give a whole number of at least 1"),
+        ({"threads": 1.5}, "threads is 1.5"),
+        ({"cell_timeout": 0}, "more than 0"),
+        ({"cell_timeout": float("nan")}, "cell_timeout is nan"),
+        ({"observe": -1}, "observe is -1"),
+        ({"observe": None}, "observe is None"),
+        ({"checkpoint_every": -1}, "at least 0"),
+        ({"memory_limit": -5}, "memory_limit is -5"),
+    ],
+)
+def test_how_to_compute_is_checked_before_anything_is(change, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        Computing(**change)
+    with pytest.raises(InputError, match=message):
+        nb.run("wiener", "sample", output=tmp_path / "out", progress=False, **change)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"limit": "1"}, "limit is '1'"),
+        ({"crop": 64.0}, "crop is 64.0"),
+        ({"declared": 1.2}, "declared is 1.2"),
+        ({"name": Path("x")}, "name is"),
+        ({"preset": 3}, "preset is 3"),
+        ({"tracking": "files"}, "use mlflow or none"),
+    ],
+)
+def test_what_is_asked_is_checked(change, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        nb.run("wiener", "sample", output=tmp_path / "out", progress=False, **change)
+
+
+def test_bytes_are_a_memory_limit(tmp_path):
+    results = nb.run("wiener", "sample", limit=1, memory_limit=8 << 30, output=tmp_path, threads=1, progress=False)
+    assert results.complete
+
+
+def test_warnings_are_python_s_where_nothing_is_shown():
+    from rich.console import Console
+
+    with pytest.warns(UserWarning, match="the file was edited"):
+        Display(Console(quiet=True), warns=True).warned("the file was edited")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Display(Console(quiet=True)).warned("the file was edited")
