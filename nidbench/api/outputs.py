@@ -41,7 +41,7 @@ def write_tables(store: Store, sweep_cells: SweepCells, protocol: str) -> dict[s
 def write_comparison(store: Store, sweep_cells: SweepCells, name: str, protocol: str) -> dict[str, Path]:
     """Write a table of the paper beside a sweep in every format and return the files by format.
 
-    Arguments and errors are those of `comparison.render_comparison`.
+    Arguments and errors are those of `paper.comparison_table.render_comparison`.
     """
     from nidbench.paper.comparison_table import render_comparison
 

@@ -59,7 +59,8 @@ class Display:
         self._progress.update(self._cells, total=pending)
         done = len({job.planned.id for job in plan.jobs}) - pending
         if done:
-            self._console.print(f"{done} cells are there already, {pending} to compute")
+            there = "1 cell is" if done == 1 else f"{done} cells are"
+            self._console.print(f"{there} there already, {pending} to compute")
 
     def started(self, job: Job) -> None:
         """A cell begins."""

@@ -86,9 +86,11 @@ class Results:
         Args:
             label: the method as tables name it; empty for `ours`, else the first.
 
+        Returns:
+            A row for each group and method, see `nidbench.analysis.differences`; none where there is one method only.
+
         Raises:
             UnknownNameError: where the sweep has no such method.
-            InputError: where there is nothing to compare.
         """
         from nidbench.analysis.differences import differences_frame
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -215,7 +215,7 @@ def _refuse_beside_config() -> None:
         raise click.UsageError(f"{', '.join(typed)} beside --config: the file alone says what is asked, write it there")
 
 
-def _confirm(yes: bool) -> Any:
+def _confirm(yes: bool) -> Callable[[CostEstimate], None]:
     """Return what asks a person before a long run, or refuses to start one where nobody can answer."""
     from nidbench.api.progress import duration
 

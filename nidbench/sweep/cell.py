@@ -1,7 +1,8 @@
-"""Computes a cell: its method restores, the restoration is scored, and a record describes how it ended.
+"""One cell: its method computes, its restoration is scored, and a record says how it ended.
 
-The arguments are plain data, so that any process can compute a cell: the loop over cells, a worker, a test. Every end
-of a cell is a value and never an exception, except an interruption.
+A request, the measurement and its truths are plain data and cross processes; who runs the method, and who is informed on
+the way, belong to the process that calls. How a cell ends, whatever way, is a value and never an exception, but for an
+interruption.
 """
 
 from __future__ import annotations
