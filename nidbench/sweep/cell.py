@@ -1,8 +1,8 @@
 """One cell: its method computes, its restoration is scored, and a record says how it ended.
 
-A request, the measurement and its truths are plain data and cross processes; who runs the method, and who is informed on
-the way, belong to the process that calls. How a cell ends, whatever way, is a value and never an exception, but for an
-interruption.
+A request, the measurement and its truths are plain data and cross processes; who runs the method, and who is informed
+on the way, belong to the process that calls. How a cell ends, whatever way, is a value and never an exception, but for
+an interruption.
 """
 
 from __future__ import annotations
