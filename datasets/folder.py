@@ -91,9 +91,7 @@ class Folder:
     def notice(self, names: Sequence[str]) -> str:
         """Return what images of one's own are taken for."""
         images = "1 image is" if len(names) == 1 else f"{len(names)} images are"
-        return (
-            f"{images} taken as sharp, and blurred here by kernels of a set; what is blurred already goes into blurred/"
-        )
+        return f"{images} taken as sharp, and blurred here by kernels of a set"
 
     def load(self, name: str) -> Image:
         """Return an image, Shape (1 or 3, H, W), float64 in [0, 1].

@@ -13,10 +13,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
-import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 
 import nidbench
 from nidbench.cli import main
@@ -107,13 +105,6 @@ def test_every_fence_is_a_block():
         assert marked == sum(not each.runs for each in blocks(page)), name_of(page)
 
 
-def reader_files(folder: Path) -> None:
-    """Make the files that a page takes from its reader."""
-    ramp = np.add.outer(np.arange(48), np.arange(64)) % 64 * 4
-    Image.fromarray(ramp.astype(np.uint8)).save(folder / "blurred.png")
-    Image.fromarray(np.full((5, 5), 255, np.uint8)).save(folder / "kernel.png")
-
-
 def run_shell(block: Block, folder: Path) -> None:
     scripts = str(Path(sys.executable).parent)
     environment = {**os.environ, "PATH": scripts + os.pathsep + os.environ["PATH"], "MPLBACKEND": "Agg"}
@@ -125,7 +116,6 @@ def run_shell(block: Block, folder: Path) -> None:
 @pytest.mark.parametrize("page", [page for page in PAGES if any(each.runs for each in blocks(page))], ids=name_of)
 def test_its_blocks_run_in_their_order(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    reader_files(tmp_path)
     names: dict[str, object] = {"__name__": "page"}
     for block in blocks(page):
         if not block.runs:
@@ -302,6 +292,7 @@ def test_the_readme_is_short():
 @pytest.mark.parametrize(
     "command",
     [
+        "pip install -c constraints.txt -e .",
         'pip install -c constraints.txt ".[test]" && pytest -n logical',
         "nidbench run --methods ours,dip --dataset sample --preset fast",
     ],

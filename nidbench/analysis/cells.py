@@ -90,7 +90,28 @@ class SweepCells:
         return cls(sweep, cells, declared_versions(names, sweep.asked.get("method_file")))
 
     def frame(self, protocol: str = DEFAULT.name) -> pd.DataFrame:
-        """Return one row for each cell, whatever became of it: see `cells_frame` for its columns.
+        """Return one row for each cell, whatever became of it.
+
+        The columns, beside the names of the cell:
+
+        - `status` is one of `records.STATUSES`, `missing` (no record) or `corrupt` (an unreadable one).
+        - `psnr` and `ssim` are those of done cells under `protocol`, `input_*` those of the blurred image.
+        - `oracle_psnr`, `end_psnr` and `stop_psnr` (the best point of the curve, its last one, the method's own stop)
+          are always under half-kernel, as curves are.
+        - `null_mse` and `seen_mse` are the parts of the mean squared error at frequencies that the kernel nearly erases
+          (`null_share` of all) and at the others; `null_ratio`, `noisy_share` and `noisy_error` say more of what was
+          hidden, see `scoring.null_band`.
+        - `variance_correlation`, `mean_variance` and `coverage_*` say how far the method's variance tells its error,
+          see `scoring.calibration`.
+        - `brightness` is the mean of what was restored over that of the blurred image.
+        - `seconds` are divided by `batch`, `peak_memory_mb` is in 10^6 bytes.
+        - `source` is `computed`, or `files` where the restoration is a file that somebody submitted.
+        - `old` says what has another version today: `method` or the names of `nidbench.versions`, separated by commas;
+          empty where nothing has.
+
+        Numbers not known are NaN, text not known is empty. Cells of one measurement's name that were computed from
+        other bytes, told another kernel or noise level, or scored against other sharp images, cannot be compared: they
+        have no scores, and `old` says so.
 
         Args:
             protocol: the metric protocol's name.
@@ -108,48 +129,6 @@ def _read_cell(store: Store, planned: Planned) -> ReadCell:
         return ReadCell(planned, store.read(planned.id))
     except ResultsError as error:
         return ReadCell(planned, fault=error_line(str(error)))
-
-
-def cells_frame(
-    store: Store,
-    sweep: Sweep,
-    protocol: str = DEFAULT.name,
-) -> pd.DataFrame:
-    """Return one row for each planned cell of a sweep, whatever became of it.
-
-    This reads every record of the sweep: who needs more than one frame takes them of one `SweepCells`.
-
-    The columns, beside the names of the cell:
-
-    - `status` is one of `records.STATUSES`, `missing` (no record) or `corrupt` (an unreadable one).
-    - `psnr` and `ssim` are those of done cells under `protocol`, `input_*` those of the blurred image.
-    - `oracle_psnr`, `end_psnr` and `stop_psnr` (the best point of the curve, its last one, the method's own stop) are
-      always under half-kernel, as curves are.
-    - `null_mse` and `seen_mse` are the parts of the mean squared error at frequencies that the kernel nearly erases
-      (`null_share` of all) and at the others; `null_ratio`, `noisy_share` and `noisy_error` say more of what was
-      hidden, see `scoring.null_band`.
-    - `variance_correlation`, `mean_variance` and `coverage_*` say how far the method's variance tells its error, see
-      `scoring.calibration`.
-    - `brightness` is the mean of what was restored over that of the blurred image.
-    - `seconds` are divided by `batch`, `peak_memory_mb` is in 10^6 bytes.
-    - `source` is `computed`, or `files` where the restoration is a file that somebody submitted.
-    - `old` says what has another version today: `method` or the names of `nidbench.versions`, separated by commas;
-      empty where nothing has.
-
-    Numbers not known are NaN, text not known is empty. Cells of one measurement's name that were computed from other
-    bytes, told another kernel or noise level, or scored against other sharp images, cannot be compared: they have no
-    scores, and `old` says so.
-
-    Args:
-        store: the results folder.
-        sweep: which of its sweeps.
-        protocol: the metric protocol's name.
-
-    Raises:
-        UnknownNameError: no such protocol.
-    """
-    protocols.protocol(protocol)  # refused before anything is read
-    return SweepCells.read(store, sweep).frame(protocol)
 
 
 #: What cells of one measurement must share -> what tables say of those that do not, and what to do about it.
@@ -175,7 +154,7 @@ def _without_mixed_scores(cells: pd.DataFrame) -> pd.DataFrame:
     return cells
 
 
-#: Columns of `cells_frame` that compare with a truth.
+#: Columns of `SweepCells.frame` that compare with a truth.
 _SCORES = ("psnr", "ssim", "input_psnr", "input_ssim", "oracle_psnr", "end_psnr", "stop_psnr", *MEASURES)
 
 
@@ -228,7 +207,7 @@ def _record_columns(record: Record, protocol: str) -> dict[str, Any]:
 
 
 def incomparable(cells: pd.DataFrame) -> pd.Series[bool]:
-    """Return which rows of `cells_frame` have no scores, because others of their names are of something else."""
+    """Return which rows of `SweepCells.frame` have no scores, because others of their names are of something else."""
     return cells["old"].str.contains("|".join(reason for reason, _ in SHARED.values()))
 
 

@@ -73,7 +73,7 @@ def differences_frame(cells: pd.DataFrame, against: str = "") -> pd.DataFrame:
     a group; `holm` is the verdict where that is below 5 %, else `open`.
 
     Args:
-        cells: from `cells.cells_frame`.
+        cells: from `SweepCells.frame`.
         against: the reference, as `named` has it; empty for `ours` where it is there, else the first.
 
     Raises:
@@ -100,7 +100,7 @@ def ordering(cells: pd.DataFrame, published: Mapping[str, float]) -> pd.DataFram
     `differences_frame`, the family being all pairs of a group.
 
     Args:
-        cells: from `cells.cells_frame`.
+        cells: from `SweepCells.frame`.
         published: method, as `named` has it -> published PSNR in dB. Methods without cells are passed over.
     """
     rows: list[dict[str, Any]] = []

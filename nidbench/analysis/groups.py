@@ -1,4 +1,4 @@
-"""Which rows of `cells.cells_frame` belong together: what a measurement, a group and a pair of methods share."""
+"""Which rows of `SweepCells.frame` belong together: what a measurement, a group and a pair of methods share."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REFERENCE = "ours"
 
 
 def named(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of `cells.cells_frame` with `method`: the label, and the preset where one label has several."""
+    """Return the rows of `SweepCells.frame` with `method`: the label, and the preset where one label has several."""
     several = cells.groupby("label")["preset"].transform("nunique") > 1
     return cells.assign(method=cells["label"].mask(several, cells["label"] + " (" + cells["preset"] + ")"))
 

@@ -19,7 +19,7 @@ def kernel_scope(cells: pd.DataFrame) -> str:
     """Return a sentence that says under which kernels the cells of a table have scores, for its caption.
 
     Args:
-        cells: from `cells.cells_frame`. Where none has a score, it is the kernels that were asked for.
+        cells: from `SweepCells.frame`. Where none has a score, it is the kernels that were asked for.
     """
     scored = cells[cells["psnr"].notna()]
     cells = cells if scored.empty else scored

@@ -44,7 +44,7 @@ def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
     told the same of the noise and have a score for every measurement. Below `intervals.FEWEST` images none is marked.
 
     Args:
-        cells: from `cells_frame`.
+        cells: from `SweepCells.frame`.
     """
     rows: list[dict[str, Any]] = []
     for names, group in named(cells).groupby(GROUP, sort=False):

@@ -26,7 +26,8 @@ def data() -> None:
 def fetch(context: click.Context, name: str) -> None:
     """Download what is missing of NAME: a dataset with its kernels, a kernel set, or a method's weights.
 
-    What can be had is had. Exit code 1 where something is still missing; what only a person can get does not count.
+    A file that cannot be fetched does not keep the others from it. Exit code 1 where something is still missing; what
+    only a person can get does not count.
     """
     from rich.progress import Progress
 
@@ -95,6 +96,9 @@ def _all_whole(name: str) -> bool:
 
     by_hand = by_hand_of(name)
     states = verify_files([*files_of(name), *by_hand])
+    if not states:
+        click.echo(f"{name} needs no files")
+        return True
     for file, state in states:
         if state != "ok":
             _tell(file, f"{state}, by hand" if file in by_hand else state)

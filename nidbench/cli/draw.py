@@ -38,7 +38,11 @@ def report(sweep: str | None, most: int | None, output: Path) -> None:
 @click.option("--kernel", default="", help="Kernel, or kernel set.")
 @click.option("--noise", default="", help="Noise, such as gaussian:0.05.")
 @click.option(
-    "--case", type=click.IntRange(1), default=1, show_default=True, help="Number of the case, of those that are left."
+    "--case",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Which case, counted from 1, of those that --image, --kernel and --noise leave.",
 )
 @click.option("--layer", type=click.IntRange(1), help="fig5: layer whose channels are shown  [default: 17 or the last]")
 @click.option(

@@ -106,7 +106,7 @@ computing = together(
         type=click.Path(path_type=Path),
         multiple=True,
         callback=_only,
-        help="A Python file with your method, which is called as the file.",
+        help="A Python file with your method. Its name is the file's: my_method for my_method.py.",
     ),
     name,
     click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N."),

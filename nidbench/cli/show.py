@@ -82,7 +82,7 @@ def ranks(sweep: str | None, form: str, output: Path) -> None:
 @click.option("--anchor", default="", metavar="LABEL", help="Also judge differences to this method, such as fdn.")
 @options.output
 def compare(sweep: str | None, published: str, form: str, protocol: str, anchor: str, output: Path) -> None:
-    """Print a table of the paper beside a SWEEP, by default the latest, and which numbers that reproduces.
+    """Print a table of the paper beside a SWEEP, by default the latest, and say which published numbers it reproduces.
 
     LaTeX is laid out as in the paper; Markdown, HTML and CSV have a row for each method. Below it, but not in CSV, are
     the differences between the sweep's own methods. With --anchor, differences to one of them are judged too, published

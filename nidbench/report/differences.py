@@ -61,7 +61,7 @@ def render_differences(
     """Return how far each method is from one of them: as Markdown, LaTeX or HTML, or all of `differences_frame` as CSV.
 
     Args:
-        cells: from `cells.cells_frame`.
+        cells: from `SweepCells.frame`.
         against: the method that the others are compared with; by default `ours` where it is there, else the first.
         format: one of `typeset.FORMATS`.
         protocol: the name of the cells' metric protocol, for the caption.

@@ -34,7 +34,7 @@ def failure_lines(cells: pd.DataFrame, limit: int = 20) -> list[str]:
     Missing cells, which are yet to be computed, share one line, and so do those whose files are yet to be scored.
 
     Args:
-        cells: from `cells_frame`.
+        cells: from `SweepCells.frame`.
         limit: at most so many failures have a line of their own.
     """
     failed = cells[~cells["status"].isin(["done", "missing"])]
@@ -86,7 +86,7 @@ def render_cells(
     """Return the summary of cells as text.
 
     Args:
-        cells: from `cells.cells_frame`.
+        cells: from `SweepCells.frame`.
         format: one of `typeset.FORMATS`.
         protocol: the name of the cells' metric protocol, for the caption.
         notes: what stands first below the table.

@@ -22,6 +22,8 @@ GONE = (
     "move it back, or run the same command again to start over"
 )
 
+_NOT_MADE = "no folder can be made there: give another --output"
+
 
 @contextmanager
 def results_errors(root: Path) -> Iterator[None]:
@@ -42,11 +44,16 @@ def results_errors(root: Path) -> Iterator[None]:
             errno.EEXIST: "a file is in the way: give another --output",
             errno.EISDIR: "a folder is in the way: give another --output, or remove it",
             errno.ENAMETOOLONG: "the name is too long for this file system: give a shorter one",
-            errno.ENOENT: GONE,
+            errno.ENOENT: _NOT_MADE if _lacks(error, root) else GONE,
             errno.ESTALE: GONE,
         }
         remedy = remedies.get(error.errno or 0, f"{error.strerror or error}: give another --output")
         raise ResultsError(f"cannot write to {root}: {remedy}") from error
+
+
+def _lacks(error: OSError, root: Path) -> bool:
+    """Return whether it is the folder itself, or one above it, that could not be made, and not what goes into it."""
+    return isinstance(error.filename, str) and Path(root).is_relative_to(error.filename)
 
 
 def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:

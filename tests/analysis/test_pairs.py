@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from frames import cells_frame
 from scipy import stats
 
 from nidbench.analysis import differences
-from nidbench.analysis.cells import cells_frame
 from nidbench.analysis.differences import differences_frame, ordering
 from nidbench.analysis.groups import named, reference
 from nidbench.analysis.intervals import bootstrap
@@ -26,7 +26,7 @@ def generator(seed=0):
 
 @pytest.fixture
 def make_cells(make_record, make_store):
-    """Rows of `cells_frame` for PSNR by (method, image, kernel, seed); None for a failed cell."""
+    """Rows of a frame for PSNR by (method, image, kernel, seed); None for a failed cell."""
 
     def make(psnr, **fields):
         records = [

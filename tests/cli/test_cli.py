@@ -299,6 +299,8 @@ def test_data_is_fetched_under_its_terms_or_taken_by_hand(tmp_path, monkeypatch)
     assert "from https://raw.githubusercontent.com/" in text
     assert "levin: 0 of 12 files are there and whole" in text
     assert "needs no files" in call("data", "add", "danielyan", tmp_path / "1.mat").output
+    verified = call("data", "verify", "sample")
+    assert (verified.exit_code, verified.output) == (0, "sample needs no files\n")
     assert "does not exist: give files" in refused("data", "add", "levin", tmp_path / "none")
     assert str(tmp_path / "cache") in call("data", "path", "sun").output
     assert "0 of 88 files" in call("data", "verify", "sun").output

@@ -29,7 +29,7 @@ SSIM = PAPER.loc["table2", "set12", "levin", "gaussian:0.05"]["ssim"].rename(ind
 
 
 def grid(images=SET12, kernels=LEVIN, *, label="ours", psnr=0.0, noise="gaussian:0.05", **columns):
-    """Rows of `cells_frame` with this mean, images 0.1 dB apart, kernels 0.01."""
+    """Rows of a frame with this mean, images 0.1 dB apart, kernels 0.01."""
     rows = [
         {
             "image": image,

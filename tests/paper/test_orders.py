@@ -4,8 +4,8 @@ import io
 
 import pandas as pd
 import pytest
+from frames import cells_frame
 
-from nidbench.analysis.cells import cells_frame
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.paper.orders import orders_frame, render_orders
 from nidbench.paper.tables import table

@@ -967,6 +967,12 @@ def test_what_the_system_refuses_is_put_in_words(code, remedy):
         raise OSError(code, os.strerror(code))
 
 
+@pytest.mark.parametrize("folder", ["/proc/x", "/proc/x/y"])
+def test_a_folder_that_cannot_be_made_was_not_deleted(folder):
+    with pytest.raises(ResultsError, match=f"cannot write to {folder}: no folder can be made there"):
+        Store(folder)
+
+
 def test_the_hash_of_an_array_is_of_type_shape_and_values():
     array = np.arange(6.0).reshape(2, 3)
     assert array_hash(array) == sha256(b"<f8(2, 3)" + array.tobytes()).hexdigest()

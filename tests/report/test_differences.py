@@ -5,8 +5,8 @@ import math
 
 import pandas as pd
 import pytest
+from frames import cells_frame
 
-from nidbench.analysis.cells import cells_frame
 from nidbench.analysis.differences import differences_frame
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.report.differences import render_differences

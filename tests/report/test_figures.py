@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from frames import cells_frame
 from PIL import Image
 
-from nidbench.analysis.cells import cells_frame
 from nidbench.api.outputs import write_figure
 from nidbench.cli import main
 from nidbench.errors import InputError, UnknownNameError

@@ -5,8 +5,9 @@ from html.parser import HTMLParser
 
 import pandas as pd
 import pytest
+from frames import cells_frame
 
-from nidbench.analysis.cells import SweepCells, cells_frame
+from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.summary import summary_frame
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.records import error_line

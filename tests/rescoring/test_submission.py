@@ -9,9 +9,10 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
+from frames import cells_frame
 from PIL import Image
 
-from nidbench.analysis.cells import SweepCells, cells_frame
+from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.summary import summary_frame
 from nidbench.cases.source import cases
 from nidbench.contract import CaseKey, Response, Truth

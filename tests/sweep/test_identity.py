@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from frames import cells_frame
 
 from nidbench import versions
-from nidbench.analysis.cells import SweepCells, cells_frame
+from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.ranks import ranks_frame
 from nidbench.analysis.speedup import read_lines
 from nidbench.cli import main
