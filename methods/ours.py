@@ -182,7 +182,9 @@ class Ours:
 
     def _adapt(self, iteration: int, networks: nn.Module, members: Sequence[Member]) -> None:
         """Update the dropout ratios from the variances of the neurons: p <- min(v p, 0.5) (eq. 15)."""
-        if iteration % self.adapt_every or not isinstance(networks, UNets):
+        if not isinstance(networks, UNets):
+            raise TypeError(f"networks of {type(networks).__name__} have no ratios to adapt: give UNets")
+        if iteration % self.adapt_every:
             return
         variances = neuron_variances(networks, members, f"adapt {iteration}", self.adapt_draws)
         precision = torch.bfloat16 if members[0].run.precision == "bf16" else torch.float32

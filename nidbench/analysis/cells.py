@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -18,6 +19,7 @@ import pandas as pd
 from nidbench.errors import ResultsError
 from nidbench.records import Planned, Record, Store, Sweep, error_line
 from nidbench.registry.entry_points import declared_versions
+from nidbench.registry.fingerprint import fingerprint
 from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
 from nidbench.scoring.scorer import MEASURES
@@ -67,11 +69,13 @@ class SweepCells:
         sweep: the sweep.
         cells: its cells, in its order.
         declared_versions: method -> the version that it declares today, of the methods that are still there.
+        fingerprints: method -> the fingerprint of its source today, where it is a plain file that is still there.
     """
 
     sweep: Sweep
     cells: Sequence[ReadCell]
     declared_versions: Mapping[str, int]
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, store: Store, sweep: Sweep) -> SweepCells:
@@ -87,7 +91,8 @@ class SweepCells:
                 known[planned.id] = _read_cell(store, planned)
         cells = [replace(known[planned.id], planned=planned) for planned in sweep.cells]
         names = {planned.method for planned in sweep.cells}
-        return cls(sweep, cells, declared_versions(names, sweep.asked.get("method_file")))
+        file = sweep.asked.get("method_file")
+        return cls(sweep, cells, declared_versions(names, file), _fingerprints(file))
 
     def frame(self, protocol: str = DEFAULT.name) -> pd.DataFrame:
         """Return one row for each cell, whatever became of it.
@@ -106,8 +111,8 @@ class SweepCells:
         - `brightness` is the mean of what was restored over that of the blurred image.
         - `seconds` are divided by `batch`, `peak_memory_mb` is in 10^6 bytes.
         - `source` is `computed`, or `files` where the restoration is a file that somebody submitted.
-        - `old` says what has another version today: `method` or the names of `nidbench.versions`, separated by commas;
-          empty where nothing has.
+        - `old` says what has another version today: `method`, `an edited method file` (of the same version) or the names
+          of `nidbench.versions`, separated by commas; empty where nothing has.
 
         Numbers not known are NaN, text not known is empty. Cells of one measurement's name that were computed from
         other bytes, told another kernel or noise level, or scored against other sharp images, cannot be compared: they
@@ -120,8 +125,19 @@ class SweepCells:
             UnknownNameError: no such protocol.
         """
         name = protocols.protocol(protocol).name
-        rows = [_cell_row(cell, self.declared_versions, name) for cell in self.cells]
+        rows = [_cell_row(cell, self.declared_versions, self.fingerprints, name) for cell in self.cells]
         return _without_mixed_scores(pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES))
+
+
+def _fingerprints(file: str | None) -> dict[str, str]:
+    """Return the fingerprint of a sweep's method file under its method's name; the file is read, never imported."""
+    path = Path(file or "")
+    if path.suffix != ".py" or not path.is_file():
+        return {}
+    try:
+        return {path.stem: fingerprint(str(path))}
+    except OSError:  # not ours to read: nothing is known of it
+        return {}
 
 
 def _read_cell(store: Store, planned: Planned) -> ReadCell:
@@ -158,7 +174,9 @@ def _without_mixed_scores(cells: pd.DataFrame) -> pd.DataFrame:
 _SCORES = ("psnr", "ssim", "input_psnr", "input_ssim", "oracle_psnr", "end_psnr", "stop_psnr", *MEASURES)
 
 
-def _cell_row(cell: ReadCell, versions: Mapping[str, int], protocol: str) -> dict[str, Any]:
+def _cell_row(
+    cell: ReadCell, versions: Mapping[str, int], fingerprints: Mapping[str, str], protocol: str
+) -> dict[str, Any]:
     planned, record, case = cell.planned, cell.record, cell.planned.case
     row: dict[str, Any] = dict.fromkeys((name for name, kind in _TYPES.items() if kind == "float64"), math.nan)
     row |= dict.fromkeys((name for name, kind in _TYPES.items() if kind == "str"), "")
@@ -169,8 +187,17 @@ def _cell_row(cell: ReadCell, versions: Mapping[str, int], protocol: str) -> dic
         return row | {"status": "corrupt", "error": cell.fault}
     if record is None:
         return row
-    method = ("method",) if versions.get(planned.method, record.cell.version) != record.cell.version else ()
+    method = _old_method(record, versions, fingerprints)
     return row | _record_columns(record, protocol) | {"old": ", ".join((*method, *outdated(record.versions)))}
+
+
+def _old_method(record: Record, versions: Mapping[str, int], fingerprints: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what `old` says of a record's method."""
+    name, version = record.cell.method, record.cell.version
+    if versions.get(name, version) != version:
+        return ("method",)
+    edited = record.source != "" and fingerprints.get(name, record.source) != record.source
+    return ("an edited method file",) if edited and record.status == "done" else ()
 
 
 def _record_columns(record: Record, protocol: str) -> dict[str, Any]:

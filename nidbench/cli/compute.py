@@ -62,7 +62,7 @@ _T = TypeVar("_T")
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A sweep file (TOML) in place of all options above.",
+    help="A sweep file (TOML). It says what is asked; give none of the options above with it.",
 )
 @options.computing
 @options.asking

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from functools import partial
 
+import torch
+
 from nidbench import versions
 from nidbench.contract.restored import Restored
 from nidbench.contract.run import Run
@@ -31,6 +33,8 @@ def fit_one(recipe: Recipe, problem: Problem, run: Run) -> Restored:
 def fit(recipe: Recipe, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Outcome]:
     """Fit one network to each problem, side by side, and return one outcome for each.
 
+    Gradients are on, whatever the caller has set.
+
     Args:
         recipe: the method's parts.
         problems: with the same number of channels and the same frame.
@@ -41,6 +45,12 @@ def fit(recipe: Recipe, problems: Sequence[Problem], runs: Sequence[Run]) -> lis
     """
     versions.use("engine")
     _require_alike(problems, runs)
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        return _fitted(recipe, problems, runs)
+
+
+def _fitted(recipe: Recipe, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Outcome]:
+    """Return the outcomes of `fit`."""
     outcomes: dict[int, Outcome] = {}
     members: dict[int, tuple[Member, NetworkState | None]] = {}
     for i, (problem, run) in enumerate(zip(problems, runs, strict=True)):

@@ -17,7 +17,7 @@ from nidbench.physics.problem import Problem
 
 from .fits import fit_one
 from .objective import Draw, Estimate, Loss, Predictor
-from .recipe import STOP_LAST, Recipe
+from .recipe import NEVER_STOP, Recipe
 from .schedule import Schedule
 from .stopping import Stop
 
@@ -31,7 +31,7 @@ def fit_network(
     schedule: Schedule,
     loss: Callable[[Tensor], Tensor] | None = None,
     jitter: float = 0.0,
-    stop: Stop = STOP_LAST,
+    stop: Stop = NEVER_STOP,
 ) -> Restored:
     """Fit a network to a blurred image by Adam and return the x that it makes of the seed image in the end.
 

@@ -19,7 +19,7 @@ from .schedule import Schedule
 from .stopping import Stop
 
 #: The rule of a fit that does all its iterations.
-STOP_LAST = Stop()
+NEVER_STOP = Stop()
 
 
 class Adaptation(Protocol):
@@ -48,7 +48,7 @@ class Recipe:
     networks: Callable[[Sequence[torch.Generator]], nn.Module]
     objective: Callable[[Problem, Run], Objective]
     schedule: Schedule
-    stop: Stop = STOP_LAST
+    stop: Stop = NEVER_STOP
     sigma: Callable[[Problem], float] = Problem.sigma
     adapt: Adaptation | None = None
     inspect: Callable[[nn.Module, Run], AbstractContextManager[None]] | None = None

@@ -19,7 +19,7 @@ class Schedule:
         decay: `constant`, `cosine` to zero at the last iteration, or `halving` at 70, 80 and 90 % of them.
 
     Raises:
-        InputError: for no iteration, a rate outside (0, 10) or another decay.
+        InputError: for no iteration, a rate outside (0, 10), a negative warm-up or another decay.
     """
 
     iterations: int
@@ -32,6 +32,8 @@ class Schedule:
             raise InputError(f"iterations={self.iterations}: give at least 1")
         if not 0 < self.lr < 10:
             raise InputError(f"lr={self.lr}: give a value in (0, 10), such as 1e-3")
+        if self.warmup < 0:
+            raise InputError(f"warmup={self.warmup}: give iterations, or 0 for none")
         if self.decay not in ("constant", "cosine", "halving"):
             raise InputError(f"decay={self.decay!r}: use constant, cosine or halving")
 

@@ -24,6 +24,9 @@ _FILE = re.compile(r"[^@:\[]*\.py(?=$|[@:\[\s])")
 #: Name of the only preset of a method that declares none.
 DEFAULT_PRESET = "default"
 
+#: Presets that a sweep may ask every method for; one that lacks it uses its first one, and the note says so.
+WELL_KNOWN_PRESETS = ("paper", "released", "fast", "smoke", DEFAULT_PRESET)
+
 
 @dataclass(frozen=True)
 class MethodSpec:
@@ -64,6 +67,8 @@ class MethodSpec:
             key, separator, value = setting.partition("=")
             if not separator:
                 raise InputError(f"setting {setting!r} of {text!r} has no value: write {key}=VALUE")
+            if key.strip() in settings:
+                raise InputError(f"setting {key.strip()!r} of {text!r} is given twice: give each setting once")
             settings[key.strip()] = value.strip()
         variants = tuple(filter(None, match["variants"].split(":")))
         return cls(match["name"], match["preset"], variants, settings)
@@ -107,7 +112,7 @@ def resolve(spec: MethodSpec, method_class: type[Method], preset: str | None) ->
     """Return a method with all settings fixed: those of the preset, then of variants, then single settings.
 
     The preset of the specification takes precedence over that of the sweep. A method that lacks the sweep's preset uses
-    its first one, and the note says so.
+    its first one, and the note says so, where that preset is one of `WELL_KNOWN_PRESETS`.
 
     Args:
         spec: the specification.
@@ -115,12 +120,15 @@ def resolve(spec: MethodSpec, method_class: type[Method], preset: str | None) ->
         preset: preset of the sweep; None for none.
 
     Raises:
-        UnknownNameError: for a preset in `spec`, a variant or a setting that the method lacks.
+        UnknownNameError: for a preset in `spec`, a variant or a setting that the method lacks, or for a preset of the
+            sweep that is not well known either.
         InputError: for a value that the setting cannot have.
     """
     presets = method_class.info.presets or {DEFAULT_PRESET: {}}
     if spec.preset is not None and spec.preset not in presets:
         raise UnknownNameError(unknown(f"preset of {spec.name}", spec.preset, presets))
+    if spec.preset is None and preset is not None and preset not in {*presets, *WELL_KNOWN_PRESETS}:
+        raise UnknownNameError(unknown(f"preset of {spec.name}", preset, {*presets, *WELL_KNOWN_PRESETS}))
     requested = spec.preset or preset
     chosen = requested if requested is not None and requested in presets else next(iter(presets))
     hints = _setting_types(method_class)
@@ -158,9 +166,14 @@ def _note(info: MethodInfo, requested: str | None, chosen: str) -> str:
         info.notice,
         "reconstructed: there is no authors' code to check against" if info.reconstructed else "",
         f"tuned on {tuning}" if "/" in tuning else "",
-        f"has no preset {requested!r}, uses {chosen!r}" if replaced else "",
+        replaced_preset(requested, chosen) if replaced else "",
     )
     return "; ".join(filter(None, notes))
+
+
+def replaced_preset(requested: str | None, chosen: str) -> str:
+    """Return the note on a method that lacks the preset that was asked for."""
+    return f"has no preset {requested!r}, uses {chosen!r}"
 
 
 def all_settings(method: Method) -> dict[str, Setting]:

@@ -19,7 +19,8 @@ class RunOptions:
     Attributes:
         cell_timeout: seconds after which a cell is killed; None for no limit.
         retry: True to try failed cells again.
-        renew: True to compute cells again that depend on another version of the engine or the measurement.
+        renew: True to compute cells again that depend on another version of the engine or the
+            measurement, or whose method's file was edited since.
         threads: CPU threads of a computing process.
         clock: the iterations after which estimates are observed.
         checkpoint_seconds: time between checkpoints.

@@ -19,13 +19,14 @@ def pending_jobs(
     """Return the jobs that are to be computed, every cell once.
 
     They are those without a record and those that lack arrays of `options.keep`; with `options.retry` also those that
-    failed, and with `options.renew` those that are old.
+    failed, and with `options.renew` those that are old or whose method's file was edited since.
 
     Args:
         plan: the cells.
         store: their records; damaged ones are set aside.
         options: `keep`, `retry` and `renew`.
-        events: receives warnings of damaged records, and of cells that lack arrays, are old, or have an edited method.
+        events: receives warnings of damaged records, and of cells that failed, lack arrays, are old, or have an edited
+            method, and of a method file that no method is of.
         only_damage: True to warn of damaged records only, where a later call gives the other warnings.
     """
     pending: dict[str, Job] = {}
@@ -36,12 +37,15 @@ def pending_jobs(
         record = _readable_record(job, store, events)
         if record is None or (record.status != "done" and options.retry):
             pending[job.planned.id] = job
-        elif record.status == "done":
+        elif record.status != "done":
+            counts[_FAILED] += 1
+        else:
             faults = _faults(record, job, store, options)
             counts.update(faults)
-            if _LACKING in faults or (_OLD in faults and options.renew):
+            if _LACKING in faults or (options.renew and {_OLD, _EDITED} & set(faults)):
                 pending[job.planned.id] = job
     if not only_damage:
+        _warn_of_unused_file(plan, events)
         _warn(counts, options, events)
     return list(pending.values())
 
@@ -56,6 +60,8 @@ def _readable_record(job: Job, store: Store, events: Events) -> Record | None:
         return None
 
 
+#: Cells that ended without a restoration, and stay.
+_FAILED = "failed"
 #: Faults of done cells: arrays of `--keep` are missing, the result is old, the method's file was edited since.
 _LACKING, _OLD, _EDITED = "lacking", "old", "edited"
 
@@ -70,7 +76,24 @@ def _faults(record: Record, job: Job, store: Store, options: RunOptions) -> list
     return [name for name, present in faults.items() if present]
 
 
+def _warn_of_unused_file(plan: Plan, events: Events) -> None:
+    """Say where a Python file was given and none of the methods is its own."""
+    files = {job.method.file for job in plan.jobs if job.method.file is not None}
+    for file in files - {job.method.file for job in plan.jobs if _is_of_file(job)}:
+        events.warned(
+            f"method file {file} is not used, as no method of the sweep has its name: add {file.stem} to --methods, or "
+            "leave out --method-file"
+        )
+
+
 def _warn(counts: Counter[str], options: RunOptions, events: Events) -> None:
+    if failed := counts[_FAILED]:
+        cells, them = (
+            ("1 cell failed before and stays", "it")
+            if failed == 1
+            else (f"{failed} cells failed before and stay", "them")
+        )
+        events.warned(f"{cells}: --retry computes {them} again (in Python retry=True)")
     if lacking := counts[_LACKING]:
         arrays = " and ".join(options.keep)
         cells, are = ("1 cell is", "it is") if lacking == 1 else (f"{lacking} cells are", "they are")
@@ -80,10 +103,10 @@ def _warn(counts: Counter[str], options: RunOptions, events: Events) -> None:
             f"{counts[_OLD]} cells rest on an older version of the engine or the measurement: --renew computes them "
             "again"
         )
-    if counts[_EDITED]:
+    if counts[_EDITED] and not options.renew:
         events.warned(
-            f"{counts[_EDITED]} cells were computed before their method's file was edited, and stay: raise version in "
-            "its MethodInfo to compute them again"
+            f"{counts[_EDITED]} cells were computed before their method's file was edited, and stay: --renew computes "
+            "them again, or raise version in its MethodInfo to have both"
         )
 
 
@@ -94,6 +117,10 @@ def _is_old(record: Record) -> bool:
 
 def _was_edited(record: Record, job: Job) -> bool:
     """Return whether the method of a done cell is a Python file, without golden results, that was edited since."""
+    return _is_of_file(job) and record.status == "done" and record.source not in ("", job.method.fingerprint)
+
+
+def _is_of_file(job: Job) -> bool:
+    """Return whether the method of a job is that of the Python file that was given."""
     file = job.method.file
-    plain = file is not None and file.stem == job.method.spec.name
-    return plain and record.status == "done" and record.source not in ("", job.method.fingerprint)
+    return file is not None and file.stem == job.method.spec.name

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
+
+import msgspec
 
 from nidbench.cases.case import Case
 from nidbench.cases.source import cases
@@ -14,7 +16,13 @@ from nidbench.compute.messages import Hello, MethodFacts, Refusal, Resolve
 from nidbench.errors import InputError, NidbenchError
 from nidbench.physics.case_key import CaseKey
 from nidbench.records import Cell, Planned, Sweep
-from nidbench.registry.method_spec import MethodSpec, parse_methods
+from nidbench.registry.method_spec import (
+    DEFAULT_PRESET,
+    WELL_KNOWN_PRESETS,
+    MethodSpec,
+    parse_methods,
+    replaced_preset,
+)
 
 from .request import Ask, read_seeds
 
@@ -59,10 +67,11 @@ def make_plan(ask: Ask, computer: Computer) -> Plan:
     hello = computer.hello()
     device = choose_device(ask.device, hello)
     precision = choose_precision(ask.precision, device, hello)
-    methods, names = _Methods(computer, ask.method_file), _CaseNames()
+    asked = [[(spec, each.preset) for spec in parse_methods(each.methods)] for each in ask.experiments]
+    methods, names = _Methods(computer, ask.method_file, chain.from_iterable(asked)), _CaseNames()
     jobs: dict[tuple[str, str], Job] = {}
-    for experiment in ask.experiments:
-        resolved = [methods.facts(spec, experiment.preset) for spec in parse_methods(experiment.methods)]
+    for experiment, specs in zip(ask.experiments, asked, strict=True):
+        resolved = [methods.facts(spec, preset) for spec, preset in specs]
         seeds = read_seeds("seeds", experiment.seeds)
         for request in experiment.requests():
             for case in cases(request):
@@ -75,23 +84,48 @@ def make_plan(ask: Ask, computer: Computer) -> Plan:
 
 
 class _Methods:
-    """Resolves method specifications in a computing process, every one once for all experiments of a sweep."""
+    """Method specifications, resolved in a computing process, every one once for all experiments of a sweep.
 
-    def __init__(self, computer: Computer, file: Path | None) -> None:
+    Args:
+        computer: resolves them.
+        file: a Python file with a further method; None for none.
+        asked: specifications, and the preset of those that name none.
+
+    Raises:
+        NidbenchError: where one cannot be imported, or its specification breaks a rule.
+    """
+
+    def __init__(self, computer: Computer, file: Path | None, asked: Iterable[tuple[MethodSpec, str | None]]) -> None:
         self._computer = computer
         self._file = file
         self._facts: dict[tuple[str, str | None], MethodFacts] = {}
+        refused: list[tuple[MethodSpec, str, NidbenchError]] = []
+        for spec, preset in asked:
+            if (str(spec), preset) in self._facts:
+                continue
+            try:
+                self._facts[str(spec), preset] = self._resolved(spec, preset)
+            except NidbenchError as error:
+                if spec.preset is not None or preset is None or preset in WELL_KNOWN_PRESETS:
+                    raise
+                refused.append((spec, preset, error))
+        had = {facts.preset for facts in self._facts.values()}
+        for spec, preset, refusal in refused:
+            if preset not in had:  # of no method: a slip of the pen
+                raise refusal
+            self._facts[str(spec), preset] = self._without(spec, preset)
 
     def facts(self, spec: MethodSpec, preset: str | None) -> MethodFacts:
-        """Return the facts of a method.
+        """Return the facts of a method that was asked for."""
+        return self._facts[str(spec), preset]
 
-        Raises:
-            NidbenchError: where it cannot be imported, or the specification breaks a rule.
-        """
-        key = str(spec), preset
-        if key not in self._facts:
-            self._facts[key] = self._resolved(spec, preset)
-        return self._facts[key]
+    def _without(self, spec: MethodSpec, preset: str) -> MethodFacts:
+        """Return the facts of a method that lacks a preset which another method of the sweep has."""
+        facts = self._resolved(spec, None)
+        if facts.preset == DEFAULT_PRESET:  # it has no presets at all
+            return facts
+        note = "; ".join(filter(None, (facts.note, replaced_preset(preset, facts.preset))))
+        return msgspec.structs.replace(facts, note=note)
 
     def _resolved(self, spec: MethodSpec, preset: str | None) -> MethodFacts:
         try:

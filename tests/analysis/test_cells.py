@@ -12,6 +12,7 @@ from nidbench.api.outputs import write_comparison, write_tables
 from nidbench.cli import main
 from nidbench.errors import UnknownNameError
 from nidbench.records import Store, Sweep
+from nidbench.registry.fingerprint import fingerprint
 from nidbench.scoring.metrics import Score
 
 
@@ -100,3 +101,18 @@ def test_a_record_that_cannot_be_read_costs_no_other(make_record, make_store):
 def test_no_such_protocol_is_refused(make_record, make_store):
     with pytest.raises(UnknownNameError, match="half-kernel"):
         cells_frame(*make_store(make_record()), "half")
+
+
+def test_cells_of_a_method_file_that_was_edited_are_old(make_record, make_store, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("raise RuntimeError('imported')\nx = 1\n")
+    records = [make_record("mine", source=fingerprint(str(file))), make_record("ours", source="0" * 16)]
+    store, sweep = make_store(*records)
+    sweep = Sweep("mine", {"method_file": str(file)}, sweep.cells)
+    assert list(cells_frame(store, sweep)["old"]) == ["", ""]
+    file.write_text("raise RuntimeError('imported')\nx = 1  # a comment\n")
+    assert list(cells_frame(store, sweep)["old"]) == ["", ""]
+    file.write_text("raise RuntimeError('imported')\nx = 2\n")
+    assert list(cells_frame(store, sweep)["old"]) == ["an edited method file", ""]
+    file.unlink()
+    assert list(cells_frame(store, sweep)["old"]) == ["", ""]

@@ -154,6 +154,8 @@ def test_halving_halves_at_seventy_eighty_and_ninety_percent():
         ({"iterations": 0}, "iterations=0"),
         ({"lr": 0.0}, "lr=0"),
         ({"lr": float("nan")}, "lr=nan"),
+        ({"lr": float("inf")}, "lr=inf"),
+        ({"warmup": -1}, "warmup=-1: give iterations, or 0"),
         ({"decay": "linear"}, "decay='linear': use constant, cosine or halving"),
     ],
 )
@@ -204,6 +206,15 @@ def test_observing_and_sampling_change_nothing():
     assert seen == [(i, (1, *FRAME)) for i in (2, 4, 6, 8)]
     np.testing.assert_allclose(np.mean(samples, 0), watched.image, atol=1e-6)
     assert progress[-1] == (8, 8)
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_a_caller_without_gradients_gets_the_same_bytes(mode):
+    usual = fit_one(plain(adapt=adapting), three()[0], Run())
+    with mode():
+        found = fit_one(plain(adapt=adapting), three()[0], Run())
+        assert not torch.is_grad_enabled()
+    assert found.image.tobytes() == usual.image.tobytes()
 
 
 def test_what_adaptation_notes_is_kept():

@@ -233,6 +233,11 @@ def adapted(method, problem, updates):
     return networks, member.log["ratio_quantiles"]
 
 
+def test_networks_without_ratios_are_not_adapted_in_silence():
+    with pytest.raises(TypeError, match="networks of Identity have no ratios"):
+        SMOKE._adapt(1, torch.nn.Identity(), [])
+
+
 @pytest.mark.parametrize("start", ["former", "initial"])
 @pytest.mark.parametrize("scaling", ["min-max", "rank", "mean"])
 def test_adapted_ratios_never_pass_the_cap(scaling, start):

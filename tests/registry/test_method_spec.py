@@ -155,6 +155,18 @@ def test_a_method_without_the_preset_of_the_sweep_says_what_it_uses():
     assert "paper" in resolved.note
 
 
+@pytest.mark.parametrize(("text", "kind"), [("toy", Toy), ("plain", Plain)])
+def test_a_preset_of_the_sweep_that_nobody_knows_is_refused_with_near_misses(text, kind):
+    with pytest.raises(UnknownNameError, match=f"unknown preset of {text} 'fsat': did you mean fast"):
+        resolve(MethodSpec.parse(text), kind, "fsat")
+    assert resolve(MethodSpec.parse(text), kind, "default").method == kind()
+
+
+def test_a_setting_that_is_given_twice_is_refused():
+    with pytest.raises(InputError, match=r"'steps' of 'toy.steps=5, steps=6.' is given twice"):
+        MethodSpec.parse("toy[steps=5, steps=6]")
+
+
 def test_a_method_without_presets_has_nothing_to_say():
     resolved = resolve(MethodSpec.parse("plain"), Plain, "fast")
     assert (resolved.method, resolved.note) == (Plain(), "")

@@ -250,6 +250,10 @@ def test_a_method_file_that_was_edited_is_said(tmp_path):
     call(*asked)
     file.write_text(METHOD.replace("0.5", "0.6") + "# a comment")
     assert "1 cells were computed before their method's file was edited" in call(*asked)
+    table = " ".join(call("table", "--output", tmp_path / "out").split())
+    assert "1 of 1 cells old, of another version than today's (an edited method file)" in table
+    assert "edited" not in call(*asked, "--renew")
+    assert "edited" not in call("table", "--output", tmp_path / "out")
     file.write_text(METHOD.replace("0.5", "0.6").replace("version=1", "version=2"))
     assert "edited" not in call(*asked)
     assert len(list((tmp_path / "out" / "cells").iterdir())) == 3  # the new version is another cell

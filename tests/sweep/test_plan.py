@@ -421,6 +421,43 @@ def test_the_missing_preset_is_noted(computer):
     assert "released" in job.planned.note
 
 
+PRESETS = """
+from dataclasses import dataclass
+from typing import ClassVar
+from nidbench.contract import MethodInfo
+@dataclass(frozen=True)
+class Own:
+    info: ClassVar[MethodInfo] = MethodInfo('Own', presets={'mine': {'by': 3.0}})
+    by: float = 2.0
+    def restore(self, problem, run): ...
+"""
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_preset_that_one_method_has_is_fine_for_the_others(computer, tmp_path, apart):
+    path = tmp_path / "own.py"
+    path.write_text(PRESETS)
+    methods = ["wiener", "dip", "own"] if apart else ["wiener,dip,own"]
+    parts = [Experiment(each, "sample", images="camera", preset="mine") for each in methods]
+    jobs = {job.cell.method: job for job in plan_of(computer, *parts, method_file=path).jobs}
+    assert jobs["own"].cell.settings == {"by": 3.0}
+    assert "has no preset 'mine', uses 'paper'" in jobs["dip"].planned.note
+    assert "mine" not in jobs["wiener"].planned.note  # it has none
+
+
+@pytest.mark.parametrize("methods", ["tv", "tv,wiener", "dip,dip@fast"])
+def test_a_preset_that_no_method_has_is_refused(computer, methods):
+    with pytest.raises(NidbenchError, match="'fsat': did you mean fast"):
+        plan_of(computer, Experiment(methods, "sample", images="camera", preset="fsat"))
+
+
+def test_a_slip_beside_a_preset_of_another_method_is_still_refused(computer, tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(PRESETS)
+    with pytest.raises(NidbenchError, match="unknown setting of dip 'itrations'"):
+        plan_of(computer, Experiment("own,dip[itrations=3]", "sample", preset="mine"), method_file=path)
+
+
 def test_a_method_file(computer, tmp_path):
     path = tmp_path / "halving.py"
     path.write_text(

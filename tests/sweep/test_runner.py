@@ -114,11 +114,20 @@ def test_done_cells_are_not_computed_again_and_failed_ones_only_with_retry(tmp_p
     ask = question(f"faulty[log={log}],faulty[mode=raise,log={log}]", images="camera")
     sweep(tmp_path / "out", ask)
     assert iterations_done(log) == Counter({"1": 2, "2": 2, "3": 2, "4": 2, "5": 1, "6": 1})
-    _, summary, _, _ = sweep(tmp_path / "out", ask)
+    _, summary, _, events = sweep(tmp_path / "out", ask)
     assert summary.computed == 0
+    assert events.warnings == ["1 cell failed before and stays: --retry computes it again (in Python retry=True)"]
     assert iterations_done(log)["1"] == 2
-    _, summary, _, _ = sweep(tmp_path / "out", ask, RunOptions(retry=True, checkpoint_seconds=0))
+    _, summary, _, events = sweep(tmp_path / "out", ask, RunOptions(retry=True, checkpoint_seconds=0))
     assert summary.computed == 1
+    assert not events.warnings
+
+
+def test_a_method_file_that_no_method_is_of_is_said(tmp_path):
+    *_, events = sweep(tmp_path, question("wiener", images="camera"), same_process=True)
+    (warning,) = events.warnings
+    assert f"{FAULTY} is not used" in warning
+    assert "add faulty to --methods" in warning
 
 
 @pytest.mark.parametrize("upgraded", [False, True])
