@@ -111,8 +111,8 @@ class SweepCells:
         - `brightness` is the mean of what was restored over that of the blurred image.
         - `seconds` are divided by `batch`, `peak_memory_mb` is in 10^6 bytes.
         - `source` is `computed`, or `files` where the restoration is a file that somebody submitted.
-        - `old` says what has another version today: `method`, `an edited method file` (of the same version) or the names
-          of `nidbench.versions`, separated by commas; empty where nothing has.
+        - `old` says what has another version today: `method`, `an edited method file` (of the same version) or
+          names of `nidbench.versions`, separated by commas; empty where nothing has.
 
         Numbers not known are NaN, text not known is empty. Cells of one measurement's name that were computed from
         other bytes, told another kernel or noise level, or scored against other sharp images, cannot be compared: they
