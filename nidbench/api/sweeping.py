@@ -82,7 +82,7 @@ def run(
         cell_timeout: seconds after which a cell is killed.
         memory_limit: memory that a cell may take, such as `8G`, or bytes.
         retry: whether cells that failed before are tried again.
-        renew: whether cells are computed again that rest on an older engine or measurement.
+        renew: whether cells are computed again that rest on an older engine or measurement, or an edited method file.
         observe: iterations between observations of an estimate.
         keep: arrays to store besides the restorations: `draws`, `layers` or `draws,layers`.
         checkpoint_every: seconds between checkpoints.

@@ -128,7 +128,11 @@ computing = together(
         help="Memory that a cell may take, such as 8G or 500M  [default: what this machine or its control group has]",
     ),
     click.option("--retry", is_flag=True, help="Compute cells again that failed before."),
-    click.option("--renew", is_flag=True, help="Compute cells again that rest on an older engine or measurement."),
+    click.option(
+        "--renew",
+        is_flag=True,
+        help="Compute cells again that rest on an older engine or measurement, or on an edited method file.",
+    ),
     click.option(
         "--observe",
         type=click.IntRange(0),
