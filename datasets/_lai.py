@@ -9,8 +9,8 @@ import numpy as np
 
 from nidbench.contract import Kernel
 from nidbench.files.download import get
-from nidbench.files.images import read_kernel
 from nidbench.files.remote import RemoteFile, read_manifest
+from nidbench.images import read_kernel
 
 
 def listed(dataset: str = "lai") -> list[RemoteFile]:

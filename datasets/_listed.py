@@ -10,8 +10,8 @@ from typing import ClassVar
 from nidbench.contract import DatasetInfo, Image
 from nidbench.errors import UnknownNameError
 from nidbench.files.download import get
-from nidbench.files.images import read_image
 from nidbench.files.remote import RemoteFile, read_manifest
+from nidbench.images import read_image
 
 
 class Listed:

@@ -32,7 +32,8 @@ from typing import Any, ClassVar
 
 from nidbench.contract import IDENTITY, MEASURED, DatasetInfo, Image, Problem, Response, Truth
 from nidbench.errors import DataError, InputError, UnknownNameError
-from nidbench.files.images import (
+from nidbench.files.remote import RemoteFile
+from nidbench.images import (
     ARRAY_SUFFIXES,
     BACKGROUNDS,
     BLURRED,
@@ -49,7 +50,6 @@ from nidbench.files.images import (
     sharp_shape,
     unlike,
 )
-from nidbench.files.remote import RemoteFile
 from nidbench.system.toml_file import read_toml
 
 from ._measured import given, offset_of, truth_of

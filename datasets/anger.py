@@ -11,8 +11,8 @@ from typing import ClassVar
 from nidbench.contract import MEASURED, DatasetInfo, Problem, Response, Truth
 from nidbench.errors import UnknownNameError
 from nidbench.files.download import get
-from nidbench.files.images import read_image, read_kernel
 from nidbench.files.remote import RemoteFile, read_manifest
+from nidbench.images import read_image, read_kernel
 
 from ._measured import given, truth_of
 

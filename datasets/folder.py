@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from nidbench.contract import DatasetInfo, Image
 from nidbench.errors import InputError, UnknownNameError
-from nidbench.files.images import ARRAY_SUFFIXES, IMAGE_SUFFIXES, read_image
 from nidbench.files.remote import RemoteFile
+from nidbench.images import ARRAY_SUFFIXES, IMAGE_SUFFIXES, read_image
 
 from ._measured_folder import MeasuredFolder
 

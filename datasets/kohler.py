@@ -18,8 +18,8 @@ from nidbench.contract import MEASURED, DatasetInfo, Image, Problem, StoredTruth
 from nidbench.errors import DataError, UnknownNameError
 from nidbench.files.cache import destination, hash_of
 from nidbench.files.download import get
-from nidbench.files.images import read_image, read_kernel
 from nidbench.files.remote import RemoteFile, read_manifest
+from nidbench.images import read_image, read_kernel
 
 from ._measured import given, truth_of
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from nidbench.contract import IDENTITY, MEASURED, UNKNOWN, DatasetInfo, Problem, Response, Truth
 from nidbench.errors import InputError, UnknownNameError
-from nidbench.files.images import read_image, read_kernel
 from nidbench.files.remote import RemoteFile
+from nidbench.images import read_image, read_kernel
 
 from ._lai import fetched, listed, turned_kernel
 from ._measured import given, truth_of

@@ -10,8 +10,8 @@ import numpy as np
 
 from nidbench.contract import DatasetInfo, Image
 from nidbench.errors import DataError, UnknownNameError
-from nidbench.files.images import read_image
 from nidbench.files.remote import RemoteFile
+from nidbench.images import read_image
 
 SIDE = 96  #: pixels a side
 

@@ -16,7 +16,7 @@ from nidbench.cases.request import CaseRequest
 from nidbench.cases.source import cases
 from nidbench.contract import Run
 from nidbench.errors import InputError
-from nidbench.files.images import read_kernel
+from nidbench.images import read_kernel
 from nidbench.records import Store
 from nidbench.registry.entry_points import load_method, methods
 from nidbench.rescoring.submission import Submission, take
@@ -254,7 +254,7 @@ def test_restorations_on_another_range_are_refused(submitted):
 
 
 def test_the_range_of_restorations_can_be_stated(submitted):
-    from nidbench.files.images import Units
+    from nidbench.images import Units
 
     x, key = submitted.x, "--{name} {value}"
     with pytest.raises(InputError, match="if 255 is intensity 1, say --scale 255"):

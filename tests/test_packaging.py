@@ -142,8 +142,8 @@ def test_methods_rest_on_the_contract_and_the_engine(path):
 
 @pytest.mark.parametrize("path", DATASET_FILES, ids=named)
 def test_datasets_rest_on_the_contract_and_downloads(path):
-    shared = {f"nidbench.{name}" for name in ("contract", "system.toml_file", "errors")}
-    shared |= {f"nidbench.files.{name}" for name in ("cache", "download", "images", "remote")}
+    shared = {f"nidbench.{name}" for name in ("contract", "images", "system.toml_file", "errors")}
+    shared |= {f"nidbench.files.{name}" for name in ("cache", "download", "remote")}
     assert [name for name in own(path) - shared if not name.startswith("nidbench.datasets._")] == []
 
 
@@ -169,7 +169,7 @@ def modules_in(package: str) -> set[str]:
         ("pandas", {"nidbench/api/results.py", *modules_in("analysis"), *modules_in("report"), *modules_in("paper")}),
         ("matplotlib", {"nidbench/report/contact_sheet.py", *modules_in("report/figures")}),
         ("pooch", {"nidbench/files/cache.py", "nidbench/files/download.py"}),
-        ("tifffile", {"nidbench/files/images/tiffs.py"}),
+        ("tifffile", {"nidbench/images/tiffs.py"}),
         ("skimage", {"nidbench/scoring/metrics.py", "methods/tv.py"}),
         ("h5py", {"methods/fdn.py"}),
         ("bm3d", {"methods/bm3d.py"}),

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from nidbench.contract import Kernel
 from nidbench.errors import InputError
-from nidbench.files.images import BACKGROUNDS, KERNEL_SUFFIXES, Background, read_kernel
+from nidbench.images import BACKGROUNDS, KERNEL_SUFFIXES, Background, read_kernel
 
 #: Comes after the folder where its kernels are for correlation.
 TURNED = ":turned"

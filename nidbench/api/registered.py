@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 from nidbench.contract.method import Method
 from nidbench.errors import InputError, NidbenchError
 
-from .given import method_of, text_of, whole_number
-from .words import Seeds, Words, as_seeds, as_words
+from .given import method_of, text_of
 
 if TYPE_CHECKING:
     from nidbench.cases.case import Case
     from nidbench.contract.conformance import Finding
     from nidbench.contract.dataset import Dataset, MeasuredDataset
     from nidbench.registry.entry_points import Registry
+
+    from .words import Seeds, Words
 
 
 def load_method(name: str, *, preset: str | None = None, method_file: str | Path | None = None) -> Method:
@@ -96,19 +97,20 @@ def load_cases(
         DataError: for files that are missing and cannot be fetched.
     """
     from nidbench.cases.source import cases
-    from nidbench.sweep.request import Experiment
 
-    experiment = Experiment(
+    from .words import experiment_of
+
+    experiment = experiment_of(
         methods="",
         dataset=text_of("dataset", dataset, "set12"),
-        kernels=as_words("kernels", kernels),
+        kernels=kernels,
         rotate_kernels=rotate_kernels,
-        noise=as_words("noise", noise),
-        response=as_words("response", response),
-        images=as_words("images", images),
-        limit=None if limit is None else whole_number("limit", limit, 1),
-        crop=None if crop is None else whole_number("crop", crop, 1),
-        noise_seeds=as_seeds("noise_seeds", noise_seeds),
+        noise=noise,
+        response=response,
+        images=images,
+        limit=limit,
+        crop=crop,
+        noise_seeds=noise_seeds,
         declared=declared,
     )
     for request in experiment.requests():

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 from nidbench.errors import InputError
 from nidbench.system.signals import heeded
 
-from .given import text_of, whole_number
-from .words import Seeds, Words, as_seeds, as_words
+from .given import text_of
 
 if TYPE_CHECKING:
     from nidbench.sweep.request import Ask
 
     from .results import Results
+    from .words import Seeds, Words
 
 
 def run(
@@ -103,31 +103,32 @@ def run(
     from nidbench.records import Store
     from nidbench.scoring.protocols import protocol as find_protocol
     from nidbench.sweep.plan import make_plan
-    from nidbench.sweep.request import Ask, Experiment
+    from nidbench.sweep.request import Ask
     from nidbench.system.processes import read_memory
 
     from .outputs import SHEETS, track, write_sheets, write_tables
     from .progress import Display
     from .results import Results
     from .running import Computing, run_sweep
+    from .words import as_words, experiment_of
 
     find_protocol(protocol)
     if tracking not in ("mlflow", "none"):
         raise InputError(f"tracking {tracking!r}: use mlflow or none")
-    experiment = Experiment(
-        methods=as_words("methods", methods),
-        dataset=as_words("dataset", dataset),
-        kernels=as_words("kernels", kernels),
-        noise=as_words("noise", noise),
-        images=as_words("images", images),
-        limit=None if limit is None else whole_number("limit", limit, 1),
-        seeds=as_seeds("seeds", seeds),
-        noise_seeds=as_seeds("noise_seeds", noise_seeds),
-        preset=None if preset is None else text_of("preset", preset, "fast"),
-        declared=text_of("declared", declared, "known"),
-        crop=None if crop is None else whole_number("crop", crop, 1),
-        response=as_words("response", response),
+    experiment = experiment_of(
+        methods=methods,
+        dataset=dataset,
+        kernels=kernels,
         rotate_kernels=rotate_kernels,
+        noise=noise,
+        response=response,
+        images=images,
+        limit=limit,
+        crop=crop,
+        seeds=seeds,
+        noise_seeds=noise_seeds,
+        preset=preset,
+        declared=declared,
     )
     file = None if method_file is None else Path(method_file).resolve()
     ask = _with_config(Ask((experiment,), device, precision, file, text_of("name", name, "my-sweep")), config)

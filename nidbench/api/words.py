@@ -8,6 +8,9 @@ from typing import TypeAlias
 import numpy as np
 
 from nidbench.errors import InputError
+from nidbench.sweep.request import Experiment
+
+from .given import text_of, whole_number
 
 Words: TypeAlias = "str | Iterable[str]"
 """One or several names, as text separated by commas or as a list."""
@@ -33,6 +36,44 @@ def as_seeds(option: str, value: Seeds) -> str:
     """
     numbers = [value] if isinstance(value, int | np.integer) else value
     return _joined(option, numbers, (int, np.integer), 'a number, numbers such as range(5), or text such as "0-4"')
+
+
+def experiment_of(
+    *,
+    methods: Words,
+    dataset: Words,
+    kernels: Words,
+    rotate_kernels: bool,
+    noise: Words,
+    response: Words,
+    images: Words,
+    limit: int | None,
+    crop: int | None,
+    noise_seeds: Seeds,
+    declared: str,
+    seeds: Seeds = "0",
+    preset: str | None = None,
+) -> Experiment:
+    """Return what is asked for, each word as of `nidbench.run`.
+
+    Raises:
+        InputError: for a word of another type, or a number below 1.
+    """
+    return Experiment(
+        methods=as_words("methods", methods),
+        dataset=as_words("dataset", dataset),
+        kernels=as_words("kernels", kernels),
+        rotate_kernels=rotate_kernels,
+        noise=as_words("noise", noise),
+        response=as_words("response", response),
+        images=as_words("images", images),
+        limit=None if limit is None else whole_number("limit", limit, 1),
+        crop=None if crop is None else whole_number("crop", crop, 1),
+        seeds=as_seeds("seeds", seeds),
+        noise_seeds=as_seeds("noise_seeds", noise_seeds),
+        preset=None if preset is None else text_of("preset", preset, "fast"),
+        declared=text_of("declared", declared, "known"),
+    )
 
 
 def _joined(option: str, value: object, kind: type | tuple[type, ...], rule: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from nidbench.contract.dataset import Dataset, MeasuredDataset
 from nidbench.errors import InputError, UnknownNameError, unknown
@@ -11,7 +11,7 @@ from nidbench.errors import InputError, UnknownNameError, unknown
 from .kernels import ChosenKernel
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class CaseRequest:
     """Which measurements of one dataset are asked for.
 
@@ -33,6 +33,7 @@ class CaseRequest:
     """
 
     dataset: str
+    _: KW_ONLY
     kernels: tuple[str, ...] = ()
     noises: tuple[str, ...] = ()
     images: tuple[str, ...] = ()

@@ -70,7 +70,7 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
     exit code is 1 where files are missing.
     """
     from nidbench.analysis.cells import SweepCells
-    from nidbench.files.images import Units
+    from nidbench.images import Units
     from nidbench.records import Store
     from nidbench.report.results_table import render
     from nidbench.rescoring.submission import Submission, take

@@ -1,1 +1,1 @@
-"""Files that are not in the package: downloads, files provided by hand, and the reading of images and kernels."""
+"""Files that are not in the package: downloads, the cache that keeps them, and files provided by hand."""

@@ -21,7 +21,7 @@ from nidbench.cases.case import Case
 from nidbench.cases.source import cases
 from nidbench.contract.truth import Truth
 from nidbench.errors import DamagedError, InputError
-from nidbench.files.images import RESTORED, UNSTATED, Units, other_mean, read_pixels, unlike
+from nidbench.images import RESTORED, UNSTATED, Units, other_mean, read_pixels, unlike
 from nidbench.physics.arrays import Image, array_hash
 from nidbench.physics.case_key import CaseKey
 from nidbench.physics.problem import Problem

@@ -1,6 +1,7 @@
 """The public names: imported when used, documented, the same for type checkers and at run time."""
 
 import ast
+import importlib
 import inspect
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import nidbench as nb
+from nidbench.cases import CaseRequest
 from nidbench.errors import UnknownNameError
 from nidbench.physics.arrays import array_hash
 
@@ -104,3 +106,24 @@ def test_check_finds_what_a_method_does_wrong():
     assert not found.passed
     assert "FAIL shape dtype and range" in str(found)
     assert "FAIL" in found._repr_html_()
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("nidbench.cases", ["CaseRequest", "cases"]),
+        ("nidbench.images", ["read_image", "read_kernel", "Units"]),
+        ("nidbench.errors", ["InputError", "NidbenchError", "UnknownNameError"]),
+        ("nidbench.contract", ["Problem", "Run", "Restored", "MethodInfo", "Response", "Noise"]),
+        ("nidbench.records", ["Store", "Record", "Cell"]),
+    ],
+)
+def test_names_that_programs_of_others_import_stay(module, names):
+    found = importlib.import_module(module)
+    assert [name for name in names if not hasattr(found, name)] == []
+
+
+def test_a_request_begins_with_its_dataset():
+    assert CaseRequest("sample", limit=1) == CaseRequest(dataset="sample", limit=1)
+    with pytest.raises(TypeError):
+        CaseRequest("sample", ("levin",))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import nidbench as nb
-from nidbench.api.given import check_scale
+from nidbench.api.given import HIGHEST, check_scale
 from nidbench.api.progress import Display
 from nidbench.api.running import Computing
 from nidbench.errors import InputError
@@ -61,13 +61,20 @@ def test_what_is_an_image_all_the_same(blurred):
 
 
 @pytest.mark.parametrize("noise", [Noise("poisson", 2.0), Noise("gaussian", 0.5), Noise("gaussian", None)])
-def test_noise_may_leave_the_range(noise):
-    clean = RNG.uniform(0, 1, (1, 200, 200))
+def test_noise_may_leave_the_range_and_no_more_than_it_can(noise):
+    generator = np.random.default_rng(1)
+    clean = generator.uniform(0, 1, (1, 200, 200))
     if noise.kind == "poisson":
-        y = RNG.poisson(noise.level * clean) / noise.level
+        y = generator.poisson(noise.level * clean) / noise.level
     else:
-        y = clean + RNG.normal(0, noise.level or 0.3, clean.shape)
+        y = clean + generator.normal(0, noise.level or 0.35, clean.shape)
+    assert y.max() > HIGHEST
     check_scale(y.astype(np.float32), noise)
+    for other in (Noise("gaussian", 0.001), Noise("poisson", 1e6)):
+        with pytest.raises(InputError, match="blurred spans"):
+            check_scale(y.astype(np.float32), other)
+    with pytest.raises(InputError, match="blurred spans"):
+        check_scale((255 * clean).astype(np.float32), noise)
 
 
 def test_scores_are_of_images_on_one_scale():

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nidbench.contract import Problem, Run, Truth
-from nidbench.files.images import read_image
+from nidbench.images import read_image
 from nidbench.physics.measure import measure
 from nidbench.registry.entry_points import load_method, methods
 from nidbench.scoring.protocols import DEFAULT

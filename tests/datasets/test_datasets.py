@@ -18,7 +18,7 @@ from nidbench.contract import MEASURED, DatasetInfo, KernelSetInfo, MeasuredData
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.files.cache import destination, verify
 from nidbench.files.download import fetch, get, sources
-from nidbench.files.images import read_image
+from nidbench.images import read_image
 from nidbench.physics.measure import blur, check_image
 from nidbench.physics.noise import NoiseSpec
 from nidbench.registry.entry_points import load_dataset, load_kernel_error

@@ -12,7 +12,7 @@ from nidbench.cases.source import cases
 from nidbench.contract import Noise, Response
 from nidbench.errors import DataError, InputError, UnknownNameError
 from nidbench.files.download import get
-from nidbench.files.images import read_image
+from nidbench.images import read_image
 from nidbench.physics.measure import blur
 from nidbench.scoring.metrics import psnr
 from nidbench.scoring.protocols import to_8_bit

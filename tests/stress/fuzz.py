@@ -32,7 +32,7 @@ from scipy.io import savemat
 
 from nidbench.cli import main
 from nidbench.errors import NidbenchError
-from nidbench.files.images import RESTORED, read_image, read_kernel, read_pixels, sharp_shape
+from nidbench.images import RESTORED, read_image, read_kernel, read_pixels, sharp_shape
 
 #: What a person, a script or a shell may put in the place of any argument.
 _ODD = (

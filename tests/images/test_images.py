@@ -13,7 +13,7 @@ from scipy.io import loadmat, savemat
 from scipy.sparse import csc_matrix
 
 from nidbench.errors import InputError
-from nidbench.files.images import (
+from nidbench.images import (
     RESTORED,
     read_blurred,
     read_image,

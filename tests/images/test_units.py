@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from nidbench.errors import InputError
-from nidbench.files.images import Units, other_mean, unlike
-from nidbench.files.images.stored import Stored
-from nidbench.files.images.units import in_units
+from nidbench.images import Units, other_mean, unlike
+from nidbench.images.stored import Stored
+from nidbench.images.units import in_units
 
 RANDOM = np.random.Generator(np.random.Philox(1))
 IMAGE = RANDOM.random((20, 30)) * 0.9 + 0.05

@@ -9,7 +9,7 @@ from scipy.io import savemat
 
 from nidbench.contract import normalised
 from nidbench.errors import InputError
-from nidbench.files.images import kernel_notice, read_kernel
+from nidbench.images import kernel_notice, read_kernel
 from nidbench.registry.entry_points import load_dataset
 
 
