@@ -12,7 +12,7 @@ from typing import Protocol
 
 from nidbench.contract import Problem
 from nidbench.errors import InputError
-from nidbench.fitting import Schedule, Stop
+from nidbench.fitting import Schedule, Stop, check_optimizer
 
 #: Noise level -> iterations of Chen et al. for DIP (section 4.1 (ii)).
 PAPER_ITERATIONS = {0.01: 10_000, 0.03: 6000, 0.05: 4000}
@@ -37,7 +37,7 @@ class Effort(Protocol):
 
     @property
     def lr(self) -> float:
-        """The highest learning rate of Adam."""
+        """The highest learning rate."""
         ...
 
     @property
@@ -48,6 +48,11 @@ class Effort(Protocol):
     @property
     def decay(self) -> str:
         """How it falls: `constant`, `cosine` or `halving`, see `nidbench.fitting.Schedule`."""
+        ...
+
+    @property
+    def optimizer(self) -> str:
+        """Who descends: `adam` or `soap`, see `nidbench.fitting.optimizers`."""
         ...
 
     @property
@@ -78,6 +83,7 @@ def check_effort(effort: Effort) -> None:
     if not 0 < effort.share <= 1:
         raise InputError(f"share={effort.share}: give a part of the method's iterations in (0, 1], such as 0.25")
     _schedule(effort, 1 if effort.iterations is None else effort.iterations)
+    check_optimizer(effort.optimizer)
     stop_of(effort)
 
 

@@ -76,6 +76,7 @@ class BPDIP:
     lr: float = 0.01
     warmup: int = 0
     decay: str = "constant"
+    optimizer: str = "adam"
     stop: str = "iterations"
     window: int = 100
     patience: int = 1000

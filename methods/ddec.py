@@ -74,6 +74,7 @@ class DDec:
     lr: float = 0.01
     warmup: int = 0
     decay: str = "constant"
+    optimizer: str = "adam"
     stop: str = "lowest-residual"
     window: int = 100
     patience: int = 1000

@@ -63,6 +63,7 @@ class DIKP:
     lr: float = 0.01
     warmup: int = 0
     decay: str = "constant"
+    optimizer: str = "adam"
     stop: str = "iterations"
     window: int = 100
     patience: int = 1000

@@ -114,6 +114,7 @@ class Ours:
     lr: float = 1e-4
     warmup: int = 0
     decay: str = "constant"
+    optimizer: str = "adam"
     stop: str = "noise-level"
     window: int = 100
     patience: int = 1000
@@ -160,6 +161,7 @@ class Ours:
             objective=lambda problem, run: MaskedFit(self, problem, run),
             schedule=schedule_of(self, problem, usual_of_dip),
             stop=stop_of(self),
+            optimizer=self.optimizer,
             sigma=self._sigma,
             adapt=self._adapt if self.dropout and self.adapt_every else None,
             inspect=keeping_variances,

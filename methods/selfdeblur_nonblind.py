@@ -55,6 +55,7 @@ class SelfDeblurNonblind:
     lr: float = 0.01
     warmup: int = 0
     decay: str = "halving"
+    optimizer: str = "adam"
     stop: str = "iterations"
     window: int = 100
     patience: int = 1000

@@ -5,7 +5,8 @@ that they share. `fit_network` does the same for one plain `torch.nn.Module`.
 
     streams, schedule, stopping   random streams of a run; learning rates; when a fit ends
     objective                     what a network is fitted to: input, loss, estimate
-    fold                          N networks as one module under Adam
+    optimizers, soap              who descends
+    fold                          N networks as one module that descends
     member                        one problem among those fitted side by side, and its checkpoint
     recipe                        the parts in which methods differ
     ensemble                      the loop
@@ -25,6 +26,8 @@ from .objective import LossOf as LossOf
 from .objective import Objective as Objective
 from .objective import Predictor as Predictor
 from .one_network import fit_network as fit_network
+from .optimizers import OPTIMIZERS as OPTIMIZERS
+from .optimizers import check_optimizer as check_optimizer
 from .recipe import Adaptation as Adaptation
 from .recipe import Recipe as Recipe
 from .schedule import Schedule as Schedule

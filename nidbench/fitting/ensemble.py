@@ -57,7 +57,7 @@ class Ensemble:
         first = next(iter(members.values()))
         self.start = first.iteration
         fresh = recipe.networks([seeded(member.run, "weights") for member in members.values()])
-        self.fold = Fold(fresh, len(members), first.run.device, first.run.precision)
+        self.fold = Fold(fresh, len(members), first.run.device, first.run.precision, recipe.optimizer)
         if networks:
             self.fold.put(networks)
 
@@ -139,7 +139,7 @@ class Ensemble:
             tensors, stream = self.fold.tensors(place), member.stream(f"observe {iteration}")
             run.observe(iteration, lambda: self._estimate(tensors, member, stream, None).image.cpu().numpy())
         if run.checkpoint_due():
-            run.save(member.checkpoint(self.fold.state(place)))
+            run.save(member.checkpoint(self.fold.state(place), self.recipe.optimizer))
 
     def _end(self, endings: Mapping[int, Ending]) -> dict[int, Outcome]:
         """Return the outcomes of those that have ended, and go on without them."""

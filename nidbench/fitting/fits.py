@@ -59,7 +59,7 @@ def _fitted(recipe: Recipe, problems: Sequence[Problem], runs: Sequence[Run]) ->
             outcomes[i] = begun
         else:
             members[i] = begun
-    # those that were interrupted at different iterations cannot share Adam's step count
+    # those that were interrupted at different iterations cannot share an optimizer's step count
     for start in sorted({member.iteration for member, _ in members.values()}):
         group = {i: (member, network) for i, (member, network) in members.items() if member.iteration == start}
         networks = [network for _, network in group.values() if network is not None]
@@ -98,4 +98,4 @@ def _begun(recipe: Recipe, problem: Problem, run: Run) -> tuple[Member, NetworkS
     threshold = noise_threshold(recipe.sigma(problem)) if recipe.stop.needs_noise_level else math.nan
     stopper = recipe.stop.start(threshold)
     member = Member(recipe.objective(problem, run), run, stopper, seeded(run, "training", run.device))
-    return member, member.resume()
+    return member, member.resume(recipe.optimizer)

@@ -1,8 +1,8 @@
-"""N networks of one architecture as one module under Adam, of which every network can be taken out and put in.
+"""N networks of one architecture as one module that descends, of which every network can be taken out and put in.
 
 The parameters and buffers of *folded* networks hold the N slices one after the other along their first axis, so that a
-grouped convolution serves all. Adam works element by element, and so couples none with another. A fold of one network
-is any module: its slices are its tensors.
+grouped convolution serves all. What an optimizer remembers does so, too (see `nidbench.fitting.optimizers`). A fold of
+one network is any module: its slices are its tensors.
 """
 
 from __future__ import annotations
@@ -13,18 +13,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from .optimizers import OPTIMIZERS
+
 
 @dataclass(frozen=True)
 class NetworkState:
-    """One network of a fold, with what Adam remembers of it.
+    """One network of a fold, with what the optimizer remembers of it.
 
     Attributes:
         tensors: name of a parameter or buffer -> its slice.
-        moments: name of a parameter -> Adam's `exp_avg` and `exp_avg_sq`, likewise, and its `step`.
+        memory: name of a parameter -> what the optimizer remembers, such as Adam's `exp_avg` and `exp_avg_sq`,
+            likewise, and its `step`.
     """
 
     tensors: Mapping[str, Tensor]
-    moments: Mapping[str, Mapping[str, Tensor]]
+    memory: Mapping[str, Mapping[str, Tensor]]
 
 
 class Fold:
@@ -36,12 +39,16 @@ class Fold:
         count: N.
         device: torch device name, to which the networks are moved.
         precision: `float32`, or `bf16` for autocasting to it.
+        optimizer: a name of `nidbench.fitting.optimizers.OPTIMIZERS`.
     """
 
-    def __init__(self, networks: nn.Module, count: int, device: str, precision: str) -> None:
+    def __init__(
+        self, networks: nn.Module, count: int, device: str, precision: str, optimizer: str = "adam"
+    ) -> None:
         self.networks = _channels_last(networks.to(device))
         self.count, self.device, self.precision = count, device, precision
-        self.optimizer = self._adam()
+        self._make = OPTIMIZERS[optimizer]
+        self.optimizer = self._make(list(self.networks.parameters()), count)
 
     def predict(self, inputs: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """Return x of all networks, Shape (N, C, H, W), float32, with gradient."""
@@ -59,7 +66,7 @@ class Fold:
         return x[0].float()
 
     def descend(self, loss: Tensor, rate: float) -> None:
-        """Take one step of Adam, at a learning rate, on a scalar loss."""
+        """Take one step, at a learning rate, on a scalar loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
@@ -72,33 +79,30 @@ class Fold:
 
     def state(self, position: int) -> NetworkState:
         """Return one network as it stands; its tensors share their memory with the fold."""
-        moments = {
-            name: {key: self._slice(moment, position) for key, moment in self.optimizer.state[parameter].items()}
+        memory = {
+            name: {key: self._slice(each, position) for key, each in self.optimizer.state[parameter].items()}
             for name, parameter in self.networks.named_parameters()
             if parameter in self.optimizer.state  # one that no loss has asked for yet has no state
         }
-        return NetworkState(self.tensors(position), moments)
+        return NetworkState(self.tensors(position), memory)
 
     def keep(self, positions: Sequence[int]) -> None:
         """Go on with some of the networks only, in this order."""
         self.put([self.state(position) for position in positions])
 
     def put(self, states: Sequence[NetworkState]) -> None:
-        """Replace all networks by others, at least one; Adam goes on where it was with them."""
+        """Replace all networks by others, at least one; the optimizer goes on where it was with them."""
         for name in states[0].tensors:
             self._set(name, _joined([state.tensors[name] for state in states]).to(self.device))
         self.count = len(states)
         self.networks = _channels_last(self.networks)
-        self.optimizer = self._adam()
+        self.optimizer = self._make(list(self.networks.parameters()), self.count)
         for name, parameter in self.networks.named_parameters():
-            if name in states[0].moments:
-                moments = [state.moments[name] for state in states]
+            if name in states[0].memory:
+                memory = [state.memory[name] for state in states]
                 self.optimizer.state[parameter] = {
-                    key: _joined([one[key] for one in moments]).to(self.device) for key in moments[0]
+                    key: _joined([one[key] for one in memory]).to(self.device) for key in memory[0]
                 }
-
-    def _adam(self) -> torch.optim.Adam:
-        return torch.optim.Adam(self.networks.parameters(), fused=True)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16")
@@ -108,7 +112,7 @@ class Fold:
         yield from self.networks.named_buffers()
 
     def _slice(self, tensor: Tensor, position: int) -> Tensor:
-        # a scalar, such as Adam's count of steps, is the same for all networks
+        # a scalar, such as a count of steps, is the same for all networks
         return tensor if self.count == 1 or not tensor.ndim else tensor.chunk(self.count)[position]
 
     def _set(self, name: str, tensor: Tensor) -> None:

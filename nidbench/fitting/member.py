@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nidbench.contract.run import Run
+from nidbench.errors import InputError
 
 from .fold import NetworkState
 from .objective import Objective
@@ -45,8 +46,8 @@ class Member:
         """Return a fresh generator for a named stream, on the run's device."""
         return seeded(self.run, name, self.run.device)
 
-    def checkpoint(self, network: NetworkState) -> bytes:
-        """Return the member and its network as bytes, from which `resume` goes on."""
+    def checkpoint(self, network: NetworkState, optimizer: str) -> bytes:
+        """Return the member and its network, as an optimizer left it, as bytes from which `resume` goes on."""
         content = io.BytesIO()
         torch.save(
             {
@@ -55,21 +56,31 @@ class Member:
                 "stop": self.stopper.state(),
                 "kept": self.kept,
                 "tensors": {name: tensor.clone() for name, tensor in network.tensors.items()},
+                "optimizer": optimizer,
                 "moments": {
-                    name: {key: moment.clone() for key, moment in moments.items()}
-                    for name, moments in network.moments.items()
+                    name: {key: each.clone() for key, each in memory.items()} for name, memory in network.memory.items()
                 },
             },
             content,
         )
         return content.getvalue()
 
-    def resume(self) -> NetworkState | None:
-        """Go on from the run's checkpoint and return the network that it holds; None where there is no checkpoint."""
+    def resume(self, optimizer: str) -> NetworkState | None:
+        """Go on from the run's checkpoint and return the network that it holds; None where there is no checkpoint.
+
+        Raises:
+            InputError: where the checkpoint is of another optimizer.
+        """
         content = self.run.load()
         if content is None:
             return None
         saved: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        descended = saved.get("optimizer", "adam")
+        if descended != optimizer:
+            raise InputError(
+                f"the checkpoint is of a fit by optimizer={descended}, this one has optimizer={optimizer}: go on with "
+                f"optimizer={descended}, or remove the checkpoint to begin anew"
+            )
         noted = json.loads(saved["member"])
         self.iteration, self.log = noted["iteration"], noted["log"]
         self.generator.set_state(saved["generator"])

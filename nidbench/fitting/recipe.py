@@ -15,6 +15,7 @@ from nidbench.physics.problem import Problem
 
 from .member import Member
 from .objective import Objective
+from .optimizers import check_optimizer
 from .schedule import Schedule
 from .stopping import Stop
 
@@ -40,6 +41,7 @@ class Recipe:
             Shape (N, C, H, W); where `generators` is None, their own randomness is off.
         objective: makes what a network is fitted to from a problem and its run.
         schedule, stop: how long.
+        optimizer: who descends, a name of `OPTIMIZERS`.
         sigma: the noise level that stopping rules go by; asked only where a rule needs it.
         adapt: acts after each iteration.
         inspect: surrounds the final estimate of one problem, to hand over what its network shows (`Run.keep`).
@@ -49,6 +51,10 @@ class Recipe:
     objective: Callable[[Problem, Run], Objective]
     schedule: Schedule
     stop: Stop = NEVER_STOP
+    optimizer: str = "adam"
     sigma: Callable[[Problem], float] = Problem.sigma
     adapt: Adaptation | None = None
     inspect: Callable[[nn.Module, Run], AbstractContextManager[None]] | None = None
+
+    def __post_init__(self) -> None:
+        check_optimizer(self.optimizer)
