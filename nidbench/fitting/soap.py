@@ -76,15 +76,18 @@ def _axes(tensor: Tensor, count: int) -> Tensor:
 
 
 def _begun(gradient: Tensor) -> dict[str, Tensor]:
-    state = {"step": torch.tensor(0.0), "exp_avg": torch.zeros_like(gradient), "exp_avg_sq": torch.zeros_like(gradient)}
+    # all of it is contiguous, so that it is multiplied in the same order, to the bit, once it comes from a checkpoint
+    state = {"step": torch.tensor(0.0)}
+    state |= {name: gradient.new_zeros(gradient.shape) for name in ("exp_avg", "exp_avg_sq")}
     for axis in range(1, gradient.ndim if gradient.ndim > 2 else 1):
         entries, others = gradient.shape[axis], gradient[0].numel() // gradient.shape[axis]
         # of an axis longer than all others together one gradient gives no full basis: rounding would choose the rest
         if 1 < entries <= min(LONGEST, others):
-            covariance = (1 - BETA) * _covariance(gradient, axis)
-            state[f"covariance {axis}"] = covariance
+            covariance = (1 - BETA) * _covariance(gradient.double(), axis)  # single precision knows half the vectors
+            state[f"covariance {axis}"] = covariance.to(gradient.dtype).contiguous()
             # a network whose gradient is not finite ends with this iteration; the others go on
-            state[f"basis {axis}"] = torch.linalg.eigh(covariance.nan_to_num(0, 0, 0))[1].flip(2)
+            vectors = torch.linalg.eigh(covariance.nan_to_num(0, 0, 0))[1].flip(2)
+            state[f"basis {axis}"] = vectors.to(gradient.dtype).contiguous()
     return state
 
 
@@ -138,8 +141,8 @@ def _turn(state: dict[str, Tensor]) -> None:
         turned = torch.linalg.qr(product.gather(2, order[:, None].expand_as(product)))[0]
         state["exp_avg_sq"] = _reordered(state["exp_avg_sq"], axis, order)
         turns[axis] = turned.mT @ basis
-        state[f"basis {axis}"] = turned
-    state["exp_avg"] = _rotated_back(state["exp_avg"], turns)
+        state[f"basis {axis}"] = turned.contiguous()
+    state["exp_avg"] = _rotated_back(state["exp_avg"], turns).contiguous()
 
 
 def _reordered(values: Tensor, axis: int, order: Tensor) -> Tensor:

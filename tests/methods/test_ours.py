@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from nidbench.contract import Noise, Run, check_restored
 from nidbench.errors import InputError
-from nidbench.fitting import noise_threshold
+from nidbench.fitting import Fold, Member, noise_threshold, seeded
 from nidbench.physics.measure import measure
 
 SMOKE = Ours(**Ours.info.presets["smoke"])
@@ -223,19 +223,17 @@ def test_factors_of_equal_variances_are_finite(scaling, scope):
 
 def adapted(method, problem, updates):
     """Return the networks after some updates of the ratios, and what was noted."""
-    from nidbench.fitting import Member, seeded
-
     run = Run()
-    networks = UNets([seeded(run, "weights")], problem.blurred.shape[0])
+    fold = Fold(UNets([seeded(run, "weights")], problem.blurred.shape[0]), 1, "cpu", "float32")
     member = Member(MaskedFit(method, problem, run), run, 0.0, seeded(run, "training"))
     for update in range(1, updates + 1):
-        method._adapt(update * method.adapt_every, networks, [member])
-    return networks, member.log["ratio_quantiles"]
+        method._adapt(update * method.adapt_every, fold, [member])
+    return fold.networks, member.log["ratio_quantiles"]
 
 
 def test_networks_without_ratios_are_not_adapted_in_silence():
-    with pytest.raises(TypeError, match="networks of Identity have no ratios"):
-        SMOKE._adapt(1, torch.nn.Identity(), [])
+    with pytest.raises(TypeError, match="networks of Linear have no ratios"):
+        SMOKE._adapt(1, Fold(torch.nn.Linear(1, 1), 1, "cpu", "float32"), [])
 
 
 @pytest.mark.parametrize("start", ["former", "initial"])
