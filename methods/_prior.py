@@ -105,9 +105,7 @@ def prior_recipe(
         loss = misfit(problem.operator(run.device), problem)
         return FixedInput(network.input_shape, loss, run, settings.reg_noise, plain_estimate)
 
-    return Recipe(
-        network.make, objective, schedule_of(settings, problem, usual), stop_of(settings), settings.optimizer
-    )
+    return Recipe(network.make, objective, schedule_of(settings, problem, usual), stop_of(settings), settings.optimizer)
 
 
 class FixedInput:
