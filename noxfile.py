@@ -158,11 +158,16 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Speed and quality as ratios in one run; name benchmarks after `--`, such as `-- startup iteration`."""
+    """Speed and quality as ratios in one run; name benchmarks after `--`, such as `-- startup iteration`.
+
+    Options behind the names go to each of them: `-- adaptation --processes 2`.
+    """
     session.install(*CONSTRAINTS, "-e", ".")
-    names = session.posargs or [path.stem for path in sorted(BENCHMARKS.glob("[a-z]*.py"))]
+    words = session.posargs
+    behind = next((place for place, word in enumerate(words) if word.startswith("-")), len(words))
+    names = words[:behind] or [path.stem for path in sorted(BENCHMARKS.glob("[a-z]*.py"))]
     for name in names:
-        session.run("python", str(BENCHMARKS / f"{name}.py"))
+        session.run("python", str(BENCHMARKS / f"{name}.py"), *words[behind:])
 
 
 @nox.session

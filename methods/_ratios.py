@@ -16,9 +16,7 @@ from nidbench.contract import Run
 from nidbench.fitting import Member
 
 from ._layers import Dropout, Moments, unfold
-from ._unet import UNets
-
-CAP = 0.5  #: the highest ratio (eq. 15)
+from ._unet import CAP, UNets
 
 
 @contextmanager
@@ -99,6 +97,12 @@ def quantiles(layer: Dropout, count: int) -> list[list[float]]:
     levels = torch.tensor([0.05, 0.5, 0.95], device=ratios.device)
     positions = (levels * (ratios[0].numel() - 1)).long()
     return [[round(q, 4) for q in network.flatten().sort().values[positions].tolist()] for network in ratios]
+
+
+def means(layer: Dropout, count: int) -> list[float]:
+    """Return, for each of so many networks, the mean of a layer's adapted ratios."""
+    ratios = unfold(layer.ratios()[None], count)  # (N, C, H, W)
+    return [round(mean, 4) for mean in ratios.mean((1, 2, 3)).tolist()]
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from ._layers import Conv, Dropout, fold, join, unfold, upsampled
 ENCODER, DECODER = 48, 96  #: channels (Table 1)
 #: Initial dropout ratios from the finest to the coarsest scale (Table 1).
 RATIOS = (0.075, 0.15, 0.225, 0.3, 0.375, 0.45)
+CAP = 0.5  #: the highest ratio (eq. 15)
 
 
 class UNets(nn.Module):
@@ -25,13 +26,20 @@ class UNets(nn.Module):
         generators: one CPU generator for each network's weights.
         channels: of the image.
         dropout: whether convolutions have dropout on their inputs.
+        ratio_scale: what the initial ratios of Table 1 are multiplied by, above 0.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator], channels: int, dropout: bool = True) -> None:
+    def __init__(
+        self,
+        generators: Sequence[torch.Generator],
+        channels: int,
+        dropout: bool = True,
+        ratio_scale: float = 1.0,
+    ) -> None:
         super().__init__()
 
         def block(inputs: int, outputs: int, ratio: float) -> Block:
-            return Block(generators, inputs, outputs, ratio if dropout else 0.0)
+            return Block(generators, inputs, outputs, ratio_scale * ratio if dropout else 0.0)
 
         self.first = block(channels, ENCODER, RATIOS[0])
         self.encoder = nn.ModuleList(block(ENCODER, ENCODER, ratio) for ratio in RATIOS[:5])

@@ -35,8 +35,8 @@ from nidbench.fitting import Draw, Estimate, Fold, Loss, Member, Predictor, Reci
 
 from ._effort import check_effort, schedule_of, stop_of, usual_of_dip
 from ._layers import Moments
-from ._ratios import adapted, keeping_variances, neuron_variances, quantiles
-from ._unet import UNets
+from ._ratios import adapted, keeping_variances, means, neuron_variances, quantiles
+from ._unet import CAP, RATIOS, UNets
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class Ours:
         neighbours: what replaces it: the mean of its `kept` neighbours (eq. 6) or of `all` eight (released code).
         masked: whether the loss is over replaced pixels only (eq. 8); else over all.
         dropout: whether there is any.
+        ratio_scale: factor of the initial dropout ratios (Table 1), above 0, none of them above 0.5 after it.
         adapt_every: iterations between updates of the dropout ratios (eq. 15); 0 for fixed ratios.
         adapt_draws: stochastic passes from which the variance of the neurons is estimated.
         adapt_scaling: how variances become factors in [0.5, 1.5]: `min-max`, `rank` or `mean`, see
@@ -124,6 +125,7 @@ class Ours:
     neighbours: str = "kept"
     masked: bool = True
     dropout: bool = True
+    ratio_scale: float = 1.0
     adapt_every: int = 1000
     adapt_draws: int = 10
     adapt_scaling: str = "min-max"
@@ -150,6 +152,11 @@ class Ours:
             raise InputError("masked=true with replaced=0 leaves no pixel in the loss: set masked=false")
         if self.passes < 1 or self.adapt_draws < 2:
             raise InputError(f"passes={self.passes}, adapt_draws={self.adapt_draws}: give at least 1 and 2")
+        if not 0 < self.ratio_scale <= CAP / max(RATIOS):
+            raise InputError(
+                f"ratio_scale={self.ratio_scale}: give a factor above 0 and at most {CAP / max(RATIOS):.3f}, so that "
+                f"no initial ratio is above {CAP}"
+            )
         if self.adapt_every < 0:
             raise InputError(f"adapt_every={self.adapt_every}: give iterations, or 0 for fixed ratios")
 
@@ -157,7 +164,7 @@ class Ours:
         """Return how the engine fits networks to problems such as this one."""
         channels = problem.blurred.shape[0]
         return Recipe(
-            networks=lambda generators: UNets(generators, channels, self.dropout),
+            networks=lambda generators: UNets(generators, channels, self.dropout, self.ratio_scale),
             objective=lambda problem, run: MaskedFit(self, problem, run),
             schedule=schedule_of(self, problem, usual_of_dip),
             stop=stop_of(self),
@@ -191,14 +198,16 @@ class Ours:
             return
         variances = neuron_variances(networks, members, f"adapt {iteration}", self.adapt_draws)
         precision = torch.bfloat16 if members[0].run.precision == "bf16" else torch.float32
-        noted = []
+        noted, noted_means = [], []
         for layer, of_layer in zip(networks.dropouts(), variances, strict=True):
             former = layer.ratios() if self.adapt_from == "former" else layer.initial
             layer.set_ratios(adapted(former, of_layer, self.adapt_scaling, self.adapt_scope), precision)
             noted.append(quantiles(layer, len(members)))
+            noted_means.append(means(layer, len(members)))
         for n, member in enumerate(members):
-            entry = {"iteration": iteration, "layers": [of_layer[n] for of_layer in noted]}
-            member.log.setdefault("ratio_quantiles", []).append(entry)
+            for name, found in (("ratio_quantiles", noted), ("ratio_means", noted_means)):
+                entry = {"iteration": iteration, "layers": [of_layer[n] for of_layer in found]}
+                member.log.setdefault(name, []).append(entry)
 
 
 class MaskedFit:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 from nidbench.methods import _effort
-from nidbench.methods._layers import Moments
-from nidbench.methods._ratios import CAP, factors
-from nidbench.methods._unet import RATIOS, UNets
+from nidbench.methods._layers import Dropout, Moments
+from nidbench.methods._ratios import factors, means
+from nidbench.methods._unet import CAP, RATIOS, UNets
 from nidbench.methods.ours import MaskedFit, Ours, replace
 from torch import nn
 from torch.nn import functional as F
@@ -222,13 +222,13 @@ def test_factors_of_equal_variances_are_finite(scaling, scope):
 
 
 def adapted(method, problem, updates):
-    """Return the networks after some updates of the ratios, and what was noted."""
+    """Return the networks after some updates of the ratios, and the log with what was noted."""
     run = Run()
     fold = Fold(UNets([seeded(run, "weights")], problem.blurred.shape[0]), 1, "cpu", "float32")
     member = Member(MaskedFit(method, problem, run), run, 0.0, seeded(run, "training"))
     for update in range(1, updates + 1):
         method._adapt(update * method.adapt_every, fold, [member])
-    return fold.networks, member.log["ratio_quantiles"]
+    return fold.networks, member.log
 
 
 def test_networks_without_ratios_are_not_adapted_in_silence():
@@ -280,7 +280,8 @@ def test_updates_multiply_the_ratios_by_the_factors(scope, start):
 
 
 def test_quantiles_of_the_ratios_are_noted_at_each_update():
-    networks, log = adapted(SMOKE, problem_of(), 2)
+    networks, noted = adapted(SMOKE, problem_of(), 2)
+    log = noted["ratio_quantiles"]
     assert [entry["iteration"] for entry in log] == [SMOKE.adapt_every, 2 * SMOKE.adapt_every]
     for entry in log:
         assert len(entry["layers"]) == len(networks.dropouts())
@@ -288,6 +289,45 @@ def test_quantiles_of_the_ratios_are_noted_at_each_update():
     for (low, middle, high), layer in zip(log[-1]["layers"], networks.dropouts(), strict=True):
         found = np.quantile(layer.ratios(), [0.05, 0.5, 0.95], method="lower")
         np.testing.assert_allclose([low, middle, high], found, atol=1e-4)
+
+
+def test_means_of_the_ratios_are_noted_at_each_update():
+    networks, noted = adapted(SMOKE, problem_of(), 2)
+    log = noted["ratio_means"]
+    assert [entry["iteration"] for entry in log] == [SMOKE.adapt_every, 2 * SMOKE.adapt_every]
+    found = [layer.ratios().double().mean().item() for layer in networks.dropouts()]
+    np.testing.assert_allclose(log[-1]["layers"], found, atol=1e-4)
+    assert log[0]["layers"] != log[1]["layers"]  # so that it can fail
+
+
+def test_means_are_of_each_network_alone():
+    layer = Dropout(2, 3, 0.2)
+    layer.set_ratios(torch.cat([torch.full((3, 4, 4), 0.125), torch.full((3, 4, 4), 0.25)]), torch.float32)
+    assert means(layer, 2) == [0.125, 0.25]
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.72, 1.1])
+def test_the_scale_multiplies_every_initial_ratio(scale):
+    problem = problem_of()
+    plain, scaled = (
+        with_settings(SMOKE, ratio_scale=each).recipe(problem).networks([generator()]).dropouts()
+        for each in (1.0, scale)
+    )
+    for before, layer in zip(plain, scaled, strict=True):
+        assert layer.initial == pytest.approx(scale * before.initial)
+        assert abs(layer.ratios() - layer.initial).max() <= 1 / 512 + 1e-6  # ratios are kept in 1/256
+
+
+def test_factors_multiply_the_scaled_ratios():
+    method = with_settings(SMOKE, ratio_scale=0.5, adapt_from="initial")
+    problem = problem_of()
+    networks = method.recipe(problem).networks([generator()])
+    run = Run()
+    member = Member(MaskedFit(method, problem, run), run, 0.0, generator())
+    method._adapt(method.adapt_every, networks, [member])
+    for layer, whole in zip(networks.dropouts(), UNets([generator()], 1).dropouts(), strict=True):
+        assert layer.ratios().max() <= 0.75 * whole.initial + 1 / 512 + 1e-6
+        assert layer.ratios().min() >= 0.25 * whole.initial - 1 / 512 - 1e-6
 
 
 def test_initial_ratios_are_those_of_table_1():
@@ -428,6 +468,9 @@ def test_problems_of_other_noise_levels_are_effort_for_as_long_as_alone(monkeypa
         ({"share": 0.0}, "share=0"),
         ({"iterations": 0}, "iterations=0"),
         ({"passes": 0}, "passes=0"),
+        ({"ratio_scale": 0.0}, "ratio_scale=0.0: give a factor above 0 and at most 1.111"),
+        ({"ratio_scale": 1.2}, "no initial ratio is above 0.5"),
+        ({"ratio_scale": float("nan")}, "ratio_scale=nan"),
         ({"adapt_draws": 1}, "adapt_draws=1"),
     ],
 )

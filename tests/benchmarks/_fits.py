@@ -1,0 +1,173 @@
+"""Fits that take long: each finished one is a line of a file, so that a kill loses only those under way."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nidbench import versions
+from nidbench.contract import Image, Method, Problem, Restored, Run, Truth
+from nidbench.registry.entry_points import load_method, methods
+from nidbench.registry.method_spec import MethodSpec, resolve
+from nidbench.scoring.protocols import DEFAULT
+
+FOLDER = Path("results/benchmarks")
+
+Job: TypeAlias = dict[str, Any]
+"""All that decides what a fit comes to, JSON-able: a line of the file counts where its job is the one asked for."""
+
+Found: TypeAlias = dict[str, Any]
+"""What a fit came to, JSON-able."""
+
+
+def key(job: Mapping[str, Any]) -> str:
+    """Return a job as one text, whatever the order of its parts."""
+    return json.dumps(job, sort_keys=True)
+
+
+def kept(path: Path) -> dict[str, Found]:
+    """Return what the file has, by key of the job; a line that a kill cut off is passed over."""
+    found: dict[str, Found] = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        found[key(entry.pop("job"))] = entry
+    return found
+
+
+def keep(path: Path, job: Job, found: Found) -> None:
+    """Append what a fit came to, on a line of its own, also behind one that a kill cut off."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        end = file.seek(0, 2)
+        file.seek(max(0, end - 1))
+        broken = end > 0 and file.read(1) != b"\n"
+        file.write((b"\n" if broken else b"") + json.dumps({"job": job} | found).encode() + b"\n")
+
+
+def fitted(
+    path: Path, jobs: Sequence[Job], compute: Callable[[Job], Found], processes: int, tell: Callable[[Job, Found], str]
+) -> list[Found]:
+    """Return what every job comes to, in their order, computing those that the file lacks.
+
+    Args:
+        path: of the file.
+        jobs: in the order of computation.
+        compute: a function of a module, as other processes call it, too; it sets the threads itself.
+        processes: how many jobs at once; with one they are computed here.
+        tell: makes the line that is printed of a finished one.
+    """
+    found = kept(path)
+    lacking = [job for job in jobs if key(job) not in found]
+    say(f"{path}: {len(jobs) - len(lacking)} of {len(jobs)} fits are there")
+    start = time.perf_counter()
+    for number, (job, result) in enumerate(_computed(lacking, compute, processes), 1):
+        keep(path, job, result)
+        found[key(job)] = result
+        left = (time.perf_counter() - start) / number * (len(lacking) - number)
+        say(f"{tell(job, result)} ({number} of {len(lacking)}, about {left / 60:.0f} min left)")
+    return [found[key(job)] for job in jobs]
+
+
+def _computed(jobs: Sequence[Job], compute: Callable[[Job], Found], processes: int) -> Iterator[tuple[Job, Found]]:
+    """Yield jobs with what they come to, as they finish."""
+    if processes == 1:
+        yield from ((job, compute(job)) for job in jobs)
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        pending = {pool.submit(compute, job): job for job in jobs}
+        for future in as_completed(pending):
+            yield pending[future], future.result()
+
+
+def with_settings(spec: str, **settings: object) -> str:
+    """Return a method's specification with further settings, which take the place of those of the same names."""
+    parsed = MethodSpec.parse(spec)
+    return str(replace(parsed, settings={**parsed.settings, **{name: str(value) for name, value in settings.items()}}))
+
+
+def method_of(spec: str) -> Method:
+    """Return the method of a specification such as `ours@fast[lr=1e-3]`."""
+    parsed = MethodSpec.parse(spec)
+    return resolve(parsed, load_method(methods(), parsed.name), None).method
+
+
+def middle(x: Image, side: int) -> NDArray[Any]:
+    """Return the middle of an image, Shape (C, H, W), as Shape (C, side, side)."""
+    top, left = ((size - side) // 2 for size in x.shape[1:])
+    return np.asarray(x)[:, top : top + side, left : left + side]
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def restored_by(spec: str, problem: Problem, truth: Truth, seed: int, precision: str) -> tuple[Restored, Found]:
+    """Return a restoration on one thread of the CPU, and what is to be kept of every fit."""
+    method, run = method_of(spec), Run(seed, precision=precision)
+    with one_thread():
+        start = time.process_time()
+        restored = method.restore(problem, run)
+        seconds = time.process_time() - start
+    score = DEFAULT.score(restored.image, problem, truth)
+    return restored, {
+        "psnr": score.psnr,
+        "ssim": score.ssim,
+        "cpu_seconds": seconds,
+        "iterations": restored.iterations,
+        "stopped": restored.stopped,
+        "versions": {"method": method.info.version, "torch": torch.__version__, **versions.CURRENT},
+    }
+
+
+def say_versions(found: Sequence[Found]) -> None:
+    """Say so where fits are of several versions of the program."""
+    several = sorted({key(each["versions"]) for each in found})
+    if len(several) > 1:
+        say(f"the fits are of {len(several)} versions: {'; '.join(several)}")
+
+
+def arguments(
+    description: str, name: str, *more: tuple[str, dict[str, Any]], words: Sequence[str] | None = None
+) -> Any:
+    """Return the options of a program: `--processes`, `--file`, `--quick`, `--report`, and more."""
+    parser = argparse.ArgumentParser(description=description.partition("\n")[0])
+    parser.add_argument("--processes", type=int, default=1, help="fits at once, each on one thread (1)")
+    parser.add_argument("--file", type=Path, help=f"where fits are kept ({FOLDER / name}.jsonl)")
+    parser.add_argument("--quick", action="store_true", help="a few iterations of a few fits, to see that it runs")
+    parser.add_argument("--report", action="store_true", help="compute nothing: print what the file has")
+    for option, how in more:
+        parser.add_argument(option, **how)
+    given = parser.parse_args(words)
+    if given.processes < 1:
+        parser.error(f"--processes {given.processes}: give 1 or more")
+    given.file = given.file or FOLDER / f"{name}{'-quick' if given.quick else ''}.jsonl"
+    return given
+
+
+def say(line: str) -> None:
+    """Print a line at once: these take long."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
