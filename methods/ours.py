@@ -237,11 +237,12 @@ class MaskedFit:
         return seed, lambda x: self._loss(x, mask)
 
     def _loss(self, x: Tensor, mask: Tensor | None) -> Loss:
-        squared = (self.operator.predict(x) - self.operator.blurred).square()
+        difference = self.operator.predict(x) - self.operator.blurred
+        squared = difference.square()
         if self.floor:
             channels = torch.stack([channel.mean() for channel in _compared(squared, mask)])
-            return Loss(channels.clamp(min=self.floor).mean(), channels.max())
-        return Loss(squared.mean() if mask is None else squared[mask].mean(), squared.mean())
+            return Loss(channels.clamp(min=self.floor).mean(), channels.max(), difference)
+        return Loss(squared.mean() if mask is None else squared[mask].mean(), squared.mean(), difference)
 
     def estimate(
         self, predict: Predictor, generator: torch.Generator, sample: Callable[[Image], None] | None
