@@ -3,8 +3,9 @@
     iterations            never: all iterations are done
     noise-level           the first residual under (sigma + 5e-4)^2 (Chen et al., IJCV 2022, sections 3.2 and 4.1)
     smoothed-noise-level  the same of the residuals' exponential average
-    averaged-noise-level  the same, without the 5e-4, of the exponential average of the predictions of y: the residual of
-                          an estimate that averages stochastic passes, which lies below that of any single one
+    averaged-noise-level  the residual of the exponential average of the predictions of y under sigma, by as much as
+                          noise in so many pixels may be below it: an estimate that averages stochastic passes has a
+                          lower residual than any single pass
     windowed-variance     ES-WMV: the minimum of the variance of the last `window` iterates, once `patience` iterations
                           brought no lower one (Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023)
     lowest-residual       never, but what is returned is the network after the iteration of the lowest residual, a new
@@ -174,7 +175,9 @@ class _AveragedNoiseLevel:
         self._average.lerp_(difference, fresh)
         self._weight = (1 - fresh) * self._weight + fresh
         average = float(self._average.square().mean().sqrt()) / self._weight
-        return "averaged noise level" if self._weight > 0.5 and average < self._level else None
+        # the rms of n values of standard deviation sigma scatters by sigma / sqrt(2 n): two of these below it
+        level = self._level * (1 - math.sqrt(2 / difference.numel()))
+        return "averaged noise level" if self._weight > 0.5 and average < level else None
 
     def state(self) -> dict[str, Any]:
         return {"weight": self._weight, "average": None if self._average is None else self._average.cpu()}
