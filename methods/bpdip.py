@@ -15,9 +15,7 @@ after 500. So `paper` takes [0, 255] and `released` [0, 1]. Tapered borders cost
 truly blurred circularly, `released` reaches 29.4 dB at 1 %, against 26.5 dB. A gray image stays one channel; the
 authors make it three.
 
-*Presets.* `fast` spends a tenth of the authors' iterations under a cosine, 700 at 5 %, and more where there is less
-noise, 1750 at 1 %. On crops of 08 / 09 / 10 at 5 % (kernel 3, one seed) 700 end at 25.5 / 28.1 / 23.4 dB, half as many
-at 24.5 / 28.1 / 22.1; of 08 / 09 at 1 % 1750 end at 29.8 / 29.1 dB, half as many at 29.1 / 29.2.
+*Presets.* `fast`: see docs/explanation/effort.md.
 """
 
 from __future__ import annotations

@@ -7,11 +7,7 @@ baseline of Chen et al., IJCV 2022 (section 4.1 (iii)), with the authors' networ
 settings of the authors' super-resolution are not public: learning rate 0.01 and 5000 iterations are the defaults of
 their `fit`. `paper` returns the network of the lowest training loss, which `fit` does if asked.
 
-*Presets.* On 96x96 crops of Set12 02 / 07 at 5 % (Levin kernel 1) twice the rate is at its best after 475 iterations
-(27.3 dB) / 1000 (21.2 dB). `fast` does 1000 at that rate, with a cosine, and more where there is less noise, 2500 at
-1 %: on crops of 02 / 04 / 05 these end at 30.3 / 24.6 / 25.7 dB, 1000 at 29.1 / 21.7 / 23.4, 5000 at 30.4 / - / 26.9.
-At 5 % 2500 end at 21.3 / 19.2 / 19.8 dB, 1000 at 26.3 / 20.7 / 21.1; the first iterate below the noise level, which
-costs a quarter of the time, has 25.7 / 20.7 / - dB. One seed.
+*Presets.* `fast`: see docs/explanation/effort.md.
 """
 
 from __future__ import annotations

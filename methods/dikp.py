@@ -9,8 +9,7 @@ squared residual (the same reduction for both terms; a mean beside a sum would d
 variation by as much more as it has differences than y has pixels: 1.2 times on 256x256 pixels, 1.8 times on 96x96,
 with a kernel of 27x27.
 
-*Presets.* Total variation holds the noise back, so that `fast` gains from more iterations than that of `dip`: on crops
-of 08 / 09 / 10 at 5 % (kernel 3, one seed) 1500 end at 26.5 / 28.4 / 24.6 dB, the 600 of `dip` at 25.9 / 28.7 / 23.9.
+*Presets.* `fast`: see docs/explanation/effort.md.
 """
 
 from __future__ import annotations

@@ -4,9 +4,8 @@ Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", CVPR 2018, with its authors' su
 a baseline of Chen et al., IJCV 2022 (here *the paper*; section 4.1 (ii)), which replaces downsampling by blur (eq. 2).
 
 *Presets.* `paper` has the paper's iteration counts, which were found on images of 255 pixels a side and more: on a
-96x96 crop of Set12 02 at 5 % they overfit to 13.5 dB, past an oracle's 26.5 dB at 325 iterations. `fast` spends 15 % of
-them under a cosine, about the time of `ours@fast`. It is a compromise: smooth images would stop earlier, textured ones
-still gain (crop of 07: 19.5 dB with 10 %, 20.5 dB with 17.5 %, about 21.3 dB with 900 iterations at a constant rate).
+96x96 crop of Set12 02 at 5 % they overfit to 13.5 dB, past an oracle's 26.5 dB at 325 iterations. `fast`: see
+docs/explanation/effort.md.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ Where the paper leaves room, the code takes one reading; docs/explanation/sa-dro
   stochastic iterate suffices. `released` goes by the loss, as the authors' code does: by replaced pixels, channel by
   channel.
 
-docs/methods/ours.md has what of the authors' code is not reproduced, and how `fast` was chosen.
+docs/methods/ours.md has what of the authors' code is not reproduced, docs/explanation/effort.md how `fast` was chosen.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ Six readings, all with variances scaled to [0.5, 1.5] by min-max: over a layer, 
 times the former ratios or the initial ones. Two controls: fixed ratios, and fixed ratios at *matched mean*, because SA
 also lowers the mean ratio: `ratio_scale=0.71`, which is the mean factor of `pixel initial`, the default so far. It was
 0.72, 0.69 and 0.72, averaged over layers and updates, in three fits of 250 iterations by SOAP (seed 100, which is not
-in the design: chelsea and ihc under Poisson noise, coins under Gaussian) and 0.71 in an earlier one by Adam. The control
-has it from the first iteration on, SA from its first update on, after 40 of at most 300 iterations. Other readings have other means: each
-one's mean factor is printed beside its gain.
+in the design: chelsea and ihc under Poisson noise, coins under Gaussian) and 0.71 in an earlier one by Adam. The
+control has it from the first iteration on, SA from its first update on, after 40 of at most 300 iterations. Other
+readings have other means: each one's mean factor is printed beside its gain.
 
 Design: the middle 96x96 of the first six images of `tuning.py`, none of which a table tests, image i under its kernel
 i; Poisson noise of peak 1024 and Gaussian noise of 5 %; three seeds, of the noise draw and of the method. All
