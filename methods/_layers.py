@@ -33,6 +33,19 @@ def join(count: int, *maps: Tensor) -> Tensor:
     return fold(joined)
 
 
+def upsampled(maps: Tensor) -> Tensor:
+    """Return maps of twice the height and width, bilinearly (corners not aligned)."""
+    larger = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+    if larger.requires_grad:
+        # of a concatenation comes a gradient with gaps in memory, over which PyTorch's adjoint takes ten times as long
+        larger.register_hook(_gapless)  # type: ignore[no-untyped-call]
+    return larger
+
+
+def _gapless(gradient: Tensor) -> Tensor:
+    return gradient.contiguous(memory_format=torch.channels_last)
+
+
 class Conv(nn.Module):
     """N convolutions side by side, with PyTorch's default initialisation drawn from each network's own generator.
 
@@ -152,7 +165,8 @@ class Dropout(nn.Module):
         each = channels // len(generators)
         drawn = [random_bytes(each * height * width, g).view(height, width, each) for g in generators]
         draws = (drawn[0] if len(drawn) == 1 else torch.cat(drawn, 2)).permute(2, 0, 1)  # (N*C, H, W)
-        keep = torch.where(draws >= self.threshold, self.scale.to(maps.dtype), 0)
+        # not torch.where, which takes five times as long on a CPU
+        keep = (draws >= self.threshold).view(torch.uint8).to(maps.dtype).mul_(self.scale.to(maps.dtype))
         return maps * keep
 
     def ratios(self) -> Tensor:

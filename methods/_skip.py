@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._layers import BatchNorm, Conv, fold, join, unfold
+from ._layers import BatchNorm, Conv, fold, join, unfold, upsampled
 
 SCALES = 5
 WIDTH = 128  #: channels down and up, at every scale
@@ -70,7 +70,7 @@ class Scale(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         count, (height, width) = maps.shape[1] // self.inputs, maps.shape[-2:]
-        below = F.interpolate(self.down(maps), scale_factor=2, mode="bilinear", align_corners=False)
+        below = upsampled(self.down(maps))
         up: Tensor = self.up(join(count, self.skip(maps), below[..., :height, :width]))
         return up
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._layers import Conv, Dropout, fold, join, unfold
+from ._layers import Conv, Dropout, fold, join, unfold, upsampled
 
 ENCODER, DECODER = 48, 96  #: channels (Table 1)
 #: Initial dropout ratios from the finest to the coarsest scale (Table 1).
@@ -67,7 +67,7 @@ class UNets(nn.Module):
         maps = F.leaky_relu(self.bottom(skips.pop(), generators), 0.01)
         for level in self.decoder:
             skip = skips.pop()
-            maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+            maps = upsampled(maps)
             maps = join(count, maps[..., : skip.shape[2], : skip.shape[3]], skip.to(maps.dtype))
             for block in level.children():
                 maps = F.leaky_relu(block(maps, generators), 0.01)

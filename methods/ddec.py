@@ -29,7 +29,7 @@ from nidbench.errors import InputError
 from nidbench.fitting import Recipe, fit_each, fit_one
 
 from ._effort import by_noise, stop_of
-from ._layers import BatchNorm, Conv, fold, unfold
+from ._layers import BatchNorm, Conv, fold, unfold, upsampled
 from ._prior import Network, check_prior, prior_recipe
 
 ITERATIONS = 5000  #: of the authors' `fit`
@@ -142,7 +142,7 @@ class Decoders(nn.Module):
         for scale, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             maps = conv(maps)
             if scale < SCALES:
-                maps = F.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+                maps = upsampled(maps)
             maps = norm(F.relu(maps))
         maps = self.last(maps)[..., : self.frame[0], : self.frame[1]]
         precise = maps.to(torch.promote_types(maps.dtype, torch.float32))  # bf16 has 8 bits: steps of 1/256 near 1

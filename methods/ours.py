@@ -26,12 +26,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from nidbench.contract import Image, MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
-from nidbench.fitting import Draw, Estimate, Loss, Member, Predictor, Recipe, fit_each, fit_one, noise_threshold
+from nidbench.fitting import Draw, Estimate, Fold, Loss, Member, Predictor, Recipe, fit_each, fit_one, noise_threshold
 
 from ._effort import check_effort, schedule_of, stop_of, usual_of_dip
 from ._layers import Moments
@@ -189,8 +189,9 @@ class Ours:
     def _sigma(self, problem: Problem) -> float:
         return problem.sigma() if self.sigma == "declared" else problem.estimated_sigma()
 
-    def _adapt(self, iteration: int, networks: nn.Module, members: Sequence[Member]) -> None:
+    def _adapt(self, iteration: int, fold: Fold, members: Sequence[Member]) -> None:
         """Update the dropout ratios from the variances of the neurons: p <- min(v p, 0.5) (eq. 15)."""
+        networks = fold.networks
         if not isinstance(networks, UNets):
             raise TypeError(f"networks of {type(networks).__name__} have no ratios to adapt: give UNets")
         if iteration % self.adapt_every:

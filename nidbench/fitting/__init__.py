@@ -18,6 +18,7 @@ from .ensemble import Outcome as Outcome
 from .fits import fit as fit
 from .fits import fit_each as fit_each
 from .fits import fit_one as fit_one
+from .fold import Fold as Fold
 from .member import Member as Member
 from .objective import Draw as Draw
 from .objective import Estimate as Estimate

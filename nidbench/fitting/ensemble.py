@@ -67,7 +67,7 @@ class Ensemble:
         for iteration in range(self.start + 1, self.recipe.schedule.iterations + 1):
             outcomes |= self._end(self._step(iteration))
             if self.members and self.recipe.adapt is not None:
-                self.recipe.adapt(iteration, self.fold.networks, list(self.members.values()))
+                self.recipe.adapt(iteration, self.fold, list(self.members.values()))
             outcomes |= self._end(self._show(iteration))
             if not self.members:
                 break

@@ -42,9 +42,7 @@ class Fold:
         optimizer: a name of `nidbench.fitting.optimizers.OPTIMIZERS`.
     """
 
-    def __init__(
-        self, networks: nn.Module, count: int, device: str, precision: str, optimizer: str = "adam"
-    ) -> None:
+    def __init__(self, networks: nn.Module, count: int, device: str, precision: str, optimizer: str = "adam") -> None:
         self.networks = _channels_last(networks.to(device))
         self.count, self.device, self.precision = count, device, precision
         self._make = OPTIMIZERS[optimizer]

@@ -32,8 +32,9 @@ def fit_network(
     loss: Callable[[Tensor], Tensor] | None = None,
     jitter: float = 0.0,
     stop: Stop = NEVER_STOP,
+    optimizer: str = "adam",
 ) -> Restored:
-    """Fit a network to a blurred image by Adam and return the x that it makes of the seed image in the end.
+    """Fit a network to a blurred image and return the x that it makes of the seed image in the end.
 
     This is deep image prior: min over the weights of |y - g(k * network(seed_image))|^2. The run observes x, shows
     progress and keeps checkpoints; on the CPU, a run that goes on from one ends with the same bytes as one in one go.
@@ -53,6 +54,7 @@ def fit_network(
             residual.
         jitter: standard deviation of the noise that every iteration adds to the seed image.
         stop: when to end before the schedule does. Rules go by the mean squared residual, whatever the loss.
+        optimizer: `adam` or `soap`, see `nidbench.fitting.optimizers`.
 
     Raises:
         InputError: where the seed image or the output has another shape, or the jitter is negative.
@@ -64,7 +66,7 @@ def fit_network(
         raise InputError(f"jitter={jitter}: give a standard deviation of at least 0, such as 0.03")
     shape = (1, problem.blurred.shape[0], *problem.frame)
     objective = _SeedImage(problem, run, seed_image, loss, jitter)
-    recipe = Recipe(lambda _: _Cropped(network, shape), lambda _problem, _run: objective, schedule, stop)
+    recipe = Recipe(lambda _: _Cropped(network, shape), lambda _problem, _run: objective, schedule, stop, optimizer)
     return fit_one(recipe, problem, run)
 
 

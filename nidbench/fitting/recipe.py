@@ -13,6 +13,7 @@ from torch import nn
 from nidbench.contract.run import Run
 from nidbench.physics.problem import Problem
 
+from .fold import Fold
 from .member import Member
 from .objective import Objective
 from .optimizers import check_optimizer
@@ -26,8 +27,17 @@ NEVER_STOP = Stop()
 class Adaptation(Protocol):
     """What changes the network on the way, besides descent."""
 
-    def __call__(self, iteration: int, networks: nn.Module, members: Sequence[Member]) -> None:
-        """Act after an iteration (from 1), on the networks of these members, in order."""
+    def __call__(self, iteration: int, fold: Fold, members: Sequence[Member]) -> None:
+        """Act after an iteration (from 1), on the networks of these members, in order.
+
+        What has to last from one iteration to the next belongs in buffers of the networks, cut into networks along
+        their first axis: checkpoints hold these, and members that end take theirs along.
+
+        Args:
+            iteration: the last one done.
+            fold: `fold.networks`, and in `fold.optimizer.state` what the optimizer remembers of their parameters.
+            members: random streams, objectives, logs.
+        """
         ...
 
 

@@ -10,7 +10,7 @@ from nidbench.errors import InputError
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast Adam descends.
+    """How long and how fast an optimizer descends.
 
     Attributes:
         iterations: at most this many.

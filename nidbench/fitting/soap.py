@@ -18,7 +18,7 @@ from torch import Tensor
 BETA = 0.95  #: of the averages of gradients, of their squares and of the preconditioners (section 5 of SOAP's paper)
 EPSILON = 1e-8
 EVERY = 10  #: steps between two updates of the bases
-LONGEST = 160  #: an axis of more entries keeps its own basis: a basis costs the cube of them
+LONGEST = 160  #: an axis of more entries is left as it is: a basis costs the cube of them
 
 
 class Soap(torch.optim.Optimizer):
@@ -26,8 +26,8 @@ class Soap(torch.optim.Optimizer):
 
     The first step only takes the bases from its gradient; no parameter moves.
 
-    Its state for every parameter begins with an axis for the networks: `exp_avg` and `exp_avg_sq`, in the bases; for
-    each axis of more than one entry and at most `LONGEST`, `basis n` and `covariance n`; `step`.
+    Its state for every parameter are `step` and tensors whose first axis is for the networks: `exp_avg` and
+    `exp_avg_sq`, in the bases, and for every axis that has a basis `basis n` and `covariance n`.
 
     Args:
         parameters: of the networks, the slices of the N networks one after the other along their first axis.
@@ -71,17 +71,23 @@ def _axes(tensor: Tensor, count: int) -> Tensor:
         return tensor.view(count, -1)
     # in the order in which channels-last weights lie in memory, so that nothing is copied
     taps_last = tensor.flatten(2) if tensor.ndim > 2 else tensor[..., None]
-    return taps_last.transpose(1, 2).unflatten(0, (count, -1))
+    weights = taps_last.transpose(1, 2)
+    return weights.view(count, -1, *weights.shape[1:])
 
 
 def _begun(gradient: Tensor) -> dict[str, Tensor]:
-    state = {"step": torch.tensor(0.0), "exp_avg": torch.zeros_like(gradient), "exp_avg_sq": torch.zeros_like(gradient)}
+    # all of it is contiguous, so that it is multiplied in the same order, to the bit, once it comes from a checkpoint
+    state = {"step": torch.tensor(0.0)}
+    state |= {name: gradient.new_zeros(gradient.shape) for name in ("exp_avg", "exp_avg_sq")}
     for axis in range(1, gradient.ndim if gradient.ndim > 2 else 1):
-        if 1 < gradient.shape[axis] <= LONGEST:
-            covariance = (1 - BETA) * _covariance(gradient, axis)
-            state[f"covariance {axis}"] = covariance
+        entries, others = gradient.shape[axis], gradient[0].numel() // gradient.shape[axis]
+        # of an axis longer than all others together one gradient gives no full basis: rounding would choose the rest
+        if 1 < entries <= min(LONGEST, others):
+            covariance = (1 - BETA) * _covariance(gradient.double(), axis)  # single precision knows half the vectors
+            state[f"covariance {axis}"] = covariance.to(gradient.dtype).contiguous()
             # a network whose gradient is not finite ends with this iteration; the others go on
-            state[f"basis {axis}"] = torch.linalg.eigh(covariance.nan_to_num(0, 0, 0))[1].flip(2)
+            vectors = torch.linalg.eigh(covariance.nan_to_num(0, 0, 0))[1].flip(2)
+            state[f"basis {axis}"] = vectors.to(gradient.dtype).contiguous()
     return state
 
 
@@ -135,8 +141,8 @@ def _turn(state: dict[str, Tensor]) -> None:
         turned = torch.linalg.qr(product.gather(2, order[:, None].expand_as(product)))[0]
         state["exp_avg_sq"] = _reordered(state["exp_avg_sq"], axis, order)
         turns[axis] = turned.mT @ basis
-        state[f"basis {axis}"] = turned
-    state["exp_avg"] = _rotated_back(state["exp_avg"], turns)
+        state[f"basis {axis}"] = turned.contiguous()
+    state["exp_avg"] = _rotated_back(state["exp_avg"], turns).contiguous()
 
 
 def _reordered(values: Tensor, axis: int, order: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The fitting engine: schedules and stops in closed form; N fits at once are N fits alone, whatever happens to some."""
 
+import io
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -93,10 +94,10 @@ def plain(fails=None, **parts):
     return Recipe(networks=Networks, objective=lambda p, run: Plain(p, run, fails.get(run.seed("x"), "")), **values)
 
 
-def adapting(iteration, networks, members):
+def adapting(iteration, fold, members):
     """Give every neuron a ratio that depends on its own network's weights, every second iteration."""
     if iteration % 2 == 0:
-        count = len(members)
+        count, networks = len(members), fold.networks
         bias = networks.first.bias.detach().reshape(count, 6, 1, 1)
         ratios = (0.25 + bias).clamp(0, 0.5).expand(count, 6, *FRAME)
         networks.dropout.set_ratios(ratios.reshape(count * 6, *FRAME), torch.float32)
@@ -224,9 +225,10 @@ def test_what_adaptation_notes_is_kept():
 # side by side
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "soap"])
 @pytest.mark.parametrize("adapt", [None, adapting])
-def test_together_equals_alone(adapt):
-    recipe = plain(schedule=Schedule(20, 1e-2, 3, "cosine"), adapt=adapt)
+def test_together_equals_alone(adapt, optimizer):
+    recipe = plain(schedule=Schedule(20, 1e-2, 3, "cosine"), adapt=adapt, optimizer=optimizer)
     together = fit(recipe, three(), runs())
     for problem, run, found in zip(three(), runs(), together, strict=True):
         alone = fit_one(recipe, problem, run)
@@ -236,9 +238,52 @@ def test_together_equals_alone(adapt):
     assert gap(together[0], together[1]) > 0.01
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_together_equals_alone_for_the_papers_network(channels):
-    method = Ours(iterations=20, stop="iterations", adapt_every=8, adapt_draws=2, passes=2)
+@pytest.mark.parametrize("optimizer", ["adam", "soap"])
+def test_state_of_a_methods_own_lasts_beside_others_and_over_an_interruption(tmp_path, optimizer):
+    """Noise on the weights, as large as the optimizer's own steps, and an average of the weights in a buffer."""
+    recipe = plain(schedule=Schedule(8, 1e-3), adapt=wandering, optimizer=optimizer)
+    recipe = replace(recipe, networks=Averaged)
+    whole = [fit_one(recipe, problem, run) for problem, run in zip(three(), runs(), strict=True)]
+    for alone, beside in zip(whole, fit(recipe, three(), runs()), strict=True):
+        assert gap(alone, beside) < 1e-4
+    for last in (1, 5):
+        with pytest.raises(Cut):
+            fit_one(recipe, three()[0], CutRun(0, tmp_path / f"{last}", last))
+        assert fit_one(recipe, three()[0], CutRun(0, tmp_path / f"{last}")).image.tobytes() == whole[0].image.tobytes()
+    assert gap(whole[0], fit_one(replace(recipe, adapt=None), three()[0], Run(0))) > 1e-3
+
+
+class Averaged(Networks):
+    """Networks whose estimates come from the average of their last weights."""
+
+    def __init__(self, generators):
+        super().__init__(generators)
+        self.register_buffer("average", self.last.weight.detach().clone())
+
+    def forward(self, inputs, generators):
+        if generators is not None:
+            return super().forward(inputs, generators)
+        maps = F.leaky_relu(self.first(fold(inputs)), 0.1)
+        groups = inputs.shape[0]
+        return torch.sigmoid(unfold(F.conv2d(maps, self.average, padding=1, groups=groups), groups))
+
+
+def wandering(iteration, fold, members):
+    """Noise by the size of the optimizer's second moments, member by member from streams of their own."""
+    weight = fold.networks.last.weight
+    remembered = fold.optimizer.state[weight].get("exp_avg_sq")
+    size = 0.0 if remembered is None else 0.1 * remembered.mean().sqrt() / (1 + remembered.mean().sqrt())
+    noise = [
+        torch.randn(weight[: len(weight) // len(members)].shape, generator=m.stream(f"w {iteration}")) for m in members
+    ]
+    with torch.no_grad():
+        weight += 1e-2 * torch.cat(noise) + 0 * size
+        fold.networks.average.lerp_(weight, 0.3)
+
+
+@pytest.mark.parametrize(("channels", "optimizer"), [(1, "adam"), (3, "adam"), (1, "soap")])
+def test_together_equals_alone_for_the_papers_network(channels, optimizer):
+    method = Ours(iterations=20, stop="iterations", adapt_every=8, adapt_draws=2, passes=2, optimizer=optimizer)
     problems = [problem_of(size, key=f"{size}", channels=channels) for size in ((5, 5), (3, 6), (7, 2))]
     together = method.restore_many(problems, runs())
     for problem, run, found in zip(problems[:2], runs(), together, strict=False):
@@ -348,9 +393,12 @@ def test_reduced_precision_stays_near():
 # interrupted
 
 
-@pytest.mark.parametrize("last", [1, 2, 5, 7])
-def test_resuming_changes_no_byte(tmp_path, last):
-    recipe = plain(schedule=Schedule(8, 1e-2, 2, "cosine"), adapt=adapting, stop=Stop("smoothed-noise-level", 5))
+@pytest.mark.parametrize(
+    ("optimizer", "last"), [("adam", 1), ("adam", 2), ("adam", 5), ("adam", 7), ("soap", 1), ("soap", 5)]
+)
+def test_resuming_changes_no_byte(tmp_path, optimizer, last):
+    schedule, stop = Schedule(8, 1e-2, 2, "cosine"), Stop("smoothed-noise-level", 5)
+    recipe = plain(schedule=schedule, adapt=adapting, stop=stop, optimizer=optimizer)
     recipe = replace(recipe, sigma=lambda _: 1e-3)
     whole = fit_one(recipe, three()[0], Run(0))
     with pytest.raises(Cut):
@@ -442,6 +490,42 @@ def test_a_checkpoint_written_beside_others_serves_alone(tmp_path):
         fit(recipe, problems, [CutRun(0, tmp_path / "0"), CutRun(1, tmp_path / "1", 4)])
     resumed = fit_one(recipe, problems[0], CutRun(0, tmp_path / "0"))
     assert gap(resumed, fit_one(recipe, problems[0], Run(0))) < 1e-4
+
+
+def test_a_checkpoint_of_another_optimizer_is_refused_and_kept(tmp_path):
+    recipe, path = plain(), tmp_path / "c"
+    with pytest.raises(Cut):
+        fit_one(recipe, three()[0], CutRun(0, path, 3))
+    kept = path.read_bytes()
+    with pytest.raises(InputError, match="a fit by optimizer=adam, this one has optimizer=soap: go on with"):
+        fit_one(replace(recipe, optimizer="soap"), three()[0], CutRun(0, path))
+    assert path.read_bytes() == kept
+    assert (
+        fit_one(recipe, three()[0], CutRun(0, path)).image.tobytes()
+        == fit_one(recipe, three()[0], Run(0)).image.tobytes()
+    )
+
+
+def test_a_checkpoint_from_before_there_were_optimizers_is_one_of_adam(tmp_path):
+    recipe, path = plain(), tmp_path / "c"
+    with pytest.raises(Cut):
+        fit_one(recipe, three()[0], CutRun(0, path, 3))
+    run, content = Run(0, checkpoint=path), io.BytesIO()
+    saved = torch.load(io.BytesIO(run.load()), weights_only=True)
+    del saved["optimizer"]
+    torch.save(saved, content)
+    run.save(content.getvalue())
+    assert (
+        fit_one(recipe, three()[0], CutRun(0, path)).image.tobytes()
+        == fit_one(recipe, three()[0], Run(0)).image.tobytes()
+    )
+
+
+def test_an_optimizer_that_there_is_not_is_refused():
+    with pytest.raises(InputError, match="optimizer='sgd': use adam or soap"):
+        plain(optimizer="sgd")
+    with pytest.raises(InputError, match="optimizer='sgd': use adam or soap"):
+        Ours(optimizer="sgd")
 
 
 def test_a_checkpoint_that_cannot_be_read_fails_alone(tmp_path):

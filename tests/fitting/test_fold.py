@@ -25,8 +25,8 @@ class Networks(nn.Module):
         return self.gain * unfold(self.conv(fold(inputs)), inputs.shape[0])
 
 
-def folded(*seeds):
-    return Fold(Networks(*seeds), len(seeds), "cpu", "float32")
+def folded(*seeds, optimizer="adam"):
+    return Fold(Networks(*seeds), len(seeds), "cpu", "float32", optimizer)
 
 
 def inputs_of(*seeds):
@@ -41,14 +41,12 @@ def descend(fold, *seeds, steps=1):
 
 
 def same(one, other, place=0, where=0):
-    """Whether the networks at two places of two folds are the same, with what Adam remembers."""
+    """Whether the networks at two places of two folds are the same, with what the optimizer remembers."""
     mine, theirs = one.state(place), other.state(where)
     assert mine.tensors.keys() == theirs.tensors.keys()
-    assert mine.moments.keys() == theirs.moments.keys()
+    assert mine.memory.keys() == theirs.memory.keys()
     pairs = [(mine.tensors[name], theirs.tensors[name]) for name in mine.tensors]
-    pairs += [
-        (mine.moments[name][key], theirs.moments[name][key]) for name in mine.moments for key in theirs.moments[name]
-    ]
+    pairs += [(mine.memory[name][key], theirs.memory[name][key]) for name in mine.memory for key in theirs.memory[name]]
     return all(torch.allclose(a, b, atol=1e-6) for a, b in pairs)
 
 
@@ -87,11 +85,11 @@ def test_a_network_is_a_function_of_its_tensors():
     assert alone.dtype == torch.float32
 
 
-def test_what_is_not_fitted_stays_so_and_is_no_part_of_adams_memory():
+def test_what_is_not_fitted_stays_so_and_is_no_part_of_the_optimizers_memory():
     fold = folded(1)
     fold.networks.conv.bias.requires_grad_(False)
     descend(fold, 1)
-    assert set(fold.state(0).moments) == {"conv.weight"}
+    assert set(fold.state(0).memory) == {"conv.weight"}
     fold.put([fold.state(0)])
     assert not fold.networks.conv.bias.requires_grad
     assert fold.networks.conv.weight.requires_grad

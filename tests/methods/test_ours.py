@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from nidbench.contract import Noise, Run, check_restored
 from nidbench.errors import InputError
-from nidbench.fitting import Member, noise_threshold, seeded
+from nidbench.fitting import Fold, Member, noise_threshold, seeded
 from nidbench.physics.measure import measure
 
 SMOKE = Ours(**Ours.info.presets["smoke"])
@@ -224,16 +224,16 @@ def test_factors_of_equal_variances_are_finite(scaling, scope):
 def adapted(method, problem, updates):
     """Return the networks after some updates of the ratios, and the log with what was noted."""
     run = Run()
-    networks = UNets([seeded(run, "weights")], problem.blurred.shape[0])
+    fold = Fold(UNets([seeded(run, "weights")], problem.blurred.shape[0]), 1, "cpu", "float32")
     member = Member(MaskedFit(method, problem, run), run, 0.0, seeded(run, "training"))
     for update in range(1, updates + 1):
-        method._adapt(update * method.adapt_every, networks, [member])
-    return networks, member.log
+        method._adapt(update * method.adapt_every, fold, [member])
+    return fold.networks, member.log
 
 
 def test_networks_without_ratios_are_not_adapted_in_silence():
-    with pytest.raises(TypeError, match="networks of Identity have no ratios"):
-        SMOKE._adapt(1, torch.nn.Identity(), [])
+    with pytest.raises(TypeError, match="networks of Linear have no ratios"):
+        SMOKE._adapt(1, Fold(torch.nn.Linear(1, 1), 1, "cpu", "float32"), [])
 
 
 @pytest.mark.parametrize("start", ["former", "initial"])
@@ -321,11 +321,11 @@ def test_the_scale_multiplies_every_initial_ratio(scale):
 def test_factors_multiply_the_scaled_ratios():
     method = with_settings(SMOKE, ratio_scale=0.5, adapt_from="initial")
     problem = problem_of()
-    networks = method.recipe(problem).networks([generator()])
+    fold = Fold(method.recipe(problem).networks([generator()]), 1, "cpu", "float32")
     run = Run()
     member = Member(MaskedFit(method, problem, run), run, 0.0, generator())
-    method._adapt(method.adapt_every, networks, [member])
-    for layer, whole in zip(networks.dropouts(), UNets([generator()], 1).dropouts(), strict=True):
+    method._adapt(method.adapt_every, fold, [member])
+    for layer, whole in zip(fold.networks.dropouts(), UNets([generator()], 1).dropouts(), strict=True):
         assert layer.ratios().max() <= 0.75 * whole.initial + 1 / 512 + 1e-6
         assert layer.ratios().min() >= 0.25 * whole.initial - 1 / 512 - 1e-6
 
