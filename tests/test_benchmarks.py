@@ -1,4 +1,4 @@
-"""The experiment that decides on a reading of eq. 15: its verdict on made numbers, its order, and what a kill costs."""
+"""Benchmarks: what they conclude from made numbers, the order of their fits, and what a kill costs them."""
 
 import math
 import sys
@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nidbench.contract import Clock, Truth
+from nidbench.physics.measure import measure
 from nidbench.registry.entry_points import load_dataset
 from nidbench.registry.method_spec import MethodSpec
 
@@ -175,32 +177,33 @@ def test_what_the_file_has_is_not_computed_again(fits, tmp_path, capsys):
         return squared(job)
 
     with pytest.raises(KeyboardInterrupt):
-        fits.fitted(path, JOBS, compute, 1, lambda job, _: job["name"])
+        fits.fitted(path, JOBS, compute, lambda job, _: job["name"])
     assert calls == [0, 1, 2]
     calls[:] = [None] * 10
-    found = fits.fitted(path, JOBS, compute, 1, lambda job, _: job["name"])
+    found = fits.fitted(path, JOBS, compute, lambda job, _: job["name"])
     assert calls[10:] == [2, 3, 4]
     assert [each["value"] for each in found] == [0, 1, 4, 9, 16]
-    assert "2 of 5 fits are there" in capsys.readouterr().out
+    told = capsys.readouterr().out.splitlines()
+    assert [line.partition(" (")[0] for line in told] == [f"job {number}" for number in range(5)]
 
 
 def test_a_line_that_a_kill_cut_off_is_computed_again(fits, tmp_path):
     path = tmp_path / "fits.jsonl"
-    fits.fitted(path, JOBS[:3], squared, 1, lambda *_: "")
+    fits.fitted(path, JOBS[:3], squared, lambda *_: "")
     whole = path.read_bytes()
     path.write_bytes(whole[:-9])
     assert len(fits.kept(path)) == 2
-    found = fits.fitted(path, JOBS, squared, 1, lambda *_: "")
+    found = fits.fitted(path, JOBS, squared, lambda *_: "")
     assert [each["value"] for each in found] == [0, 1, 4, 9, 16]
     assert len(fits.kept(path)) == 5
 
 
 def test_a_job_of_other_settings_is_another_job(fits, tmp_path):
     path = tmp_path / "fits.jsonl"
-    fits.fitted(path, JOBS, squared, 1, lambda *_: "")
+    fits.fitted(path, JOBS, squared, lambda *_: "")
     other = [job | {"name": "another recipe"} for job in JOBS[:2]]
     calls = []
-    fits.fitted(path, other, lambda job: calls.append(job) or squared(job), 1, lambda *_: "")
+    fits.fitted(path, other, lambda job: calls.append(job) or squared(job), lambda *_: "")
     assert calls == other
 
 
@@ -213,3 +216,117 @@ def test_settings_take_the_place_of_those_of_the_same_name(fits):
 def test_the_middle_is_the_middle(fits):
     x = np.arange(2 * 7 * 9).reshape(2, 7, 9)
     np.testing.assert_array_equal(fits.middle(x, 3), x[:, 2:5, 3:6])
+
+
+def test_a_watched_run_ends_where_it_is_good_enough_and_counts_no_observing(fits, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(fits.time, "process_time", lambda: clock[0])
+    x = 0.2 + 0.6 * np.random.Generator(np.random.Philox(4)).random((1, 24, 24))
+    problem = measure(x, np.ones((3, 3)), "gaussian:0.05", key="watched")
+    run = fits.Watched(problem, Truth(x), clock=Clock(1), enough=30, seconds=50)
+
+    def show(iteration, far):
+        def estimate():
+            clock[0] += 1000  # as slow as can be
+            return (x + far).astype(np.float32)
+
+        clock[0] += 10
+        run.observe(iteration, estimate)
+
+    show(1, 0.2)
+    show(2, 0.1)
+    with pytest.raises(fits.Reached):
+        show(3, 0.01)
+    found = fits.curve_of(fits.points(run.curve))
+    assert [(point.iteration, point.seconds) for point in found] == [(1, 10), (2, 20), (3, 30)]
+    assert found[1].psnr == pytest.approx(20, abs=1e-3)
+    show(4, 0.1)
+    with pytest.raises(fits.Reached):  # by now it has had its time
+        show(5, 0.1)
+
+
+def test_several_settings_of_one_specification_are_said(fits, capsys):
+    one = {"versions": {"engine": 1}, "settings": {"lr": 1.0}}
+    jobs = [fits.key({"spec": "ours@fast", "image": n}) for n in range(2)]
+    fits.say_versions({jobs[0]: one, jobs[1]: one})
+    assert not capsys.readouterr().out
+    fits.say_versions({jobs[0]: one, jobs[1]: one | {"settings": {"lr": 2.0}}})
+    assert "by ours@fast are of several settings" in capsys.readouterr().out
+    fits.say_versions({jobs[0]: one, jobs[1]: one | {"versions": {"engine": 2}}})
+    assert "of 2 versions" in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def quality(programs):
+    return programs("quality")
+
+
+def curve(*points):
+    return [[iteration, seconds, psnr, 0.5] for iteration, seconds, psnr in points]
+
+
+def test_a_factor_is_the_time_to_the_psnr_over_that_of_fast(quality):
+    fast, job = {"cpu_seconds": 2.0}, {"target": 25.0}
+    there = {"curve": curve((25, 5.0, 20.0), (50, 10.0, 24.0), (75, 20.0, 26.0))}
+    assert quality.factor(fast, job, there) == quality.Factor(7.5, False)  # half way between 10 and 20 seconds
+    never = {"curve": curve((25, 5.0, 20.0), (50, 30.0, 24.0))}
+    assert quality.factor(fast, job, never) == quality.Factor(15.0, True)
+
+
+def test_a_median_is_a_bound_where_what_is_censored_may_move_it(quality):
+    exact, bound = (lambda value: quality.Factor(value, False)), (lambda value: quality.Factor(value, True))
+    assert quality.median([exact(5.0), exact(9.0), bound(12.0)]) == exact(9.0)
+    assert quality.median([exact(5.0), bound(9.0), exact(12.0)]) == bound(9.0)
+    assert quality.median([bound(5.0), exact(9.0), exact(12.0)]) == bound(9.0)
+    assert quality.median([exact(5.0), exact(9.0)]) == exact(7.0)
+    assert quality.median([exact(5.0), exact(7.0), bound(9.0), bound(12.0)]) == bound(8.0)
+    assert str(bound(8.04)) == ">8.0"
+
+
+def plan_of(quality, file, **more):
+    return quality.Plan(
+        **{"parts": ("crops",), "cap": 12.0, "file": file, "precision": "float32", "quick": True} | more
+    )
+
+
+def test_the_released_recipe_has_its_cap_and_kernels_rotate(quality, tmp_path):
+    plan = plan_of(quality, tmp_path / "q.jsonl", parts=("crops", "whole"), quick=False)
+    places = plan.places()
+    assert len(places) == 15
+    jobs = [plan.fast(*place) for place in places]
+    assert [job["kernel"] for job in jobs] == [*range(1, 9), 1, 2, 3, 4, 1, 2, 3]
+    fast = {"psnr": 25.00004, "iterations": 300, "settings": {"passes": 50}}
+    released, before = plan.others("crops", "03", fast)
+    assert released["settings"]["iterations"] == 3600
+    assert (released["settings"]["lr"], released["settings"]["clamp"]) == (1e-4, True)
+    assert (before["settings"]["lr"], before["settings"]["share"]) == (2e-3, 0.25)
+    assert released["target"] == before["target"] == 25.0
+
+
+def test_medians_below_their_limits_are_missed(quality, fits, tmp_path, capsys):
+    plan = plan_of(quality, tmp_path / "q.jsonl", quick=False)
+    stamp = {"settings": {"passes": 50}, "versions": {}}
+    for number, seconds in enumerate((70.0, 90.0, 110.0), 1):
+        fast = {"psnr": 25.0, "iterations": 300, "cpu_seconds": 10.0} | stamp
+        place = ("crops", f"{number:02d}")
+        fits.keep(plan.file, plan.fast(*place), fast)
+        for job in plan.others(*place, fast):
+            late = seconds if job["recipe"] == "released" else 25.0
+            fits.keep(plan.file, job, {"curve": curve((25, 1.0, 20.0), (50, late, 25.0))} | stamp)
+    missed = quality.report(plan)
+    assert missed == ["crops, before: 2.5, limit 3.0"]
+    assert "released takes 9.0 times" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("shared_mirror")
+def test_quality_runs_and_goes_on_from_its_file(quality, tmp_path, capsys):
+    plan = plan_of(quality, tmp_path / "q.jsonl")
+    quality.measured(plan, ("crops", "01"))
+    assert "fast" in capsys.readouterr().out
+    kept = plan.file.read_bytes()
+    quality.measured(plan, ("crops", "01"))
+    assert plan.file.read_bytes() == kept
+    assert not capsys.readouterr().out
+    quality.report(plan)
+    assert "quality: crops: released takes" in capsys.readouterr().out
+    assert quality.MaskedFit.GLANCE == 4  # as before
