@@ -239,7 +239,7 @@ def test_a_watched_run_ends_where_it_is_good_enough_and_counts_no_observing(fits
         show(3, 0.01)
     found = fits.curve_of(fits.points(run.curve))
     assert [(point.iteration, point.seconds) for point in found] == [(1, 10), (2, 20), (3, 30)]
-    assert found[1].psnr == pytest.approx(20, abs=1e-3)
+    assert found[1].psnr == pytest.approx(20, abs=0.05)  # scored in 8 bits
     show(4, 0.1)
     with pytest.raises(fits.Reached):  # by now it has had its time
         show(5, 0.1)
