@@ -330,3 +330,123 @@ def test_quality_runs_and_goes_on_from_its_file(quality, tmp_path, capsys):
     quality.report(plan)
     assert "quality: crops: released takes" in capsys.readouterr().out
     assert quality.MaskedFit.GLANCE == 4  # as before
+
+
+@pytest.fixture(scope="module")
+def gpu(programs):
+    return programs("gpu")
+
+
+def test_the_cost_of_a_fit_is_its_iterations_and_the_rest(gpu):
+    cost = gpu.Cost(iteration=0.02, rest=1.5, iterations=300, megabytes=1234.4)
+    assert cost.fit == pytest.approx(7.5)
+    told = "20.0 ms an iteration, 7.5 s for 300 iterations, 1.9 s a fit; 1234 MB"
+    assert gpu.told(cost, 4) == told
+
+
+def test_where_there_is_no_card_it_is_said_and_no_failure(gpu, monkeypatch, capsys):
+    monkeypatch.setattr(gpu.torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    gpu.main()
+    assert "no card here, nothing is measured" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--device", "cuda"])
+    with pytest.raises(SystemExit, match="device 'cuda:0' is not here"):
+        gpu.main()
+
+
+def test_a_device_is_measured_for_each_method_and_number_of_fits(gpu, monkeypatch, capsys):
+    monkeypatch.setattr(gpu, "SPECS", ("ours@smoke", "dip@smoke"))
+    monkeypatch.setattr(gpu, "TRIES", 1)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--device", "cpu", "--quick"])
+    gpu.main()
+    told = capsys.readouterr().out
+    for each in ("ours@smoke 32x32 float32 x 1:", "ours@smoke 32x32 float32 x 2:", "dip@smoke 32x32 float32 x 2:"):
+        assert f"gpu: {each}" in told
+
+
+def test_what_does_not_fit_is_said_and_the_rest_goes_on(gpu, monkeypatch, capsys):
+    def measured(_, cases, *__):
+        if len(cases) > 1:
+            raise MemoryError
+        return gpu.Cost(0.01, 0.0, 10, 1.0)
+
+    monkeypatch.setattr(gpu, "measured", measured)
+    gpu.lines("cpu", ("float32", "bf16"), quick=True)
+    told = capsys.readouterr().out
+    assert "ours@fast 32x32 bf16 x 2: out of memory" in told
+    assert "dip@fast 32x32 x 1: bf16 takes 1.00 of float32's time" in told
+    assert "x 2: bf16 takes" not in told
+
+
+@pytest.fixture(scope="module")
+def deepinv_dip(programs):
+    return programs("deepinv_dip")
+
+
+def test_without_deepinv_nothing_is_measured_and_the_way_is_said(deepinv_dip, monkeypatch, capsys):
+    monkeypatch.setattr(deepinv_dip, "find_spec", lambda _: None)
+    monkeypatch.setattr(sys, "argv", ["deepinv_dip.py"])
+    deepinv_dip.main()
+    assert "pip install deepinv" in capsys.readouterr().out
+
+
+def test_the_rival_has_the_time_that_dip_took_and_the_better_decoder_counts(deepinv_dip, fits, tmp_path, capsys):
+    plan = deepinv_dip.Plan(tmp_path / "d.jsonl", "float32", quick=False)
+    stamp = {"cpu_seconds": 200.004, "settings": {}, "versions": {}}
+    for image, rival in zip(plan.images(), (24.0, 26.0, 24.9, 23.0, 24.0), strict=True):
+        own = plan.own(image)
+        found = {"curve": curve((5, 1.0, 20.0), (10, 2.0, 25.0), (15, 3.0, 22.0))} | stamp
+        fits.keep(plan.file, own, found)
+        others = plan.others(own, found)
+        assert [job["seconds"] for job in others] == [200.0, 200.0]
+        for job, psnr in zip(others, (10.0, rival), strict=True):
+            fits.keep(plan.file, job, {"curve": curve((0, 1.0, psnr))} | stamp)
+    assert deepinv_dip.report(plan) == [deepinv_dip.CHOSEN[1]]
+    assert "ahead on 4 of 5 images" in capsys.readouterr().out
+
+
+def test_pictures_for_the_rival_are_whole(deepinv_dip):
+    for image in deepinv_dip.CHOSEN:
+        assert deepinv_dip.picture(image, side=256, large=512).shape == (1, 256, 256)
+
+
+@pytest.fixture(scope="module")
+def iteration(programs):
+    return programs("iteration")
+
+
+def test_replayed_convolutions_are_those_of_the_network(iteration):
+    """Values and gradients, of all layers."""
+    fit = iteration.begun(iteration.problem_of(24), "float32")
+    layers = [module for module in fit.fold.networks.modules() if type(module).__name__ == "Conv"]
+    seen = {}
+    for number, layer in enumerate(layers):
+        layer.register_forward_hook(lambda one, given, out, number=number: seen.update({number: (one, given[0], out)}))
+    iteration.iteration(fit)()
+    assert len(seen) == len(layers) == 18
+    for layer, maps, out in seen.values():
+        run, inputs, slope = iteration._replay(layer, maps, out)
+        again = run()
+        np.testing.assert_allclose(again.detach(), out.detach(), atol=1e-5)
+        assert again.is_contiguous(memory_format=iteration.torch.channels_last)
+        assert slope.shape == out.shape
+        assert inputs[0].requires_grad == maps.requires_grad
+
+
+def test_optimizers_take_their_steps_and_an_iteration_takes_none(iteration):
+    fit = iteration.begun(iteration.problem_of(24), "float32")
+    weights = fit.fold.networks.first.conv.weight
+    before = weights.detach().clone()
+    iteration.iteration(fit)()
+    np.testing.assert_array_equal(weights.detach(), before)
+    iteration.steps(fit, "adam")()
+    assert (weights.detach() != before).any()
+
+
+def test_the_program_runs(iteration, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["iteration.py", "--quick", "--precision", "float32"])
+    monkeypatch.setattr(iteration, "STEPS", 1)
+    iteration.main()
+    told = capsys.readouterr().out
+    assert "48x48 float32: ours" in told
+    assert "its 18 convolutions alone" in told
