@@ -27,6 +27,7 @@ from nidbench.records import Point
 from nidbench.registry.entry_points import load_method, methods
 from nidbench.registry.method_spec import MethodSpec, all_settings, resolve
 from nidbench.scoring.protocols import DEFAULT
+from nidbench.system.processes import end_with_parent
 
 FOLDER = Path("results/benchmarks")
 
@@ -98,10 +99,15 @@ def _computed(jobs: Sequence[Job], compute: Callable[[Job], Found], processes: i
     if processes == 1:
         yield from ((job, compute(job)) for job in jobs)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with _pool(processes) as pool:
         pending = {pool.submit(compute, job): job for job in jobs}
         for future in as_completed(pending):
             yield pending[future], future.result()
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    """Return processes that end with this one, even where it is killed."""
+    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=end_with_parent)
 
 
 def act_on_each(action: Callable[[Any], None], items: Sequence[Any], processes: int) -> None:
@@ -110,7 +116,7 @@ def act_on_each(action: Callable[[Any], None], items: Sequence[Any], processes: 
         for item in items:
             action(item)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with _pool(processes) as pool:
         for future in as_completed([pool.submit(action, item) for item in items]):
             future.result()
 

@@ -52,7 +52,7 @@ from nidbench.contract import Truth
 from nidbench.physics.measure import measure
 
 RECIPE = "ours@fast[optimizer=soap,iterations=250,lr=6e-3,warmup=20,adapt_every=50,clamp=true]"
-PRECISION = "float32"
+PRECISION = "bf16"
 SIDE = 96
 NOISES = ("poisson:1024", "gaussian:0.05")
 SEEDS = (0, 1, 2)

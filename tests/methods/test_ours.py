@@ -322,10 +322,11 @@ def test_factors_multiply_the_scaled_ratios():
     method = with_settings(SMOKE, ratio_scale=0.5, adapt_from="initial")
     problem = problem_of()
     fold = Fold(method.recipe(problem).networks([generator()]), 1, "cpu", "float32")
+    networks = fold.networks
     run = Run()
     member = Member(MaskedFit(method, problem, run), run, 0.0, generator())
     method._adapt(method.adapt_every, fold, [member])
-    for layer, whole in zip(fold.networks.dropouts(), UNets([generator()], 1).dropouts(), strict=True):
+    for layer, whole in zip(networks.dropouts(), UNets([generator()], 1).dropouts(), strict=True):
         assert layer.ratios().max() <= 0.75 * whole.initial + 1 / 512 + 1e-6
         assert layer.ratios().min() >= 0.25 * whole.initial - 1 / 512 - 1e-6
 
