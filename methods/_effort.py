@@ -18,6 +18,10 @@ from nidbench.fitting import Schedule, Stop, check_optimizer
 PAPER_ITERATIONS = {0.01: 10_000, 0.03: 6000, 0.05: 4000}
 
 
+#: Pixels a side of the images for which `size_scaled` methods give their number of iterations.
+SIDE = 96
+
+
 class Effort(Protocol):
     """The settings that every method which fits networks has; its class gives them their defaults.
 
@@ -33,6 +37,14 @@ class Effort(Protocol):
     @property
     def share(self) -> float:
         """Of the method's usual number of iterations, in (0, 1]; without effect where `iterations` is a number."""
+        ...
+
+    @property
+    def size_scaled(self) -> bool:
+        """Whether that number is for 96x96 pixels of x and grows with the root of the side, `SIDE`, of a larger image.
+
+        Without effect where `iterations` is a number.
+        """
         ...
 
     @property
@@ -91,7 +103,8 @@ def schedule_of(effort: Effort, problem: Problem, usual: Callable[[Problem], int
     """Return the schedule for a problem; `usual` gives the method's number of iterations for it."""
     iterations = effort.iterations
     if iterations is None:
-        iterations = max(1, round(effort.share * usual(problem)))
+        growth = math.sqrt(math.sqrt(math.prod(problem.frame)) / SIDE) if effort.size_scaled else 1.0
+        iterations = max(1, round(growth * effort.share * usual(problem)))
     return _schedule(effort, iterations)
 
 

@@ -61,17 +61,18 @@ def check_prior(settings: PriorSettings) -> None:
         raise InputError(f"reg_noise={settings.reg_noise}: give a standard deviation of at least 0, such as 0.03")
 
 
-def squared_residual(operator: Operator, x: Tensor) -> Tensor:
-    """Return the mean of (g(k * x) - y)^2, a scalar, for x of Shape (C, H, W)."""
-    return (operator.predict(x) - operator.blurred).square().mean()
+def compared(operator: Operator, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mean square of g(k * x) - y, a scalar, and the difference itself, for x of Shape (C, H, W)."""
+    difference = operator.predict(x) - operator.blurred
+    return difference.square().mean(), difference
 
 
 def mean_square(operator: Operator, problem: Problem) -> LossOf:  # noqa: ARG001 - a `Misfit`
     """Return the loss that is the mean squared residual."""
 
     def loss(x: Tensor) -> Loss:
-        residual = squared_residual(operator, x)
-        return Loss(residual, residual)
+        residual, difference = compared(operator, x)
+        return Loss(residual, residual, difference)
 
     return loss
 

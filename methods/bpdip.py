@@ -36,7 +36,7 @@ from nidbench.fitting import Loss, LossOf, Recipe, fit_each, fit_one
 from nidbench.physics.blur import Operator
 
 from ._effort import by_noise, stop_of
-from ._prior import check_prior, prior_recipe, squared_residual, super_resolution
+from ._prior import check_prior, prior_recipe, compared, super_resolution
 
 ITERATIONS = 7000  #: of the authors, for this loss
 FLOOR = 1e-3  #: added to |K|^2 whatever the noise
@@ -73,6 +73,7 @@ class BPDIP:
 
     iterations: int | None = None
     share: float = 1.0
+    size_scaled: bool = False
     lr: float = 0.01
     warmup: int = 0
     decay: str = "constant"
@@ -122,6 +123,6 @@ class BPDIP:
             difference = torch.fft.rfft2(operator.tapered - operator.respond(operator.circular(x)))
             # by Parseval the mean over pixels is the authors' mean over frequencies, up to a constant
             whitened = torch.fft.irfft2(whitening * difference, s=operator.frame)
-            return Loss(whitened.square().mean(), squared_residual(operator, x.detach()))
+            return Loss(whitened.square().mean(), *compared(operator, x.detach()))
 
         return loss

@@ -71,6 +71,7 @@ class DDec:
 
     iterations: int | None = None
     share: float = 1.0
+    size_scaled: bool = False
     lr: float = 0.01
     warmup: int = 0
     decay: str = "constant"

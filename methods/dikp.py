@@ -29,7 +29,7 @@ from nidbench.fitting import Loss, LossOf, Recipe, fit_each, fit_one
 from nidbench.physics.blur import Operator
 
 from ._effort import stop_of, usual_of_dip
-from ._prior import check_prior, prior_recipe, squared_residual, super_resolution
+from ._prior import check_prior, prior_recipe, compared, super_resolution
 
 EPSILON = 1e-8  #: under the root of total variation, whose derivative is infinite at 0
 
@@ -60,6 +60,7 @@ class DIKP:
 
     iterations: int | None = None
     share: float = 1.0
+    size_scaled: bool = False
     lr: float = 0.01
     warmup: int = 0
     decay: str = "constant"
@@ -96,8 +97,8 @@ class DIKP:
         alpha = problem.sigma() / 10 if self.alpha is None else self.alpha
 
         def loss(x: Tensor) -> Loss:
-            residual = squared_residual(operator, x)
-            return Loss(residual + alpha * total_variation(x), residual)
+            residual, difference = compared(operator, x)
+            return Loss(residual + alpha * total_variation(x), residual, difference)
 
         return loss
 

@@ -46,6 +46,7 @@ class DIP:
 
     iterations: int | None = None
     share: float = 1.0
+    size_scaled: bool = False
     lr: float = 0.01
     warmup: int = 0
     decay: str = "constant"

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import torch
@@ -57,6 +58,8 @@ class Ours:
         dropout: whether there is any.
         ratio_scale: factor of the initial dropout ratios (Table 1), above 0, none of them above 0.5 after it.
         adapt_every: iterations between updates of the dropout ratios (eq. 15); 0 for fixed ratios.
+        adapt_until: share of the iterations after which the ratios stay as they are, in (0, 1]: what an update upsets,
+            a low rate cannot mend.
         adapt_draws: stochastic passes from which the variance of the neurons is estimated.
         adapt_scaling: how variances become factors in [0.5, 1.5]: `min-max`, `rank` or `mean`, see
             `_ratios.factors`.
@@ -112,6 +115,7 @@ class Ours:
 
     iterations: int | None = 100_000
     share: float = 1.0
+    size_scaled: bool = False
     lr: float = 1e-4
     warmup: int = 0
     decay: str = "constant"
@@ -127,6 +131,7 @@ class Ours:
     dropout: bool = True
     ratio_scale: float = 1.0
     adapt_every: int = 1000
+    adapt_until: float = 1.0
     adapt_draws: int = 10
     adapt_scaling: str = "min-max"
     adapt_scope: str = "pixel"
@@ -157,20 +162,22 @@ class Ours:
                 f"ratio_scale={self.ratio_scale}: give a factor above 0 and at most {CAP / max(RATIOS):.3f}, so that "
                 f"no initial ratio is above {CAP}"
             )
+        if not 0 < self.adapt_until <= 1:
+            raise InputError(f"adapt_until={self.adapt_until}: give a share of the iterations in (0, 1], such as 0.75")
         if self.adapt_every < 0:
             raise InputError(f"adapt_every={self.adapt_every}: give iterations, or 0 for fixed ratios")
 
     def recipe(self, problem: Problem) -> Recipe:
         """Return how the engine fits networks to problems such as this one."""
-        channels = problem.blurred.shape[0]
+        channels, schedule = problem.blurred.shape[0], schedule_of(self, problem, usual_of_dip)
         return Recipe(
             networks=lambda generators: UNets(generators, channels, self.dropout, self.ratio_scale),
             objective=lambda problem, run: MaskedFit(self, problem, run),
-            schedule=schedule_of(self, problem, usual_of_dip),
+            schedule=schedule,
             stop=stop_of(self),
             optimizer=self.optimizer,
             sigma=self._sigma,
-            adapt=self._adapt if self.dropout and self.adapt_every else None,
+            adapt=partial(self._adapt, self.adapt_until * schedule.iterations) if self._adapts else None,
             inspect=keeping_variances,
         )
 
@@ -186,15 +193,19 @@ class Ours:
         """Return whether the stopping rule may end a fit before its last iteration."""
         return stop_of(self).ends_early
 
+    @property
+    def _adapts(self) -> bool:
+        return self.dropout and self.adapt_every > 0
+
     def _sigma(self, problem: Problem) -> float:
         return problem.sigma() if self.sigma == "declared" else problem.estimated_sigma()
 
-    def _adapt(self, iteration: int, fold: Fold, members: Sequence[Member]) -> None:
+    def _adapt(self, last: float, iteration: int, fold: Fold, members: Sequence[Member]) -> None:
         """Update the dropout ratios from the variances of the neurons: p <- min(v p, 0.5) (eq. 15)."""
         networks = fold.networks
         if not isinstance(networks, UNets):
             raise TypeError(f"networks of {type(networks).__name__} have no ratios to adapt: give UNets")
-        if iteration % self.adapt_every:
+        if iteration % self.adapt_every or iteration > last:
             return
         variances = neuron_variances(networks, members, f"adapt {iteration}", self.adapt_draws)
         precision = torch.bfloat16 if members[0].run.precision == "bf16" else torch.float32
@@ -237,11 +248,12 @@ class MaskedFit:
         return seed, lambda x: self._loss(x, mask)
 
     def _loss(self, x: Tensor, mask: Tensor | None) -> Loss:
-        squared = (self.operator.predict(x) - self.operator.blurred).square()
+        difference = self.operator.predict(x) - self.operator.blurred
+        squared = difference.square()
         if self.floor:
             channels = torch.stack([channel.mean() for channel in _compared(squared, mask)])
-            return Loss(channels.clamp(min=self.floor).mean(), channels.max())
-        return Loss(squared.mean() if mask is None else squared[mask].mean(), squared.mean())
+            return Loss(channels.clamp(min=self.floor).mean(), channels.max(), difference)
+        return Loss(squared.mean() if mask is None else squared[mask].mean(), squared.mean(), difference)
 
     def estimate(
         self, predict: Predictor, generator: torch.Generator, sample: Callable[[Image], None] | None

@@ -24,7 +24,7 @@ from nidbench.fitting import Loss, LossOf, Recipe, fit_each, fit_one
 from nidbench.physics.blur import Operator
 
 from ._effort import stop_of
-from ._prior import Network, check_prior, prior_recipe, squared_residual
+from ._prior import Network, check_prior, prior_recipe, compared
 from ._skip import Skips
 
 CHANNELS = 8  #: of z
@@ -52,6 +52,7 @@ class SelfDeblurNonblind:
 
     iterations: int | None = None
     share: float = 1.0
+    size_scaled: bool = False
     lr: float = 0.01
     warmup: int = 0
     decay: str = "halving"
@@ -92,7 +93,7 @@ def dissimilarity(operator: Operator, problem: Problem) -> LossOf:  # noqa: ARG0
 
     def loss(x: Tensor) -> Loss:
         prediction = operator.predict(x)
-        return Loss(1 - similarities(prediction, operator.blurred).mean(), squared_residual(operator, x.detach()))
+        return Loss(1 - similarities(prediction, operator.blurred).mean(), *compared(operator, x.detach()))
 
     return loss
 

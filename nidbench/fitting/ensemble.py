@@ -85,7 +85,7 @@ class Ensemble:
             {i: attempted(partial(draws[i][1], x[place])) for place, i in enumerate(self.members) if i in draws}
         )
         residuals = self._descend(losses, self.recipe.schedule.rate(iteration))
-        return {**undrawn, **unscored, **self._judge(iteration, residuals, x.detach())}
+        return {**undrawn, **unscored, **self._judge(iteration, residuals, losses, x.detach())}
 
     def _predict(self, draws: Mapping[int, Draw]) -> Tensor:
         """Return all x, Shape (N, C, H, W), by the inputs drawn."""
@@ -101,22 +101,26 @@ class Ensemble:
         residuals = torch.stack([loss.residual.detach() for loss in losses.values()]).tolist()
         return dict(zip(losses, residuals, strict=True))
 
-    def _judge(self, iteration: int, residuals: Mapping[int, float], x: Tensor) -> dict[int, Ending]:
-        """Return which members end after an iteration, by its residuals and x, Shape (N, C, H, W)."""
+    def _judge(
+        self, iteration: int, residuals: Mapping[int, float], losses: Mapping[int, Loss], x: Tensor
+    ) -> dict[int, Ending]:
+        """Return which members end after an iteration, by its residuals, losses and x, Shape (N, C, H, W)."""
         endings: dict[int, Ending] = {}
         for place, (i, member) in enumerate(self.members.items()):
             if i not in residuals:
                 continue
             member.iteration = iteration
-            ending = self._ending(place, member, residuals[i], x[place])
+            ending = self._ending(place, member, residuals[i], losses[i].difference, x[place])
             if ending is not None:
                 endings[i] = ending
         return endings
 
-    def _ending(self, place: int, member: Member, residual: float, x: Tensor) -> Ending | None:
+    def _ending(
+        self, place: int, member: Member, residual: float, difference: Tensor | None, x: Tensor
+    ) -> Ending | None:
         if not math.isfinite(residual):
             return UnstableError(f"the residual is {residual} after {member.iteration} iterations")
-        reason = member.stopper.update(residual, x)
+        reason = member.stopper.update(residual, x, None if difference is None else difference.detach())
         if member.stopper.best:
             copies = {name: tensor.clone() for name, tensor in self.fold.tensors(place).items()}
             member.kept = member.iteration, copies

@@ -19,10 +19,12 @@ class Loss:
     Attributes:
         value: what is descended on, a scalar tensor with gradient.
         residual: mean squared residual in the units of y, which stopping rules compare with the noise level.
+        difference: g(k * x) - y, Shape (C, h, w), whose average over iterations a stopping rule may look at.
     """
 
     value: Tensor
     residual: Tensor
+    difference: Tensor | None = None
 
 
 LossOf: TypeAlias = Callable[[Tensor], Loss]

@@ -95,11 +95,9 @@ class _SeedImage:
         return Estimate(predict(self._image, None))
 
     def _loss(self, x: Tensor) -> Loss:
-        residual = self._residual(x if self._value is None else x.detach())
-        return Loss(residual if self._value is None else self._value(x), residual)
-
-    def _residual(self, x: Tensor) -> Tensor:
-        return (self._operator.predict(x) - self._operator.blurred).square().mean()
+        difference = self._operator.predict(x if self._value is None else x.detach()) - self._operator.blurred
+        residual = difference.square().mean()
+        return Loss(residual if self._value is None else self._value(x), residual, difference)
 
 
 class _Cropped(nn.Module):

@@ -3,6 +3,9 @@
     iterations            never: all iterations are done
     noise-level           the first residual under (sigma + 5e-4)^2 (Chen et al., IJCV 2022, sections 3.2 and 4.1)
     smoothed-noise-level  the same of the residuals' exponential average
+    averaged-noise-level  the residual of the exponential average of the predictions of y under sigma, by as much as
+                          noise in so many pixels may be below it: an estimate that averages stochastic passes has a
+                          lower residual than any single pass
     windowed-variance     ES-WMV: the minimum of the variance of the last `window` iterates, once `patience` iterations
                           brought no lower one (Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023)
     lowest-residual       never, but what is returned is the network after the iteration of the lowest residual, a new
@@ -16,15 +19,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
+
+import torch
+from torch import Tensor
 
 from nidbench.errors import InputError
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
 #: Added to the noise level before squaring, so that a loss can fall below it (Chen et al., section 4.1).
 STABILISER = 5e-4
+#: Iterations that the averaged prediction looks back: many against the noise of one pass, few against the descent.
+PASSES = 20
 #: Factor by which a residual must be lower than the lowest to take its place (Heckel and Hand's `fit`).
 LOWER = 1.005
 
@@ -37,8 +43,14 @@ def noise_threshold(sigma: float) -> float:
 class Stopper(Protocol):
     """A rule at work on one fit."""
 
-    def update(self, residual: float, x: Tensor) -> str | None:
-        """Take an iteration's mean squared residual and its x, Shape (C, H, W); return why to stop, or None."""
+    def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:
+        """Take an iteration; return why to stop, or None.
+
+        Args:
+            residual: mean squared residual.
+            x: Shape (C, H, W).
+            difference: g(k * x) - y, Shape (C, h, w), where the loss gives it.
+        """
         ...
 
     @property
@@ -82,7 +94,7 @@ class Stop:
     @property
     def needs_noise_level(self) -> bool:
         """Whether the rule compares residuals with the noise."""
-        return self.rule in ("noise-level", "smoothed-noise-level")
+        return self.rule in ("noise-level", "smoothed-noise-level", "averaged-noise-level")
 
     @property
     def ends_early(self) -> bool:
@@ -100,7 +112,7 @@ class _AllIterations:
     def __init__(self, stop: Stop, threshold: float) -> None:
         pass
 
-    def update(self, residual: float, x: Tensor) -> str | None:  # noqa: ARG002 - one signature for all rules
+    def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:  # noqa: ARG002 - one signature
         return None
 
     def state(self) -> dict[str, Any]:
@@ -116,7 +128,7 @@ class _NoiseLevel:
     def __init__(self, stop: Stop, threshold: float) -> None:  # noqa: ARG002 - likewise
         self._threshold = threshold
 
-    def update(self, residual: float, x: Tensor) -> str | None:  # noqa: ARG002 - likewise
+    def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:  # noqa: ARG002 - likewise
         return "noise level" if residual < self._threshold else None
 
     def state(self) -> dict[str, Any]:
@@ -133,7 +145,7 @@ class _SmoothedNoiseLevel:
         self._fresh, self._threshold = 1 / stop.memory, threshold
         self._sum = self._weight = 0.0
 
-    def update(self, residual: float, x: Tensor) -> str | None:  # noqa: ARG002 - likewise
+    def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:  # noqa: ARG002 - likewise
         fresh = self._fresh
         self._sum = (1 - fresh) * self._sum + fresh * residual
         self._weight = (1 - fresh) * self._weight + fresh
@@ -147,6 +159,33 @@ class _SmoothedNoiseLevel:
         self._sum, self._weight = state["sum"], state["weight"]
 
 
+class _AveragedNoiseLevel:
+    best: bool | None = None
+
+    def __init__(self, stop: Stop, threshold: float) -> None:  # noqa: ARG002 - likewise
+        self._level = math.sqrt(threshold) - STABILISER
+        self._weight = 0.0
+        self._average: Tensor | None = None
+
+    def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:  # noqa: ARG002 - likewise
+        if difference is None:
+            raise TypeError("stop=averaged-noise-level looks at Loss.difference, which this objective leaves out")
+        fresh = 1 / PASSES
+        self._average = torch.zeros_like(difference) if self._average is None else self._average
+        self._average.lerp_(difference, fresh)
+        self._weight = (1 - fresh) * self._weight + fresh
+        average = float(self._average.square().mean().sqrt()) / self._weight
+        # the rms of n values of standard deviation sigma scatters by sigma / sqrt(2 n): two of these below it
+        level = self._level * (1 - math.sqrt(2 / difference.numel()))
+        return "averaged noise level" if self._weight > 0.5 and average < level else None
+
+    def state(self) -> dict[str, Any]:
+        return {"weight": self._weight, "average": None if self._average is None else self._average.cpu()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._weight, self._average = state["weight"], state["average"]
+
+
 class _WindowedVariance:
     def __init__(self, stop: Stop, threshold: float) -> None:  # noqa: ARG002 - likewise
         self.best: bool | None = False
@@ -155,7 +194,7 @@ class _WindowedVariance:
         self._lowest = math.inf
         self._iterates: Tensor | None = None
 
-    def update(self, residual: float, x: Tensor) -> str | None:  # noqa: ARG002 - likewise
+    def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:  # noqa: ARG002 - likewise
         if self._iterates is None:
             self._iterates = x.new_zeros((self._window, *x.shape))
         self._iterates[self._count % self._window] = x
@@ -182,7 +221,7 @@ class _LowestResidual:
         self.best: bool | None = False
         self._lowest = math.inf
 
-    def update(self, residual: float, x: Tensor) -> str | None:  # noqa: ARG002 - likewise
+    def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:  # noqa: ARG002 - likewise
         self.best = residual * LOWER < self._lowest
         self._lowest = residual if self.best else self._lowest
         return None
@@ -201,6 +240,7 @@ RULES: dict[str, Rule] = {
     "iterations": _AllIterations,
     "noise-level": _NoiseLevel,
     "smoothed-noise-level": _SmoothedNoiseLevel,
+    "averaged-noise-level": _AveragedNoiseLevel,
     "windowed-variance": _WindowedVariance,
     "lowest-residual": _LowestResidual,
 }

@@ -8,14 +8,15 @@ import torch
 
 from nidbench.errors import InputError
 from nidbench.fitting import RULES, Stop, noise_threshold
+from nidbench.fitting.stopping import PASSES
 
-FLAT = torch.zeros(1, 2, 2)
+FLAT, ONES = torch.zeros(1, 2, 2), torch.ones(1, 2, 2)
 
 
 def feed(stopper, residuals, images=None, best=None):
     """Return (iteration, reason) of the stop, or None; append to `best` what the stopper says of each iterate."""
     for count, residual in enumerate(residuals, 1):
-        reason = stopper.update(residual, FLAT if images is None else images[count - 1])
+        reason = stopper.update(residual, FLAT if images is None else images[count - 1], residual * ONES)
         if best is not None:
             best.append(stopper.best)
         if reason is not None:
@@ -46,7 +47,41 @@ def test_the_smoothed_rule_is_a_weighted_mean():
             stopper = Stop("smoothed-noise-level", memory=20).start(-math.inf)
             feed(stopper, residuals[: count - 1])
             stopper._threshold = threshold
-            assert (stopper.update(residuals[count - 1], FLAT) is not None) == expected
+            assert (stopper.update(residuals[count - 1], FLAT, None) is not None) == expected
+
+
+def test_the_averaged_rule_looks_at_the_average_of_the_predictions():
+    """Passes that scatter about the truth: no single one is below the noise level, their average is."""
+    rng = np.random.Generator(np.random.Philox(3))
+    noise = 0.05 * rng.standard_normal((1, 64, 64))
+    passes = torch.from_numpy(0.95 * noise + 0.03 * rng.standard_normal((60, 1, 64, 64)))
+    assert (passes.square().mean((1, 2, 3)).sqrt() > 0.055).all()
+    stopper = Stop("averaged-noise-level").start(noise_threshold(0.05))
+    count = next(n for n, each in enumerate(passes, 1) if stopper.update(1.0, FLAT, each))
+    weights = (1 - 1 / PASSES) ** np.arange(60)[::-1]
+    levels = [
+        float(np.sqrt(np.square(np.average(passes[:n].numpy(), axis=0, weights=weights[-n:])).mean()))
+        for n in range(1, 61)
+    ]
+    soon = next(n for n in range(1, 61) if 1 - (1 - 1 / PASSES) ** n > 0.5)
+    level = 0.05 * (1 - math.sqrt(2 / 64**2))
+    assert levels[count - 1] < level <= min([1.0, *levels[soon - 1 : count - 1]])
+    assert count >= soon
+
+
+def test_the_averaged_rule_goes_on_from_its_state_and_wants_predictions():
+    passes = torch.from_numpy(np.random.Generator(np.random.Philox(4)).standard_normal((50, 1, 9, 9)))
+    level = noise_threshold(0.2)
+    whole, first = (Stop("averaged-noise-level").start(level) for _ in range(2))
+    reasons = [whole.update(1.0, FLAT, each) for each in passes]
+    for each in passes[:15]:
+        first.update(1.0, FLAT, each)
+    second = Stop("averaged-noise-level").start(level)
+    second.load(first.state())
+    assert [second.update(1.0, FLAT, each) for each in passes[15:]] == reasons[15:]
+    assert any(reasons)
+    with pytest.raises(TypeError, match="looks at Loss.difference"):
+        second.update(1.0, FLAT, None)
 
 
 def iterates(count, noise, seed=0):
@@ -65,7 +100,7 @@ def test_the_windowed_variance_stops_at_its_minimum_once_patience_runs_out():
     quietest = 10 + int(np.argmin(variances))  # the iteration that ends that window
     stopper, best = Stop("windowed-variance", window=10, patience=15).start(), []
     for count, image in enumerate(images, 1):
-        reason = stopper.update(1.0, image)
+        reason = stopper.update(1.0, image, None)
         best += [count] if stopper.best else []
         if reason:
             break
@@ -89,7 +124,7 @@ def test_the_lowest_residual_counts_where_it_is_lower_by_half_a_percent():
     assert expected == [True, False, True, False, True, False, True]
     stopper, found = Stop("lowest-residual").start(), []
     for residual in residuals:
-        assert stopper.update(residual, FLAT) is None
+        assert stopper.update(residual, FLAT, None) is None
         found.append(stopper.best)
     assert found == expected
 
@@ -120,7 +155,10 @@ def test_a_state_goes_on_where_it_was(rule, cut):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"rule": "early"}, "use iterations, noise-level, smoothed-noise-level, windowed-variance"),
+        (
+            {"rule": "early"},
+            "use iterations, noise-level, smoothed-noise-level, averaged-noise-level, windowed-variance",
+        ),
         ({"window": 1}, "window=1"),
         ({"patience": 0}, "patience=0"),
         ({"memory": 0}, "memory=0"),

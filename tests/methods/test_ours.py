@@ -1,5 +1,6 @@
 """SA dropout: seeds and losses against slow loops, ratios in their bounds, and variants that do what they say."""
 
+import math
 from dataclasses import replace as with_settings
 
 import numpy as np
@@ -227,13 +228,13 @@ def adapted(method, problem, updates):
     fold = Fold(UNets([seeded(run, "weights")], problem.blurred.shape[0]), 1, "cpu", "float32")
     member = Member(MaskedFit(method, problem, run), run, 0.0, seeded(run, "training"))
     for update in range(1, updates + 1):
-        method._adapt(update * method.adapt_every, fold, [member])
+        method._adapt(math.inf, update * method.adapt_every, fold, [member])
     return fold.networks, member.log
 
 
 def test_networks_without_ratios_are_not_adapted_in_silence():
     with pytest.raises(TypeError, match="networks of Linear have no ratios"):
-        SMOKE._adapt(1, Fold(torch.nn.Linear(1, 1), 1, "cpu", "float32"), [])
+        SMOKE._adapt(1, 1, Fold(torch.nn.Linear(1, 1), 1, "cpu", "float32"), [])
 
 
 @pytest.mark.parametrize("start", ["former", "initial"])
@@ -325,7 +326,7 @@ def test_factors_multiply_the_scaled_ratios():
     networks = fold.networks
     run = Run()
     member = Member(MaskedFit(method, problem, run), run, 0.0, generator())
-    method._adapt(method.adapt_every, fold, [member])
+    method._adapt(math.inf, method.adapt_every, fold, [member])
     for layer, whole in zip(networks.dropouts(), UNets([generator()], 1).dropouts(), strict=True):
         assert layer.ratios().max() <= 0.75 * whole.initial + 1 / 512 + 1e-6
         assert layer.ratios().min() >= 0.25 * whole.initial - 1 / 512 - 1e-6
