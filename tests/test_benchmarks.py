@@ -299,7 +299,7 @@ def test_the_released_recipe_has_its_cap_and_kernels_rotate(quality, tmp_path):
     released, before = plan.others("crops", "03", fast)
     assert released["settings"]["iterations"] == 3600
     assert (released["settings"]["lr"], released["settings"]["clamp"]) == (1e-4, True)
-    assert (before["settings"]["lr"], before["settings"]["share"]) == (2e-3, 0.25)
+    assert (before["settings"]["lr"], before["settings"]["iterations"]) == (2e-3, 1000)
     assert released["target"] == before["target"] == 25.0
 
 

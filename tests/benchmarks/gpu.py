@@ -84,7 +84,7 @@ def measured(spec: str, cases: Sequence[Problem], device: str, precision: str, q
     method: Any = method_of(spec)
     period = getattr(method, "adapt_every", 0) or PERIOD
     short, more = (2, 2) if quick else (SHORT, period)
-    few, many = (spec_with(spec, iterations=each, warmup=1) for each in (short, short + more))
+    few, many = (spec_with(spec, iterations=each, warmup=1, stop="iterations") for each in (short, short + more))
     before = reset_peak_memory(device)
     seconds(few, cases, device, precision)  # the first call prepares
     first, second = (min(seconds(each, cases, device, precision) for _ in range(TRIES)) for each in (few, many))

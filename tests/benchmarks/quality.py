@@ -59,7 +59,11 @@ from nidbench.registry.method_spec import all_settings
 
 FAST = "ours@fast"
 RELEASED = "ours@released[stop=iterations]"
-BEFORE = "ours[iterations=None,share=0.25,lr=2e-3,warmup=100,decay=cosine,stop=iterations,adapt_every=150]"
+#: All that could change with a default is said.
+BEFORE = (
+    "ours[optimizer=adam,iterations=1000,lr=2e-3,warmup=100,decay=cosine,stop=iterations,clamp=false,passes=50,"
+    "adapt_every=150,adapt_until=1,adapt_draws=10,adapt_scaling=min-max,adapt_scope=pixel,adapt_from=initial]"
+)
 NOISE, SIDE, KERNELS, CAP = "gaussian:0.05", 96, 8, 12.0
 PARTS = {"crops": tuple(f"{number:02d}" for number in range(1, 13)), "whole": ("01", "02", "03")}
 #: Least median factors over `ours@fast`, by part and recipe.
