@@ -7,8 +7,8 @@ the numbers of iterations.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 from nidbench.contract import Problem
 from nidbench.errors import InputError
@@ -20,6 +20,18 @@ PAPER_ITERATIONS = {0.01: 10_000, 0.03: 6000, 0.05: 4000}
 
 #: Pixels a side of the images for which `size_scaled` methods give their number of iterations.
 SIDE = 96
+
+
+#: Images, all of scikit-image, on which what the presets called `fast` share was chosen: no table tests them.
+CHOSEN_ON = "brick, chelsea, coffee, coins, ihc, motorcycle_left and rocket of scikit-image"
+#: What they share: for how long, and who descends. docs/explanation/effort.md says why.
+FAST: Mapping[str, Any] = {
+    "size_scaled": True,
+    "warmup": 20,
+    "decay": "cosine",
+    "optimizer": "soap",
+    "stop": "averaged-noise-level",
+}
 
 
 class Effort(Protocol):
@@ -76,6 +88,11 @@ class Effort(Protocol):
         ...
 
     @property
+    def margin(self) -> float:
+        """Of `averaged-noise-level`: how far below sigma, in standard deviations of the rms of the noise in y."""
+        ...
+
+    @property
     def window(self) -> int:
         """Of `windowed-variance`: iterates whose variance is taken."""
         ...
@@ -103,14 +120,19 @@ def schedule_of(effort: Effort, problem: Problem, usual: Callable[[Problem], int
     """Return the schedule for a problem; `usual` gives the method's number of iterations for it."""
     iterations = effort.iterations
     if iterations is None:
-        growth = math.sqrt(math.sqrt(math.prod(problem.frame)) / SIDE) if effort.size_scaled else 1.0
+        growth = by_size(problem.frame) if effort.size_scaled else 1.0
         iterations = max(1, round(growth * effort.share * usual(problem)))
     return _schedule(effort, iterations)
 
 
+def by_size(frame: tuple[int, int]) -> float:
+    """Return how many times the iterations of 96x96 pixels an image of Shape (H, W) takes: at least 1."""
+    return max(1.0, math.sqrt(math.sqrt(math.prod(frame)) / SIDE))
+
+
 def stop_of(effort: Effort) -> Stop:
     """Return the stopping rule with its parameters."""
-    return Stop(effort.stop, window=effort.window, patience=effort.patience)
+    return Stop(effort.stop, window=effort.window, patience=effort.patience, margin=effort.margin)
 
 
 def _schedule(effort: Effort, iterations: int) -> Schedule:

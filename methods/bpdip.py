@@ -35,8 +35,8 @@ from nidbench.errors import InputError
 from nidbench.fitting import Loss, LossOf, Recipe, fit_each, fit_one
 from nidbench.physics.blur import Operator
 
-from ._effort import by_noise, stop_of
-from ._prior import check_prior, prior_recipe, compared, super_resolution
+from ._effort import CHOSEN_ON, FAST, by_noise, stop_of
+from ._prior import check_prior, compared, prior_recipe, super_resolution
 
 ITERATIONS = 7000  #: of the authors, for this loss
 FLOOR = 1e-3  #: added to |K|^2 whatever the noise
@@ -65,10 +65,10 @@ class BPDIP:
         presets={
             "paper": {},
             "released": {"sigma_scale": 1.0},
-            "fast": {"noise_scaled": True, "share": 0.1, "decay": "cosine"},
+            "fast": {"noise_scaled": True, "share": 0.02, **FAST},
             "smoke": {"iterations": 4, "lr": 1e-7},
         },
-        tuned_on={"fast": "set12/02, 08, 09, 10"},
+        tuned_on={"fast": CHOSEN_ON},
     )
 
     iterations: int | None = None
@@ -79,6 +79,7 @@ class BPDIP:
     decay: str = "constant"
     optimizer: str = "adam"
     stop: str = "iterations"
+    margin: float = 0.0
     window: int = 100
     patience: int = 1000
     reg_noise: float = 0.03

@@ -28,7 +28,7 @@ from nidbench.contract import MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
 from nidbench.fitting import Recipe, fit_each, fit_one
 
-from ._effort import by_noise, stop_of
+from ._effort import CHOSEN_ON, FAST, by_noise, stop_of
 from ._layers import BatchNorm, Conv, fold, unfold, upsampled
 from ._prior import Network, check_prior, prior_recipe
 
@@ -56,17 +56,10 @@ class DDec:
         licence="authors' code: Apache-2.0 (not used here)",
         presets={
             "paper": {},
-            "fast": {
-                "noise_scaled": True,
-                "share": 0.2,
-                "lr": 0.02,
-                "warmup": 20,
-                "decay": "cosine",
-                "stop": "iterations",
-            },
+            "fast": {"noise_scaled": True, "share": 0.08, **FAST},
             "smoke": {"iterations": 4, "lr": 1e-7, "stop": "iterations"},
         },
-        tuned_on={"fast": "set12/02, 04, 05, 07"},
+        tuned_on={"fast": CHOSEN_ON},
     )
 
     iterations: int | None = None
@@ -77,6 +70,7 @@ class DDec:
     decay: str = "constant"
     optimizer: str = "adam"
     stop: str = "lowest-residual"
+    margin: float = 0.0
     window: int = 100
     patience: int = 1000
     reg_noise: float = 0.0

@@ -28,8 +28,8 @@ from nidbench.errors import InputError
 from nidbench.fitting import Loss, LossOf, Recipe, fit_each, fit_one
 from nidbench.physics.blur import Operator
 
-from ._effort import stop_of, usual_of_dip
-from ._prior import check_prior, prior_recipe, compared, super_resolution
+from ._effort import CHOSEN_ON, FAST, stop_of, usual_of_dip
+from ._prior import check_prior, compared, prior_recipe, super_resolution
 
 EPSILON = 1e-8  #: under the root of total variation, whose derivative is infinite at 0
 
@@ -51,11 +51,11 @@ class DIKP:
         licence="no code is public",
         presets={
             "paper": {},
-            "fast": {"iterations": 1500, "lr": 0.02, "warmup": 20, "decay": "cosine"},
+            "fast": {"share": 0.05, **FAST},
             "smoke": {"iterations": 4, "lr": 1e-7},
         },
         reconstructed=True,
-        tuned_on={"fast": "set12/08, 09, 10"},
+        tuned_on={"fast": CHOSEN_ON},
     )
 
     iterations: int | None = None
@@ -66,6 +66,7 @@ class DIKP:
     decay: str = "constant"
     optimizer: str = "adam"
     stop: str = "iterations"
+    margin: float = 0.0
     window: int = 100
     patience: int = 1000
     reg_noise: float = 0.03

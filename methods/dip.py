@@ -18,7 +18,7 @@ from typing import ClassVar
 from nidbench.contract import MethodInfo, Problem, Restored, Run
 from nidbench.fitting import Recipe, fit_each, fit_one
 
-from ._effort import stop_of, usual_of_dip
+from ._effort import CHOSEN_ON, FAST, stop_of, usual_of_dip
 from ._prior import check_prior, prior_recipe, super_resolution
 
 
@@ -36,12 +36,12 @@ class DIP:
         licence="authors' code: Apache-2.0, contact for commercial use (not used here)",
         presets={
             "paper": {},
-            "fast": {"share": 0.15, "lr": 0.02, "warmup": 20, "decay": "cosine"},
+            "fast": {"share": 0.05, **FAST},
             # in float32 rounding decides the sign of Adam's step where gradients are tiny, and steps add up: two folded
             # networks and one alone differ by 0.05 in x after one step at 1e-2; this rate keeps rounding below 1e-4
             "smoke": {"iterations": 4, "lr": 1e-7},
         },
-        tuned_on={"fast": "set12/02, 07"},
+        tuned_on={"fast": CHOSEN_ON},
     )
 
     iterations: int | None = None
@@ -52,6 +52,7 @@ class DIP:
     decay: str = "constant"
     optimizer: str = "adam"
     stop: str = "iterations"
+    margin: float = 0.0
     window: int = 100
     patience: int = 1000
     reg_noise: float = 0.03

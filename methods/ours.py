@@ -34,7 +34,7 @@ from nidbench.contract import Image, MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
 from nidbench.fitting import Draw, Estimate, Fold, Loss, Member, Predictor, Recipe, fit_each, fit_one, noise_threshold
 
-from ._effort import check_effort, schedule_of, stop_of, usual_of_dip
+from ._effort import CHOSEN_ON, FAST, check_effort, schedule_of, stop_of, usual_of_dip
 from ._layers import Moments
 from ._ratios import adapted, keeping_variances, means, neuron_variances, quantiles
 from ._unet import CAP, RATIOS, UNets
@@ -85,12 +85,12 @@ class Ours:
             },
             "fast": {
                 "iterations": None,
-                "share": 0.25,
-                "lr": 2e-3,
-                "warmup": 100,
-                "decay": "cosine",
-                "stop": "iterations",
-                "adapt_every": 150,
+                "share": 0.075,
+                "lr": 5e-3,
+                **FAST,
+                "margin": 2.0,
+                "adapt_every": 40,
+                "adapt_until": 0.75,
             },
             "smoke": {
                 "iterations": 5,
@@ -110,7 +110,7 @@ class Ours:
             "no-replacement": {"replaced": 0.0, "masked": False},
             "no-masking": {"masked": False},
         },
-        tuned_on={"fast": "set12/02, 04, 05, 07"},
+        tuned_on={"fast": CHOSEN_ON},
     )
 
     iterations: int | None = 100_000
@@ -121,6 +121,7 @@ class Ours:
     decay: str = "constant"
     optimizer: str = "adam"
     stop: str = "noise-level"
+    margin: float = 0.0
     window: int = 100
     patience: int = 1000
     sigma: str = "estimated"

@@ -24,7 +24,7 @@ from nidbench.fitting import Loss, LossOf, Recipe, fit_each, fit_one
 from nidbench.physics.blur import Operator
 
 from ._effort import stop_of
-from ._prior import Network, check_prior, prior_recipe, compared
+from ._prior import Network, check_prior, compared, prior_recipe
 from ._skip import Skips
 
 CHANNELS = 8  #: of z
@@ -58,6 +58,7 @@ class SelfDeblurNonblind:
     decay: str = "halving"
     optimizer: str = "adam"
     stop: str = "iterations"
+    margin: float = 0.0
     window: int = 100
     patience: int = 1000
     reg_noise: float = 0.001

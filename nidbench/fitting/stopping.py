@@ -3,9 +3,8 @@
     iterations            never: all iterations are done
     noise-level           the first residual under (sigma + 5e-4)^2 (Chen et al., IJCV 2022, sections 3.2 and 4.1)
     smoothed-noise-level  the same of the residuals' exponential average
-    averaged-noise-level  the residual of the exponential average of the predictions of y under sigma, by as much as
-                          noise in so many pixels may be below it: an estimate that averages stochastic passes has a
-                          lower residual than any single pass
+    averaged-noise-level  the residual of the exponential average of the predictions of y under sigma, by a `margin`: an
+                          estimate that averages stochastic passes has a lower residual than any single pass
     windowed-variance     ES-WMV: the minimum of the variance of the last `window` iterates, once `patience` iterations
                           brought no lower one (Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023)
     lowest-residual       never, but what is returned is the network after the iteration of the lowest residual, a new
@@ -25,7 +24,6 @@ import torch
 from torch import Tensor
 
 from nidbench.errors import InputError
-
 
 #: Added to the noise level before squaring, so that a loss can fall below it (Chen et al., section 4.1).
 STABILISER = 5e-4
@@ -76,12 +74,15 @@ class Stop:
         memory: iterations that the smoothed residual looks back.
         window: iterates whose variance is taken.
         patience: iterations without a lower variance.
+        margin: how far below sigma `averaged-noise-level` goes, in standard deviations, sigma / sqrt(2 n), of the rms
+            that noise has in the n pixels of y.
     """
 
     rule: str = "iterations"
     memory: int = 100
     window: int = 100
     patience: int = 1000
+    margin: float = 0.0
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -90,6 +91,9 @@ class Stop:
             raise InputError(
                 f"memory={self.memory}, window={self.window}, patience={self.patience}: give at least 1, 2 and 1"
             )
+
+        if not 0 <= self.margin < math.inf:
+            raise InputError(f"margin={self.margin}: give standard deviations of at least 0, such as 2")
 
     @property
     def needs_noise_level(self) -> bool:
@@ -162,8 +166,8 @@ class _SmoothedNoiseLevel:
 class _AveragedNoiseLevel:
     best: bool | None = None
 
-    def __init__(self, stop: Stop, threshold: float) -> None:  # noqa: ARG002 - likewise
-        self._level = math.sqrt(threshold) - STABILISER
+    def __init__(self, stop: Stop, threshold: float) -> None:
+        self._level, self._margin = math.sqrt(threshold) - STABILISER, stop.margin
         self._weight = 0.0
         self._average: Tensor | None = None
 
@@ -175,8 +179,7 @@ class _AveragedNoiseLevel:
         self._average.lerp_(difference, fresh)
         self._weight = (1 - fresh) * self._weight + fresh
         average = float(self._average.square().mean().sqrt()) / self._weight
-        # the rms of n values of standard deviation sigma scatters by sigma / sqrt(2 n): two of these below it
-        level = self._level * (1 - math.sqrt(2 / difference.numel()))
+        level = self._level * (1 - self._margin / math.sqrt(2 * difference.numel()))
         return "averaged noise level" if self._weight > 0.5 and average < level else None
 
     def state(self) -> dict[str, Any]:

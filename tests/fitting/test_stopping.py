@@ -50,13 +50,14 @@ def test_the_smoothed_rule_is_a_weighted_mean():
             assert (stopper.update(residuals[count - 1], FLAT, None) is not None) == expected
 
 
-def test_the_averaged_rule_looks_at_the_average_of_the_predictions():
+@pytest.mark.parametrize("margin", [0, 2])
+def test_the_averaged_rule_looks_at_the_average_of_the_predictions(margin):
     """Passes that scatter about the truth: no single one is below the noise level, their average is."""
     rng = np.random.Generator(np.random.Philox(3))
     noise = 0.05 * rng.standard_normal((1, 64, 64))
     passes = torch.from_numpy(0.95 * noise + 0.03 * rng.standard_normal((60, 1, 64, 64)))
     assert (passes.square().mean((1, 2, 3)).sqrt() > 0.055).all()
-    stopper = Stop("averaged-noise-level").start(noise_threshold(0.05))
+    stopper = Stop("averaged-noise-level", margin=margin).start(noise_threshold(0.05))
     count = next(n for n, each in enumerate(passes, 1) if stopper.update(1.0, FLAT, each))
     weights = (1 - 1 / PASSES) ** np.arange(60)[::-1]
     levels = [
@@ -64,7 +65,7 @@ def test_the_averaged_rule_looks_at_the_average_of_the_predictions():
         for n in range(1, 61)
     ]
     soon = next(n for n in range(1, 61) if 1 - (1 - 1 / PASSES) ** n > 0.5)
-    level = 0.05 * (1 - math.sqrt(2 / 64**2))
+    level = 0.05 * (1 - margin / math.sqrt(2 * 64**2))
     assert levels[count - 1] < level <= min([1.0, *levels[soon - 1 : count - 1]])
     assert count >= soon
 
@@ -80,7 +81,7 @@ def test_the_averaged_rule_goes_on_from_its_state_and_wants_predictions():
     second.load(first.state())
     assert [second.update(1.0, FLAT, each) for each in passes[15:]] == reasons[15:]
     assert any(reasons)
-    with pytest.raises(TypeError, match="looks at Loss.difference"):
+    with pytest.raises(TypeError, match=r"looks at Loss\.difference"):
         second.update(1.0, FLAT, None)
 
 
@@ -162,6 +163,7 @@ def test_a_state_goes_on_where_it_was(rule, cut):
         ({"window": 1}, "window=1"),
         ({"patience": 0}, "patience=0"),
         ({"memory": 0}, "memory=0"),
+        ({"margin": -1}, "margin=-1"),
     ],
 )
 def test_impossible_rules_are_refused(settings, message):

@@ -232,6 +232,15 @@ def adapted(method, problem, updates):
     return fold.networks, member.log
 
 
+def test_ratios_stay_once_their_part_of_the_iterations_is_done():
+    settings = {"iterations": 8, "adapt_every": 2, "adapt_draws": 2, "passes": 1, "stop": "iterations"}
+    for until, updates in ((1.0, [2, 4, 6]), (0.75, [2, 4, 6]), (0.7, [2, 4]), (0.1, [])):
+        noted = Ours(**settings, adapt_until=until).restore(problem_of(), Run()).details.get("ratio_quantiles", [])
+        assert [each["iteration"] for each in noted] == updates
+    with pytest.raises(InputError, match="adapt_until=0: give a share"):
+        Ours(adapt_until=0)
+
+
 def test_networks_without_ratios_are_not_adapted_in_silence():
     with pytest.raises(TypeError, match="networks of Linear have no ratios"):
         SMOKE._adapt(1, 1, Fold(torch.nn.Linear(1, 1), 1, "cpu", "float32"), [])
@@ -439,12 +448,12 @@ def test_every_preset_goes_with_every_variant(preset):
         assert {name: getattr(made, name) for name in settings} == settings
 
 
-@pytest.mark.parametrize(("sigma", "iterations"), [(0.01, 2500), (0.03, 1500), (0.05, 1000)])
+@pytest.mark.parametrize(("sigma", "iterations"), [(0.01, 750), (0.03, 450), (0.05, 300)])
 def test_the_fast_preset_does_more_where_there_is_less_noise(sigma, iterations):
     fast = Ours(**Ours.info.presets["fast"])
     recipe = fast.recipe(problem_of(noise=f"gaussian:{sigma}"))
     assert recipe.schedule.iterations == iterations
-    assert (iterations - 1) // fast.adapt_every >= 5  # updates of the ratios
+    assert fast.adapt_until * iterations // fast.adapt_every >= 5  # updates of the ratios
 
 
 def test_problems_of_other_noise_levels_are_effort_for_as_long_as_alone(monkeypatch):

@@ -128,11 +128,24 @@ def test_rates_and_input_noises_are_the_literatures():
     assert [each().decay for each in PRIORS] == 4 * ["constant"] + ["halving"]
 
 
-@pytest.mark.parametrize(("method", "lengths"), [(BPDIP, (1750, 1050, 700)), (DDec, (2500, 1500, 1000))])
+@pytest.mark.parametrize(
+    ("method", "lengths"),
+    [(BPDIP, (350, 210, 140)), (DDec, (1000, 600, 400)), (DIP, (500, 300, 200)), (DIKP, (500, 300, 200))],
+)
 def test_the_fast_presets_do_more_where_there_is_less_noise(method, lengths):
     fast = method(**method.info.presets["fast"])
     problems = [problem_of(sigma=sigma) for sigma in (0.01, 0.03, 0.05)]
     assert tuple(fast.recipe(problem).schedule.iterations for problem in problems) == lengths
+
+
+@pytest.mark.parametrize("method", PRIORS)
+@pytest.mark.parametrize(("height", "width", "growth"), [(48, 48, 1), (96, 96, 1), (384, 384, 2), (192, 768, 2)])
+def test_iterations_grow_with_the_root_of_the_side_where_asked(method, height, width, growth):
+    problem = problem_of(height=height, width=width, kernel=(1, 1))
+    usual = method(iterations=None, share=0.1).recipe(problem).schedule.iterations
+    grown = method(iterations=None, share=0.1, size_scaled=True)
+    assert grown.recipe(problem).schedule.iterations == growth * usual
+    assert method(iterations=7, size_scaled=True).recipe(problem).schedule.iterations == 7
 
 
 @pytest.mark.parametrize("method", [BPDIP, DDec])
