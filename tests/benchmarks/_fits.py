@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,10 +20,14 @@ import torch
 from numpy.typing import NDArray
 
 from nidbench import versions
-from nidbench.contract import Image, Method, Problem, Restored, Run, Truth
+from nidbench.compute.child.worker import Worker
+from nidbench.contract import Clock, Image, Method, Problem, Restored, Run, Truth
+from nidbench.contract.global_state import generators_kept
+from nidbench.records import Point
 from nidbench.registry.entry_points import load_method, methods
-from nidbench.registry.method_spec import MethodSpec, resolve
+from nidbench.registry.method_spec import MethodSpec, all_settings, resolve
 from nidbench.scoring.protocols import DEFAULT
+from nidbench.system.processes import end_with_parent
 
 FOLDER = Path("results/benchmarks")
 
@@ -61,26 +66,31 @@ def keep(path: Path, job: Job, found: Found) -> None:
 
 
 def fitted(
-    path: Path, jobs: Sequence[Job], compute: Callable[[Job], Found], processes: int, tell: Callable[[Job, Found], str]
+    path: Path,
+    jobs: Sequence[Job],
+    compute: Callable[[Job], Found],
+    tell: Callable[[Job, Found], str],
+    processes: int = 1,
 ) -> list[Found]:
     """Return what every job comes to, in their order, computing those that the file lacks.
+
+    Several processes may append to one file, if their jobs are others.
 
     Args:
         path: of the file.
         jobs: in the order of computation.
         compute: a function of a module, as other processes call it, too; it sets the threads itself.
-        processes: how many jobs at once; with one they are computed here.
         tell: makes the line that is printed of a finished one.
+        processes: how many jobs at once; with one they are computed here.
     """
     found = kept(path)
     lacking = [job for job in jobs if key(job) not in found]
-    say(f"{path}: {len(jobs) - len(lacking)} of {len(jobs)} fits are there")
     start = time.perf_counter()
     for number, (job, result) in enumerate(_computed(lacking, compute, processes), 1):
         keep(path, job, result)
         found[key(job)] = result
         left = (time.perf_counter() - start) / number * (len(lacking) - number)
-        say(f"{tell(job, result)} ({number} of {len(lacking)}, about {left / 60:.0f} min left)")
+        say(tell(job, result) + (f" (about {left / 60:.0f} min left for {len(lacking) - number})" if left else ""))
     return [found[key(job)] for job in jobs]
 
 
@@ -89,10 +99,26 @@ def _computed(jobs: Sequence[Job], compute: Callable[[Job], Found], processes: i
     if processes == 1:
         yield from ((job, compute(job)) for job in jobs)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+    with _pool(processes) as pool:
         pending = {pool.submit(compute, job): job for job in jobs}
         for future in as_completed(pending):
             yield pending[future], future.result()
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    """Return processes that end with this one, even where it is killed."""
+    return ProcessPoolExecutor(processes, mp_context=get_context("spawn"), initializer=end_with_parent)
+
+
+def act_on_each(action: Callable[[Any], None], items: Sequence[Any], processes: int) -> None:
+    """Act on every item, so many at once; `action` keeps what it computes."""
+    if processes == 1:
+        for item in items:
+            action(item)
+        return
+    with _pool(processes) as pool:
+        for future in as_completed([pool.submit(action, item) for item in items]):
+            future.result()
 
 
 def with_settings(spec: str, **settings: object) -> str:
@@ -124,6 +150,89 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+class Reached(BaseException):
+    """Ends a run where it was to be watched to; a BaseException, so that no `except Exception` catches it."""
+
+
+class Watched(Run):
+    """A run whose estimates are scored on the way, observing not counted, until a PSNR or a time is reached.
+
+    Args:
+        problem, truth: of the case.
+        seed, precision: see `Run`.
+        enough: the PSNR in dB at which the run ends.
+        seconds: the CPU seconds after which it ends.
+        clock: see `Run`.
+
+    Attributes:
+        curve: the estimates so far; seconds are those of the CPU.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        truth: Truth,
+        *,
+        seed: int = 0,
+        precision: str = "float32",
+        enough: float = math.inf,
+        seconds: float = math.inf,
+        clock: Clock = Clock(),  # noqa: B008 - it is frozen
+    ) -> None:
+        super().__init__(seed, precision=precision, clock=clock, on_observe=lambda *_: None)
+        self.watch = Watch(problem, truth, enough, seconds)
+
+    @property
+    def curve(self) -> list[Point]:
+        return self.watch.curve
+
+    def observe(self, iteration: int, estimate: Callable[[], Image]) -> None:
+        """Score the estimate after an iteration.
+
+        Raises:
+            Reached: where that is enough.
+        """
+        with generators_kept():
+            self.watch.show(iteration, estimate)
+
+
+class Watch:
+    """The curve of a fit in CPU seconds, of which scoring is no part; see `Watched` for its arguments."""
+
+    def __init__(self, problem: Problem, truth: Truth, enough: float = math.inf, seconds: float = math.inf) -> None:
+        self.problem, self.truth, self.enough, self.most = problem, truth, enough, seconds
+        self.curve: list[Point] = []
+        self._started = time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        """CPU seconds so far."""
+        return time.process_time() - self._started
+
+    def show(self, iteration: int, estimate: Callable[[], Image]) -> None:
+        """Score an estimate.
+
+        Raises:
+            Reached: where the PSNR or the time is reached.
+        """
+        seconds = self.seconds
+        score = DEFAULT.score(estimate(), self.problem, self.truth)
+        self.curve.append(Point(iteration, seconds, score.psnr, score.ssim))
+        self._started = time.process_time() - seconds
+        if score.psnr >= self.enough or seconds >= self.most:
+            raise Reached
+
+
+def points(curve: Sequence[Point]) -> list[list[float]]:
+    """Return a curve as lists for a file."""
+    return [[each.iteration, round(each.seconds, 3), round(each.psnr, 4), round(each.ssim, 4)] for each in curve]
+
+
+def curve_of(lists: Sequence[Sequence[float]]) -> list[Point]:
+    """Return the curve that `points` made lists of."""
+    return [Point(int(iteration), *rest) for iteration, *rest in lists]
+
+
 def restored_by(spec: str, problem: Problem, truth: Truth, seed: int, precision: str) -> tuple[Restored, Found]:
     """Return a restoration on one thread of the CPU, and what is to be kept of every fit."""
     method, run = method_of(spec), Run(seed, precision=precision)
@@ -138,15 +247,58 @@ def restored_by(spec: str, problem: Problem, truth: Truth, seed: int, precision:
         "cpu_seconds": seconds,
         "iterations": restored.iterations,
         "stopped": restored.stopped,
-        "versions": {"method": method.info.version, "torch": torch.__version__, **versions.CURRENT},
+        "settings": all_settings(method),
+        "versions": versions_of(method),
     }
 
 
-def say_versions(found: Sequence[Found]) -> None:
-    """Say so where fits are of several versions of the program."""
-    several = sorted({key(each["versions"]) for each in found})
+def versions_of(method: Method) -> Found:
+    """Return the versions of the program that a fit depends on."""
+    return {"method": method.info.version, "torch": torch.__version__, **versions.CURRENT}
+
+
+def faster_precision(problem: Problem) -> str:
+    """Return the precision in which `ours` takes less CPU time for 4 iterations of a problem, on one thread.
+
+    Compared are the least of three times; float32 where the CPU has no bf16.
+    """
+    if "cpu" not in Worker().hello().bf16:
+        return "float32"
+    method = method_of("ours[iterations=4,stop=iterations,aggregate=false]")
+    seconds: dict[str, list[float]] = {"float32": [], "bf16": []}
+    with one_thread():
+        for _ in range(4):
+            for precision, found in seconds.items():
+                start = time.process_time()
+                method.restore(problem, Run(0, precision=precision))
+                found.append(time.process_time() - start)
+    best = {precision: min(found[1:]) for precision, found in seconds.items()}
+    say(f"CPU seconds of 4 iterations: {', '.join(f'{name} {value:.2f}' for name, value in best.items())}")
+    return min(best, key=lambda name: best[name])
+
+
+def chosen_precision(asked: str | None, path: Path, problem: Problem) -> str:
+    """Return the precision asked for, else that of the fits in a file, else the faster one for a problem."""
+    before = {json.loads(job)["precision"] for job in kept(path)}
+    if asked is None and len(before) > 1:
+        raise SystemExit(f"{path} has fits in {' and '.join(sorted(before))}: say --precision")
+    return asked or (before.pop() if before else faster_precision(problem))
+
+
+def say_versions(found: Mapping[str, Found]) -> None:
+    """Say so where fits are of several versions of the program, or of one specification with several settings.
+
+    Args:
+        found: by key of the job.
+    """
+    several = sorted({key(each["versions"]) for each in found.values()})
     if len(several) > 1:
         say(f"the fits are of {len(several)} versions: {'; '.join(several)}")
+    settings: dict[str, set[str]] = {}
+    for name, each in found.items():
+        settings.setdefault(json.loads(name)["spec"], set()).add(key(each.get("settings", {})))
+    for spec in (spec for spec, ways in settings.items() if len(ways) > 1):
+        say(f"the fits by {spec} are of several settings, as its preset changed: compute them again")
 
 
 def arguments(

@@ -207,7 +207,7 @@ def report(jobs: Sequence[Job], path: Path) -> None:
     psnrs = {(job["image"], job["noise"], job["seed"], job["configuration"]): found["psnr"] for job, found in pairs}
     if not complete(psnrs):
         raise SystemExit(f"{path} has no block of {len(CONFIGURATIONS)} configurations under both noises yet")
-    say_versions([found for _, found in pairs])
+    say_versions({key(job): found for job, found in pairs})
     images = complete(psnrs)
     say(f"adaptation: {len(pairs)} of {len(jobs)} fits; {sum(map(len, images.values()))} blocks, {len(images)} images")
     results = judged(psnrs)
@@ -249,7 +249,7 @@ def main() -> None:
     given = arguments(__doc__ or "", "adaptation")
     jobs = design(given.quick)
     if not given.report:
-        fitted(given.file, jobs, compute, given.processes, tell)
+        fitted(given.file, jobs, compute, tell, given.processes)
     report(jobs, given.file)
 
 

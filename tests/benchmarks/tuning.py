@@ -47,15 +47,21 @@ GRIDS = {
 }
 
 
-def picture(name: str) -> Array:
-    """Return a gray image, Shape (1, H, W), in [0, 1]."""
+def picture(name: str, side: int = SIDE, large: int = LARGE) -> Array:
+    """Return a gray image, Shape (1, H, W), in [0, 1].
+
+    Args:
+        name: of `IMAGES`.
+        side: the most rows and columns, of the middle.
+        large: rows from which on it is averaged twofold.
+    """
     with as_file(files("skimage") / "data" / name) as path:
         x = read_image(path).astype(np.float64).mean(0)
-    if len(x) >= LARGE:
+    if len(x) >= large:
         rows, columns = (size // 2 for size in x.shape)
         x = x[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2).mean((1, 3))
-    top, left = (max(0, size - SIDE) // 2 for size in x.shape)
-    x = x[top : top + SIDE, left : left + SIDE]
+    top, left = (max(0, size - side) // 2 for size in x.shape)
+    x = x[top : top + side, left : left + side]
     middle: Array = np.rint(255 * x)[None] / 255
     return middle
 
