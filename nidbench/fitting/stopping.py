@@ -3,8 +3,8 @@
     iterations            never: all iterations are done
     noise-level           the first residual under (sigma + 5e-4)^2 (Chen et al., IJCV 2022, sections 3.2 and 4.1)
     smoothed-noise-level  the same of the residuals' exponential average
-    averaged-noise-level  the residual of the exponential average of the predictions of y under sigma, by a `margin`: an
-                          estimate that averages stochastic passes has a lower residual than any single pass
+    averaged-noise-level  the residual that averaged passes would have, median of 20, under sigma by a `margin`:
+                          an estimate that averages stochastic passes has a lower residual than any single pass
     windowed-variance     ES-WMV: the minimum of the variance of the last `window` iterates, once `patience` iterations
                           brought no lower one (Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023)
     lowest-residual       never, but what is returned is the network after the iteration of the lowest residual, a new
@@ -16,19 +16,20 @@ There is no oracle here: what the best moment would have been, only the harness 
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Protocol, TypeAlias
 
-import torch
 from torch import Tensor
 
 from nidbench.errors import InputError
 
 #: Added to the noise level before squaring, so that a loss can fall below it (Chen et al., section 4.1).
 STABILISER = 5e-4
-#: Iterations that the averaged prediction looks back: many against the noise of one pass, few against the descent.
-PASSES = 20
+#: Iterations that the residual of averaged passes looks back: many against its noise, few against the descent.
+PRODUCTS = 20
 #: Factor by which a residual must be lower than the lowest to take its place (Heckel and Hand's `fit`).
 LOWER = 1.005
 
@@ -164,29 +165,38 @@ class _SmoothedNoiseLevel:
 
 
 class _AveragedNoiseLevel:
+    """Estimates the residual of averaged passes by the product of two, whose scatter is independent.
+
+    The mean of (k * x1 - y)(k * x2 - y) over pixels has the expected value of the squared residual of the average of
+    infinitely many passes, if x1 and x2 are of the same network. Two iterations that follow each other are nearly that.
+    The median of the last products heeds neither single ones nor the few iterations after the network was upset, such
+    as by other dropout ratios.
+    """
+
     best: bool | None = None
 
     def __init__(self, stop: Stop, threshold: float) -> None:
         self._level, self._margin = math.sqrt(threshold) - STABILISER, stop.margin
-        self._weight = 0.0
-        self._average: Tensor | None = None
+        self._products: deque[float] = deque(maxlen=PRODUCTS)
+        self._last: Tensor | None = None
 
     def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:  # noqa: ARG002 - likewise
         if difference is None:
             raise TypeError("stop=averaged-noise-level looks at Loss.difference, which this objective leaves out")
-        fresh = 1 / PASSES
-        self._average = torch.zeros_like(difference) if self._average is None else self._average
-        self._average.lerp_(difference, fresh)
-        self._weight = (1 - fresh) * self._weight + fresh
-        average = float(self._average.square().mean().sqrt()) / self._weight
-        level = self._level * (1 - self._margin / math.sqrt(2 * difference.numel()))
-        return "averaged noise level" if self._weight > 0.5 and average < level else None
+        last, self._last = self._last, difference.clone()
+        if last is None:
+            return None
+        self._products.append(float((last * difference).mean()))
+        level = max(0.0, self._level * (1 - self._margin / math.sqrt(2 * difference.numel())))
+        enough = len(self._products) == PRODUCTS
+        return "averaged noise level" if enough and median(self._products) < level**2 else None
 
     def state(self) -> dict[str, Any]:
-        return {"weight": self._weight, "average": None if self._average is None else self._average.cpu()}
+        return {"products": list(self._products), "last": None if self._last is None else self._last.cpu()}
 
     def load(self, state: dict[str, Any]) -> None:
-        self._weight, self._average = state["weight"], state["average"]
+        self._products.extend(state["products"])
+        self._last = state["last"]
 
 
 class _WindowedVariance:

@@ -1,5 +1,6 @@
 """Stopping rules in closed form, and against plain re-computations."""
 
+import itertools
 import math
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from nidbench.errors import InputError
 from nidbench.fitting import RULES, Stop, noise_threshold
-from nidbench.fitting.stopping import PASSES
+from nidbench.fitting.stopping import PRODUCTS
 
 FLAT, ONES = torch.zeros(1, 2, 2), torch.ones(1, 2, 2)
 
@@ -59,15 +60,11 @@ def test_the_averaged_rule_looks_at_the_average_of_the_predictions(margin):
     assert (passes.square().mean((1, 2, 3)).sqrt() > 0.055).all()
     stopper = Stop("averaged-noise-level", margin=margin).start(noise_threshold(0.05))
     count = next(n for n, each in enumerate(passes, 1) if stopper.update(1.0, FLAT, each))
-    weights = (1 - 1 / PASSES) ** np.arange(60)[::-1]
-    levels = [
-        float(np.sqrt(np.square(np.average(passes[:n].numpy(), axis=0, weights=weights[-n:])).mean()))
-        for n in range(1, 61)
-    ]
-    soon = next(n for n in range(1, 61) if 1 - (1 - 1 / PASSES) ** n > 0.5)
+    products = [(one * other).mean().item() for one, other in itertools.pairwise(passes)]
+    levels = {n: math.sqrt(np.median(products[n - PRODUCTS - 1 : n - 1])) for n in range(PRODUCTS + 1, 61)}
     level = 0.05 * (1 - margin / math.sqrt(2 * 64**2))
-    assert levels[count - 1] < level <= min([1.0, *levels[soon - 1 : count - 1]])
-    assert count >= soon
+    assert levels[count] < level <= min([1.0, *(levels[n] for n in range(PRODUCTS + 1, count))])
+    assert levels[count] == pytest.approx(float(np.sqrt(np.square(0.95 * noise).mean())), rel=0.01)
 
 
 def test_the_averaged_rule_goes_on_from_its_state_and_wants_predictions():
