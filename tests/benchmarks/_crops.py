@@ -25,7 +25,6 @@ def compute(spec: str, fit: Fit, key: str) -> dict[str, Any]:
     from nidbench.registry.entry_points import load_dataset, load_kernels, load_method, methods
     from nidbench.registry.method_spec import MethodSpec, resolve
     from nidbench.scoring.protocols import DEFAULT
-    from nidbench.sweep.plan import choose_precision
 
     torch.set_num_threads(1)
     _, image, noise, seed = fit
@@ -34,7 +33,7 @@ def compute(spec: str, fit: Fit, key: str) -> dict[str, Any]:
     problem = measure(x, load_kernels("levin").load("1"), noise, key=key)
     parsed = MethodSpec.parse(spec)
     method = resolve(parsed, load_method(methods(), parsed.name), None).method
-    run = Run(seed, precision=choose_precision("auto", "cpu", Worker().hello()))
+    run = Run(seed, precision="bf16" if "cpu" in Worker().hello().bf16 else "float32")
     restored = method.restore(problem, run)
     score = DEFAULT.score(restored.image, problem, Truth(x))
     return {
