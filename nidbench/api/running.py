@@ -150,6 +150,7 @@ def run_sweep(
                 confirm(expected)
         if dry_run:
             display.cells(plan, {job.planned.id for job in pending})
+            store.remove_unused()
             return None
         with display:
             summary = Runner(store, computer, display, options).run(plan, pending)

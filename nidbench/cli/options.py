@@ -159,7 +159,11 @@ computing = together(
 
 #: What happens before anything is computed.
 asking = together(
-    click.option("--dry-run", is_flag=True, help="Show which cells would be computed, and stop."),
+    click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Show which cells would be computed and, by short pilots of the methods, for how long, and stop.",
+    ),
     click.option("--yes", is_flag=True, help="Start without asking, however long it takes."),
 )
 

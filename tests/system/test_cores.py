@@ -65,14 +65,16 @@ def test_what_others_leave_is_free_and_one_always(four, busy, free):
     assert cores.free() == free
 
 
+@pytest.mark.usefixtures("four")
 @pytest.mark.parametrize(("load", "free"), [(0.2, 4), (1.2, 3), (9.0, 1)])
-def test_the_load_decides_where_the_system_says_no_more(four, tmp_path, monkeypatch, load, free):
+def test_the_load_decides_where_the_system_says_no_more(tmp_path, monkeypatch, load, free):
     monkeypatch.setattr(cores, "_STAT", tmp_path / "none")
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0))
     assert cores.free() == free
 
 
-def test_without_any_word_of_the_system_all_cores_are_free(four, tmp_path, monkeypatch):
+@pytest.mark.usefixtures("four")
+def test_without_any_word_of_the_system_all_cores_are_free(tmp_path, monkeypatch):
     def unknown():
         raise OSError
 
