@@ -121,9 +121,9 @@ class Chooser:
             threads = self._threads(earlier)
             computer.use_threads(threads)
             precision = self._precision(question, earlier, threads, computer)
-            going_on = earlier is not None and question.precision == "auto"
-            kept = frozenset(cell.id for cell in earlier.sweep.cells) if earlier and going_on else frozenset()
-            self._chosen = Chosen(Choices(question.kind, precision, threads), kept)
+            kept = earlier.sweep.cells if earlier is not None and question.precision == "auto" else ()
+            choices = Choices(question.kind, precision, threads)
+            self._chosen = Chosen(choices, frozenset(planned.id for planned in kept))
         return self._chosen
 
     def _threads(self, earlier: _Earlier | None) -> int:

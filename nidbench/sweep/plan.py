@@ -212,7 +212,7 @@ def _job(wanted: _Wanted, device: str, chosen: Chosen, hello: Hello) -> Job:
         precision=chosen.precision,
         device=device.partition(":")[0],
     )
-    if chosen.kept and cell.id not in chosen.kept and device in hello.bf16:
+    if chosen.kept and cell.id not in chosen.kept and device in hello.bf16:  # what is finished is not computed again
         other = replace(cell, precision="float32" if cell.precision == "bf16" else "bf16")
         cell = other if other.id in chosen.kept else cell
     label = str(facts.spec)

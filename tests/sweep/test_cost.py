@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from nidbench.api.progress import duration_range
 from nidbench.cli import main
+from nidbench.compute.child.worker import _Reporter
 from nidbench.compute.messages import Outcome
 from nidbench.compute.pace import Span
 from nidbench.compute.same_process import SameProcess
@@ -134,6 +136,33 @@ def test_iterations_of_unequal_work_count_by_their_mean(tmp_path):
     assert thrice.seconds == pytest.approx(3 * mixed.seconds)
     assert thrice.low == pytest.approx(mixed.low)
     assert thrice.seconds <= thrice.high
+
+
+@pytest.mark.parametrize(
+    ("spans", "enough"),
+    [
+        ([Span(5, 0.4, 0.4, 0.0)] * 4, False),  # too short
+        ([Span(1, 0.5, 0.5, 0.0)] * 5, False),  # too few iterations
+        ([Span(10, 1.1, 1.1, 0.0)] * 2, False),  # too few spans to compare
+        ([Span(5, 0.6, 0.6, 0.0)] * 4, True),
+        ([Span(1, 5.0, 5.0, 0.0)] * 3, True),  # slow: fewer have to do
+    ],
+)
+def test_a_pilot_sees_enough_of_a_method(spans, enough):
+    reporter = _Reporter(lambda _: None, SimpleNamespace(pilot_seconds=2.0))
+    reporter.spans = spans
+    assert reporter._enough(2.0) == enough
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(2, 7.0), (1, 110.0)])
+def test_finished_cells_tell_the_time_where_they_had_as_many_threads(tmp_path, make_record, threads, expected):
+    store, computer = Store(tmp_path), Timed(pilot(*[Span(2, 0.2, 0.4, 0.0)] * 6))
+    ask = Ask((Experiment("wiener", "sample", images="camera", seeds="0-1"),), device="cpu", precision="float32")
+    plan = make_plan(ask, computer, Chooser(threads=2))
+    done, waiting = plan.jobs
+    store.write(replace(make_record(), id=done.cell.id, cell=done.cell, seconds=7.0, threads=threads), {})
+    rates = method_rates(plan, [waiting], store, computer, RunOptions(), lambda _: None)
+    assert estimate([waiting], rates).seconds == pytest.approx(expected)
 
 
 def test_a_pilot_that_is_soon_done_is_repeated_and_its_first_run_is_no_measure(tmp_path):
