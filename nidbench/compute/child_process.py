@@ -45,7 +45,8 @@ _KEPT, _KEPT_ON_GPU = 8, 2
 #: Environment that makes OpenMP's threads (GNU's, Intel's) sleep while they wait for each other. By default they spin,
 #: which uses a core and, where other programs want the cores, keeps the awaited thread from running. A short spin
 #: (GNU's) saves some of the sleeps: of 2 threads, an iteration of `ours` (96x96, AMD EPYC) took 74 ms without any, 69
-#: with 1,000 turns and 72 with 10,000; beside a busy core about 230, 290 and 540.
+#: with 1,000 turns and 72 with 10,000 (a run each); beside a busy core, which other programs used as well, about 230,
+#: 290 and 540 (two runs each).
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
 
 #: Spec, preset and file of the method that a process runs; None for a process that has run none.
