@@ -111,7 +111,8 @@ class Display:
         about = f"about {duration(estimate.seconds)} ({duration_range(estimate.low, estimate.high)})"
         about += " and more" if estimate.unknown else ""
         about += f", less where {', '.join(estimate.most)} stops by itself" if estimate.most else ""
-        self.say(f"{plan.sweep.name}: {pending} cells to compute on {plan.jobs[0].device}, {about}")
+        how = f"{plan.jobs[0].device}, {plan.sweep.choices}, " if plan.sweep.choices else f"{plan.jobs[0].device}, "
+        self.say(f"{plan.sweep.name}: {pending} cells to compute on {how}{about}")
         if estimate.unknown:
             self.warned(f"the run time of {', '.join(estimate.unknown)} is unknown: their pilots gave no result")
 
@@ -138,10 +139,10 @@ def _is_live(console: Console) -> bool:
 
 
 def duration(seconds: float) -> str:
-    """Return a time as people say it: `45 s`, `12 min`, `1.5 h`."""
+    """Return a time as people say it: `45 s`, `2.5 min`, `12 min`, `1.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.2g} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def duration_range(low: float, high: float) -> str:

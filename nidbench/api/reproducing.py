@@ -18,6 +18,7 @@ from .running import Computing, Ran, run_sweep
 
 if TYPE_CHECKING:
     from nidbench.compute.computer import Computer
+    from nidbench.sweep.choices import Chooser
     from nidbench.sweep.cost import CostEstimate, Rates
     from nidbench.sweep.options import RunOptions
     from nidbench.sweep.plan import Plan
@@ -48,7 +49,8 @@ def write_sweep_file(
     """
     options = computing.options()
     with store.lock(), closing(computing.computer(store)) as computer:
-        wanted.plan(store, computer, options, display, display.say, write=write)
+        chooser = computing.chooser(store, display.say)
+        wanted.plan(store, computer, options, display, display.say, chooser, write=write)
 
 
 def reproduce_table(
@@ -79,8 +81,8 @@ def reproduce_table(
     def protocol_of(planned: Planned) -> str:
         return protocol or paper_protocol(wanted.table, planned.case)
 
-    def planner(computer: Computer, options: RunOptions) -> tuple[Plan, Rates | None]:
-        return wanted.plan(store, computer, options, display, display.say, write=not dry_run)
+    def planner(computer: Computer, options: RunOptions, chooser: Chooser) -> tuple[Plan, Rates | None]:
+        return wanted.plan(store, computer, options, display, display.say, chooser, write=not dry_run)
 
     ran = run_sweep(store, planner, protocol_of, computing, display, confirm=confirm, dry_run=dry_run)
     if ran is None:

@@ -56,7 +56,7 @@ def restore(
             axis.
         seed: method seed.
         device: torch device, `cpu` or `cuda:N`.
-        precision: `float32` or `bf16`, for methods that can use it.
+        precision: `float32` or, on a device that has it, `bf16`, for methods that can use it.
 
     Returns:
         x, float32, linear (before the response), nominally in [0, 1] and not clipped, in the layout of `blurred`.
@@ -76,7 +76,8 @@ def restore(
     check_scale(problem.blurred, known)
     check_reach(problem.kernel, problem.blurred.shape[1:])
     chosen = method_of(method)
-    run = Run(whole_number("seed", seed), device=_device(device), precision=precision)
+    place = _device(device, precision)
+    run = Run(whole_number("seed", seed), device=place, precision=precision)
     with generators_kept():
         seed_generators(run.seed("global"))
         restored = check_restored(chosen.restore(problem, run), problem)
@@ -100,16 +101,22 @@ def _noise(text: str | None) -> Noise:
     return Noise(spec.kind, spec.value)
 
 
-def _device(device: str) -> str:
-    """Return a torch device that is here.
+def _device(device: str, precision: str) -> str:
+    """Return a torch device that is here and has a precision.
 
     Raises:
-        InputError: where it is not.
+        InputError: where it is not, or has not.
     """
     from nidbench.compute.same_process import SameProcess
+    from nidbench.sweep.choices import check_precision
     from nidbench.sweep.plan import choose_device
 
-    return device if device == "cpu" else choose_device(device, SameProcess().hello())
+    if (device, precision) == ("cpu", "float32"):
+        return device
+    hello = SameProcess().hello()
+    place = choose_device(device, hello)
+    check_precision(precision, place, hello)
+    return place
 
 
 def measure(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,12 +10,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from nidbench.contract.run import Clock
 from nidbench.records import Planned, Store, Sweep
 from nidbench.rescoring.rescore import renew, score_by
+from nidbench.sweep.choices import Chooser
 from nidbench.sweep.cost import CostEstimate, Rates, estimate, method_rates
 from nidbench.sweep.options import RunOptions
 from nidbench.sweep.pending import pending_jobs
 from nidbench.sweep.plan import Plan
 from nidbench.sweep.request import words
 from nidbench.sweep.runner import Runner, Summary
+from nidbench.system import cores
 
 from .given import seconds_of, whole_number
 from .progress import Display
@@ -24,7 +25,7 @@ from .progress import Display
 if TYPE_CHECKING:
     from nidbench.compute.computer import Computer
 
-Planner: TypeAlias = "Callable[[Computer, RunOptions], tuple[Plan, Rates | None]]"
+Planner: TypeAlias = "Callable[[Computer, RunOptions, Chooser], tuple[Plan, Rates | None]]"
 """Makes the plan of a sweep, and what pilots showed of its cost where it needed them."""
 
 
@@ -33,7 +34,8 @@ class Computing:
     """How a sweep is computed, in the words of the command line; none of it changes a result.
 
     Attributes:
-        threads: CPU threads of a computing process; None for all cores.
+        threads: CPU threads of a computing process; None for what the sweep had before or, in a new one, for the cores
+            that are free.
         cell_timeout: seconds after which a cell is killed; None for never.
         memory_limit: bytes that a cell may take; None for what this machine or its control group has.
         retry: whether cells that failed before are tried again.
@@ -77,7 +79,6 @@ class Computing:
             cell_timeout=self.cell_timeout,
             retry=self.retry,
             renew=self.renew,
-            threads=self.threads or _cores(),
             clock=Clock(self.observe),
             checkpoint_seconds=self.checkpoint_every,
             keep=words(self.keep),
@@ -90,15 +91,11 @@ class Computing:
 
         if self.in_process:
             return SameProcess()
-        return ChildProcess(store.root / "work" / "worker.log", self.options().threads, self.memory_limit)
+        return ChildProcess(store.root / "work" / "worker.log", self.threads or 1, self.memory_limit)
 
-
-def _cores() -> int:
-    """Return the cores this process may use, where the system tells them from those there are."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
+    def chooser(self, store: Store, say: Callable[[str], None]) -> Chooser:
+        """Return who chooses precision and threads; a debugger gets all cores, whatever else runs."""
+        return Chooser(store, self.threads, cores.usable if self.in_process else cores.free, say)
 
 
 @dataclass(frozen=True)
@@ -141,7 +138,7 @@ def run_sweep(
     options = computing.options()
     with store.lock(), closing(computing.computer(store)) as computer:
         display.say("starting the computing process, reading methods and measurements")
-        plan, rates = planner(computer, options)
+        plan, rates = planner(computer, options, computing.chooser(store, display.say))
         pending = pending_jobs(plan, store, options, display)
         display.notes(plan)
         if pending:
@@ -153,6 +150,7 @@ def run_sweep(
                 confirm(expected)
         if dry_run:
             display.cells(plan, {job.planned.id for job in pending})
+            store.remove_unused()
             return None
         with display:
             summary = Runner(store, computer, display, options).run(plan, pending)

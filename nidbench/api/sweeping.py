@@ -77,8 +77,10 @@ def run(
         method_file: a Python file with a method of your own, whose stem is its name.
         name: of the sweep; empty for one made from the question.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        precision: `auto` (bf16 where it is native), `float32` or `bf16`.
-        threads: CPU threads of a computing process; None for all cores.
+        precision: `auto` (that of the sweep before; in a new one bf16 where the device has it and is faster by it),
+            `float32` or `bf16`.
+        threads: CPU threads of a computing process; None for those of the sweep before, in a new one the cores that
+            are free.
         cell_timeout: seconds after which a cell is killed.
         memory_limit: memory that a cell may take, such as `8G`, or bytes.
         retry: whether cells that failed before are tried again.
@@ -147,7 +149,7 @@ def run(
     with heeded():
         ran = run_sweep(
             store,
-            lambda computer, _: (make_plan(ask, computer), None),
+            lambda computer, _, chooser: (make_plan(ask, computer, chooser), None),
             lambda _: protocol,
             computing,
             display,

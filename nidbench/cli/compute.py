@@ -87,7 +87,7 @@ def run(output: Path, protocol: str, config: Path | None, dry_run: bool, yes: bo
     ask = _ask(config, given)
     ran = run_sweep(
         Store(output),
-        lambda computer, _: (make_plan(ask, computer), None),
+        lambda computer, _, chooser: (make_plan(ask, computer, chooser), None),
         lambda _: protocol,
         _chosen(Computing, given),
         Display(make_console()),

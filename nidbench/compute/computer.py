@@ -19,6 +19,10 @@ Listener = Callable[[Any], None]
 class Computer(Protocol):
     """Answers requests: in child processes, or in this one for debugging."""
 
+    def use_threads(self, threads: int) -> None:
+        """Compute with this number of CPU threads from now on."""
+        ...
+
     def hello(self) -> Hello:
         """Return the devices and the environment to compute with."""
         ...

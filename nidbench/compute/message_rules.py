@@ -18,6 +18,7 @@ from .messages import (
     MethodFacts,
     Observation,
     Outcome,
+    PrecisionRatios,
     Progress,
     Request,
     Resolve,
@@ -42,6 +43,9 @@ def check(message: Message, request: Request) -> None:
         elif isinstance(request, Resolve) and isinstance(message, MethodFacts):
             same = (message.spec, message.file) == (request.spec, request.file)
             _require(same, f"it described {message.spec}, the request was for {request.spec}")
+        elif isinstance(message, PrecisionRatios):
+            usable = bool(message.ratios) and all(0 < ratio < np.inf for ratio in message.ratios)
+            _require(usable, f"the ratios are {list(message.ratios)}")
     except (TypeError, ValueError, ArithmeticError) as error:
         raise MessageError(f"it sent a value that no method can hand over: {error}") from error
 

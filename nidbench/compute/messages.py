@@ -31,6 +31,19 @@ class Greet:
 
 
 @dataclass(frozen=True)
+class ComparePrecisions:
+    """Asks how fast bf16 is beside float32; answered by `PrecisionRatios`.
+
+    Attributes:
+        device: torch device that has bf16.
+        threads: CPU threads of the process.
+    """
+
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
 class Resolve:
     """Asks for a method's settings and version; answered by `Imported`, then `MethodFacts` or `Refusal`.
 
@@ -97,7 +110,7 @@ class Task:
         return self.problem.blurred.shape[0], *self.problem.frame
 
 
-Request: TypeAlias = Greet | Resolve | Check | Task
+Request: TypeAlias = Greet | ComparePrecisions | Resolve | Check | Task
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):
@@ -114,6 +127,12 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
     bf16: Sequence[str]
     environment: Mapping[str, str]
     pid: int
+
+
+class PrecisionRatios(msgspec.Struct, frozen=True, tag=True):
+    """The time of a convolution in bf16 over that in float32, in several pairs of runs."""
+
+    ratios: Sequence[float]
 
 
 class Imported(msgspec.Struct, frozen=True, tag=True):
@@ -229,6 +248,7 @@ class Refusal(msgspec.Struct, frozen=True, tag=True):
 
 Message: TypeAlias = (
     Hello
+    | PrecisionRatios
     | Imported
     | MethodFacts
     | Progress
@@ -245,6 +265,7 @@ Message: TypeAlias = (
 #: Type of request -> types of its answer.
 ANSWERS: Mapping[type, tuple[type, ...]] = {
     Greet: (Hello,),
+    ComparePrecisions: (PrecisionRatios,),
     Resolve: (MethodFacts, Refusal),
     Check: (Checked, Refusal),
     Task: (Outcome, Refusal),
@@ -253,6 +274,7 @@ ANSWERS: Mapping[type, tuple[type, ...]] = {
 #: Type of request -> types of the messages that may come before the answer.
 INTERIM: Mapping[type, tuple[type, ...]] = {
     Greet: (),
+    ComparePrecisions: (),
     Resolve: (Imported,),
     Check: (Imported, Began, Finding),
     Task: (Progress, Observation, Draw, Kept),

@@ -17,6 +17,9 @@ class SameProcess:
 
         self._worker = Worker()
 
+    def use_threads(self, threads: int) -> None:
+        """Do nothing: every task says how many threads it has."""
+
     def hello(self) -> Hello:
         """Return the devices and the environment of this process."""
         return self._worker.hello()

@@ -10,6 +10,7 @@ from nidbench.compute.computer import Computer
 from nidbench.errors import DataError
 from nidbench.records import Store
 from nidbench.sweep.budget import affordable, read_budget, restrict
+from nidbench.sweep.choices import Chooser
 from nidbench.sweep.cost import Rates, method_rates
 from nidbench.sweep.events import Events
 from nidbench.sweep.options import RunOptions
@@ -52,6 +53,7 @@ class Reproduction:
         settings: RunOptions,
         events: Events,
         say: Callable[[str], None],
+        chooser: Chooser | None = None,
         *,
         write: bool = True,
     ) -> tuple[Plan, Rates | None]:
@@ -65,6 +67,7 @@ class Reproduction:
             settings: how cells are run.
             events: whom to tell of records that cannot be read.
             say: takes a line on what was chosen.
+            chooser: as of `make_plan`.
             write: whether the file is written.
 
         Raises:
@@ -74,14 +77,14 @@ class Reproduction:
         asked = f"asked as {question(self.table, self.ask, self.budget)}"
         if self.budget and self.resume and self.file.exists() and asked in self.file.read_text():
             say(f"goes on with the measurements of {self.file}: remove it to choose anew")
-            return make_plan(read_ask(self.file), computer), None
+            return make_plan(read_ask(self.file), computer, chooser), None
         seconds = read_budget(self.budget) if self.budget else None
-        chosen, rates, plan = self.ask, None, self._whole(computer)
+        chosen, rates, plan = self.ask, None, self._whole(computer, chooser)
         if seconds is not None:
             pending = pending_jobs(plan, store, settings, events, only_damage=True)
             rates = method_rates(plan, pending, store, computer, settings, say)
             chosen = restrict(self.ask, affordable(pending, [job.case.key for job in plan.jobs], rates, seconds))
-            plan = make_plan(chosen, computer)
+            plan = make_plan(chosen, computer, chooser)
         about = coverage_line(self.table, [job.case.key for job in plan.jobs], self.dataset, self.kernels)
         say(about)
         if write:
@@ -90,9 +93,9 @@ class Reproduction:
                 write_whole(self.file, ask_text(chosen, [about, asked]).encode())
         return plan, rates
 
-    def _whole(self, computer: Computer) -> Plan:
+    def _whole(self, computer: Computer, chooser: Chooser | None) -> Plan:
         try:
-            return make_plan(self.ask, computer)
+            return make_plan(self.ask, computer, chooser)
         except DataError as error:
             raise DataError(f"{error}; choose what is there with --dataset, --images or --limit") from error
 

@@ -23,7 +23,9 @@ from .record import error_line as error_line
 from .store import Store as Store
 from .store import checked_name as checked_name
 from .sweep import FROM_FILES as FROM_FILES
+from .sweep import Choices as Choices
 from .sweep import Planned as Planned
+from .sweep import Precision as Precision
 from .sweep import Source as Source
 from .sweep import Sweep as Sweep
 from .sweep import joined as joined

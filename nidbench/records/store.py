@@ -58,11 +58,13 @@ class Store:
 
     def __init__(self, root: Path | str, *, create: bool = True) -> None:
         self.root = Path(root)
+        self._made = False
         marker = self.root / "nidbench.json"
         with results_errors(self.root):
             if marker.exists():
                 self._check_format(marker)
             elif create:
+                self._made = not self.root.exists()
                 self.root.mkdir(parents=True, exist_ok=True)
                 write_whole(marker, json.dumps({"format": FORMAT}).encode())
             else:
@@ -313,13 +315,32 @@ class Store:
     def lock(self) -> Iterator[None]:
         """Keep other runs out of the folder, see `lock.locked`, and put in order what a killed run left behind.
 
+        Where an error ends the block, a folder that was made for it and holds nothing yet is removed.
+
         Raises:
             ResultsError: where another run is in it, or it cannot be written.
         """
         with locked(self.root) as tidy:
             if not tidy:
                 self._tidy()
-            yield
+            try:
+                yield
+            except BaseException:
+                self.remove_unused()
+                raise
+
+    def remove_unused(self) -> None:
+        """Remove the folder, of which this process has the lock, where it was made for this object and holds nothing.
+
+        What computing processes printed is something: a message may name that file.
+        """
+        content = {str(path.relative_to(self.root)): path for path in self.root.glob("**/*")}
+        if not self._made or content.keys() - {"nidbench.json", ".lock", ".lock.holder", "work"}:
+            return
+        with suppress(OSError):  # somebody else has just put something there
+            for path in content.values():
+                path.rmdir() if path.is_dir() else path.unlink()
+            self.root.rmdir()
 
     def _tidy(self) -> None:
         cells = [folder for folder in (self.root / "cells").glob("*") if folder.is_dir()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -48,6 +48,29 @@ class Planned:
     source: Source = "computed"
 
 
+#: A precision that methods compute in.
+Precision: TypeAlias = Literal["float32", "bf16"]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What was chosen once for all cells of a sweep.
+
+    Attributes:
+        device: the kind of device, `cpu` or `cuda`.
+        precision: None where no method can use bf16 and nobody asked for one: its cells then say `float32`.
+        threads: CPU threads of a computing process.
+    """
+
+    device: str
+    precision: Precision | None
+    threads: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
+
+    def __str__(self) -> str:
+        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        return threads if self.precision is None else f"{self.precision}, {threads}"
+
+
 @dataclass(frozen=True)
 class Sweep:
     """A list of cells and how they were asked for.
@@ -56,11 +79,14 @@ class Sweep:
         name: the name of its file.
         asked: the options of the command, as text or lists of text.
         cells: its cells, in the order of computation.
+        choices: what was chosen for all of them; None in files of before there were any, and for what was not computed
+            here.
     """
 
     name: str
     asked: Mapping[str, Any]
     cells: Sequence[Planned]
+    choices: Choices | None = None
 
     def to_json(self) -> str:
         """Return the sweep as JSON text."""

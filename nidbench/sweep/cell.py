@@ -59,6 +59,7 @@ class CellRequest:
         cell: the facts that determine its result.
         method: the method that restores.
         device: torch device, `cpu` or `cuda:N`.
+        threads: CPU threads that the method has.
         keep: extra arrays to keep: words of `nidbench.contract.run.KEEPS`.
         work: folder for the checkpoint and the curve of an unfinished cell.
     """
@@ -66,6 +67,7 @@ class CellRequest:
     cell: Cell
     method: MethodFacts
     device: str
+    threads: int
     keep: Sequence[str]
     work: Path
 
@@ -98,7 +100,7 @@ def compute_cell(
         request: the cell.
         case: its problem and scorer.
         computer: runs the method.
-        options: time limit, threads, checkpoints and observation.
+        options: time limit, checkpoints and observation.
         events: receives reports on the way.
 
     Raises:
@@ -106,7 +108,7 @@ def compute_cell(
     """
     watch = CellWatch(case.scorer, events, request.work, keeps_draws=DRAWS in request.keep)
     outcome = _outcome(request, case.problem, computer, options, watch)
-    record = _record(request, case, outcome, watch, options)
+    record = _record(request, case, outcome, watch)
     log = Log(
         curve=tuple(watch.curve()),
         passes=tuple(watch.averages.points),
@@ -123,7 +125,7 @@ def compute_cell(
     )
 
 
-def _record(request: CellRequest, case: ScoredCase, outcome: Outcome, watch: CellWatch, options: RunOptions) -> Record:
+def _record(request: CellRequest, case: ScoredCase, outcome: Outcome, watch: CellWatch) -> Record:
     image = outcome.image
     return Record(
         id=request.cell.id,
@@ -135,7 +137,7 @@ def _record(request: CellRequest, case: ScoredCase, outcome: Outcome, watch: Cel
         iterations=outcome.iterations,
         stopped=outcome.stopped,
         peak_memory=outcome.peak_memory,
-        threads=options.threads,
+        threads=request.threads,
         resumed=watch.resumed + outcome.resumed,
         measurement_hash=case.measurement_hash,
         truth_hash=case.truth_hash,
@@ -159,7 +161,7 @@ def _outcome(
         seed=request.cell.seed,
         device=request.device,
         precision=request.cell.precision,
-        threads=options.threads,
+        threads=request.threads,
         clock=options.clock,
         checkpoint=request.work / "checkpoint",
         checkpoint_seconds=options.checkpoint_seconds,

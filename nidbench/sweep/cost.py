@@ -90,7 +90,7 @@ def method_rates(
         pending: the jobs that are still to be computed.
         store: records of the finished cells.
         computer: runs the pilots.
-        options: threads and time limits.
+        options: time limits.
         say: receives a line with the names of the methods before their pilots begin.
         pilot_seconds: time of a pilot.
     """
@@ -115,7 +115,8 @@ def _finished_rates(plan: Plan, pending: Sequence[Job], store: Store) -> dict[tu
         known = paces.get(kind(job))
         if known is not None and len(known) < _ENOUGH and job.planned.id not in waiting:
             record = store.read(job.planned.id)
-            if record is not None and record.status == "done" and record.seconds is not None:
+            same = record is not None and record.status == "done" and record.threads == job.threads
+            if same and record is not None and record.seconds is not None:
                 known.append(record.seconds / seconds(job, 1.0))
     return {cells: Rate(fmean(known), min(known), max(known)) for cells, known in paces.items() if known}
 
@@ -140,23 +141,37 @@ _REPEATS = 3
 #: Factors on the least and the largest value of a pilot, which sees no other cases, later iterations or other times.
 _LESS, _MORE = 0.5, 1.25
 
+#: Factor for what a cell does beside its iterations, and a pilot does not: observations, averaged passes, scores.
+_BESIDE = 1.1
+
 
 def _pilot(job: Job, computer: Computer, options: RunOptions, pilot_seconds: float) -> Rate | None:
     """Return the rate of a job from pilots; None where they fail."""
     spans: list[Span] = []
-    planned = 1
-    while len(spans) < _REPEATS and sum(span.seconds for span in spans) <= pilot_seconds:
+    planned = None
+    while planned is None and len(spans) < _REPEATS and sum(span.seconds for span in spans) <= pilot_seconds:
         outcome = _ask(job, computer, options, pilot_seconds)
         if outcome is None:
             return None
         spans += outcome.spans
         if outcome.status == "pilot":
             planned = outcome.planned or 1
-            break
     paces = [span.seconds / span.iterations for span in spans]
-    alone = [span.alone(options.threads) / span.iterations for span in spans]
-    per_pixel = planned / seconds(job, 1.0)
-    return Rate(median(paces) * per_pixel, _LESS * min(alone) * per_pixel, _MORE * max(paces) * per_pixel)
+    alone = [span.alone(job.threads) / span.iterations for span in spans]
+    about = median(paces) if planned is None else _BESIDE * _pace(spans, job.threads)
+    per_pixel = (planned or 1) / seconds(job, 1.0)
+    return Rate(about * per_pixel, _LESS * min(alone) * per_pixel, max(_MORE * max(paces), about) * per_pixel)
+
+
+def _pace(spans: Sequence[Span], threads: int) -> float:
+    """Return the seconds of an iteration, from spans of one pilot.
+
+    The work is that of all spans, as some iterations do more than others; how much longer it takes beside what else the
+    machine does is the median of the spans, so that a short disturbance is no matter.
+    """
+    alone = [span.alone(threads) for span in spans]
+    longer = median(span.seconds / time if time > 0 else 1.0 for span, time in zip(spans, alone, strict=True))
+    return longer * sum(alone) / sum(span.iterations for span in spans)
 
 
 def _ask(job: Job, computer: Computer, options: RunOptions, pilot_seconds: float) -> Outcome | None:
@@ -168,7 +183,7 @@ def _ask(job: Job, computer: Computer, options: RunOptions, pilot_seconds: float
         seed=job.cell.seed,
         device=job.device,
         precision=job.cell.precision,
-        threads=options.threads,
+        threads=job.threads,
         pilot_seconds=pilot_seconds,
     )
     try:

@@ -21,7 +21,6 @@ class RunOptions:
         retry: True to try failed cells again.
         renew: True to compute cells again that depend on another version of the engine or the
             measurement, or whose method's file was edited since.
-        threads: CPU threads of a computing process.
         clock: the iterations after which estimates are observed.
         checkpoint_seconds: time between checkpoints.
         keep: extra arrays to store beside the restoration: words of `nidbench.contract.run.KEEPS`.
@@ -32,7 +31,6 @@ class RunOptions:
 
     cell_timeout: float | None = None
     retry: bool = False
-    threads: int = 1
     clock: Clock = EVERY
     checkpoint_seconds: float = 30.0
     keep: Sequence[str] = ()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, product
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from nidbench.registry.method_spec import (
     replaced_preset,
 )
 
+from .choices import Chooser, Chosen, Question, check_precision
 from .request import Ask, read_seeds
 
 
@@ -37,6 +38,7 @@ class Job:
         case: its measurement and truths, which are made when they are needed.
         method: the method that restores.
         device: torch device, `cpu` or `cuda:N`.
+        threads: CPU threads that compute it.
     """
 
     planned: Planned
@@ -44,6 +46,7 @@ class Job:
     case: Case
     method: MethodFacts
     device: str
+    threads: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,22 +57,51 @@ class Plan:
     jobs: Sequence[Job]
 
 
-def make_plan(ask: Ask, computer: Computer) -> Plan:
+def make_plan(ask: Ask, computer: Computer, chooser: Chooser | None = None) -> Plan:
     """Return the plan of a sweep.
 
     Args:
         ask: the request.
         computer: resolves methods, and knows the devices.
+        chooser: chooses the precision and the threads; None for one thread and no earlier sweeps.
 
     Raises:
-        NidbenchError: for an unknown name, setting or device, or for data that are missing.
+        NidbenchError: for an unknown name, setting, device or precision, or for data that are missing.
     """
-    hello = computer.hello()
-    device = choose_device(ask.device, hello)
-    precision = choose_precision(ask.precision, device, hello)
+    chooser, name = chooser or Chooser(), ask.sweep_name()
+    computer.use_threads(chooser.first_threads(name))
+    device = choose_device(ask.device, computer.hello())
+    check_precision(ask.precision, device, computer.hello())
+    wanted = list(_wanted(ask, computer))
+    question = Question(
+        name=name,
+        precision=ask.precision,
+        device=device,
+        methods=list({id(one.method): one.method for one in wanted}.values()),
+        cells=frozenset((str(one.method.spec), one.case.key, one.case.declared, one.seed) for one in wanted),
+    )
+    chosen = chooser.choose(question, computer)
+    jobs: dict[tuple[str, str], Job] = {}
+    for one in wanted:
+        job = _job(one, device, chosen, computer.hello())
+        jobs.setdefault((job.planned.id, job.planned.label), job)
+    sweep = Sweep(name, ask.asked(), [job.planned for job in jobs.values()], chosen.choices)
+    return Plan(sweep, list(jobs.values()))
+
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """A cell before precision and threads are chosen."""
+
+    method: MethodFacts
+    case: Case
+    seed: int
+
+
+def _wanted(ask: Ask, computer: Computer) -> Iterator[_Wanted]:
+    """Yield what a sweep asks for, in the order of computation."""
     asked = [[(spec, each.preset) for spec in parse_methods(each.methods)] for each in ask.experiments]
     methods, names = _Methods(computer, ask.method_file, chain.from_iterable(asked)), _CaseNames()
-    jobs: dict[tuple[str, str], Job] = {}
     for experiment, specs in zip(ask.experiments, asked, strict=True):
         resolved = [methods.facts(spec, preset) for spec, preset in specs]
         seeds = read_seeds("seeds", experiment.seeds)
@@ -77,10 +109,7 @@ def make_plan(ask: Ask, computer: Computer) -> Plan:
             for case in cases(request):
                 names.check(case, request.dataset)
                 for facts, seed in product(resolved, seeds):
-                    job = _job(facts, case, seed, device, precision)
-                    jobs.setdefault((job.planned.id, job.planned.label), job)
-    sweep = Sweep(ask.sweep_name(), ask.asked(), [job.planned for job in jobs.values()])
-    return Plan(sweep, list(jobs.values()))
+                    yield _Wanted(facts, case, seed)
 
 
 class _Methods:
@@ -168,7 +197,8 @@ class _CaseNames:
             )
 
 
-def _job(facts: MethodFacts, case: Case, seed: int, device: str, precision: str) -> Job:
+def _job(wanted: _Wanted, device: str, chosen: Chosen, hello: Hello) -> Job:
+    facts, case, seed = wanted.method, wanted.case, wanted.seed
     cell = Cell(
         method=facts.spec.name,
         version=facts.version,
@@ -179,9 +209,12 @@ def _job(facts: MethodFacts, case: Case, seed: int, device: str, precision: str)
         declared=case.declared,
         response=str(case.response),
         seed=seed,
-        precision=precision,
+        precision=chosen.precision,
         device=device.partition(":")[0],
     )
+    if chosen.kept and cell.id not in chosen.kept and device in hello.bf16:  # what is finished is not computed again
+        other = replace(cell, precision="float32" if cell.precision == "bf16" else "bf16")
+        cell = other if other.id in chosen.kept else cell
     label = str(facts.spec)
     note = "; ".join(filter(None, (facts.note, case.notice)))
     planned = Planned(
@@ -194,7 +227,7 @@ def _job(facts: MethodFacts, case: Case, seed: int, device: str, precision: str)
         seed=seed,
         method=facts.spec.name,
     )
-    return Job(planned=planned, cell=cell, case=case, method=facts, device=device)
+    return Job(planned=planned, cell=cell, case=case, method=facts, device=device, threads=chosen.choices.threads)
 
 
 def choose_device(option: str, hello: Hello) -> str:
@@ -209,16 +242,3 @@ def choose_device(option: str, hello: Hello) -> str:
     if device not in hello.devices:
         raise InputError(f"device {option!r} is not here: there are {', '.join(hello.devices)}; or use auto")
     return device
-
-
-def choose_precision(option: str, device: str, hello: Hello) -> str:
-    """Return the precision of an option; for `auto` it is bf16 where the device has it natively, else float32.
-
-    Raises:
-        InputError: for another word.
-    """
-    if option == "auto":
-        return "bf16" if device in hello.bf16 else "float32"
-    if option not in ("float32", "bf16"):
-        raise InputError(f"precision {option!r}: use auto, float32 or bf16")
-    return option

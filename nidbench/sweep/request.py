@@ -77,7 +77,7 @@ class Ask:
     Attributes:
         experiments: experiments whose cells make the sweep.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        precision: `auto` (bf16 where it is native), `float32` or `bf16`.
+        precision: `auto` (see `nidbench.sweep.choices`), `float32` or `bf16`.
         method_file: a Python file with a further method; None for none.
         name: name of the sweep; empty to make one from the other values.
     """

@@ -51,7 +51,7 @@ class Runner:
         store: stores the records.
         computer: runs the methods.
         events: receives reports on the way.
-        options: time limits, threads, checkpoints and observation.
+        options: time limits, checkpoints and observation.
     """
 
     def __init__(self, store: Store, computer: Computer, events: Events, options: RunOptions) -> None:
@@ -93,6 +93,7 @@ class Runner:
             cell=job.cell,
             method=job.method,
             device=job.device,
+            threads=job.threads,
             keep=sorted({*self._options.keep, *(before.kept if before else ())}),
             work=self._store.work(job.cell.id),
         )

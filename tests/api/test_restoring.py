@@ -7,6 +7,8 @@ import pytest
 from scipy.signal import convolve2d
 
 import nidbench as nb
+from nidbench.compute.messages import Hello
+from nidbench.compute.same_process import SameProcess
 from nidbench.errors import InputError, UnknownNameError
 
 KERNEL = np.outer([1, 2, 1], [1, 3, 5, 3, 1])
@@ -151,3 +153,9 @@ def test_wrong_words_are_refused(sharp):
         nb.restore("winer", y, KERNEL)
     with pytest.raises(InputError, match="positive sum"):
         nb.restore("wiener", y, -KERNEL)
+
+
+def test_a_precision_that_the_device_lacks_is_refused(monkeypatch):
+    monkeypatch.setattr(SameProcess, "hello", lambda _: Hello(["cpu"], [], {}, 1))
+    with pytest.raises(InputError, match="precision bf16: cpu has no instructions for it"):
+        nb.restore("wiener", np.full((32, 32), 0.5), np.ones((3, 3)), precision="bf16")

@@ -21,6 +21,7 @@ from PIL import Image
 from nidbench.cli import main
 from nidbench.paper.conditions import Condition, Table
 from nidbench.paper.tables import TABLES
+from nidbench.records import Choices, Store
 from nidbench.registry.entry_points import Registry
 
 FAULTY = Path(__file__).parents[1] / "resources" / "faulty.py"
@@ -90,6 +91,32 @@ def test_a_dry_run_computes_nothing(tmp_path):
     assert result.exit_code == 0
     assert result.output.count("to compute") >= 2
     assert not (tmp_path / "cells").exists()
+    call(*RUN, "--methods", "wiener", "--output", tmp_path / "new", "--dry-run")
+    assert not (tmp_path / "new").exists()
+
+
+def test_how_cells_are_computed_is_said_at_the_start_and_stays(tmp_path):
+    own = ("--methods", "wiener", "--output", tmp_path, "--name", "s")
+    assert "s: 2 cells to compute on cpu, float32, 3 threads, about" in call(*RUN, *own, "--threads", "3").output
+    assert Store(tmp_path).sweep("s").choices == Choices("cpu", "float32", 3)
+    more = call(*RUN, *own, "--seeds", "0-1")
+    assert "s: 2 cells to compute on cpu, float32, 3 threads, about" in more.output
+    other = call(*RUN, *own, "--seeds", "0-2", "--threads", "1").output
+    assert "threads 1, where s has 3: what is finished stays" in other
+    assert "s: 2 cells to compute on cpu, float32, 1 thread, about" in other
+    store = Store(tmp_path)
+    assert sorted(store.read(cell.id).threads for cell in store.sweep("s").cells) == [1, 1, 3, 3, 3, 3]
+
+
+def test_a_refused_call_leaves_no_folder_behind(tmp_path):
+    refused(*RUN, "--methods", "winer", "--output", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "there").mkdir()
+    refused(*RUN, "--methods", "winer", "--output", tmp_path / "there")
+    assert (tmp_path / "there").exists()
+    call(*RUN, "--methods", "wiener", "--output", tmp_path / "used")
+    refused(*RUN, "--methods", "winer", "--output", tmp_path / "used")
+    assert Store(tmp_path / "used", create=False).sweep_names()
 
 
 def test_failed_cells_make_the_exit_code_1_and_are_named(tmp_path):

@@ -16,7 +16,7 @@ import pytest
 from nidbench.contract import CaseKey
 from nidbench.errors import DamagedError, ResultsError
 from nidbench.physics.arrays import array_hash  # fmt: skip
-from nidbench.records import FORMAT, FROM_FILES, Cell, Log, Planned, Point, Record, Store, Sweep  # fmt: skip
+from nidbench.records import FORMAT, FROM_FILES, Cell, Choices, Log, Planned, Point, Record, Store, Sweep  # fmt: skip
 from nidbench.scoring.metrics import Score
 from nidbench.system.processes import place, start
 from nidbench.system.whole_files import results_errors, write_whole  # fmt: skip
@@ -232,6 +232,58 @@ def test_a_sweep_survives_json():
     )
     sweep = Sweep("table-7", {"experiments": [{"methods": "ours", "limit": None}]}, [planned])
     assert Sweep.from_json(sweep.to_json()) == sweep
+
+
+@pytest.mark.parametrize("choices", [None, Choices("cpu", "bf16", 2), Choices("cuda", None, 1)])
+def test_what_was_chosen_for_a_sweep_survives_json(choices):
+    sweep = Sweep("s", {}, [], choices)
+    assert Sweep.from_json(sweep.to_json()) == sweep
+
+
+def test_a_sweep_of_before_there_were_choices_is_read():
+    content = json.loads(Sweep("s", {}, []).to_json())
+    del content["choices"]
+    assert Sweep.from_json(json.dumps(content)).choices is None
+
+
+@pytest.mark.parametrize("damage", [{"threads": 0}, {"threads": "2"}, {"precision": "float16"}, {"device": None}])
+def test_choices_that_nobody_made_are_damage(damage, store):
+    content = json.loads(Sweep("s", {}, [], Choices("cpu", "bf16", 2)).to_json())
+    content["choices"] |= damage
+    (store.root / "sweeps").mkdir()
+    (store.root / "sweeps" / "s.json").write_text(json.dumps(content))
+    with pytest.raises(ResultsError, match="damaged"):
+        store.sweep("s")
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        (Choices("cpu", "bf16", 2), "bf16, 2 threads"),
+        (Choices("cpu", "float32", 1), "float32, 1 thread"),
+        (Choices("cpu", None, 2), "2 threads"),
+    ],
+)
+def test_choices_in_words(choices, words):
+    assert str(choices) == words
+
+
+@pytest.mark.parametrize("printed", [b"", b"Illegal instruction"])
+def test_a_folder_made_for_nothing_is_removed_unless_a_computing_process_said_something(tmp_path, printed):
+    store = Store(tmp_path / "new")
+    if printed:
+        (store.root / "work").mkdir()
+        (store.root / "work" / "worker.log").write_bytes(printed)
+    with pytest.raises(ValueError, match="refused"), store.lock():
+        raise ValueError("refused")
+    assert store.root.exists() == bool(printed)
+
+
+def test_a_folder_that_was_there_stays(tmp_path):
+    Store(tmp_path / "there")
+    with pytest.raises(ValueError, match="refused"), Store(tmp_path / "there").lock():
+        raise ValueError("refused")
+    assert (tmp_path / "there" / "nidbench.json").exists()
 
 
 def test_a_sweep_of_before_tells_by_its_notes_which_restorations_are_files(store):

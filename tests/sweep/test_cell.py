@@ -26,7 +26,7 @@ def jobs():
 
 
 def request(job, work, **changes):
-    wanted = CellRequest(cell=job.cell, method=job.method, device=job.device, keep=(), work=work)
+    wanted = CellRequest(cell=job.cell, method=job.method, device=job.device, threads=job.threads, keep=(), work=work)
     return replace(wanted, **changes)
 
 

@@ -9,16 +9,19 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
 
 from nidbench.api.progress import duration_range
 from nidbench.cli import main
+from nidbench.compute.child.worker import _Reporter
 from nidbench.compute.messages import Outcome
 from nidbench.compute.pace import Span
 from nidbench.compute.same_process import SameProcess
 from nidbench.records import Store
+from nidbench.sweep.choices import Chooser
 from nidbench.sweep.cost import Rate, estimate, kind, method_rates
 from nidbench.sweep.options import RunOptions
 from nidbench.sweep.plan import make_plan
@@ -88,6 +91,9 @@ class Timed:
     def hello(self):
         return self._real.hello()
 
+    def use_threads(self, threads):
+        assert threads == 2
+
     def ask(self, request, heard, seconds=None):
         if hasattr(request, "pilot_seconds"):
             return next(self._outcomes)
@@ -98,8 +104,8 @@ def rates_of(tmp_path, *outcomes):
     """Return the rate of a method whose pilots end like this, for a cell, and what was said."""
     computer, said = Timed(*outcomes), []
     ask = Ask((Experiment("wiener", "sample", images="camera"),), device="cpu", precision="float32")
-    plan = make_plan(ask, computer)
-    rates = method_rates(plan, plan.jobs, Store(tmp_path), computer, RunOptions(threads=2), said.append)
+    plan = make_plan(ask, computer, Chooser(threads=2))
+    rates = method_rates(plan, plan.jobs, Store(tmp_path), computer, RunOptions(), said.append)
     return estimate(plan.jobs, rates), said
 
 
@@ -110,15 +116,53 @@ def pilot(*spans: Span, planned: int = 1000) -> Outcome:
 def test_one_disturbance_does_not_change_the_estimate(tmp_path):
     even = [Span(2, 0.2, 0.4, 0.0)] * 6
     calm, said = rates_of(tmp_path, pilot(*even))
-    assert (calm.seconds, calm.low, calm.high) == pytest.approx((100, 50, 125))
+    assert (calm.seconds, calm.low, calm.high) == pytest.approx((110, 50, 125))
     assert said == ["timing wiener: a short pilot of each"]
     disturbed, _ = rates_of(tmp_path, pilot(Span(2, 4.0, 0.4, 7.0), *even))
-    assert (disturbed.seconds, disturbed.low, disturbed.high) == pytest.approx((100, 50, 2500))
+    assert (disturbed.seconds, disturbed.low, disturbed.high) == pytest.approx((110, 50, 2500))
 
 
 def test_a_lasting_rival_counts_for_the_estimate_and_not_for_its_lower_bound(tmp_path):
     slow, _ = rates_of(tmp_path, pilot(*[Span(1, 5.0, 0.2, 9.0)] * 4))
-    assert (slow.seconds, slow.low, slow.high) == pytest.approx((5000, 50, 6250))
+    assert (slow.seconds, slow.low, slow.high) == pytest.approx((5500, 50, 6250))
+
+
+def test_iterations_of_unequal_work_count_by_their_mean(tmp_path):
+    light, heavy = Span(4, 0.4, 0.8, 0.0), Span(4, 0.8, 1.6, 0.0)  # 0.1 and 0.2 s an iteration
+    mixed, _ = rates_of(tmp_path, pilot(*[light, light, heavy] * 2))
+    assert mixed.seconds == pytest.approx(1.1 * 1000 * (2 * 0.1 + 0.2) / 3)
+    beside_a_rival = [Span(span.iterations, 3 * span.seconds, span.cpu, 4 * span.seconds) for span in (light, heavy)]
+    thrice, _ = rates_of(tmp_path, pilot(*[beside_a_rival[0], *beside_a_rival] * 2))
+    assert thrice.seconds == pytest.approx(3 * mixed.seconds)
+    assert thrice.low == pytest.approx(mixed.low)
+    assert thrice.seconds <= thrice.high
+
+
+@pytest.mark.parametrize(
+    ("spans", "enough"),
+    [
+        ([Span(5, 0.4, 0.4, 0.0)] * 4, False),  # too short
+        ([Span(1, 0.5, 0.5, 0.0)] * 5, False),  # too few iterations
+        ([Span(10, 1.1, 1.1, 0.0)] * 2, False),  # too few spans to compare
+        ([Span(5, 0.6, 0.6, 0.0)] * 4, True),
+        ([Span(1, 5.0, 5.0, 0.0)] * 3, True),  # slow: fewer have to do
+    ],
+)
+def test_a_pilot_sees_enough_of_a_method(spans, enough):
+    reporter = _Reporter(lambda _: None, SimpleNamespace(pilot_seconds=2.0))
+    reporter.spans = spans
+    assert reporter._enough(2.0) == enough
+
+
+@pytest.mark.parametrize(("threads", "expected"), [(2, 7.0), (1, 110.0)])
+def test_finished_cells_tell_the_time_where_they_had_as_many_threads(tmp_path, make_record, threads, expected):
+    store, computer = Store(tmp_path), Timed(pilot(*[Span(2, 0.2, 0.4, 0.0)] * 6))
+    ask = Ask((Experiment("wiener", "sample", images="camera", seeds="0-1"),), device="cpu", precision="float32")
+    plan = make_plan(ask, computer, Chooser(threads=2))
+    done, waiting = plan.jobs
+    store.write(replace(make_record(), id=done.cell.id, cell=done.cell, seconds=7.0, threads=threads), {})
+    rates = method_rates(plan, [waiting], store, computer, RunOptions(), lambda _: None)
+    assert estimate([waiting], rates).seconds == pytest.approx(expected)
 
 
 def test_a_pilot_that_is_soon_done_is_repeated_and_its_first_run_is_no_measure(tmp_path):

@@ -13,7 +13,8 @@ from nidbench.compute.messages import Hello
 from nidbench.compute.same_process import SameProcess
 from nidbench.errors import InputError, NidbenchError
 from nidbench.registry.entry_points import load_method, methods
-from nidbench.sweep.plan import choose_device, choose_precision, make_plan
+from nidbench.sweep.choices import check_precision
+from nidbench.sweep.plan import choose_device, make_plan
 from nidbench.sweep.request import Ask, Experiment, read_seeds, words
 from nidbench.sweep.sweep_file import ask_text, read_ask
 
@@ -285,23 +286,24 @@ def test_device_that_is_not_here(wanted, hello):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "device", "hello", "expected"),
+    ("wanted", "device", "hello", "reason"),
     [
-        ("auto", "cpu", CPU, "float32"),
-        ("auto", "cpu", CPU_BF16, "bf16"),
-        ("auto", "cuda:0", GPUS, "float32"),
-        ("auto", "cuda:1", GPUS, "bf16"),
-        ("float32", "cuda:1", GPUS, "float32"),
-        ("bf16", "cpu", CPU, "bf16"),
+        ("float16", "cpu", CPU_BF16, "precision 'float16': use auto, float32 or bf16"),
+        ("bf16", "cpu", CPU, "precision bf16: cpu has no instructions for it; use auto or float32"),
+        ("bf16", "cuda:0", GPUS, "precision bf16: cuda:0 has no"),
+        ("bf16", "cpu", GPUS, "precision bf16: cpu has no"),
     ],
 )
-def test_precision(wanted, device, hello, expected):
-    assert choose_precision(wanted, device, hello) == expected
+def test_precision_that_there_is_not(wanted, device, hello, reason):
+    with pytest.raises(InputError, match=reason):
+        check_precision(wanted, device, hello)
 
 
-def test_precision_that_there_is_not():
-    with pytest.raises(InputError, match="use auto, float32 or bf16"):
-        choose_precision("float16", "cpu", CPU)
+def test_precision_that_there_is():
+    check_precision("bf16", "cpu", CPU_BF16)
+    check_precision("bf16", "cuda:1", GPUS)
+    check_precision("float32", "cpu", CPU)
+    check_precision("auto", "cpu", CPU)
 
 
 def test_a_cell_for_each_method_case_and_seed(computer):
@@ -355,7 +357,12 @@ def test_what_was_asked_is_kept(computer):
         ({"methods": "dip"}, {}),
     ],
 )
-def test_whatever_determines_a_result_changes_its_cell(computer, experiment, options):
+def test_whatever_determines_a_result_changes_its_cell(experiment, options):
+    class WithBf16(SameProcess):
+        def hello(self):
+            return CPU_BF16
+
+    computer = WithBf16()
     one = replace(EASY, images="camera")
     assert not ids(computer, one) & ids(computer, replace(one, **experiment), **options)
 

@@ -29,6 +29,7 @@ from nidbench.compute.messages import (
     Began,
     Check,
     Checked,
+    ComparePrecisions,
     Draw,
     Greet,
     Hello,
@@ -38,6 +39,7 @@ from nidbench.compute.messages import (
     MethodFacts,
     Observation,
     Outcome,
+    PrecisionRatios,
     Progress,
     Refusal,
     Request,
@@ -61,11 +63,15 @@ from nidbench.system.signals import STOPPING, left_to_parent
 
 from .environment import environment
 from .memory import in_a_line, is_out_of_memory, limit_memory, peak_memory, reset_peak_memory
+from .precisions import bf16_ratios
 
 Send = Callable[[Message], None]
 
 #: Spans of time that a pilot measures at least: they are compared, so that a short disturbance of one has no effect.
 FEWEST_SPANS = 4
+
+#: Iterations that it measures at least, where they are not slow: some optimizers do more work in every tenth.
+FEWEST_ITERATIONS = 20
 
 
 class PilotOver(BaseException):
@@ -111,6 +117,8 @@ class Worker:
             match request:
                 case Greet():
                     return self.hello()
+                case ComparePrecisions():
+                    return PrecisionRatios(bf16_ratios(request.device, request.threads))
                 case Resolve():
                     return self._facts(request, send)
                 case Check():
@@ -272,7 +280,9 @@ class _Reporter:
 
     def _enough(self, pilot_seconds: float) -> bool:
         seconds = sum(span.seconds for span in self.spans)
-        return seconds > pilot_seconds and (len(self.spans) >= FEWEST_SPANS or seconds > 5 * pilot_seconds)
+        iterations = sum(span.iterations for span in self.spans)
+        measured = len(self.spans) >= FEWEST_SPANS and iterations >= FEWEST_ITERATIONS
+        return seconds > pilot_seconds and (measured or seconds > 5 * pilot_seconds)
 
 
 def _resolve(spec: MethodSpec, preset: str | None, file: Path | None) -> Resolved:
