@@ -3,7 +3,7 @@
     iterations            never: all iterations are done
     noise-level           the first residual under (sigma + 5e-4)^2 (Chen et al., IJCV 2022, sections 3.2 and 4.1)
     smoothed-noise-level  the same of the residuals' exponential average
-    averaged-noise-level  the residual that averaged passes would have, median of 20, under sigma by a `margin`:
+    averaged-noise-level  the residual that averaged passes would have, median of 10, under sigma by a `margin`:
                           an estimate that averages stochastic passes has a lower residual than any single pass
     windowed-variance     ES-WMV: the minimum of the variance of the last `window` iterates, once `patience` iterations
                           brought no lower one (Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023)
@@ -29,7 +29,7 @@ from nidbench.errors import InputError
 #: Added to the noise level before squaring, so that a loss can fall below it (Chen et al., section 4.1).
 STABILISER = 5e-4
 #: Iterations that the residual of averaged passes looks back: many against its noise, few against the descent.
-PRODUCTS = 20
+PRODUCTS = 10
 #: Factor by which a residual must be lower than the lowest to take its place (Heckel and Hand's `fit`).
 LOWER = 1.005
 
