@@ -150,7 +150,7 @@ before = signal.getsignal(signal.SIGINT)
 def stop(self, point): os.kill(os.getpid(), signal.SIGINT)
 from nidbench.api.progress import Display
 Display.observed = stop
-question = dict(methods="dip[iterations=40]", dataset="sample", images="camera", observe=5, threads=1)
+question = dict(methods="dip[iterations=160]", dataset="sample", images="camera", observe=5, threads=1)
 question |= dict(output=sys.argv[1], progress=False, crop=48)
 try:
     nb.run(**question)
@@ -173,5 +173,5 @@ def test_an_interrupted_run_goes_on(tmp_path):
     )
     assert done.stdout.splitlines() == [
         "stopped SIGINT: what was finished is kept, run it again to go on",
-        "True [40]",
+        "True [160]",
     ]

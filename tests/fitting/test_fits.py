@@ -338,7 +338,7 @@ def stopping_at(counts):
         def __init__(self, threshold):
             self.count, self.threshold = 0, threshold
 
-        def update(self, _residual, _x):
+        def update(self, _residual, _x, _difference):
             self.count += 1
             return "told to" if self.count >= self.threshold else None
 

@@ -369,7 +369,7 @@ def test_finished_cells_tell_the_cost_of_others_of_their_method(tmp_path):
 
 def test_methods_that_stop_by_themselves_are_told():
     computer = SameProcess()
-    jobs = make_plan(question("ours@paper,ours@fast,dip"), computer).jobs
+    jobs = make_plan(question("ours@paper,ours@fast[stop=iterations],dip"), computer).jobs
     assert estimate(jobs, {kind(job): Rate(1.0, 1.0, 1.0) for job in jobs}).most == ("ours@paper",)
 
 
