@@ -225,10 +225,11 @@ def test_what_adaptation_notes_is_kept():
 # side by side
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "soap"])
+# SOAP's bases turn what rounding does into other steps: at 1e-2 the gap is up to 1.5e-4, at this rate below 1e-6
+@pytest.mark.parametrize(("optimizer", "rate"), [("adam", 1e-2), ("soap", 1e-3)])
 @pytest.mark.parametrize("adapt", [None, adapting])
-def test_together_equals_alone(adapt, optimizer):
-    recipe = plain(schedule=Schedule(20, 1e-2, 3, "cosine"), adapt=adapt, optimizer=optimizer)
+def test_together_equals_alone(adapt, optimizer, rate):
+    recipe = plain(schedule=Schedule(20, rate, 3, "cosine"), adapt=adapt, optimizer=optimizer)
     together = fit(recipe, three(), runs())
     for problem, run, found in zip(three(), runs(), together, strict=True):
         alone = fit_one(recipe, problem, run)
