@@ -19,7 +19,8 @@ class Loss:
     Attributes:
         value: what is descended on, a scalar tensor with gradient.
         residual: mean squared residual in the units of y, which stopping rules compare with the noise level.
-        difference: g(k * x) - y, Shape (C, h, w), whose average over iterations a stopping rule may look at.
+        difference: g(k * x) - y, Shape (C, h, w), in the units of y; `averaged-noise-level` compares those of two
+            iterations in a row and cannot do without.
     """
 
     value: Tensor

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from nidbench import versions
+from nidbench.compute.child.precisions import bf16_ratios
 from nidbench.compute.child.worker import Worker
 from nidbench.contract import Clock, Image, Method, Problem, Restored, Run, Truth
 from nidbench.contract.global_state import generators_kept
@@ -27,6 +29,7 @@ from nidbench.records import Point
 from nidbench.registry.entry_points import load_method, methods
 from nidbench.registry.method_spec import MethodSpec, all_settings, resolve
 from nidbench.scoring.protocols import DEFAULT
+from nidbench.sweep.choices import CLEARLY_FASTER
 from nidbench.system.processes import end_with_parent
 
 FOLDER = Path("results/benchmarks")
@@ -257,32 +260,22 @@ def versions_of(method: Method) -> Found:
     return {"method": method.info.version, "torch": torch.__version__, **versions.CURRENT}
 
 
-def faster_precision(problem: Problem) -> str:
-    """Return the precision in which `ours` takes less CPU time for 4 iterations of a problem, on one thread.
-
-    Compared are the least of three times; float32 where the CPU has no bf16.
-    """
+def faster_precision() -> str:
+    """Return the precision that a sweep on one thread of this CPU would choose by `auto`."""
     if "cpu" not in Worker().hello().bf16:
         return "float32"
-    method = method_of("ours[iterations=4,stop=iterations,aggregate=false]")
-    seconds: dict[str, list[float]] = {"float32": [], "bf16": []}
     with one_thread():
-        for _ in range(4):
-            for precision, found in seconds.items():
-                start = time.process_time()
-                method.restore(problem, Run(0, precision=precision))
-                found.append(time.process_time() - start)
-    best = {precision: min(found[1:]) for precision, found in seconds.items()}
-    say(f"CPU seconds of 4 iterations: {', '.join(f'{name} {value:.2f}' for name, value in best.items())}")
-    return min(best, key=lambda name: best[name])
+        ratio = statistics.median(bf16_ratios("cpu", 1))
+    say(f"a convolution in bf16 takes {ratio:.2f} of its time in float32")
+    return "bf16" if ratio <= CLEARLY_FASTER else "float32"
 
 
-def chosen_precision(asked: str | None, path: Path, problem: Problem) -> str:
-    """Return the precision asked for, else that of the fits in a file, else the faster one for a problem."""
+def chosen_precision(asked: str | None, path: Path) -> str:
+    """Return the precision asked for, else that of the fits in a file, else the faster one."""
     before = {json.loads(job)["precision"] for job in kept(path)}
     if asked is None and len(before) > 1:
         raise SystemExit(f"{path} has fits in {' and '.join(sorted(before))}: say --precision")
-    return asked or (before.pop() if before else faster_precision(problem))
+    return asked or (before.pop() if before else faster_precision())
 
 
 def say_versions(found: Mapping[str, Found]) -> None:

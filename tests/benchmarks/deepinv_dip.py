@@ -216,7 +216,7 @@ def main() -> None:
     if find_spec("deepinv") is None and not given.report:
         say("deepinv_dip: deepinv is not here, nothing is measured: pip install deepinv")
         return
-    precision = chosen_precision(None, given.file, case({"image": CHOSEN[0], "kernel": 0, "side": 96})[0])
+    precision = chosen_precision(None, given.file)
     plan = Plan(given.file, precision, given.quick)
     if not given.report:
         act_on_each(partial(measured, plan), plan.images(), given.processes)

@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few turns of small images, to see that it runs")
     given = parser.parse_args()
     with one_thread():
-        precision = given.precision or faster_precision(problem_of(96))
+        precision = given.precision or faster_precision()
         sizes, turns = ((48,), 3) if given.quick else (SIZES, TURNS)
         slow = [size for size in sizes if not compared(size, precision, turns)]
     if slow and not given.quick:

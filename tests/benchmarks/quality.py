@@ -218,8 +218,7 @@ def report(plan: Plan) -> list[str]:
 
 def planned(given: Any) -> Plan:
     """Return the plan of the options."""
-    first = case({"image": "01", "part": "crops", "kernel": 1})[0]
-    precision = chosen_precision(given.precision, given.file, first)
+    precision = chosen_precision(given.precision, given.file)
     return Plan((given.only,) if given.only else tuple(PARTS), given.cap, given.file, precision, given.quick)
 
 
