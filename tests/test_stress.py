@@ -25,7 +25,9 @@ def test_a_sweep_whose_processes_are_killed_is_finished_by_the_same_command(tmp_
     sweeps = load("kills").Sweeps(tmp_path, (*own, "--dataset", "sample", "--images", "camera"), phases=((),))
     sweeps.run({"kill both": 1})
     assert sweeps.tally.faults == []
-    assert sweeps.tally.done == {"kill both": 1, "sweeps finished": 1}
+    # a sweep that was done before its moment came is followed by another
+    assert sweeps.tally.done["kill both"] == 1
+    assert sweeps.tally.done["sweeps finished"] >= 1
 
 
 def test_a_damaged_file_costs_no_traceback_and_no_other_row(tmp_path):
