@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Set
+from collections.abc import Callable, Set
 from importlib.util import find_spec
 from types import TracebackType
 
@@ -41,7 +41,8 @@ class Display:
         # each line would be an output of its own in a notebook
         self._bar_suffices = console.is_jupyter and _is_live(console)
         self._cells = self._progress.add_task("cells", total=None, last="")
-        self._cell = self._progress.add_task("", total=None, last="", visible=False)
+        self._bars: dict[str, _CellBar] = {}
+        self._unused: list[_CellBar] = []
         self._count, self._ended = 0, 0
 
     def __enter__(self) -> Display:
@@ -62,22 +63,20 @@ class Display:
             there = "1 cell is" if done == 1 else f"{done} cells are"
             self._console.print(f"{there} there already, {pending} to compute")
 
-    def started(self, job: Job) -> None:
-        """A cell begins."""
-        text = escape(f"{job.planned.label} · {job.case.key.image} · {job.case.key.kernel} · {job.case.key.noise}")
-        self._progress.reset(self._cell, total=None, description=text, last="", visible=True)
-
-    def progress(self, done: int, planned: int) -> None:
-        """The cell advances."""
-        self._progress.update(self._cell, completed=done, total=planned)
-
-    def observed(self, point: Point) -> None:
-        """The cell's estimate was scored."""
-        self._progress.update(self._cell, last=f"{point.psnr:.2f} dB")
+    def started(self, job: Job) -> _CellBar:
+        """A cell begins; it has a bar as long as it is under way."""
+        key = job.case.key
+        bar = self._unused.pop() if self._unused else _CellBar(self._progress, self.warned)
+        bar.begin(escape(f"{job.planned.label} · {key.image} · {key.kernel} · {key.noise}"))
+        self._bars[job.planned.id] = bar
+        return bar
 
     def ended(self, job: Job, record: Record) -> None:
         """A cell ended: one line."""
         self._ended += 1
+        if (bar := self._bars.pop(job.planned.id, None)) is not None:
+            bar.hide()
+            self._unused.append(bar)
         key = job.case.key
         score = record.scores.get(DEFAULT.name)
         if record.status == "done":
@@ -131,6 +130,35 @@ class Display:
         if self._warns:
             warnings.warn(message, stacklevel=2)
         self._console.print(f"[yellow]warning[/] {escape(message)}", highlight=False, soft_wrap=True)
+
+
+class _CellBar:
+    """The bar of a cell under way.
+
+    Args:
+        bars: of all cells.
+        warned: receives warnings.
+    """
+
+    def __init__(self, bars: Progress, warned: Callable[[str], None]) -> None:
+        self._bars, self.warned = bars, warned
+        self._task = bars.add_task("", total=None, last="", visible=False)
+
+    def begin(self, text: str) -> None:
+        """Show the bar for another cell."""
+        self._bars.reset(self._task, total=None, description=text, last="", visible=True)
+
+    def hide(self) -> None:
+        """Hide the bar: its cell ended."""
+        self._bars.update(self._task, visible=False)
+
+    def progress(self, done: int, planned: int) -> None:
+        """The cell advances."""
+        self._bars.update(self._task, completed=done, total=planned)
+
+    def observed(self, point: Point) -> None:
+        """The cell's estimate was scored."""
+        self._bars.update(self._task, last=f"{point.psnr:.2f} dB")
 
 
 def _is_live(console: Console) -> bool:

@@ -12,6 +12,7 @@ from nidbench.records import Planned, Store, Sweep
 from nidbench.rescoring.rescore import renew, score_by
 from nidbench.sweep.choices import Chooser
 from nidbench.sweep.cost import CostEstimate, Rates, estimate, method_rates
+from nidbench.sweep.engine import Serial
 from nidbench.sweep.options import RunOptions
 from nidbench.sweep.pending import pending_jobs
 from nidbench.sweep.plan import Plan
@@ -153,7 +154,7 @@ def run_sweep(
             store.remove_unused()
             return None
         with display:
-            summary = Runner(store, computer, display, options).run(plan, pending)
+            summary = Runner(store, Serial(computer, options), display, options.keep).run(plan, pending)
         if summary.interrupted is None:
             renew(store, plan.sweep, display.say)
             score_by(store, plan.sweep, protocol_of, display.say)

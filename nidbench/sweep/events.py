@@ -25,17 +25,21 @@ class CellEvents(Protocol):
         ...
 
 
-class Events(CellEvents, Protocol):
+class Events(Protocol):
     """Receives reports on a sweep while its cells are computed."""
 
     def planned(self, plan: Plan, pending: int) -> None:
         """A sweep begins, with a number of cells to compute."""
         ...
 
-    def started(self, job: Job) -> None:
-        """A cell begins."""
+    def started(self, job: Job) -> CellEvents:
+        """A cell begins; return who receives the reports on it. Several cells may be under way."""
         ...
 
     def ended(self, job: Job, record: Record) -> None:
         """A cell ended, and its record is written."""
+        ...
+
+    def warned(self, message: str) -> None:
+        """A person should know the message; the sweep goes on."""
         ...

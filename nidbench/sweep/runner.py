@@ -1,4 +1,4 @@
-"""The loop over cells: computes the pending cells of a plan, and writes every record as soon as its cell ends."""
+"""The loop over cells: has the pending cells of a plan computed, and writes every record as soon as its cell ends."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from nidbench import versions
-from nidbench.compute.computer import Computer
 from nidbench.errors import ResultsError
-from nidbench.physics.case_key import CaseKey
 from nidbench.records import Record, Store
-from nidbench.system.signals import check, stopped_by
+from nidbench.system.signals import stopped_by
 
-from .cell import CellRequest, ScoredCase, compute_cell
+from .cell import CellRequest, ComputedCell
+from .engine import Engine, Work
 from .events import Events
-from .options import RunOptions
 from .plan import Job, Plan
 
 #: Seconds that an interrupted cell has for a last checkpoint.
@@ -45,22 +43,21 @@ class Summary:
 
 
 class Runner:
-    """Computes the cells of a plan.
+    """Has the cells of a plan computed, and alone writes their records.
 
     Args:
         store: stores the records.
-        computer: runs the methods.
+        engine: computes the cells.
         events: receives reports on the way.
-        options: time limits, checkpoints and observation.
+        keep: extra arrays to store, see `RunOptions.keep`.
     """
 
-    def __init__(self, store: Store, computer: Computer, events: Events, options: RunOptions) -> None:
+    def __init__(self, store: Store, engine: Engine, events: Events, keep: Sequence[str] = ()) -> None:
         self._store = store
-        self._computer = computer
+        self._engine = engine
         self._events = events
-        self._options = options
+        self._keep = keep
         self._warned: set[tuple[str, str]] = set()
-        self._latest: tuple[tuple[CaseKey, str, str, str], ScoredCase] | None = None
 
     def run(self, plan: Plan, pending: Sequence[Job]) -> Summary:
         """Compute the pending jobs, and return the state of the whole plan.
@@ -73,36 +70,36 @@ class Runner:
         self._events.planned(plan, len(pending))
         computed, interrupted = 0, None
         try:
-            for job in pending:
-                check()
-                self._events.started(job)
-                record = self._compute(job)
+            for work, cell in self._engine.cells(map(self._work, pending), self._events):
+                record = self._written(work.job, cell)
                 computed += 1
-                self._events.ended(job, record)
+                self._events.ended(work.job, record)
         except KeyboardInterrupt as stop:
             interrupted = stopped_by(stop)
             self._events.warned(f"{stop}: the cell in progress has {GRACE:g} s to save its state; again to end at once")
-            self._computer.checkpoint(GRACE)
+            self._engine.checkpoint(GRACE)
         finally:
-            self._computer.close()
+            self._engine.close()
         return Summary(count_statuses(plan, self._store), computed, interrupted)
 
-    def _compute(self, job: Job) -> Record:
+    def _work(self, job: Job) -> Work:
         before = self._done_before(job)
         request = CellRequest(
             cell=job.cell,
             method=job.method,
             device=job.device,
             threads=job.threads,
-            keep=sorted({*self._options.keep, *(before.kept if before else ())}),
+            keep=sorted({*self._keep, *(before.kept if before else ())}),
             work=self._store.work(job.cell.id),
         )
-        case = self._case(job)
         self._begin_work(job)
-        computed = compute_cell(request, case, self._computer, self._options, self._events)
+        return Work(job, request)
+
+    def _written(self, job: Job, computed: ComputedCell) -> Record:
+        """Return the record of a cell that ended, after writing it."""
         self._warn_of(job, computed.left_behind)
         record = computed.record
-        if before is not None and record.status != "done":
+        if record.status != "done" and self._done_before(job) is not None:
             self._events.warned(f"it could not be computed again ({record.error}): the cell stays as it was")
         else:
             self._store.write(record, computed.arrays, computed.kept)
@@ -132,14 +129,6 @@ class Runner:
         """Return the record of a cell that is done and computed again; None for another cell."""
         record = self._store.read(job.cell.id)
         return record if record is not None and record.status == "done" else None
-
-    def _case(self, job: Job) -> ScoredCase:
-        """Return the case of a job; the last one is kept for the next method."""
-        case = job.case
-        key = case.key, case.image_hash, case.kernel_hash, case.declared
-        if self._latest is None or self._latest[0] != key:
-            self._latest = key, ScoredCase(case.problem(), case.truths(), case.truth_hash())
-        return self._latest[1]
 
 
 def count_statuses(plan: Plan, store: Store) -> dict[str, int]:

@@ -30,8 +30,7 @@ def shown(record: Record, warning: str = "look here") -> str:
     text, job = io.StringIO(), FakeJob()
     with Display(Console(file=text, width=60)) as display:
         display.planned(Plan(Sweep("s", {}, [job.planned]), [job]), 1)
-        display.started(job)
-        display.progress(1, 2)
+        display.started(job).progress(1, 2)
         display.ended(job, record)
         display.warned(warning)
     return text.getvalue()

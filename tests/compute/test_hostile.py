@@ -25,6 +25,7 @@ from nidbench.errors import NidbenchError
 from nidbench.records import Record, Store
 from nidbench.registry.method_spec import MethodSpec
 from nidbench.sweep.cost import method_rates
+from nidbench.sweep.engine import Serial
 from nidbench.sweep.options import RunOptions
 from nidbench.sweep.pending import pending_jobs
 from nidbench.sweep.plan import make_plan
@@ -154,7 +155,7 @@ def swept(root: Path, modes: tuple[str, ...], options: RunOptions, computer: Chi
     jobs = pending_jobs(plan, store, options, events)
     mine, others = ([job for job in jobs if (job.cell.method == "wiener") == wiener] for wiener in (False, True))
     order = [job for pair in zip(mine, others, strict=True) for job in pair]
-    Runner(store, computer, events, options).run(plan, order)
+    Runner(store, Serial(computer, options), events, options.keep).run(plan, order)
     records = {job.cell.settings["mode"]: store.whole(job.cell.id) for job in mine}
     wieners = [store.whole(job.cell.id) for job in others]
     pids = [int(line) for line in notes.read_text().split()] if notes.exists() else []
@@ -194,7 +195,7 @@ def alone(tmp_path_factory) -> bytes:
     """`wiener` as it is where nothing else was run in the same process."""
     store, same = Store(tmp_path_factory.mktemp("alone")), SameProcess()
     plan = make_plan(Ask((Experiment("wiener", "sample", images="camera"),), "cpu", "float32"), same)
-    Runner(store, same, Silent(), RunOptions()).run(plan, plan.jobs)
+    Runner(store, Serial(same, RunOptions()), Silent()).run(plan, plan.jobs)
     return store.arrays(plan.jobs[0].cell.id)["image"].tobytes()
 
 
@@ -254,7 +255,7 @@ def test_what_never_ends_is_killed_at_its_deadline_and_the_next_cell_runs(tmp_pa
     methods = ",".join(f"hostile[mode={mode}]" for mode in ENDLESS)
     ask = Ask((Experiment(methods, "sample", images="camera"),), "cpu", "float32", method_file=HOSTILE)
     plan = make_plan(ask, computer)
-    summary = Runner(store, computer, events, options).run(plan, plan.jobs)
+    summary = Runner(store, Serial(computer, options), events).run(plan, plan.jobs)
     assert summary.counts == {"timeout": len(ENDLESS)}
 
 
@@ -328,7 +329,7 @@ def test_plain_code_that_draws_from_global_generators_is_reproducible(tmp_path, 
     seeds = Experiment("hostile[mode=plain_torch]", "sample", images="camera", seeds="0,1")
     store, same = Store(tmp_path), SameProcess()
     plan = make_plan(Ask((seeds,), "cpu", "float32", method_file=HOSTILE), same)
-    Runner(store, same, Silent(), RunOptions()).run(plan, plan.jobs)
+    Runner(store, Serial(same, RunOptions()), Silent()).run(plan, plan.jobs)
     first, second = (store.arrays(job.cell.id)["image"] for job in plan.jobs)
     before = hostile.store.arrays(hostile.records["plain_torch"].id)["image"]
     assert first.tobytes() == before.tobytes()

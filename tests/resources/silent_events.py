@@ -11,8 +11,8 @@ class Silent:
     def planned(self, plan, pending):
         pass
 
-    def started(self, job):
-        pass
+    def started(self, job):  # noqa: ARG002
+        return self
 
     def progress(self, done, planned):
         pass

@@ -11,6 +11,7 @@ from nidbench.compute.same_process import SameProcess
 from nidbench.contract import Clock
 from nidbench.records import Store
 from nidbench.sweep.cell import CellRequest, ScoredCase, compute_cell
+from nidbench.sweep.engine import Serial
 from nidbench.sweep.options import RunOptions
 from nidbench.sweep.plan import make_plan
 from nidbench.sweep.request import Ask, Experiment
@@ -42,7 +43,7 @@ def settled(record):
 
 def test_a_cell_computed_alone_is_that_of_a_sweep(tmp_path, jobs):
     store = Store(tmp_path / "out")
-    Runner(store, SameProcess(), Silent(), OPTIONS).run(make_plan(ASK, SameProcess()), jobs)
+    Runner(store, Serial(SameProcess(), OPTIONS), Silent()).run(make_plan(ASK, SameProcess()), jobs)
     for job in reversed(jobs):
         events = Silent()
         alone = compute_cell(request(job, tmp_path / "work"), case_of(job), SameProcess(), OPTIONS, events)

@@ -28,6 +28,7 @@ from nidbench.errors import InputError
 from nidbench.records import Record, Store
 from nidbench.scoring.scorer import MEASURES, null_band
 from nidbench.sweep.cost import Rate, estimate, kind, method_rates
+from nidbench.sweep.engine import Serial
 from nidbench.sweep.options import RunOptions
 from nidbench.sweep.pending import pending_jobs
 from nidbench.sweep.plan import Plan, make_plan
@@ -51,7 +52,9 @@ def sweep(
     store, events = Store(root), Silent()
     computer: Computer = SameProcess() if same_process else ChildProcess(root / "work" / "worker.log", 1)
     plan = make_plan(ask, computer)
-    summary = Runner(store, computer, events, options).run(plan, pending_jobs(plan, store, options, events))
+    summary = Runner(store, Serial(computer, options), events, options.keep).run(
+        plan, pending_jobs(plan, store, options, events)
+    )
     records = {f"{planned.label} {planned.case.image}": store.whole(planned.id) for planned in plan.sweep.cells}
     return plan, summary, records, events
 
@@ -142,12 +145,12 @@ def test_a_checkpoint_of_another_version_is_not_gone_on_from(tmp_path, upgraded,
             if point.iteration == 4:
                 shutil.copytree(work, tmp_path / "saved")  # as a kill at this moment leaves it
 
-    Runner(store, SameProcess(), CutOff(), FAST).run(plan, plan.jobs)
+    Runner(store, Serial(SameProcess(), FAST), CutOff()).run(plan, plan.jobs)
     shutil.rmtree(store.root / "cells")
     shutil.copytree(tmp_path / "saved", work)
     if upgraded:
         monkeypatch.setattr(versions, "CURRENT", {**CURRENT, "engine": 99})
-    Runner(store, SameProcess(), events, FAST).run(plan, plan.jobs)
+    Runner(store, Serial(SameProcess(), FAST), events).run(plan, plan.jobs)
     record = store.whole(plan.jobs[0].cell.id)
     assert (record.status, record.resumed) == ("done", 0 if upgraded else 1)
     assert not work.exists()
@@ -546,7 +549,9 @@ def test_a_done_cell_is_not_lost_to_what_it_cannot_keep(tmp_path):
     plan, _, before, _ = sweep(tmp_path, sampling())
     store, events, computer = Store(tmp_path), Silent(), ChildProcess(tmp_path / "work" / "worker.log", 1)
     options = RunOptions(keep=("draws",), cell_timeout=1e-9)
-    summary = Runner(store, computer, events, options).run(plan, pending_jobs(plan, store, options, events))
+    summary = Runner(store, Serial(computer, options), events, options.keep).run(
+        plan, pending_jobs(plan, store, options, events)
+    )
     assert summary.counts == {"done": 1}
     assert store.whole(plan.sweep.cells[0].id) == next(iter(before.values()))
     assert "the cell stays as it was" in events.warnings[-1]
