@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +11,14 @@ from nidbench.paper.reproduction import Reproduction
 from nidbench.paper.tables import paper_protocol
 from nidbench.records import Planned, Store
 from nidbench.scoring.protocols import DEFAULT
+from nidbench.sweep.choices import Chooser
 
 from .progress import Display
 from .running import Computing, Ran, run_sweep
+from .workplace import workplace
 
 if TYPE_CHECKING:
     from nidbench.compute.computer import Computer
-    from nidbench.sweep.choices import Chooser
     from nidbench.sweep.cost import CostEstimate, Rates
     from nidbench.sweep.options import RunOptions
     from nidbench.sweep.plan import Plan
@@ -48,9 +48,9 @@ def write_sweep_file(
         NidbenchError: what `Reproduction.plan` raises.
     """
     options = computing.options()
-    with store.lock(), closing(computing.computer(store)) as computer:
-        chooser = computing.chooser(store, display.say)
-        wanted.plan(store, computer, options, display, display.say, chooser, write=write)
+    with store.lock(), workplace(computing, store, display.say) as place:
+        chooser = Chooser(store, computing.threads, place.free_cores, display.say)
+        wanted.plan(store, place.computer, options, display, display.say, chooser, write=write)
 
 
 def reproduce_table(

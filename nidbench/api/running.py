@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -18,10 +18,11 @@ from nidbench.sweep.pending import pending_jobs
 from nidbench.sweep.plan import Plan
 from nidbench.sweep.request import words
 from nidbench.sweep.runner import Runner, Summary
-from nidbench.system import cores
+from nidbench.workers.cluster import Asked
 
 from .given import seconds_of, whole_number
 from .progress import Display
+from .workplace import workplace
 
 if TYPE_CHECKING:
     from nidbench.compute.computer import Computer
@@ -45,6 +46,9 @@ class Computing:
         keep: arrays to store besides the restorations: `draws`, `layers` or `draws,layers`.
         checkpoint_every: seconds between checkpoints.
         in_process: whether to compute in this process, for debuggers; no limit holds then.
+        workers: processes of this machine that compute cells side by side; None for one cell after the other.
+        scheduler: address or file of a running dask scheduler, whose workers compute; empty for none.
+        per_device: cells at once on one card of a worker.
 
     Raises:
         InputError: for a number that breaks its rule.
@@ -59,6 +63,9 @@ class Computing:
     keep: str = ""
     checkpoint_every: float = 30.0
     in_process: bool = False
+    workers: int | None = None
+    scheduler: str = ""
+    per_device: int = 1
 
     def __post_init__(self) -> None:
         if self.threads is not None:
@@ -69,6 +76,7 @@ class Computing:
             whole_number("memory_limit", self.memory_limit, 1)
         whole_number("observe", self.observe)
         seconds_of("checkpoint_every", self.checkpoint_every, zero=True)
+        self.asked()
 
     def options(self) -> RunOptions:
         """Return the options of the loop over cells.
@@ -94,9 +102,13 @@ class Computing:
             return SameProcess()
         return ChildProcess(store.root / "work" / "worker.log", self.threads or 1, self.memory_limit)
 
-    def chooser(self, store: Store, say: Callable[[str], None]) -> Chooser:
-        """Return who chooses precision and threads; a debugger gets all cores, whatever else runs."""
-        return Chooser(store, self.threads, cores.usable if self.in_process else cores.free, say)
+    def asked(self) -> Asked:
+        """Return which workers are asked for.
+
+        Raises:
+            InputError: for numbers and combinations that there are not.
+        """
+        return Asked(self.workers, self.scheduler, self.per_device)
 
 
 @dataclass(frozen=True)
@@ -137,15 +149,16 @@ def run_sweep(
         NidbenchError: for names, settings, devices or data that there are not, and where records cannot be written.
     """
     options = computing.options()
-    with store.lock(), closing(computing.computer(store)) as computer:
+    with store.lock(), workplace(computing, store, display.say) as place:
         display.say("starting the computing process, reading methods and measurements")
-        plan, rates = planner(computer, options, computing.chooser(store, display.say))
+        computer = place.computer
+        plan, rates = planner(computer, options, Chooser(store, computing.threads, place.free_cores, display.say))
         pending = pending_jobs(plan, store, options, display)
         display.notes(plan)
         if pending:
             if rates is None:
                 rates = method_rates(plan, pending, store, computer, options, display.say)
-            expected = estimate(pending, rates)
+            expected = estimate(pending, rates).shared(place.at_once())
             display.estimated(plan, len(pending), expected)
             if not dry_run:
                 confirm(expected)
@@ -153,8 +166,8 @@ def run_sweep(
             display.cells(plan, {job.planned.id for job in pending})
             store.remove_unused()
             return None
-        with display:
-            summary = Runner(store, Serial(computer, options), display, options.keep).run(plan, pending)
+        with place.engine(plan, options) if pending else nullcontext(Serial(computer, options)) as engine, display:
+            summary = Runner(store, engine, display, options.keep).run(plan, pending)
         if summary.interrupted is None:
             renew(store, plan.sweep, display.say)
             score_by(store, plan.sweep, protocol_of, display.say)

@@ -151,6 +151,23 @@ computing = together(
         help="Seconds between checkpoints.",
     ),
     click.option(
+        "--workers",
+        type=click.IntRange(1),
+        help="Compute cells side by side in so many processes of this machine  [default: one cell after the other]",
+    ),
+    click.option(
+        "--scheduler",
+        default="",
+        help="Compute on the workers of a running dask scheduler: its address or its file.",
+    ),
+    click.option(
+        "--per-device",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Cells at once on one card of a worker.",
+    ),
+    click.option(
         "--in-process",
         is_flag=True,
         help="Compute in this process, for debuggers; limits of time and memory do not hold then.",

@@ -6,6 +6,7 @@ import contextlib
 import os
 import selectors
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -66,6 +67,7 @@ class ChildProcess:
             None for the memory of this machine or its control group.
         import_seconds: time in which a method must be imported.
         copy: True to copy processes, which only Linux can; False to start Python for every process.
+        stop: where another thread sets it, `ask` is interrupted within a quarter of a second; None for never.
     """
 
     def __init__(
@@ -76,12 +78,14 @@ class ChildProcess:
         *,
         import_seconds: float = IMPORT_SECONDS,
         copy: bool = processes.LINUX,
+        stop: threading.Event | None = None,
     ) -> None:
         self.log = log
         self._threads = threads
         self._memory = processes.memory_here() if memory is None else memory
         self._import_seconds = import_seconds
         self._copy = copy
+        self._stop = stop
         self._source: ProcessSource | None = None
         self._output: Output | None = None
         self._children: dict[_Key, Child] = {}
@@ -110,7 +114,7 @@ class ChildProcess:
         child, output = self._child_for(key, kept), self._open_output()
         output.begin()
         self._active = child
-        exchange = Exchange(child, output, request, self._memory)
+        exchange = Exchange(child, output, request, self._memory, self._stop)
         try:
             answer = self._answer(key, exchange, request, listener, seconds)
         except Exception:  # after an interruption, which is no Exception, the process may still save a checkpoint

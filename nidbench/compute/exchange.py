@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import selectors
+import threading
 import time
 from collections.abc import Iterator
 
@@ -29,17 +30,26 @@ class Exchange:
         output: what it prints.
         request: what to compute.
         memory: bytes that a task may use beyond what its process has before it; None for no limit.
+        stop: interrupts it where another thread sets this; None for never.
 
     Attributes:
         kills: how many processes the system had killed for lack of memory when the request was made.
     """
 
-    def __init__(self, child: Child, output: Output, request: Request, memory: int | None) -> None:
+    def __init__(
+        self,
+        child: Child,
+        output: Output,
+        request: Request,
+        memory: int | None,
+        stop: threading.Event | None = None,
+    ) -> None:
         self.child, self.output = child, output
         self.kills = processes.kernel_kills()
         self._request = request
         self._number = secrets.token_hex(8)
         self._memory = memory if isinstance(request, Task) else None
+        self._stop = stop
         self._baseline = processes.memory(child.pid)
         self._unsent = memoryview(frame(pack_request(self._number, request)))
         self._dropped: dict[str, None] = {}
@@ -59,12 +69,15 @@ class Exchange:
             DeadlineError: past the deadline.
             WorkerDiedError: where the task uses more memory than its limit.
             MessageError: for bytes that are no message, and for a message that does not fit the request.
+            KeyboardInterrupt: where it is interrupted.
         """
         with selectors.DefaultSelector() as selector:
             selector.register(self.child.messages, selectors.EVENT_READ | selectors.EVENT_WRITE)
             selector.register(self.output.reader, selectors.EVENT_READ)
             while True:
                 selector.select(self._wait())
+                if self._stop is not None and self._stop.is_set():
+                    raise KeyboardInterrupt
                 self.output.pump()
                 if self._unsent and not self._send():
                     selector.modify(self.child.messages, selectors.EVENT_READ)
@@ -102,7 +115,8 @@ class Exchange:
 
     def _wait(self) -> float | None:
         remaining = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
-        watch = _WATCH if self._memory is not None and processes.LINUX else None
+        watched = self._stop is not None or (self._memory is not None and processes.LINUX)
+        watch = _WATCH if watched else None
         return min((seconds for seconds in (remaining, watch) if seconds is not None), default=None)
 
     def _check_limits(self) -> None:

@@ -7,10 +7,13 @@ an interruption.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from numpy.typing import NDArray
@@ -27,7 +30,10 @@ from nidbench.scoring.scorer import Scorer
 
 from .events import CellEvents
 from .options import RunOptions
-from .watch import CellWatch
+from .watch import CellWatch, Nobody
+
+#: File of an unfinished cell that says what its other files rest on.
+_BASIS = "basis.json"
 
 
 class ScoredCase:
@@ -62,6 +68,7 @@ class CellRequest:
         threads: CPU threads that the method has.
         keep: extra arrays to keep: words of `nidbench.contract.run.KEEPS`.
         work: folder for the checkpoint and the curve of an unfinished cell.
+        basis: what those rest on, as text, see `begin_work`.
     """
 
     cell: Cell
@@ -70,6 +77,7 @@ class CellRequest:
     threads: int
     keep: Sequence[str]
     work: Path
+    basis: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,6 +131,36 @@ def compute_cell(
         kept=watch.kept() if record.kept else None,
         left_behind=[*outcome.left_behind, *watch.faults],
     )
+
+
+def basis(method: MethodFacts, truth_hash: str) -> str:
+    """Return what the checkpoint and the curve of a cell rest on besides the cell: truth, versions and source."""
+    return json.dumps([truth_hash, dict(versions.CURRENT), method.fingerprint])
+
+
+def same_work(request: CellRequest) -> bool:
+    """Return whether the folder of a request is there, with work that rests on the same."""
+    try:
+        return (request.work / _BASIS).read_text() == request.basis
+    except (OSError, ValueError):  # it is missing or cannot be read
+        return False
+
+
+def begin_work(request: CellRequest) -> None:
+    """Remove the checkpoint and curve of an earlier attempt that had another truth, version or source."""
+    if same_work(request):
+        return
+    rmtree(request.work, ignore_errors=True)
+    with suppress(OSError):  # a full disk has no room for a checkpoint either
+        request.work.mkdir(parents=True, exist_ok=True)
+        (request.work / _BASIS).write_text(request.basis)
+
+
+def failed_cell(request: CellRequest, case: ScoredCase, error: str) -> ComputedCell:
+    """Return a cell that failed, by what became of those who were to compute it."""
+    watch = CellWatch(case.scorer, Nobody(), request.work)
+    record = _record(request, case, Outcome("failed", error=error), watch).with_log(Log(error=error))
+    return ComputedCell(record=record, arrays={}, kept=None, left_behind=())
 
 
 def _record(request: CellRequest, case: ScoredCase, outcome: Outcome, watch: CellWatch) -> Record:

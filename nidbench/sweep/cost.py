@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median
 from typing import TypeAlias
 
@@ -68,6 +68,11 @@ class CostEstimate:
     high: float
     unknown: tuple[str, ...]
     most: tuple[str, ...] = ()
+
+    def shared(self, at_once: int) -> CostEstimate:
+        """Return the estimate where so many cells are computed at once, none slower for it."""
+        seconds, low, high = (time / at_once for time in (self.seconds, self.low, self.high))
+        return replace(self, seconds=seconds, low=low, high=high)
 
 
 def method_rates(

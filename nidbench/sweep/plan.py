@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from nidbench.cases.case import Case
+from nidbench.cases.request import CaseRequest
 from nidbench.cases.source import cases
 from nidbench.compute.computer import Computer, DeadlineError, WorkerDiedError
 from nidbench.compute.messages import Hello, MethodFacts, Refusal, Resolve
@@ -36,6 +37,7 @@ class Job:
         planned: the cell as its sweep asks for it.
         cell: the facts that determine its result.
         case: its measurement and truths, which are made when they are needed.
+        source: asks for its case, and maybe for a few others of the same image.
         method: the method that restores.
         device: torch device, `cpu` or `cuda:N`.
         threads: CPU threads that compute it.
@@ -44,6 +46,7 @@ class Job:
     planned: Planned
     cell: Cell
     case: Case
+    source: CaseRequest
     method: MethodFacts
     device: str
     threads: int
@@ -95,6 +98,7 @@ class _Wanted:
 
     method: MethodFacts
     case: Case
+    source: CaseRequest
     seed: int
 
 
@@ -109,7 +113,7 @@ def _wanted(ask: Ask, computer: Computer) -> Iterator[_Wanted]:
             for case in cases(request):
                 names.check(case, request.dataset)
                 for facts, seed in product(resolved, seeds):
-                    yield _Wanted(facts, case, seed)
+                    yield _Wanted(facts, case, request, seed)
 
 
 class _Methods:
@@ -227,7 +231,15 @@ def _job(wanted: _Wanted, device: str, chosen: Chosen, hello: Hello) -> Job:
         seed=seed,
         method=facts.spec.name,
     )
-    return Job(planned=planned, cell=cell, case=case, method=facts, device=device, threads=chosen.choices.threads)
+    return Job(
+        planned=planned,
+        cell=cell,
+        case=case,
+        source=wanted.source,
+        method=facts,
+        device=device,
+        threads=chosen.choices.threads,
+    )
 
 
 def choose_device(option: str, hello: Hello) -> str:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
-from nidbench import versions
 from nidbench.errors import ResultsError
 from nidbench.records import Record, Store
 from nidbench.system.signals import stopped_by
 
-from .cell import CellRequest, ComputedCell
+from .cell import CellRequest, ComputedCell, basis, begin_work
 from .engine import Engine, Work
 from .events import Events
 from .plan import Job, Plan
@@ -91,8 +88,9 @@ class Runner:
             threads=job.threads,
             keep=sorted({*self._keep, *(before.kept if before else ())}),
             work=self._store.work(job.cell.id),
+            basis=basis(job.method, job.case.truth_hash()),
         )
-        self._begin_work(job)
+        begin_work(request)
         return Work(job, request)
 
     def _written(self, job: Job, computed: ComputedCell) -> Record:
@@ -104,18 +102,6 @@ class Runner:
         else:
             self._store.write(record, computed.arrays, computed.kept)
         return record
-
-    def _begin_work(self, job: Job) -> None:
-        """Remove the checkpoint and curve of an earlier attempt that had another truth, version or source."""
-        file = self._store.work(job.cell.id) / "basis.json"
-        basis = json.dumps([job.case.truth_hash(), dict(versions.CURRENT), job.method.fingerprint])
-        with suppress(OSError, ValueError):  # the file is missing or cannot be read
-            if file.read_text() == basis:
-                return
-        self._store.forget_work({job.cell.id})
-        with suppress(OSError):  # a full disk has no room for a checkpoint either
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(basis)
 
     def _warn_of(self, job: Job, left_behind: Sequence[str]) -> None:
         """Warn of what a method left behind, every kind once, and say that its next cell does not meet it."""

@@ -22,6 +22,19 @@ from .events import CellEvents
 MOST_KEPT = 1 << 30
 
 
+class Nobody:
+    """Receives the reports on a cell that nobody watches."""
+
+    def progress(self, done: int, planned: int) -> None:
+        """Do nothing."""
+
+    def observed(self, point: Point) -> None:
+        """Do nothing."""
+
+    def warned(self, message: str) -> None:
+        """Do nothing."""
+
+
 class CellWatch:
     """Scores the estimates that a method shows, and keeps the curve and the extra arrays of its cell.
 

@@ -27,7 +27,7 @@ def jobs():
 
 
 def request(job, work, **changes):
-    wanted = CellRequest(cell=job.cell, method=job.method, device=job.device, threads=job.threads, keep=(), work=work)
+    wanted = CellRequest(cell=job.cell, method=job.method, device=job.device, threads=job.threads, keep=(), work=work, basis="")
     return replace(wanted, **changes)
 
 

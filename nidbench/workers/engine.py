@@ -1,0 +1,309 @@
+"""The engine that hands cells to workers, and takes them back, whatever becomes of a worker.
+
+Every cell is handed to one place of one worker, and none before that place is free: so it is known which cell was under
+way where a worker died, and no other is blamed for it. Dask says who joins and who leaves; it retries nothing.
+"""
+
+from __future__ import annotations
+
+import queue
+import secrets
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nidbench.errors import NidbenchError
+from nidbench.records import Point
+from nidbench.sweep.cell import ComputedCell, failed_cell
+from nidbench.sweep.engine import LatestCase, Work
+from nidbench.sweep.events import CellEvents, Events
+from nidbench.sweep.options import RunOptions
+from nidbench.system.signals import check
+
+from . import host
+from .cluster import CARD, PATIENCE
+from .handed import Handed, Wanted, case_of
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+#: Workers that a cell may take along before it is given up.
+DEATHS = 3
+
+#: Seconds in which a first worker must be fit for use, or another one take the place of the last that left.
+WAIT = 120.0
+
+#: A worker's address and the number of one of its places.
+Place = tuple[str, int]
+
+
+@dataclass(eq=False)
+class _Attempt:
+    """A cell under way."""
+
+    work: Work
+    place: Place
+    reports: CellEvents
+    future: Future | None = None
+
+
+@dataclass(eq=False)
+class _State:
+    """What is under way.
+
+    Attributes:
+        free: places that wait for a cell.
+        attempts: by their names.
+        again: cells whose worker left.
+        deaths: how many workers a cell took along.
+        refused: why workers are of no use.
+        greeted: workers that were asked whether they are of use.
+    """
+
+    free: deque[Place] = field(default_factory=deque)
+    attempts: dict[str, _Attempt] = field(default_factory=dict)
+    again: deque[Work] = field(default_factory=deque)
+    deaths: Counter[str] = field(default_factory=Counter)
+    refused: dict[str, str] = field(default_factory=dict)
+    greeted: dict[str, Future] = field(default_factory=dict)
+
+
+class Parallel:
+    """Computes cells on the workers of a cluster.
+
+    Args:
+        client: connection to the cluster.
+        wanted: what workers must be able to do.
+        options: time limits, checkpoints and observation.
+        per_device: cells at once on one card.
+        wait: seconds in which a first worker must be fit for use, or another take the place of the last that left.
+    """
+
+    def __init__(
+        self, client: Client, wanted: Wanted, options: RunOptions, per_device: int = 1, wait: float = WAIT
+    ) -> None:
+        self._client, self._wanted, self._options, self._per_device = client, wanted, options, per_device
+        self._wait = wait
+        self._topic = f"nidbench-{secrets.token_hex(8)}"
+        self._news: queue.Queue[tuple[str, Any]] = queue.Queue()
+        self._state = _State()
+        self._cases = LatestCase()
+
+    def cells(self, works: Iterable[Work], events: Events) -> Iterator[tuple[Work, ComputedCell]]:
+        """Yield every cell as it ends, see `Engine`.
+
+        Raises:
+            NidbenchError: where no worker is of use, or the scheduler has gone.
+        """
+        state, source = self._state, iter(works)
+        self._client.subscribe_topic(self._topic, lambda event: self._news.put(("report", event[1])))
+        self._client.subscribe_topic("all", lambda event: self._news.put(("cluster", event[1])))
+        for address in self._addresses():
+            self._greet(address)
+        left, since = True, time.monotonic()
+        while True:
+            check()
+            while left and state.free:
+                work = state.again.popleft() if state.again else next(source, None)
+                if work is None:
+                    left = False
+                else:
+                    self._hand_out(work, events)
+            if not left and not state.attempts:
+                return
+            if state.attempts:
+                since = time.monotonic()
+            self._require_workers(since)
+            for ended in self._heed(events):
+                yield ended
+                left = True
+
+    def checkpoint(self, seconds: float) -> None:
+        """Make the cells under way save their state, see `Engine`."""
+        busy = list({attempt.place[0] for attempt in self._state.attempts.values()})
+        if busy:
+            self._client.run(host.interrupt, workers=busy, wait=False)
+        deadline = time.monotonic() + seconds
+        while self._state.attempts and time.monotonic() < deadline:
+            try:
+                kind, news = self._news.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return
+            if kind == "ended":
+                self._state.attempts.pop(news, None)
+
+    def close(self) -> None:
+        """End what computes on the workers; the cluster's own end is its owner's business."""
+        for attempt in self._state.attempts.values():
+            if attempt.future is not None:
+                attempt.future.cancel()
+        self._state.attempts.clear()
+        for topic in (self._topic, "all"):
+            self._client.unsubscribe_topic(topic)
+
+    def _addresses(self) -> list[str]:
+        return list(self._client.scheduler_info(n_workers=-1)["workers"])
+
+    def _greet(self, address: str) -> None:
+        """Ask a worker whether it is of use."""
+        if address in self._state.greeted:
+            return
+        future = self._submit(host.greet, host.software(), self._wanted, address=address, key=f"greet-{address}")
+        self._state.greeted[address] = future
+        future.add_done_callback(lambda _: self._news.put(("greeted", address)))
+
+    def _submit(self, function: Any, *arguments: Any, address: str, key: str) -> Future:
+        return self._client.submit(
+            function, *arguments, key=f"{key}-{secrets.token_hex(4)}", workers=[address], pure=False, retries=0
+        )
+
+    def _hand_out(self, work: Work, events: Events) -> None:
+        """Hand a cell to a free place."""
+        state, place, name = self._state, self._state.free.popleft(), f"cell-{work.job.cell.id}-{secrets.token_hex(4)}"
+        handed = Handed(name, self._topic, work.request, case_of(work.job), self._options, place[1])
+        attempt = _Attempt(work, place, events.started(work.job))
+        state.attempts[name] = attempt
+        attempt.future = self._submit(host.compute, handed, address=place[0], key=name)
+        attempt.future.add_done_callback(lambda _: self._news.put(("ended", name)))
+
+    def _heed(self, events: Events) -> Iterator[tuple[Work, ComputedCell]]:
+        """Wait for news, at most a second; yield the cell that it ends, if any."""
+        try:
+            kind, news = self._news.get(timeout=1.0)
+        except queue.Empty:
+            return
+        if kind == "report":
+            self._report(news)
+        elif kind == "greeted":
+            self._welcome(news, events)
+        elif kind == "ended":
+            yield from self._ended(news, events)
+        elif news.get("action") == "add-worker":
+            self._greet(news["worker"])
+        elif news.get("action") == "remove-worker":
+            yield from self._left(news["worker"], bool(news.get("expected")), events)
+
+    def _report(self, news: Any) -> None:
+        attempt = self._state.attempts.get(news["attempt"])
+        if attempt is None:  # of an attempt that has ended
+            return
+        values = news["values"]
+        if news["kind"] == "progress":
+            attempt.reports.progress(*values)
+        elif news["kind"] == "observed":
+            attempt.reports.observed(Point(*values))
+        else:
+            attempt.reports.warned(*values)
+
+    def _welcome(self, address: str, events: Events) -> None:
+        """Take note of what a worker said of itself."""
+        future = self._state.greeted.get(address)
+        if future is None or future.status == "cancelled":  # it has left
+            return
+        refusal = _words(future.exception()) if future.status == "error" else future.result()
+        if refusal:
+            self._state.refused[address] = refusal
+            events.warned(f"worker {address} is not used: {refusal}")
+            return
+        info = self._client.scheduler_info(n_workers=-1)["workers"].get(address)
+        if info is not None:
+            self._state.free.extend((address, number) for number in range(places(info, self._wanted, self._per_device)))
+
+    def _ended(self, name: str, events: Events) -> Iterator[tuple[Work, ComputedCell]]:
+        """Take the result of an attempt, unless its worker has left with it."""
+        attempt = self._state.attempts.get(name)
+        if attempt is None or attempt.future is None:
+            return
+        future, work = attempt.future, attempt.work
+        if future.status == "finished":
+            result = self._fetched(future)
+            if isinstance(result, ComputedCell):
+                del self._state.attempts[name]
+                self._state.free.append(attempt.place)
+                yield work, result
+            return  # else its worker has just left: dask will say so
+        if future.status == "cancelled":
+            self._require_scheduler()
+            return
+        del self._state.attempts[name]
+        self._give_up_worker(attempt.place[0], _words(future.exception()), events)
+        yield from self._again(attempt, f"it could not be computed on {attempt.place[0]}", events)
+
+    @staticmethod
+    def _fetched(future: Future) -> object:
+        try:
+            return future.result(timeout=PATIENCE)
+        except Exception as error:  # noqa: BLE001 - whatever dask says of a worker that left with its result
+            return error
+
+    def _left(self, address: str, expected: bool, events: Events) -> Iterator[tuple[Work, ComputedCell]]:
+        """Hand the cells of a worker that left to others; it was not theirs where it left in order."""
+        state = self._state
+        state.greeted.pop(address, None)
+        state.free = deque(place for place in state.free if place[0] != address)
+        for name in [name for name, attempt in state.attempts.items() if attempt.place[0] == address]:
+            attempt = state.attempts.pop(name)
+            if attempt.future is not None:
+                attempt.future.cancel()
+            if expected:
+                state.again.append(attempt.work)
+            else:
+                yield from self._again(attempt, f"its worker {address} died", events)
+
+    def _again(self, attempt: _Attempt, why: str, events: Events) -> Iterator[tuple[Work, ComputedCell]]:
+        """Have a cell computed again elsewhere; yield it as failed where it took too many workers along."""
+        work, deaths = attempt.work, self._state.deaths
+        deaths[work.job.cell.id] += 1
+        if deaths[work.job.cell.id] < DEATHS:
+            label, key = work.job.planned.label, work.job.case.key
+            events.warned(f"{label} {key}: {why}; the cell is computed again elsewhere")
+            self._state.again.append(work)
+            return
+        yield work, failed_cell(work.request, self._cases.of(work.job), f"{DEATHS} workers died of it: {why}")
+
+    def _give_up_worker(self, address: str, why: str, events: Events) -> None:
+        """Use a worker no more that cannot do its part."""
+        self._state.free = deque(place for place in self._state.free if place[0] != address)
+        self._state.refused[address] = why
+        events.warned(f"worker {address} is not used any more: {why}")
+
+    def _require_workers(self, since: float) -> None:
+        """Refuse to wait for ever for a worker.
+
+        Raises:
+            NidbenchError: naming why those that there were are of no use.
+        """
+        state = self._state
+        if state.attempts or state.free or time.monotonic() - since < self._wait:
+            return
+        self._require_scheduler()
+        reasons = "; ".join(f"{address}: {why}" for address, why in state.refused.items()) or "none has joined"
+        raise NidbenchError(
+            f"no worker to compute on for {self._wait:g} s ({reasons}): start one that is of use and run the same "
+            "command again; finished cells are kept"
+        )
+
+    def _require_scheduler(self) -> None:
+        if self._client.status not in ("running", "connecting") or not self._client.scheduler_comm:
+            raise NidbenchError(
+                "the scheduler has gone: finished cells are kept; start it again and run the same command"
+            )
+
+
+def places(info: Any, wanted: Wanted, per_device: int) -> int:
+    """Return how many cells a worker computes at once: by its cards, else by its threads.
+
+    Args:
+        info: what dask knows of it.
+        wanted: what the cells need.
+        per_device: cells at once on one card.
+    """
+    if wanted.device.startswith("cuda"):
+        return int(info.get("resources", {}).get(CARD, 1)) * per_device
+    return max(1, int(info["nthreads"]) // wanted.threads)
+
+
+def _words(error: BaseException | None) -> str:
+    return f"{type(error).__name__}: {error}"[:300]

@@ -1,0 +1,123 @@
+"""What travels between the coordinating process and a worker: plain data, pickled, as each trusts the other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from nidbench.cases.request import CaseRequest
+from nidbench.cases.source import cases
+from nidbench.compute.messages import MethodFacts
+from nidbench.contract.truth import StoredTruth, Truth
+from nidbench.errors import DataError
+from nidbench.physics.case_key import CaseKey
+from nidbench.physics.problem import Problem
+from nidbench.sweep.cell import CellRequest, ScoredCase
+from nidbench.sweep.options import RunOptions
+from nidbench.sweep.plan import Job
+
+#: Bytes of arrays up to which a case travels; a larger one is made on the worker.
+LARGE = 16 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A case that travels.
+
+    Attributes:
+        problem: the problem.
+        truths: what restorations are scored against.
+        truth_hash: SHA-256 of the truths and their places.
+    """
+
+    problem: Problem
+    truths: Sequence[Truth]
+    truth_hash: str
+
+    def scored(self) -> ScoredCase:
+        """Return the case, ready to score."""
+        return ScoredCase(self.problem, self.truths, self.truth_hash)
+
+
+@dataclass(frozen=True)
+class Named:
+    """A case that a worker makes from its own data, of which it downloads what it lacks.
+
+    Attributes:
+        request: asks for it, and maybe for a few others of the same image.
+        key: its names.
+        hashes: SHA-256 of its image and its kernel, and of its truths.
+    """
+
+    request: CaseRequest
+    key: CaseKey
+    hashes: tuple[str, str, str]
+
+    def scored(self) -> ScoredCase:
+        """Return the case, ready to score.
+
+        Raises:
+            DataError: where the worker's data are others than the coordinator's.
+        """
+        for case in cases(self.request):
+            if case.key == self.key:
+                truth_hash = case.truth_hash()
+                if (case.image_hash, case.kernel_hash, truth_hash) != self.hashes:
+                    raise DataError(f"the data of {self.key} are others here than where the sweep was planned")
+                return ScoredCase(case.problem(), case.truths(), truth_hash)
+        raise DataError(f"{self.request.dataset} has no {self.key} here")
+
+
+def case_of(job: Job) -> Measured | Named:
+    """Return the case of a job as it travels: as arrays where they are small, else by name."""
+    case = job.case
+    problem, truths, truth_hash = case.problem(), case.truths(), case.truth_hash()
+    stored = any(isinstance(truth, StoredTruth) for truth in truths)  # of which there are hundreds
+    size = problem.blurred.nbytes + (0 if stored else sum(truth.image.nbytes for truth in truths))
+    if stored or size > LARGE:
+        return Named(job.source, case.key, (case.image_hash, case.kernel_hash, truth_hash))
+    return Measured(problem, truths, truth_hash)
+
+
+@dataclass(frozen=True, eq=False)
+class Handed:
+    """A cell on its way to a worker.
+
+    Attributes:
+        attempt: names it and the attempt at it, in reports.
+        topic: of the reports.
+        request: what is to be computed.
+        case: its case.
+        options: time limits, checkpoints and observation.
+        place: which of the worker's places it takes.
+    """
+
+    attempt: str
+    topic: str
+    request: CellRequest
+    case: Measured | Named
+    options: RunOptions
+    place: int
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What a worker must be able to do to be of use for a sweep.
+
+    Attributes:
+        methods: the methods, as they are where the sweep was planned.
+        device: torch device.
+        precision: that must be native there.
+        threads: of a computing process.
+        memory: bytes that a cell may take; None for what the worker's machine has.
+    """
+
+    methods: Sequence[MethodFacts]
+    device: str
+    precision: str
+    threads: int
+    memory: int | None
+
+
+#: Software -> its version: workers of another one would compute other results, or misread what is handed to them.
+Software = Mapping[str, object]

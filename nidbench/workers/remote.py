@@ -1,0 +1,88 @@
+"""Asks a worker of a cluster in place of a process of this machine, which may lack cards, data and memory."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+from nidbench.compute.computer import Listener
+from nidbench.compute.messages import Greet, Hello, Request
+from nidbench.errors import NidbenchError
+
+from . import host
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+class RemoteComputer:
+    """Answers requests on the first worker of a cluster that has the same software.
+
+    Args:
+        client: connection to the cluster.
+        wait: seconds to wait for such a worker.
+    """
+
+    def __init__(self, client: Client, wait: float = 60.0) -> None:
+        self._client, self._wait = client, wait
+        self._hello: Hello | None = None
+        self._address = ""
+
+    def use_threads(self, threads: int) -> None:
+        """Do nothing: every task says how many threads it has."""
+
+    def hello(self) -> Hello:
+        """Return the devices and the environment of the worker."""
+        if self._hello is None:
+            hello: Hello = self.ask(Greet(), lambda _: None)
+            self._hello = hello
+        return self._hello
+
+    def ask(self, request: Request, listener: Listener, seconds: float | None = None) -> Any:
+        """Return the answer to a request, see `Computer.ask`; the messages before it come together with it.
+
+        Raises:
+            NidbenchError: where no worker is of use.
+        """
+        answer, before = self._call(host.answered, request, seconds)
+        if isinstance(answer, Exception):
+            raise answer
+        for message in before:
+            listener(message)
+        return answer
+
+    def checkpoint(self, seconds: float) -> None:
+        """Do nothing: what is asked here is not resumed."""
+
+    def close(self) -> None:
+        """Do nothing: the cluster's own end is its owner's business."""
+
+    def _call(self, function: Any, *arguments: Any) -> Any:
+        if not self._address:
+            self._address = self._found()
+        return self._submitted(self._address, function, *arguments)
+
+    def _submitted(self, address: str, function: Any, *arguments: Any) -> Any:
+        key = f"ask-{secrets.token_hex(8)}"
+        future = self._client.submit(function, *arguments, key=key, workers=[address], pure=False)
+        return future.result()
+
+    def _found(self) -> str:
+        """Return the address of a worker with the same software."""
+        deadline, refused = time.monotonic() + self._wait, dict[str, str]()
+        while time.monotonic() < deadline:
+            for address in self._client.scheduler_info(n_workers=-1)["workers"]:
+                if address not in refused:
+                    refused[address] = self._refusal(address)
+                if not refused[address]:
+                    return str(address)
+            time.sleep(0.2)
+        reasons = "; ".join(f"{address}: {why}" for address, why in refused.items()) or "none has joined"
+        raise NidbenchError(f"the cluster has no worker to compute on ({reasons}): start one that is of use")
+
+    def _refusal(self, address: str) -> str:
+        try:
+            return str(self._submitted(address, host.greet, host.software(), None))
+        except Exception as error:  # noqa: BLE001 - it may lack nidbench altogether
+            return f"{type(error).__name__}: {error}"
