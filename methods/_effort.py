@@ -30,7 +30,9 @@ FAST: Mapping[str, Any] = {
     "warmup": 20,
     "decay": "cosine",
     "optimizer": "soap",
-    "stop": "averaged-noise-level",
+    "stop": "held-out",
+    "window": 20,
+    "patience": 50,
 }
 
 
@@ -94,12 +96,12 @@ class Effort(Protocol):
 
     @property
     def window(self) -> int:
-        """Of `windowed-variance`: iterates whose variance is taken."""
+        """Of `windowed-variance` and `held-out`: iterates whose variance or residual is taken."""
         ...
 
     @property
     def patience(self) -> int:
-        """Of `windowed-variance`: iterations without a lower variance."""
+        """Of `windowed-variance` and `held-out`: iterations without a lower variance or residual."""
         ...
 
 

@@ -118,10 +118,17 @@ class BPDIP:
         c = self.epsilon * (self.sigma_scale * problem.sigma()) ** 2 + FLOOR
         whitening = (operator.transfer.abs().square() + c).rsqrt()
 
+        # tapering changes y near its border
+        tapered_by = operator.blurred - operator.crop(operator.tapered)
+
         def loss(x: Tensor) -> Loss:
-            difference = torch.fft.rfft2(operator.tapered - operator.respond(operator.circular(x)))
+            residual, difference = compared(operator, x)
+            everywhere = operator.respond(operator.circular(x)) - operator.tapered
+            # where y shows x, both are the same, and the loss rests on y by its difference alone
+            everywhere = everywhere.clone()
+            operator.crop(everywhere)[:] = difference + tapered_by
             # by Parseval the mean over pixels is the authors' mean over frequencies, up to a constant
-            whitened = torch.fft.irfft2(whitening * difference, s=operator.frame)
-            return Loss(whitened.square().mean(), *compared(operator, x.detach()))
+            whitened = torch.fft.irfft2(whitening * torch.fft.rfft2(everywhere), s=operator.frame)
+            return Loss(whitened.square().mean(), residual.detach(), difference)
 
         return loss

@@ -88,7 +88,6 @@ class Ours:
                 "share": 0.075,
                 "lr": 5e-3,
                 **FAST,
-                "margin": 2.0,
                 "adapt_every": 40,
                 "adapt_until": 0.75,
             },

@@ -84,8 +84,14 @@ class Ensemble:
         losses, unscored = _parted(
             {i: attempted(partial(draws[i][1], x[place])) for place, i in enumerate(self.members) if i in draws}
         )
+        losses, unseen = _parted({i: attempted(partial(self._seen, i, loss)) for i, loss in losses.items()})
         residuals = self._descend(losses, self.recipe.schedule.rate(iteration))
-        return {**undrawn, **unscored, **self._judge(iteration, residuals, losses, x.detach())}
+        return {**undrawn, **unscored, **unseen, **self._judge(iteration, residuals, losses, x.detach())}
+
+    def _seen(self, i: int, loss: Loss) -> Loss:
+        """Return a loss that does not descend on what its member's stopping rule holds out."""
+        self.members[i].see(loss)
+        return loss
 
     def _predict(self, draws: Mapping[int, Draw]) -> Tensor:
         """Return all x, Shape (N, C, H, W), by the inputs drawn."""
@@ -110,17 +116,15 @@ class Ensemble:
             if i not in residuals:
                 continue
             member.iteration = iteration
-            ending = self._ending(place, member, residuals[i], losses[i].difference, x[place])
+            ending = self._ending(place, member, residuals[i], losses[i], x[place])
             if ending is not None:
                 endings[i] = ending
         return endings
 
-    def _ending(
-        self, place: int, member: Member, residual: float, difference: Tensor | None, x: Tensor
-    ) -> Ending | None:
+    def _ending(self, place: int, member: Member, residual: float, loss: Loss, x: Tensor) -> Ending | None:
         if not math.isfinite(residual):
             return UnstableError(f"the residual is {residual} after {member.iteration} iterations")
-        reason = member.stopper.update(residual, x, None if difference is None else difference.detach())
+        reason = member.stopper.update(residual, x, member.shown(loss))
         if member.stopper.best:
             copies = {name: tensor.clone() for name, tensor in self.fold.tensors(place).items()}
             member.kept = member.iteration, copies

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from nidbench import versions
 from nidbench.contract.restored import Restored
@@ -18,7 +19,7 @@ from .ensemble import Ensemble, Outcome, attempted
 from .fold import NetworkState
 from .member import Member
 from .recipe import Recipe
-from .stopping import noise_threshold
+from .stopping import HELD, noise_threshold
 from .streams import seeded
 
 
@@ -97,5 +98,12 @@ def _begun(recipe: Recipe, problem: Problem, run: Run) -> tuple[Member, NetworkS
     """Return a problem's member, as fresh or as its checkpoint has it, and the network of that checkpoint."""
     threshold = noise_threshold(recipe.sigma(problem)) if recipe.stop.needs_noise_level else math.nan
     stopper = recipe.stop.start(threshold)
-    member = Member(recipe.objective(problem, run), run, stopper, seeded(run, "training", run.device))
+    held = held_out(problem, run) if recipe.stop.holds_out else None
+    member = Member(recipe.objective(problem, run), run, stopper, seeded(run, "training", run.device), held)
     return member, member.resume(recipe.optimizer)
+
+
+def held_out(problem: Problem, run: Run) -> Tensor:
+    """Return which pixels of y the loss does not see, Shape (C, h, w), bool, the same on every device."""
+    drawn = torch.rand(problem.blurred.shape, generator=seeded(run, "held-out"))
+    return (drawn < HELD).to(run.device)

@@ -15,7 +15,7 @@ from nidbench.contract.run import Run
 from nidbench.errors import InputError
 
 from .fold import NetworkState
-from .objective import Objective
+from .objective import Loss, Objective
 from .stopping import Stopper
 from .streams import seeded
 
@@ -29,6 +29,7 @@ class Member:
         run: what the harness lent.
         stopper: the stopping rule at work.
         generator: random stream of the training draws.
+        held: which pixels of y its loss does not see, Shape (C, h, w), bool; None for none.
         iteration: iterations done.
         kept: iteration and name -> tensor of the network to return, where the stopping rule goes back.
         log: what the method notes on the way, JSON-able; ends in `Restored.details`.
@@ -38,9 +39,29 @@ class Member:
     run: Run
     stopper: Stopper
     generator: torch.Generator
+    held: Tensor | None = None
     iteration: int = 0
     kept: tuple[int, dict[str, Tensor]] | None = None
     log: dict[str, list[Any]] = field(default_factory=dict)
+
+    def see(self, loss: Loss) -> None:
+        """Keep a loss from descending on the pixels that are held out.
+
+        Raises:
+            InputError: where it rests on y by another way than its difference.
+        """
+        if (held := self.held) is None:
+            return
+        if loss.difference is None or not loss.difference.requires_grad:
+            raise InputError("stop=held-out: the loss of this method cannot leave pixels out; use another stop")
+        loss.difference.register_hook(lambda slope: slope.masked_fill(held, 0))  # type: ignore[no-untyped-call]
+
+    def shown(self, loss: Loss) -> Tensor | None:
+        """Return what the stopping rule sees of a loss's difference."""
+        if loss.difference is None:
+            return None
+        difference = loss.difference.detach()
+        return difference if self.held is None else difference[self.held]
 
     def stream(self, name: str) -> torch.Generator:
         """Return a fresh generator for a named stream, on the run's device."""

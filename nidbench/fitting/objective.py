@@ -20,7 +20,7 @@ class Loss:
         value: what is descended on, a scalar tensor with gradient.
         residual: mean squared residual in the units of y, which stopping rules compare with the noise level.
         difference: g(k * x) - y, Shape (C, h, w), in the units of y; `averaged-noise-level` compares those of two
-            iterations in a row and cannot do without.
+            iterations in a row and cannot do without. For `held-out`, the value must rest on y by this tensor alone.
     """
 
     value: Tensor

@@ -5,6 +5,9 @@
     smoothed-noise-level  the same of the residuals' exponential average
     averaged-noise-level  the residual that averaged passes would have, median of 10, under sigma by a `margin`:
                           an estimate that averages stochastic passes has a lower residual than any single pass
+    held-out              the lowest mean residual, over `window` iterations, of pixels of y that no loss sees, once
+                          `patience` iterations brought no lower one (the validation loss of Yaman et al., "Zero-Shot
+                          Self-Supervised Learning for MRI Reconstruction", ICLR 2022, on pixels)
     windowed-variance     ES-WMV: the minimum of the variance of the last `window` iterates, once `patience` iterations
                           brought no lower one (Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023)
     lowest-residual       never, but what is returned is the network after the iteration of the lowest residual, a new
@@ -19,7 +22,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 from typing import Any, Protocol, TypeAlias
 
 from torch import Tensor
@@ -30,6 +33,8 @@ from nidbench.errors import InputError
 STABILISER = 5e-4
 #: Iterations that the residual of averaged passes looks back: many against its noise, few against the descent.
 PRODUCTS = 10
+#: Share of the pixels of y that `held-out` leaves out of the loss.
+HELD = 0.05
 #: Factor by which a residual must be lower than the lowest to take its place (Heckel and Hand's `fit`).
 LOWER = 1.005
 
@@ -48,7 +53,8 @@ class Stopper(Protocol):
         Args:
             residual: mean squared residual.
             x: Shape (C, H, W).
-            difference: g(k * x) - y, Shape (C, h, w), where the loss gives it.
+            difference: g(k * x) - y, Shape (C, h, w), where the loss gives it; of `held-out` the pixels that are
+                held out, Shape (n).
         """
         ...
 
@@ -73,8 +79,8 @@ class Stop:
     Attributes:
         rule: one of `RULES`.
         memory: iterations that the smoothed residual looks back.
-        window: iterates whose variance is taken.
-        patience: iterations without a lower variance.
+        window: iterates whose variance is taken, or of `held-out` whose residuals are averaged.
+        patience: iterations without a lower variance or residual.
         margin: how far below sigma `averaged-noise-level` goes, in standard deviations, sigma / sqrt(2 n), of the rms
             that noise has in the n pixels of y.
     """
@@ -100,6 +106,11 @@ class Stop:
     def needs_noise_level(self) -> bool:
         """Whether the rule compares residuals with the noise."""
         return self.rule in ("noise-level", "smoothed-noise-level", "averaged-noise-level")
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether the rule leaves some pixels of y out of the loss."""
+        return self.rule == "held-out"
 
     @property
     def ends_early(self) -> bool:
@@ -199,6 +210,39 @@ class _AveragedNoiseLevel:
         self._last = state["last"]
 
 
+class _HeldOut:
+    """Estimates the residual of averaged passes on held-out pixels, as `_AveragedNoiseLevel` does on all."""
+
+    def __init__(self, stop: Stop, threshold: float) -> None:  # noqa: ARG002 - likewise
+        self.best: bool | None = False
+        self._patience, self._since, self._lowest = stop.patience, 0, math.inf
+        self._products: deque[float] = deque(maxlen=stop.window)
+        self._last: Tensor | None = None
+
+    def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:  # noqa: ARG002 - likewise
+        if difference is None:
+            raise TypeError("stop=held-out looks at Loss.difference, which this objective leaves out")
+        last, self._last, self.best = self._last, difference.clone(), False
+        if last is None:
+            return None
+        self._products.append(float((last * difference).mean()))
+        if len(self._products) < (self._products.maxlen or 0):
+            return None
+        level = fmean(self._products)
+        self.best = level < self._lowest
+        self._since = 0 if self.best else self._since + 1
+        self._lowest = min(self._lowest, level)
+        return "held-out pixels" if self._since >= self._patience else None
+
+    def state(self) -> dict[str, Any]:
+        last = None if self._last is None else self._last.cpu()
+        return {"products": list(self._products), "last": last, "since": self._since, "lowest": self._lowest}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._products.extend(state["products"])
+        self._last, self._since, self._lowest = state["last"], state["since"], state["lowest"]
+
+
 class _WindowedVariance:
     def __init__(self, stop: Stop, threshold: float) -> None:  # noqa: ARG002 - likewise
         self.best: bool | None = False
@@ -254,6 +298,7 @@ RULES: dict[str, Rule] = {
     "noise-level": _NoiseLevel,
     "smoothed-noise-level": _SmoothedNoiseLevel,
     "averaged-noise-level": _AveragedNoiseLevel,
+    "held-out": _HeldOut,
     "windowed-variance": _WindowedVariance,
     "lowest-residual": _LowestResidual,
 }

@@ -9,13 +9,19 @@ import numpy as np
 import pytest
 import torch
 from nidbench.methods._layers import Conv, Dropout, fold, unfold
+from nidbench.methods.ddec import DDec
+from nidbench.methods.dikp import DIKP
+from nidbench.methods.dip import DIP
 from nidbench.methods.ours import Ours
+from nidbench.methods.selfdeblur_nonblind import SelfDeblurNonblind
 from torch import nn
 from torch.nn import functional as F
 
 from nidbench.contract import Clock, Noise, Run
 from nidbench.errors import InputError, UnstableError
 from nidbench.fitting import Estimate, Loss, Recipe, Schedule, Stop, fit, fit_one, seeded
+from nidbench.fitting.fits import held_out
+from nidbench.fitting.member import Member
 from nidbench.physics.measure import measure
 
 FRAME = (24, 20)
@@ -75,8 +81,9 @@ class Plain:
     def loss(self, x):
         if self.fails_in == "loss" and self.draws == 3:
             raise RuntimeError("no loss")
-        residual = (self.operator.predict(x) - self.operator.blurred).square().mean()
-        return Loss(residual, residual)
+        difference = self.operator.predict(x) - self.operator.blurred
+        residual = difference.square().mean()
+        return Loss(residual, residual, difference)
 
     def estimate(self, predict, generator, sample):
         if self.fails_in == ("estimate" if sample else "observation"):
@@ -449,6 +456,80 @@ def test_the_windowed_variance_picks_for_each_network_beside_others():
         alone = fit_one(recipe, three()[n], Run(n))
         assert found.details == alone.details
         assert gap(found, alone) < 1e-3
+
+
+HOLDS_OUT = Stop("held-out", window=3, patience=4)
+
+
+def held_out_changed(problem, run):
+    """Return a problem whose y is another one where pixels are held out, and only there."""
+    held = held_out(problem, run).numpy()
+    assert 0 < held.mean() < 0.15
+    return replace(problem, blurred=np.where(held, problem.blurred + 0.3, problem.blurred))
+
+
+def test_what_is_held_out_changes_no_network():
+    recipe = plain(schedule=Schedule(9, 1e-2), stop=replace(HOLDS_OUT, patience=100, window=50), adapt=adapting)
+    problem = three()[0]
+    found = fit_one(recipe, problem, Run(0))
+    other = fit_one(recipe, held_out_changed(problem, Run(0)), Run(0))
+    assert other.image.tobytes() == found.image.tobytes()
+    assert fit_one(replace(recipe, stop=Stop()), problem, Run(0)).image.tobytes() != found.image.tobytes()
+
+
+@pytest.mark.parametrize("method", [DIP, DIKP, DDec])
+def test_methods_do_not_see_what_is_held_out(method):
+    fitted = method(iterations=3, stop="held-out", window=50)
+    problem = problem_of(frame=(40, 36))
+    found = fitted.restore(problem, Run(0))
+    assert fitted.restore(held_out_changed(problem, Run(0)), Run(0)).image.tobytes() == found.image.tobytes()
+
+
+def test_the_paper_s_seeds_show_what_is_held_out_but_no_loss_asks_for_it():
+    """The network's input is y, as always; so the noise of a held-out pixel cannot be what it learns to return."""
+    recipe = Ours(iterations=1, stop="held-out", adapt_every=0).recipe(problem_of())
+    objective = recipe.objective(problem_of(), Run(0))
+    member = Member(objective, Run(0), recipe.stop.start(), seeded(Run(0), "training"), held_out(problem_of(), Run(0)))
+    x = torch.full((1, *problem_of().frame), 0.5, requires_grad=True)
+    loss = objective.draw(member.generator)[1](x)
+    member.see(loss)
+    (slope,) = torch.autograd.grad(loss.value, loss.difference)
+    assert not slope[member.held].any()
+    assert slope[~member.held].any()
+    assert member.shown(loss).tolist() == loss.difference[member.held].tolist()
+
+
+def test_held_out_pixels_pick_the_network_of_their_lowest_residual():
+    recipe = plain(schedule=Schedule(60, 0.3, warmup=60), adapt=adapting, stop=HOLDS_OUT)
+    found = fit_one(recipe, three()[0], Run(0))
+    (returned,) = found.details["returned"]
+    assert (found.iterations, found.stopped) == (returned + 4, "held-out pixels")
+    shorter = replace(recipe, schedule=Schedule(returned, 0.3 * returned / 60, warmup=returned))
+    assert found.image.tobytes() == fit_one(shorter, three()[0], Run(0)).image.tobytes()
+
+
+@pytest.mark.parametrize("last", [2, 6])
+def test_held_out_pixels_are_remembered_over_an_interruption(tmp_path, last):
+    recipe = plain(schedule=Schedule(60, 0.3, warmup=60), adapt=adapting, stop=HOLDS_OUT)
+    whole = fit_one(recipe, three()[0], Run(0))
+    with pytest.raises(Cut):
+        fit_one(recipe, three()[0], CutRun(0, tmp_path / "c", last))
+    resumed = fit_one(recipe, three()[0], CutRun(0, tmp_path / "c"))
+    assert resumed.image.tobytes() == whole.image.tobytes()
+    assert (resumed.iterations, resumed.details) == (whole.iterations, whole.details)
+
+
+def test_each_network_holds_out_its_own_pixels_beside_others():
+    recipe = plain(schedule=Schedule(30, 0.1, warmup=30), stop=HOLDS_OUT)
+    for n, found in enumerate(fit(recipe, three(), runs())):
+        alone = fit_one(recipe, three()[n], Run(n))
+        assert found.details == alone.details
+        assert gap(found, alone) < 1e-3
+
+
+def test_a_loss_that_cannot_leave_pixels_out_is_refused():
+    with pytest.raises(InputError, match="stop=held-out: the loss of this method cannot leave pixels out"):
+        SelfDeblurNonblind(iterations=2, stop="held-out").restore(problem_of(frame=(40, 36)), Run(0))
 
 
 def test_inspection_surrounds_the_final_estimate_of_each():

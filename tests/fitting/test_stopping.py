@@ -82,6 +82,38 @@ def test_the_averaged_rule_goes_on_from_its_state_and_wants_predictions():
         second.update(1.0, FLAT, None)
 
 
+def test_held_out_pixels_end_the_fit_once_patience_runs_out_after_their_lowest_mean_product():
+    """Differences that fall and rise again, under scatter that is another one in every pass."""
+    rng = np.random.Generator(np.random.Philox(5))
+    size = 1 + np.square(np.arange(60) - 25) / 500
+    passes = torch.from_numpy(size[:, None] * np.ones(400) + 0.5 * rng.standard_normal((60, 400)))
+    products = [(one * other).mean().item() for one, other in itertools.pairwise(passes)]
+    means = {n: np.mean(products[n - 6 : n - 1]) for n in range(6, 61)}
+    lowest = min(means, key=means.get)
+    stopper, best = Stop("held-out", window=5, patience=8).start(), []
+    for count, each in enumerate(passes, 1):
+        reason = stopper.update(1.0, FLAT, each)
+        best += [count] if stopper.best else []
+        if reason:
+            break
+    assert (best[-1], count, reason) == (lowest, lowest + 8, "held-out pixels")
+    assert best == [n for n in means if n <= count and means[n] == min(means[m] for m in means if m <= n)]
+
+
+def test_held_out_pixels_are_remembered_in_the_state():
+    passes = torch.from_numpy(np.random.Generator(np.random.Philox(6)).standard_normal((60, 30)))
+    whole, first = (Stop("held-out", window=4, patience=9).start() for _ in range(2))
+    reasons = [(whole.update(1.0, FLAT, each), whole.best) for each in passes]
+    for each in passes[:7]:
+        first.update(1.0, FLAT, each)
+    second = Stop("held-out", window=4, patience=9).start()
+    second.load(first.state())
+    assert [(second.update(1.0, FLAT, each), second.best) for each in passes[7:]] == reasons[7:]
+    assert any(reason for reason, _ in reasons)
+    with pytest.raises(TypeError, match=r"looks at Loss\.difference"):
+        second.update(1.0, FLAT, None)
+
+
 def iterates(count, noise, seed=0):
     """Images that drift and wander, by a standard deviation for each iteration."""
     rng = np.random.Generator(np.random.Philox(seed))
@@ -155,7 +187,7 @@ def test_a_state_goes_on_where_it_was(rule, cut):
     [
         (
             {"rule": "early"},
-            "use iterations, noise-level, smoothed-noise-level, averaged-noise-level, windowed-variance",
+            "use iterations, noise-level, smoothed-noise-level, averaged-noise-level, held-out, windowed-variance",
         ),
         ({"window": 1}, "window=1"),
         ({"patience": 0}, "patience=0"),

@@ -60,6 +60,9 @@ class Faulty:
             np.empty(1 << 60, np.uint8)
         if self.mode == "hang":
             signal.pause()
+        if self.mode == "kill every parent":
+            os.kill(_sweeping(), signal.SIGKILL)
+            signal.pause()
         if resumed:
             return
         if self.mode == "kill child":

@@ -27,7 +27,9 @@ def jobs():
 
 
 def request(job, work, **changes):
-    wanted = CellRequest(cell=job.cell, method=job.method, device=job.device, threads=job.threads, keep=(), work=work, basis="")
+    wanted = CellRequest(
+        cell=job.cell, method=job.method, device=job.device, threads=job.threads, keep=(), work=work, basis=""
+    )
     return replace(wanted, **changes)
 
 

@@ -1,0 +1,299 @@
+"""Cells on workers: the same bytes as one after the other, and nothing lost, whatever becomes of a worker."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from nidbench.records import Store
+
+FAULTY = Path(__file__).parents[1] / "resources" / "faulty.py"
+STEADY = Path(__file__).parents[1] / "resources" / "steady.py"
+WORKERS_OF = "NIDBENCH_TEST_SWEEP"
+
+
+def command(out: Path, *more: str, methods: str, file: Path = FAULTY) -> list[str]:
+    return [
+        *(sys.executable, "-P", "-m", "nidbench", "run", "--methods", methods, "--method-file", str(file)),
+        *("--dataset", "sample", "--crop", "48", "--tracking", "none", "--no-pictures", "--checkpoint-every", "0"),
+        *("--threads", "1", "--yes", "--precision", "float32", "--device", "cpu", "--output", str(out), *more),
+    ]
+
+
+def environment(out: Path) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", WORKERS_OF: str(out)}
+
+
+def run(out: Path, *more: str, **how: object) -> subprocess.CompletedProcess[str]:
+    call = command(out, *more, **how)
+    return subprocess.run(call, capture_output=True, text=True, timeout=300, env=environment(out), check=False)
+
+
+def processes(out: Path) -> list[psutil.Process]:
+    """Return the live processes of a sweep, whatever started them."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(WORKERS_OF) == str(out) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def require_no_process(out: Path) -> None:
+    _, alive = psutil.wait_procs(processes(out), timeout=30)
+    assert not alive
+
+
+def restorations(root: Path) -> dict[str, bytes]:
+    store, found = Store(root), {}
+    for folder in sorted((root / "cells").iterdir()):
+        record = store.read(folder.name)
+        if record is not None and record.status == "done":
+            found[f"{record.cell.method} {record.cell.settings} {record.cell.case}"] = store.arrays(folder.name)[
+                "image"
+            ].tobytes()
+    return found
+
+
+def statuses(root: Path) -> Counter[str]:
+    store = Store(root)
+    records = [store.read(folder.name) for folder in (root / "cells").iterdir()]
+    return Counter(record.status for record in records if record is not None)
+
+
+def iterations_done(log: Path) -> Counter[str]:
+    return Counter(line.split()[1] for line in log.read_text().splitlines())
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory) -> dict[str, bytes]:
+    """What cells come to one after the other."""
+    out = tmp_path_factory.mktemp("serial")
+    done = run(out, "--seeds", "0,1", methods="wiener,ours@smoke,faulty")
+    assert done.returncode == 0, done.stdout
+    return restorations(out)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_any_number_of_workers_gives_the_same_bytes(tmp_path, serial, workers):
+    done = run(tmp_path, "--seeds", "0,1", "--workers", str(workers), methods="faulty,ours@smoke,wiener")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"workers: {workers}, threads of each: 1" in done.stdout
+    assert restorations(tmp_path) == serial
+    assert done.stderr == ""
+    require_no_process(tmp_path)
+
+
+def test_a_cell_whose_worker_was_killed_goes_on_elsewhere_and_no_other_is_blamed(tmp_path):
+    log = tmp_path / "iterations"
+    methods = f"faulty[mode=kill parent,log={log}],wiener,faulty"
+    done = run(tmp_path / "out", "--images", "camera", "--workers", "2", methods=methods)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert statuses(tmp_path / "out") == {"done": 3}
+    assert iterations_done(log) == dict.fromkeys("123456", 1)  # from the checkpoint on
+    assert len(re.findall("its worker .* died; the cell is computed again elsewhere", done.stdout)) == 1
+    restored = restorations(tmp_path / "out")
+    plain, killed = (next(restored[name] for name in restored if mode in name) for mode in ("'work'", "'kill parent'"))
+    assert plain == killed
+    require_no_process(tmp_path / "out")
+
+
+def test_a_cell_that_takes_three_workers_along_is_given_up_and_the_others_are_done(tmp_path):
+    methods = "faulty[mode=kill every parent],wiener,faulty,faulty[iterations=7]"
+    done = run(tmp_path, "--images", "camera", "--workers", "2", methods=methods)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert statuses(tmp_path) == {"done": 3, "failed": 1}
+    assert "3 workers died of it" in done.stdout
+    require_no_process(tmp_path)
+
+
+def test_methods_that_fail_are_records(tmp_path):
+    methods = ",".join(f"faulty[mode={mode}]" for mode in ("raise", "nan", "memory", "exit", "work", "kill child"))
+    done = run(tmp_path, "--images", "camera", "--workers", "2", methods=methods)
+    assert done.returncode == 1
+    assert statuses(tmp_path) == {"failed": 2, "unstable": 1, "out-of-memory": 1, "done": 2}
+    assert "died" not in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_has_all_cells_save_their_state_and_the_same_command_goes_on(tmp_path, number):
+    log, out = tmp_path / "iterations", tmp_path / "out"
+    methods = "steady[iterations=2000,pace=0.02],steady[iterations=2000,pace=0.02,deaf=false]"
+    del log
+    call = command(out, "--workers", "2", "--checkpoint-every", "1000", methods=methods, file=STEADY)
+    with subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(out), start_new_session=True
+    ) as process:
+        wait_for(lambda: len(list(out.glob("work/*/curve.jsonl"))) == 2, process)
+        os.killpg(process.pid, number)  # as a terminal does, and a scheduler: all of the group
+        told = process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + number, told
+    assert len(list(out.glob("work/*/checkpoint"))) == 2
+    require_no_process(out)
+
+
+def wait_for(condition, process: subprocess.Popen[str] | None = None) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        assert process is None or process.poll() is None
+        time.sleep(0.02)
+
+
+def test_a_coordinator_that_is_killed_leaves_no_process_and_loses_nothing_finished(tmp_path):
+    out = tmp_path / "out"
+    methods = "wiener,tv[iterations=5],steady[iterations=100000]"
+    with subprocess.Popen(
+        command(out, "--workers", "2", methods=methods, file=STEADY),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(out),
+    ) as process:
+        wait_for(lambda: len(list(out.glob("cells/*/record.json"))) >= 2, process)
+        process.kill()
+    before = {path: path.read_bytes() for path in out.glob("cells/*/record.json")}
+    require_no_process(out)
+    done = run(out, "--workers", "2", methods="wiener,tv[iterations=5]", file=STEADY)
+    assert done.returncode == 0
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+@contextmanager
+def scheduler(folder: Path) -> Iterator[Path]:
+    """Run a scheduler on the loopback device, and lend the file that says where it is."""
+    file = folder / "scheduler.json"
+    call = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(file))
+    with dask(*call) as process:
+        wait_for(lambda: file.exists() and file.read_text().endswith("}"), process)
+        yield file
+
+
+@contextmanager
+def dask(*arguments: str, out: Path = Path(), before: str = "") -> Iterator[subprocess.Popen[str]]:
+    """Run dask's command, after some statements."""
+    code = f"import sys\n{before}\nfrom dask.cli import run_cli\nsys.argv = ['dask', *sys.argv[1:]]\nrun_cli()"
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", code, *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment(out),
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def worker(file: Path, out: Path, before: str = ""):
+    call = ("worker", "--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard", "--no-nanny")
+    return dask(*call, "--nthreads", "1", "--local-directory", str(out), out=out, before=before)
+
+
+def test_a_cluster_of_workers_that_come_and_go(tmp_path, serial):
+    out = tmp_path / "out"
+    call = ("--seeds", "0,1", "--scheduler")
+    with (
+        scheduler(tmp_path) as file,
+        worker(file, tmp_path) as first,
+        subprocess.Popen(
+            command(out, *call, str(file), methods="faulty,ours@smoke,wiener"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment(out),
+        ) as process,
+    ):
+        wait_for(lambda: list(out.glob("cells/*/record.json")), process)
+        with worker(file, tmp_path):
+            os.killpg(first.pid, signal.SIGTERM)  # leaves in order
+            told = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, told
+    assert restorations(out) == serial
+
+
+def test_a_worker_of_another_version_is_not_used(tmp_path):
+    other = "import nidbench.versions\nnidbench.versions.CURRENT = {**nidbench.versions.CURRENT, 'engine': 99}"
+    with scheduler(tmp_path) as file, worker(file, tmp_path, other), worker(file, tmp_path):
+        done = run(tmp_path / "out", "--scheduler", str(file), methods="wiener")
+    assert done.returncode == 0, done.stdout
+    with scheduler(tmp_path / "out") as file, worker(file, tmp_path, other):
+        refused = run(tmp_path / "second", "--scheduler", str(file), methods="wiener")
+    assert refused.returncode == 2
+    assert re.search(r"it has results of nidbench .*'engine': 99", refused.stderr + refused.stdout)
+
+
+def test_a_worker_without_the_file_of_the_method_is_not_used(tmp_path):
+    hidden = "from pathlib import Path\nreal = Path.exists\nPath.exists = lambda p: p.name != 'faulty.py' and real(p)"
+    with scheduler(tmp_path) as file, worker(file, tmp_path), worker(file, tmp_path, hidden):
+        done = run(tmp_path / "out", "--scheduler", str(file), methods="faulty")
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"worker tcp://\S+ is not used: it has no file \S+faulty.py", done.stdout) or hidden
+
+
+def test_a_scheduler_that_goes_away_ends_the_run_in_words_and_costs_no_finished_cell(tmp_path):
+    out = tmp_path / "out"
+    with scheduler(tmp_path) as file, worker(file, tmp_path):
+        address = json.loads(file.read_text())["id"]
+        with subprocess.Popen(
+            command(out, "--scheduler", str(file), methods="wiener,steady[iterations=100000]", file=STEADY),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment(out),
+        ) as process:
+            wait_for(lambda: list(out.glob("work/*/curve.jsonl")), process)
+            (pid,) = (p.pid for p in psutil.process_iter() if is_scheduler(p, file))
+            os.kill(pid, signal.SIGKILL)
+            told = process.communicate(timeout=120)[0]
+    assert address
+    assert process.returncode == 2, told
+    assert "the scheduler has gone: finished cells are kept" in told
+    assert "Traceback" not in told
+    assert statuses(out)["done"] >= 1
+
+
+def is_scheduler(process: psutil.Process, file: Path) -> bool:
+    try:
+        words = process.cmdline()
+    except psutil.Error:
+        return False
+    return "scheduler" in words and str(file) in words
+
+
+def test_what_cannot_be_is_said_before_anything_is_computed(tmp_path):
+    def refusal(*more: str) -> str:
+        done = run(tmp_path, *more, methods="wiener")
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        return done.stderr
+
+    assert "no scheduler answers at tcp://127.0.0.1:9" in refusal("--scheduler", "tcp://127.0.0.1:9")
+    assert "there is no such file" in refusal("--scheduler", str(tmp_path / "no.json"))
+    assert "give one of them" in refusal("--scheduler", "tcp://127.0.0.1:9", "--workers", "2")
+    assert "debug one cell at a time" in refusal("--workers", "2", "--in-process")
+
+
+def test_without_dask_cells_are_computed_one_after_the_other(tmp_path):
+    code = "import sys\nsys.modules['distributed'] = None\nfrom nidbench.cli import main\nmain()"
+    call = [sys.executable, "-P", "-c", code, *command(tmp_path, methods="wiener")[4:]]
+    refused = subprocess.run([*call, "--workers", "2"], capture_output=True, text=True, check=False, timeout=120)
+    assert refused.returncode == 2
+    assert "pip install 'nidbench[workers]'" in refused.stderr
+    assert subprocess.run(call, capture_output=True, check=False, timeout=120).returncode == 0
