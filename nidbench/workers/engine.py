@@ -124,7 +124,7 @@ class Parallel:
         """Make the cells under way save their state, see `Engine`."""
         busy = list({attempt.place[0] for attempt in self._state.attempts.values()})
         if busy:
-            self._client.run(host.interrupt, workers=busy, wait=False)
+            self._client.run(host.interrupt, workers=busy, on_error="ignore")
         deadline = time.monotonic() + seconds
         while self._state.attempts and time.monotonic() < deadline:
             try:

@@ -44,7 +44,7 @@ class Faulty:
             run.progress(iteration, self.iterations)
             if run.due(iteration):
                 run.observe(iteration, lambda x=x: x)
-            if iteration == self.at and not pilot:
+            if not pilot and (iteration == self.at or self.mode == "kill every parent"):
                 self._fault(start > 0)
         return Restored(np.full_like(x, np.nan) if self.mode == "nan" else x, iterations=self.iterations)
 

@@ -131,9 +131,7 @@ def test_methods_that_fail_are_records(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_has_all_cells_save_their_state_and_the_same_command_goes_on(tmp_path, number):
-    log, out = tmp_path / "iterations", tmp_path / "out"
-    methods = "steady[iterations=2000,pace=0.02],steady[iterations=2000,pace=0.02,deaf=false]"
-    del log
+    out, methods = tmp_path / "out", "steady[iterations=100000]"
     call = command(out, "--workers", "2", "--checkpoint-every", "1000", methods=methods, file=STEADY)
     with subprocess.Popen(
         call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(out), start_new_session=True
