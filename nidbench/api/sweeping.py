@@ -46,6 +46,9 @@ def run(
     keep: Words = "",
     checkpoint_every: float = 30.0,
     in_process: bool = False,
+    workers: int | None = None,
+    scheduler: str = "",
+    per_device: int = 1,
     protocol: str = "half-kernel",
     output: str | Path = "results",
     pictures: bool = False,
@@ -89,6 +92,9 @@ def run(
         keep: arrays to store besides the restorations: `draws`, `layers` or `draws,layers`.
         checkpoint_every: seconds between checkpoints.
         in_process: whether to compute in this process, for debuggers; no limit holds then.
+        workers: processes of this machine that compute cells side by side; None for one cell after the other.
+        scheduler: address or file of a running dask scheduler, whose workers compute.
+        per_device: cells at once on one card of a worker.
         protocol: metric protocol of the results.
         output: folder of results.
         pictures: whether to draw contact sheets, see `Results.pictures`.
@@ -144,6 +150,9 @@ def run(
         keep=as_words("keep", keep),
         checkpoint_every=checkpoint_every,
         in_process=in_process,
+        workers=workers,
+        scheduler=scheduler,
+        per_device=per_device,
     )
     store, display = Store(Path(output)), Display(Console(quiet=not progress), warns=not progress)
     with heeded():

@@ -1,6 +1,6 @@
 """Sweeps that are killed, or asked to stop, at random moments, and finished by the same command all the same.
 
-    python tests/stress/kills.py --kills 100 --terms 20 --seed 0
+    python tests/stress/kills.py --kills 100 --terms 20 --seed 0 [--workers 2]
 
 Each run of the command is cut off when its results folder has changed a random number of times, so that moments are
 those of the program's own progress. Sweeps are finished first plainly, then with --keep, which computes done cells
@@ -83,12 +83,24 @@ def changes(process: subprocess.Popen[str], out: Path) -> Iterator[int]:
             time.sleep(0.002)  # leave the processor to what is watched
 
 
+def is_worker(process: psutil.Process) -> bool:
+    """Return whether a process is a worker, whose children compute."""
+    try:
+        return any("spawn_main" in word for word in process.cmdline())
+    except psutil.Error:
+        return False
+
+
 def marked(mark: str) -> list[psutil.Process]:
-    """Return the live processes of a sweep, and what they started."""
+    """Return the live processes of a sweep, and what they started.
+
+    Python's tracker of shared resources, which only keeps books, is none: killed, it is started anew and complains.
+    """
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+            ours = process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE
+            if ours and not any("resource_tracker" in word for word in process.cmdline()):
                 found.append(process)
         except psutil.Error:
             continue
@@ -203,9 +215,12 @@ class Sweeps:
         if way in signal.Signals.__members__:
             process.send_signal(signal.Signals[way])
         others = [each for each in marked(mark) if each.pid != process.pid]
-        if way == "kill child" and not others:
+        workers = [each for each in others if is_worker(each)]
+        if (way == "kill child" and not others) or (way == "kill worker" and not workers):
             return False
-        victims = {"kill parent": [process], "kill child": others, "kill both": [process, *others]}.get(way, ())
+        one = [workers[self._random.integers(len(workers))]] if workers else []
+        ways = {"kill parent": [process], "kill child": others, "kill both": [process, *others], "kill worker": one}
+        victims = ways.get(way, ())
         for victim in victims:
             try:
                 victim.kill()
@@ -234,7 +249,7 @@ class Sweeps:
                 self._fault(f"another restoration: {out.name} {cell}")
 
     def _judge(self, code: int, told: str, way: str) -> None:
-        allowed = {"": {0}, "kill child": {0, 2}, "kill parent": {-9}, "kill both": {-9}}
+        allowed = {"": {0}, "kill child": {0, 2}, "kill parent": {-9}, "kill both": {-9}, "kill worker": {0}}
         # 0 where what was left to do was done already
         expected = allowed.get(way) or {0, 128 + signal.Signals[way]}
         if code not in expected:
@@ -258,12 +273,15 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100, help="SIGKILLs of parent, child or both, in turn")
     parser.add_argument("--terms", type=int, default=20, help="SIGTERMs, SIGHUPs and SIGINTs, in turn")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, help="cells side by side; a worker is killed, too")
     given = parser.parse_args()
-    killed, asked = ("kill parent", "kill child", "kill both"), [each.name for each in STOPPING]
-    wanted = Counter(killed[index % 3] for index in range(given.kills))
+    killed, asked = ["kill parent", "kill child", "kill both"], [each.name for each in STOPPING]
+    killed += ["kill worker"] if given.workers else []
+    wanted = Counter(killed[index % len(killed)] for index in range(given.kills))
     wanted += Counter(asked[index % 3] for index in range(given.terms))
     with tempfile.TemporaryDirectory() as folder:
-        sweeps = Sweeps(Path(folder), seed=given.seed, told=lambda line: print(line, flush=True))  # noqa: T201
+        cells = CELLS if given.workers is None else (*CELLS, "--workers", str(given.workers))
+        sweeps = Sweeps(Path(folder), cells, seed=given.seed, told=lambda line: print(line, flush=True))  # noqa: T201
         sweeps.run(wanted)
     sys.stdout.write(sweeps.tally.line() + "\n")
     if sweeps.tally.faults:

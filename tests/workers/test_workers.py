@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from distributed import Client
 
 from nidbench.records import Store
 
@@ -238,11 +239,21 @@ def test_a_worker_of_another_version_is_not_used(tmp_path):
 
 
 def test_a_worker_without_the_file_of_the_method_is_not_used(tmp_path):
-    hidden = "from pathlib import Path\nreal = Path.exists\nPath.exists = lambda p: p.name != 'faulty.py' and real(p)"
+    own = tmp_path / "mine.py"
+    own.write_text(FAULTY.read_text().replace("class Faulty", "class Mine"))
+    hidden = "from pathlib import Path\nreal = Path.exists\nPath.exists = lambda p: p.name != 'mine.py' and real(p)"
     with scheduler(tmp_path) as file, worker(file, tmp_path), worker(file, tmp_path, hidden):
-        done = run(tmp_path / "out", "--scheduler", str(file), methods="faulty")
-    assert done.returncode == 0, done.stdout
-    assert re.search(r"worker tcp://\S+ is not used: it has no file \S+faulty.py", done.stdout) or hidden
+        wait_for(lambda: workers_of(file) == 2)
+        done = run(tmp_path / "out", "--scheduler", str(file), "--seeds", "0-9", methods="mine", file=own)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"worker tcp://\S+ is not used: it has no file \S+mine.py", done.stdout)
+    assert statuses(tmp_path / "out") == {"done": 20}
+
+
+def workers_of(file: Path) -> int:
+    """Return how many workers a scheduler has."""
+    with Client(scheduler_file=str(file), timeout=10) as client:
+        return len(client.scheduler_info(n_workers=-1)["workers"])
 
 
 def test_a_scheduler_that_goes_away_ends_the_run_in_words_and_costs_no_finished_cell(tmp_path):
