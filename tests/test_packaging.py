@@ -190,7 +190,10 @@ def test_the_command_line_loads_nothing_heavy(statement, tmp_path):
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=tmp_path, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert "nidbench" in loaded
-    assert loaded & {"torch", "mlflow", "pandas", "matplotlib", "numpy", "scipy", "skimage", "pooch", "rich"} == set()
+    assert (
+        loaded & {"torch", "mlflow", "pandas", "matplotlib", "numpy", "scipy", "skimage", "pooch", "rich", "dask"}
+        == set()
+    )
 
 
 def test_what_rests_on_the_contract_works_without_torch(tmp_path):
@@ -208,10 +211,10 @@ def test_every_dependency_is_imported_and_every_import_is_a_dependency():
     names = {"scikit-image": "skimage", "pillow": "PIL"}
     project = SETTINGS["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["supervised"], *extras["bm3d"]]
+    wanted = [*project["dependencies"], *extras["supervised"], *extras["workers"], *extras["bm3d"]]
     declared = {line.partition(">")[0].strip() for line in wanted}
     declared = {names.get(name.lower(), name) for name in declared}
     tops = {name.partition(".")[0] for path in ALL_FILES for name in imports(path)}
     foreign = tops - set(sys.stdlib_module_names) - {"nidbench"}
-    assert foreign - declared <= {"PIL", "alembic", "sqlalchemy"}  # of scikit-image and of mlflow
+    assert foreign - declared <= {"PIL", "alembic", "sqlalchemy", "dask"}  # of scikit-image, mlflow and distributed
     assert declared - foreign <= {"jinja2"}  # pandas imports it for HTML
