@@ -32,7 +32,7 @@ FAST: Mapping[str, Any] = {
     "optimizer": "soap",
     "stop": "held-out",
     "window": 20,
-    "patience": 50,
+    "margin": 1.0,
 }
 
 
@@ -91,7 +91,10 @@ class Effort(Protocol):
 
     @property
     def margin(self) -> float:
-        """Of `averaged-noise-level`: how far below sigma, in standard deviations of the rms of the noise in y."""
+        """Of `averaged-noise-level`: how far below sigma, in standard deviations of the rms of the noise in y.
+
+        Of `held-out`: by how many standard errors the residual of held-out pixels must rise.
+        """
         ...
 
     @property
@@ -101,7 +104,7 @@ class Effort(Protocol):
 
     @property
     def patience(self) -> int:
-        """Of `windowed-variance` and `held-out`: iterations without a lower variance or residual."""
+        """Of `windowed-variance`: iterations without a lower variance."""
         ...
 
 

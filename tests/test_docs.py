@@ -40,7 +40,7 @@ HOW = {
 }
 
 #: Options in prose that are other programs'.
-FOREIGN = {"--port"}
+FOREIGN = {"--port", "--nthreads"}
 
 
 @dataclass(frozen=True)

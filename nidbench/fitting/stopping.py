@@ -5,9 +5,9 @@
     smoothed-noise-level  the same of the residuals' exponential average
     averaged-noise-level  the residual that averaged passes would have, median of 10, under sigma by a `margin`:
                           an estimate that averages stochastic passes has a lower residual than any single pass
-    held-out              the lowest mean residual, over `window` iterations, of pixels of y that no loss sees, once
-                          `patience` iterations brought no lower one (the validation loss of Yaman et al., "Zero-Shot
-                          Self-Supervised Learning for MRI Reconstruction", ICLR 2022, on pixels)
+    held-out              once the residual of pixels of y that no loss sees, averaged over `window` iterations, has
+                          risen above its lowest by `margin` standard errors (the validation loss of Yaman et al.,
+                          "Zero-Shot Self-Supervised Learning for MRI Reconstruction", ICLR 2022, on pixels)
     windowed-variance     ES-WMV: the minimum of the variance of the last `window` iterates, once `patience` iterations
                           brought no lower one (Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023)
     lowest-residual       never, but what is returned is the network after the iteration of the lowest residual, a new
@@ -22,9 +22,10 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import median
 from typing import Any, Protocol, TypeAlias
 
+import torch
 from torch import Tensor
 
 from nidbench.errors import InputError
@@ -35,6 +36,7 @@ STABILISER = 5e-4
 PRODUCTS = 10
 #: Share of the pixels of y that `held-out` leaves out of the loss.
 HELD = 0.05
+_NO_PIXELS = torch.empty(0)
 #: Factor by which a residual must be lower than the lowest to take its place (Heckel and Hand's `fit`).
 LOWER = 1.005
 
@@ -80,9 +82,9 @@ class Stop:
         rule: one of `RULES`.
         memory: iterations that the smoothed residual looks back.
         window: iterates whose variance is taken, or of `held-out` whose residuals are averaged.
-        patience: iterations without a lower variance or residual.
+        patience: iterations without a lower variance.
         margin: how far below sigma `averaged-noise-level` goes, in standard deviations, sigma / sqrt(2 n), of the rms
-            that noise has in the n pixels of y.
+            that noise has in the n pixels of y; by how many standard errors the residual of `held-out` must rise.
     """
 
     rule: str = "iterations"
@@ -211,36 +213,46 @@ class _AveragedNoiseLevel:
 
 
 class _HeldOut:
-    """Estimates the residual of averaged passes on held-out pixels, as `_AveragedNoiseLevel` does on all."""
+    """Estimates the residual of averaged passes on held-out pixels, as `_AveragedNoiseLevel` does on all.
+
+    Whether it has risen is asked pixel by pixel: the noise of these pixels is the same in every iteration.
+    """
+
+    best: bool | None = None
 
     def __init__(self, stop: Stop, threshold: float) -> None:  # noqa: ARG002 - likewise
-        self.best: bool | None = False
-        self._patience, self._since, self._lowest = stop.patience, 0, math.inf
-        self._products: deque[float] = deque(maxlen=stop.window)
-        self._last: Tensor | None = None
+        self._margin, self._last = stop.margin, _NO_PIXELS
+        self._recent: deque[Tensor] = deque(maxlen=stop.window)
+        self._lowest = _NO_PIXELS
 
     def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:  # noqa: ARG002 - likewise
         if difference is None:
             raise TypeError("stop=held-out looks at Loss.difference, which this objective leaves out")
-        last, self._last, self.best = self._last, difference.clone(), False
-        if last is None:
+        last, self._last = self._last, difference.clone()
+        if not last.numel():
             return None
-        self._products.append(float((last * difference).mean()))
-        if len(self._products) < (self._products.maxlen or 0):
+        self._recent.append(last * difference)
+        if len(self._recent) < (self._recent.maxlen or 0):
             return None
-        level = fmean(self._products)
-        self.best = level < self._lowest
-        self._since = 0 if self.best else self._since + 1
-        self._lowest = min(self._lowest, level)
-        return "held-out pixels" if self._since >= self._patience else None
+        level = torch.stack(list(self._recent)).mean(0)
+        if not self._lowest.numel() or level.mean() < self._lowest.mean():
+            self._lowest = level
+            return None
+        rise = level - self._lowest
+        return "held-out pixels" if rise.mean() > self._margin * standard_error(rise) else None
 
     def state(self) -> dict[str, Any]:
-        last = None if self._last is None else self._last.cpu()
-        return {"products": list(self._products), "last": last, "since": self._since, "lowest": self._lowest}
+        recent = torch.stack(list(self._recent)) if self._recent else _NO_PIXELS
+        return {"last": self._last.cpu(), "recent": recent.cpu(), "lowest": self._lowest.cpu()}
 
     def load(self, state: dict[str, Any]) -> None:
-        self._products.extend(state["products"])
-        self._last, self._since, self._lowest = state["last"], state["since"], state["lowest"]
+        self._last, self._lowest = state["last"], state["lowest"]
+        self._recent.extend(state["recent"])
+
+
+def standard_error(values: Tensor) -> float:
+    """Return the standard error of the mean of independent values."""
+    return float(values.std()) / math.sqrt(values.numel())
 
 
 class _WindowedVariance:

@@ -458,7 +458,7 @@ def test_the_windowed_variance_picks_for_each_network_beside_others():
         assert gap(found, alone) < 1e-3
 
 
-HOLDS_OUT = Stop("held-out", window=3, patience=4)
+HOLDS_OUT = Stop("held-out", window=3, margin=1)
 
 
 def held_out_changed(problem, run):
@@ -469,7 +469,7 @@ def held_out_changed(problem, run):
 
 
 def test_what_is_held_out_changes_no_network():
-    recipe = plain(schedule=Schedule(9, 1e-2), stop=replace(HOLDS_OUT, patience=100, window=50), adapt=adapting)
+    recipe = plain(schedule=Schedule(9, 1e-2), stop=replace(HOLDS_OUT, window=50), adapt=adapting)
     problem = three()[0]
     found = fit_one(recipe, problem, Run(0))
     other = fit_one(recipe, held_out_changed(problem, Run(0)), Run(0))
@@ -499,13 +499,11 @@ def test_the_paper_s_seeds_show_what_is_held_out_but_no_loss_asks_for_it():
     assert member.shown(loss).tolist() == loss.difference[member.held].tolist()
 
 
-def test_held_out_pixels_pick_the_network_of_their_lowest_residual():
+def test_held_out_pixels_end_a_fit_that_takes_on_noise():
     recipe = plain(schedule=Schedule(60, 0.3, warmup=60), adapt=adapting, stop=HOLDS_OUT)
     found = fit_one(recipe, three()[0], Run(0))
-    (returned,) = found.details["returned"]
-    assert (found.iterations, found.stopped) == (returned + 4, "held-out pixels")
-    shorter = replace(recipe, schedule=Schedule(returned, 0.3 * returned / 60, warmup=returned))
-    assert found.image.tobytes() == fit_one(shorter, three()[0], Run(0)).image.tobytes()
+    assert found.stopped == "held-out pixels"
+    assert 4 < found.iterations < 60
 
 
 @pytest.mark.parametrize("last", [2, 6])

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from nidbench.errors import InputError
 from nidbench.fitting import RULES, Stop, noise_threshold
@@ -82,36 +83,46 @@ def test_the_averaged_rule_goes_on_from_its_state_and_wants_predictions():
         second.update(1.0, FLAT, None)
 
 
-def test_held_out_pixels_end_the_fit_once_patience_runs_out_after_their_lowest_mean_product():
-    """Differences that fall and rise again, under scatter that is another one in every pass."""
+def residuals_of_held_out(count=60):
+    """Differences that fall and rise again, under noise that stays and scatter that is another one in every pass."""
     rng = np.random.Generator(np.random.Philox(5))
-    size = 1 + np.square(np.arange(60) - 25) / 500
-    passes = torch.from_numpy(size[:, None] * np.ones(400) + 0.5 * rng.standard_normal((60, 400)))
-    products = [(one * other).mean().item() for one, other in itertools.pairwise(passes)]
-    means = {n: np.mean(products[n - 6 : n - 1]) for n in range(6, 61)}
-    lowest = min(means, key=means.get)
-    stopper, best = Stop("held-out", window=5, patience=8).start(), []
-    for count, each in enumerate(passes, 1):
-        reason = stopper.update(1.0, FLAT, each)
-        best += [count] if stopper.best else []
-        if reason:
+    noise, error = rng.standard_normal((2, 400))
+    size = 0.3 + np.abs(np.arange(count) - 25) / 30
+    return torch.from_numpy(noise + size[:, None] * error + 0.1 * rng.standard_normal((count, 400)))
+
+
+@pytest.mark.parametrize("margin", [0, 2, 4])
+def test_held_out_pixels_end_the_fit_once_their_residual_has_risen_for_sure(margin):
+    passes = residuals_of_held_out().numpy()
+    products = passes[1:] * passes[:-1]
+    levels = {n: products[n - 6 : n - 1].mean(0) for n in range(6, 61)}
+    lowest, expected = levels[6], 0
+    for n in range(7, 61):
+        if levels[n].mean() < lowest.mean():
+            lowest = levels[n]
+        elif stats.ttest_rel(levels[n], lowest).statistic > margin:
+            expected = n
             break
-    assert (best[-1], count, reason) == (lowest, lowest + 8, "held-out pixels")
-    assert best == [n for n in means if n <= count and means[n] == min(means[m] for m in means if m <= n)]
+    stopper = Stop("held-out", window=5, margin=margin).start()
+    reasons = {n: stopper.update(1.0, FLAT, each) for n, each in enumerate(torch.from_numpy(passes), 1)}
+    assert next((n, reason) for n, reason in reasons.items() if reason) == (expected, "held-out pixels")
+    assert stopper.best is None
 
 
 def test_held_out_pixels_are_remembered_in_the_state():
-    passes = torch.from_numpy(np.random.Generator(np.random.Philox(6)).standard_normal((60, 30)))
-    whole, first = (Stop("held-out", window=4, patience=9).start() for _ in range(2))
-    reasons = [(whole.update(1.0, FLAT, each), whole.best) for each in passes]
-    for each in passes[:7]:
-        first.update(1.0, FLAT, each)
-    second = Stop("held-out", window=4, patience=9).start()
-    second.load(first.state())
-    assert [(second.update(1.0, FLAT, each), second.best) for each in passes[7:]] == reasons[7:]
-    assert any(reason for reason, _ in reasons)
+    passes = residuals_of_held_out()
+    whole = Stop("held-out", window=4, margin=3).start()
+    reasons = [whole.update(1.0, FLAT, each) for each in passes]
+    for cut in (1, 3, 30):
+        first = Stop("held-out", window=4, margin=3).start()
+        for each in passes[:cut]:
+            first.update(1.0, FLAT, each)
+        second = Stop("held-out", window=4, margin=3).start()
+        second.load(first.state())
+        assert [second.update(1.0, FLAT, each) for each in passes[cut:]] == reasons[cut:]
+    assert any(reasons)
     with pytest.raises(TypeError, match=r"looks at Loss\.difference"):
-        second.update(1.0, FLAT, None)
+        whole.update(1.0, FLAT, None)
 
 
 def iterates(count, noise, seed=0):
@@ -163,7 +174,8 @@ def test_the_lowest_residual_counts_where_it_is_lower_by_half_a_percent():
 def test_a_rule_that_says_that_it_ends_early_does(rule):
     stop = Stop(rule, memory=6, window=5, patience=4)
     still = torch.ones(40, 1, 2, 2)
-    assert (feed(stop.start(0.4), [0.0] * 40, still) is not None) == stop.ends_early
+    residuals = [float(n) for n in range(40)] if stop.holds_out else [0.0] * 40
+    assert (feed(stop.start(0.4), residuals, still) is not None) == stop.ends_early
 
 
 @pytest.mark.parametrize("rule", RULES)
