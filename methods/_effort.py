@@ -32,7 +32,7 @@ FAST: Mapping[str, Any] = {
     "optimizer": "soap",
     "stop": "held-out",
     "window": 20,
-    "margin": 1.0,
+    "margin": 2.0,
 }
 
 

@@ -36,18 +36,8 @@ NOT_RUN = "not run: "
 #: Options of `nidbench run` that say how cells are computed and shown, not which; a sweep file has none of them.
 HOW = {
     *("config", "threads", "cell_timeout", "memory_limit", "retry", "renew", "observe", "keep", "checkpoint_every"),
-    *(
-        "dry_run",
-        "yes",
-        "tracking",
-        "pictures",
-        "in_process",
-        "workers",
-        "scheduler",
-        "per_device",
-        "protocol",
-        "output",
-    ),
+    *("dry_run", "yes", "tracking", "pictures", "in_process", "protocol", "output"),
+    *("workers", "scheduler", "per_device"),
 }
 
 #: Options in prose that are other programs'.
