@@ -111,7 +111,7 @@ class _Workers:
         self.computer.close()  # its memory is the workers' now
         with cluster(self._asked, job.threads, cards) as client:
             self._say(f"workers: {self.at_once()}, threads of each: {job.threads}" + _on(cards))
-            yield _parallel(client, plan, options, self._computing)
+            yield _parallel(client, plan, options, self._computing, per_device=1)  # a worker is a cell's place
 
 
 class _Cluster:
@@ -135,10 +135,10 @@ class _Cluster:
     def engine(self, plan: Plan, options: RunOptions) -> Iterator[Engine]:
         threads = plan.jobs[0].threads
         self._say(f"workers: {self.at_once()} of {self._asked.scheduler}, threads of a cell: {threads}")
-        yield _parallel(self._client, plan, options, self._computing)
+        yield _parallel(self._client, plan, options, self._computing, self._computing.per_device)
 
 
-def _parallel(client: Client, plan: Plan, options: RunOptions, computing: Computing) -> Engine:
+def _parallel(client: Client, plan: Plan, options: RunOptions, computing: Computing, per_device: int) -> Engine:
     from nidbench.workers.engine import Parallel
     from nidbench.workers.handed import Wanted
 
@@ -151,7 +151,7 @@ def _parallel(client: Client, plan: Plan, options: RunOptions, computing: Comput
         threads=job.threads,
         memory=computing.memory_limit,
     )
-    return Parallel(client, wanted, options, computing.per_device)
+    return Parallel(client, wanted, options, per_device)
 
 
 def _on(cards: object) -> str:

@@ -221,9 +221,9 @@ class _HeldOut:
     best: bool | None = None
 
     def __init__(self, stop: Stop, threshold: float) -> None:  # noqa: ARG002 - likewise
-        self._margin, self._last = stop.margin, _NO_PIXELS
+        self._margin, self._window, self._last = stop.margin, stop.window, _NO_PIXELS
         self._recent: deque[Tensor] = deque(maxlen=stop.window)
-        self._lowest = _NO_PIXELS
+        self._lowest, self._since = _NO_PIXELS, 0
 
     def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:  # noqa: ARG002 - likewise
         if difference is None:
@@ -232,21 +232,24 @@ class _HeldOut:
         if not last.numel():
             return None
         self._recent.append(last * difference)
-        if len(self._recent) < (self._recent.maxlen or 0):
+        if len(self._recent) < self._window:
             return None
         level = torch.stack(list(self._recent)).mean(0)
+        self._since += 1
         if not self._lowest.numel() or level.mean() < self._lowest.mean():
-            self._lowest = level
+            self._lowest, self._since = level, 0
+        if self._since < self._window:  # both levels share iterations, or a network was upset for a moment
             return None
         rise = level - self._lowest
         return "held-out pixels" if rise.mean() > self._margin * standard_error(rise) else None
 
     def state(self) -> dict[str, Any]:
         recent = torch.stack(list(self._recent)) if self._recent else _NO_PIXELS
-        return {"last": self._last.cpu(), "recent": recent.cpu(), "lowest": self._lowest.cpu()}
+        tensors = {"last": self._last, "recent": recent, "lowest": self._lowest}
+        return {name: tensor.cpu() for name, tensor in tensors.items()} | {"since": self._since}
 
     def load(self, state: dict[str, Any]) -> None:
-        self._last, self._lowest = state["last"], state["lowest"]
+        self._last, self._lowest, self._since = state["last"], state["lowest"], state["since"]
         self._recent.extend(state["recent"])
 
 

@@ -1,7 +1,8 @@
 """The engine that hands cells to workers, and takes them back, whatever becomes of a worker.
 
-Every cell is handed to one place of one worker, and none before that place is free: so it is known which cell was under
-way where a worker died, and no other is blamed for it. Dask says who joins and who leaves; it retries nothing.
+Every cell is handed to one place of one worker, and none before that place is free: so it is known which cells were
+under way where a worker died. Where they were several, each has the next worker to itself, so that only the one that
+kills is blamed. Dask says who joins and who leaves; it retries nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import queue
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,12 @@ from nidbench.sweep.cell import ComputedCell, failed_cell
 from nidbench.sweep.engine import LatestCase, Work
 from nidbench.sweep.events import CellEvents, Events
 from nidbench.sweep.options import RunOptions
+from nidbench.sweep.plan import Job
 from nidbench.system.signals import check
 
 from . import host
 from .cluster import CARD, PATIENCE
-from .handed import Handed, Wanted, case_of
+from .handed import Handed, Measured, Named, Wanted, case_of
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -35,6 +37,8 @@ DEATHS = 3
 #: Seconds in which a first worker must be fit for use, or another one take the place of the last that left.
 WAIT = 120.0
 
+_GONE = "the scheduler has gone: finished cells are kept; start it again and run the same command"
+
 #: A worker's address and the number of one of its places.
 Place = tuple[str, int]
 
@@ -44,9 +48,14 @@ class _Attempt:
     """A cell under way."""
 
     work: Work
-    place: Place
+    places: Sequence[Place]
     reports: CellEvents
     future: Future | None = None
+
+    @property
+    def address(self) -> str:
+        """Its worker's."""
+        return self.places[0][0]
 
 
 @dataclass(eq=False)
@@ -55,15 +64,19 @@ class _State:
 
     Attributes:
         free: places that wait for a cell.
+        places: how many a worker has, by its address.
         attempts: by their names.
         again: cells whose worker left.
-        deaths: how many workers a cell took along.
+        suspects: ids of cells that were under way with others where a worker died.
+        deaths: how many workers a cell took along, by its id.
         refused: why workers are of no use.
         greeted: workers that were asked whether they are of use.
     """
 
     free: deque[Place] = field(default_factory=deque)
+    places: dict[str, int] = field(default_factory=dict)
     attempts: dict[str, _Attempt] = field(default_factory=dict)
+    suspects: set[str] = field(default_factory=set)
     again: deque[Work] = field(default_factory=deque)
     deaths: Counter[str] = field(default_factory=Counter)
     refused: dict[str, str] = field(default_factory=dict)
@@ -90,6 +103,7 @@ class Parallel:
         self._news: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._state = _State()
         self._cases = LatestCase()
+        self._handed: tuple[object, Measured | Named] | None = None
 
     def cells(self, works: Iterable[Work], events: Events) -> Iterator[tuple[Work, ComputedCell]]:
         """Yield every cell as it ends, see `Engine`.
@@ -105,24 +119,22 @@ class Parallel:
         left, since = True, time.monotonic()
         while True:
             check()
-            while left and state.free:
+            while (left or state.again) and (places := self._places_for_next()):
                 work = state.again.popleft() if state.again else next(source, None)
                 if work is None:
                     left = False
                 else:
-                    self._hand_out(work, events)
-            if not left and not state.attempts:
+                    self._hand_out(work, places, events)
+            if not left and not state.attempts and not state.again:
                 return
             if state.attempts:
                 since = time.monotonic()
             self._require_workers(since)
-            for ended in self._heed(events):
-                yield ended
-                left = True
+            yield from self._heed(events)
 
     def checkpoint(self, seconds: float) -> None:
         """Make the cells under way save their state, see `Engine`."""
-        busy = list({attempt.place[0] for attempt in self._state.attempts.values()})
+        busy = list({attempt.address for attempt in self._state.attempts.values()})
         if busy:
             self._client.run(host.interrupt, workers=busy, on_error="ignore")
         deadline = time.monotonic() + seconds
@@ -159,14 +171,35 @@ class Parallel:
             function, *arguments, key=f"{key}-{secrets.token_hex(4)}", workers=[address], pure=False, retries=0
         )
 
-    def _hand_out(self, work: Work, events: Events) -> None:
-        """Hand a cell to a free place."""
-        state, place, name = self._state, self._state.free.popleft(), f"cell-{work.job.cell.id}-{secrets.token_hex(4)}"
-        handed = Handed(name, self._topic, work.request, case_of(work.job), self._options, place[1])
-        attempt = _Attempt(work, place, events.started(work.job))
+    def _places_for_next(self) -> Sequence[Place]:
+        """Return the places that the next cell takes: one, or a whole worker for a suspect; none where it must wait."""
+        state = self._state
+        if not state.again or state.again[0].job.cell.id not in state.suspects:
+            return [state.free[0]] if state.free else []
+        for address, count in state.places.items():
+            places = [place for place in state.free if place[0] == address]
+            if len(places) == count:
+                return places
+        return []
+
+    def _hand_out(self, work: Work, places: Sequence[Place], events: Events) -> None:
+        """Hand a cell to free places."""
+        state, name = self._state, f"cell-{work.job.cell.id}-{secrets.token_hex(4)}"
+        state.free = deque(place for place in state.free if place not in places)
+        address, number = places[0]
+        handed = Handed(name, self._topic, work.request, self._case(work.job), self._options, number)
+        attempt = _Attempt(work, places, events.started(work.job))
         state.attempts[name] = attempt
-        attempt.future = self._submit(host.compute, handed, address=place[0], key=name)
+        attempt.future = self._submit(host.compute, handed, address=address, key=name)
         attempt.future.add_done_callback(lambda _: self._news.put(("ended", name)))
+
+    def _case(self, job: Job) -> Measured | Named:
+        """Return the case of a job as it travels; the last one is kept for the next method."""
+        case = job.case
+        key = case.key, case.image_hash, case.kernel_hash, case.declared
+        if self._handed is None or self._handed[0] != key:
+            self._handed = key, case_of(job)
+        return self._handed[1]
 
     def _heed(self, events: Events) -> Iterator[tuple[Work, ComputedCell]]:
         """Wait for news, at most a second; yield the cell that it ends, if any."""
@@ -209,7 +242,8 @@ class Parallel:
             return
         info = self._client.scheduler_info(n_workers=-1)["workers"].get(address)
         if info is not None:
-            self._state.free.extend((address, number) for number in range(places(info, self._wanted, self._per_device)))
+            self._state.places[address] = places(info, self._wanted, self._per_device)
+            self._state.free.extend((address, number) for number in range(self._state.places[address]))
 
     def _ended(self, name: str, events: Events) -> Iterator[tuple[Work, ComputedCell]]:
         """Take the result of an attempt, unless its worker has left with it."""
@@ -221,15 +255,14 @@ class Parallel:
             result = self._fetched(future)
             if isinstance(result, ComputedCell):
                 del self._state.attempts[name]
-                self._state.free.append(attempt.place)
+                self._state.free.extend(attempt.places)
                 yield work, result
             return  # else its worker has just left: dask will say so
         if future.status == "cancelled":
-            self._require_scheduler()
-            return
+            raise NidbenchError(_GONE)
         del self._state.attempts[name]
-        self._give_up_worker(attempt.place[0], _words(future.exception()), events)
-        yield from self._again(attempt, f"it could not be computed on {attempt.place[0]}", events)
+        self._give_up_worker(attempt.address, _words(future.exception()), events)
+        yield from self._again(attempt, f"it could not be computed on {attempt.address}", events)
 
     @staticmethod
     def _fetched(future: Future) -> object:
@@ -242,13 +275,18 @@ class Parallel:
         """Hand the cells of a worker that left to others; it was not theirs where it left in order."""
         state = self._state
         state.greeted.pop(address, None)
+        state.places.pop(address, None)
         state.free = deque(place for place in state.free if place[0] != address)
-        for name in [name for name, attempt in state.attempts.items() if attempt.place[0] == address]:
-            attempt = state.attempts.pop(name)
+        lost = [name for name, attempt in state.attempts.items() if attempt.address == address]
+        for attempt in [state.attempts.pop(name) for name in lost]:
             if attempt.future is not None:
                 attempt.future.cancel()
             if expected:
                 state.again.append(attempt.work)
+            elif len(lost) > 1:
+                state.suspects.add(attempt.work.job.cell.id)
+                state.again.append(attempt.work)
+                self._say(attempt.work, f"its worker {address} died", events)
             else:
                 yield from self._again(attempt, f"its worker {address} died", events)
 
@@ -257,14 +295,19 @@ class Parallel:
         work, deaths = attempt.work, self._state.deaths
         deaths[work.job.cell.id] += 1
         if deaths[work.job.cell.id] < DEATHS:
-            label, key = work.job.planned.label, work.job.case.key
-            events.warned(f"{label} {key}: {why}; the cell is computed again elsewhere")
+            self._say(work, why, events)
             self._state.again.append(work)
             return
         yield work, failed_cell(work.request, self._cases.of(work.job), f"{DEATHS} workers died of it: {why}")
 
+    @staticmethod
+    def _say(work: Work, why: str, events: Events) -> None:
+        label, key = work.job.planned.label, work.job.case.key
+        events.warned(f"{label} {key}: {why}; the cell is computed again elsewhere")
+
     def _give_up_worker(self, address: str, why: str, events: Events) -> None:
         """Use a worker no more that cannot do its part."""
+        self._state.places.pop(address, None)
         self._state.free = deque(place for place in self._state.free if place[0] != address)
         self._state.refused[address] = why
         events.warned(f"worker {address} is not used any more: {why}")
@@ -287,9 +330,7 @@ class Parallel:
 
     def _require_scheduler(self) -> None:
         if self._client.status not in ("running", "connecting") or not self._client.scheduler_comm:
-            raise NidbenchError(
-                "the scheduler has gone: finished cells are kept; start it again and run the same command"
-            )
+            raise NidbenchError(_GONE)
 
 
 def places(info: Any, wanted: Wanted, per_device: int) -> int:
@@ -301,7 +342,7 @@ def places(info: Any, wanted: Wanted, per_device: int) -> int:
         per_device: cells at once on one card.
     """
     if wanted.device.startswith("cuda"):
-        return int(info.get("resources", {}).get(CARD, 1)) * per_device
+        return min(int(info.get("resources", {}).get(CARD, 1)) * per_device, int(info["nthreads"]))
     return max(1, int(info["nthreads"]) // wanted.threads)
 
 

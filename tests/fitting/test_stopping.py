@@ -96,11 +96,11 @@ def test_held_out_pixels_end_the_fit_once_their_residual_has_risen_for_sure(marg
     passes = residuals_of_held_out().numpy()
     products = passes[1:] * passes[:-1]
     levels = {n: products[n - 6 : n - 1].mean(0) for n in range(6, 61)}
-    lowest, expected = levels[6], 0
+    lowest, when, expected = levels[6], 6, 0
     for n in range(7, 61):
         if levels[n].mean() < lowest.mean():
-            lowest = levels[n]
-        elif stats.ttest_rel(levels[n], lowest).statistic > margin:
+            lowest, when = levels[n], n
+        elif n >= when + 5 and stats.ttest_rel(levels[n], lowest).statistic > margin:
             expected = n
             break
     stopper = Stop("held-out", window=5, margin=margin).start()
