@@ -96,12 +96,27 @@ def cluster(asked: Asked, threads: int, cards: Sequence[str] = ()) -> Iterator[C
     require(asked)
     from distributed import Client
 
-    if asked.workers is not None:
+    with _silent():
+        if asked.workers is None:
+            with _connected(asked.scheduler) as client:
+                yield client
+            return
         with _local(asked.workers, threads, _shared(cards, asked)) as local, Client(local, timeout=PATIENCE) as client:
             yield client
-        return
-    with _connected(asked.scheduler) as client:
-        yield client
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep dask's own words, tracebacks among them, from the terminal: what matters of them is said in ours."""
+    handlers = logging.getLogger("distributed").handlers  # each of its loggers has a level of its own
+    before = [handler.level for handler in handlers]
+    for handler in handlers:
+        handler.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for handler, level in zip(handlers, before, strict=True):
+            handler.setLevel(level)
 
 
 def _shared(cards: Sequence[str], asked: Asked) -> Sequence[str]:
