@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from nidbench.errors import ResultsError
 
@@ -67,19 +68,30 @@ def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
     Raises:
         OSError: where it cannot be written, as on a full disk; no incomplete file is left.
     """
+    with shielded(), writing_whole(path, sync=sync) as file:
+        file.write(content)
+
+
+@contextmanager
+def writing_whole(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
+    """Lend a file that takes the place of `path` when the block has ended well; see `write_whole`.
+
+    Raises:
+        OSError: where it cannot be written, as on a full disk; no incomplete file is left.
+    """
     partial = path.with_name(f".{path.name[:40]}.{place()}.{os.getpid()}.partial")
-    with shielded():
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with shielded():
             partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        if sync:
-            sync_folder(path.parent)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    if sync:
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
