@@ -57,8 +57,8 @@ def check_name(place: object, name: str) -> None:
     """
     if cell_of(name) is None and sweep_of(name) is None:
         raise PackError(
-            f"{place} holds {shown(name)!r}, which is no file of a sweep or a cell: nothing of it is taken; "
-            "ask for a file as nidbench pack writes it"
+            f"{place} holds {shown(name)!r}, which is no file of a sweep or a cell: it is another archive, or "
+            "cut off; nothing of it is taken, ask for the file as nidbench pack wrote it"
         )
 
 

@@ -98,8 +98,8 @@ class Source(ABC):
         """
         if size > self._most:
             raise PackError(
-                f"{self.place} holds {size_text(size)} or more, and no more than {size_text(self._most)} may be taken: if "
-                "you expect that much of it, allow it with --most"
+                f"{self.place} holds {size_text(size)} or more, and no more than {size_text(self._most)} may be taken: "
+                "if you expect that much of it, allow it with --most"
             )
 
     def cell(self, cell_id: str) -> Brought:
