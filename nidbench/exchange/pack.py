@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from nidbench.errors import InputError, ResultsError
 from nidbench.records import Store
 from nidbench.system.sizes import size_text
-from nidbench.system.whole_files import writing_whole
+from nidbench.system.whole_files import sweep_partials, writing_whole
 
 from .archive import ArchiveWriter
 from .folder import Folder
@@ -88,6 +88,7 @@ def pack(store: Store, name: str, file: Path, arrays: Arrays = "restorations", *
     source = Folder(store, _ANY_SIZE, names, ids)
     if not source.cell_ids:
         raise ResultsError(f"{name} in {store.root} has no computed cell yet: run it first")
+    sweep_partials(file.parent, file.name)
     with _errors_of(file), writing_whole(file) as handle:
         _write(ArchiveWriter(handle), source, arrays)
         size = handle.tell()

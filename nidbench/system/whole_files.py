@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import time
 from collections.abc import Iterator
@@ -79,7 +80,7 @@ def writing_whole(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
     Raises:
         OSError: where it cannot be written, as on a full disk; no incomplete file is left.
     """
-    partial = path.with_name(f".{path.name[:40]}.{place()}.{os.getpid()}.partial")
+    partial = path.with_name(f"{_partial_stem(path)}.{place()}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
             yield file
@@ -94,6 +95,10 @@ def writing_whole(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
         sync_folder(path.parent)
 
 
+def _partial_stem(path: Path) -> str:
+    return f".{path.name[:40]}"
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names of the files in a folder survive a power cut, renamed ones under their new name."""
     with suppress(OSError):  # some file systems cannot do that
@@ -104,12 +109,17 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def sweep_partials(folder: Path) -> None:
+def sweep_partials(folder: Path, of: str = "") -> None:
     """Remove the incomplete files of writers that were killed; those of running processes stay.
 
     Whether a process of another machine or container runs cannot be known: its files are removed after a day.
+
+    Args:
+        folder: where they are.
+        of: name of the one file that they should have become, in a folder that is not nidbench's; empty for all.
     """
-    for path in folder.glob("*.partial"):
+    stem = glob.escape(_partial_stem(folder / of)) + "." if of else ""
+    for path in folder.glob(f"{stem}*.partial"):
         with suppress(OSError):  # removed by another process, or another user's
             if _is_abandoned(path):
                 path.unlink()
