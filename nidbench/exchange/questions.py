@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+import msgspec
+
 from nidbench.errors import ConflictError
 from nidbench.records import Planned, Sweep
 from nidbench.sweep.request import Experiment
@@ -35,6 +37,10 @@ def check_sweep(sweep: Sweep, name: str) -> None:
     unknown = {option for each in experiments for option in each} - known
     if unknown:
         raise ValueError(f"it asks for {', '.join(sorted(unknown))}, unknown to this nidbench: upgrade it")
+    for each in experiments:
+        msgspec.convert({"methods": "", "dataset": "", **each}, Experiment)  # a ValueError for words of another type
+    if not isinstance(sweep.asked.get("method_file", ""), str):
+        raise ValueError("its method file is no path")
 
 
 def united(ours: Sweep, theirs: Sweep) -> Sweep:

@@ -13,6 +13,7 @@ import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pytest
@@ -491,6 +492,11 @@ def test_records_and_sweeps_that_contradict_themselves_are_refused(theirs, tmp_p
         (altered(files, "demo.json", cells=[{**first, "seed": 5}, *others]), "a sweep says that the cell"),
         (altered(files, "demo.json", asked={}), "it does not say what was asked for"),
         (altered(files, "demo.json", asked={"experiments": [{**experiment, "x": 1}]}), "it asks for x, unknown"),
+        (
+            altered(files, "demo.json", asked={"experiments": [{**experiment, "limit": "x"}]}),
+            "sweeps/demo.json is damaged",
+        ),
+        (altered(files, "demo.json", asked={"experiments": [], "method_file": 7}), "its method file is no path"),
         ({**files, "sweeps/demo.json": b"[" * 100_000}, "sweeps/demo.json is damaged"),
         ({**files, f"cells/{first['id']}/arrays.7.npz": b""}, "which its record does not know"),
     ]
@@ -545,7 +551,7 @@ def test_killed_in_the_middle_it_leaves_whole_cells_and_goes_on(make_record, mak
     records = [make_record("ours", f"image{number}") for number in range(40)]
     their, _ = make_store(*records, arrays={"image": np.zeros((3, 64, 64))}, name="their")
     packed, mine = pack(their, "demo", tmp_path / "packed.zip").file, tmp_path / "mine"
-    code, cut_off = "\n".join(line.strip() for line in MERGING.splitlines()), []
+    code, cut_off = dedent(MERGING), []
     for wanted in (1, 20):
         process = subprocess.Popen([sys.executable, "-P", "-c", code, str(packed), str(mine)])
         while process.poll() is None and len(list(mine.glob("cells/*/record.json"))) < wanted:
@@ -561,6 +567,22 @@ def test_killed_in_the_middle_it_leaves_whole_cells_and_goes_on(make_record, mak
     assert merged.count("there") == len(ids)
     with Store(mine).lock():
         assert content(mine) == content(their.root)
+
+
+def test_what_a_killed_pack_left_goes_with_the_next_one(sample_store, tmp_path):
+    store, _ = sample_store
+    code = """
+        import os, signal, sys
+        from pathlib import Path
+        from nidbench.system.whole_files import writing_whole
+        with writing_whole(Path(sys.argv[1])) as file:
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    for name in ("packed.zip", "other.zip"):
+        subprocess.run([sys.executable, "-P", "-c", dedent(code), str(tmp_path / name)])
+    assert len(list(tmp_path.glob(".*.partial"))) == 2
+    pack(store, "demo", tmp_path / "packed.zip")
+    assert [path.name[:11] for path in tmp_path.glob(".*.partial")] == [".other.zip."]
 
 
 def test_a_full_disk_leaves_nothing_half_written(make_record, make_store, on_small_disk, tmp_path):
