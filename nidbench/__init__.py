@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str  # read from the installed package when it is asked for
+    from nidbench.api.exchanging import merge as merge
+    from nidbench.api.exchanging import pack as pack
     from nidbench.api.registered import Findings as Findings
     from nidbench.api.registered import check as check
     from nidbench.api.registered import load_cases as load_cases
@@ -27,12 +29,16 @@ if TYPE_CHECKING:
     from nidbench.api.results import ResultsFolder as ResultsFolder
     from nidbench.api.results import open_results as open_results
     from nidbench.api.sweeping import run as run
+    from nidbench.exchange import Merged as Merged
+    from nidbench.exchange import Packed as Packed
     from nidbench.scoring.metrics import psnr as psnr
     from nidbench.scoring.metrics import ssim as ssim
 
 #: Public name -> the module that it is imported from.
 _HOMES = {
     "Findings": "nidbench.api.registered",
+    "Merged": "nidbench.exchange",
+    "Packed": "nidbench.exchange",
     "Restoration": "nidbench.api.results",
     "Results": "nidbench.api.results",
     "ResultsFolder": "nidbench.api.results",
@@ -41,7 +47,9 @@ _HOMES = {
     "load_dataset": "nidbench.api.registered",
     "load_method": "nidbench.api.registered",
     "measure": "nidbench.api.restoring",
+    "merge": "nidbench.api.exchanging",
     "open_results": "nidbench.api.results",
+    "pack": "nidbench.api.exchanging",
     "psnr": "nidbench.scoring.metrics",
     "restore": "nidbench.api.restoring",
     "run": "nidbench.api.sweeping",

@@ -34,6 +34,14 @@ class DamagedError(ResultsError):
     """A record that was damaged after it was written; its cell can be computed again."""
 
 
+class ConflictError(ResultsError):
+    """Two results of one cell, or two sweeps of one name, that cannot both be in a results folder."""
+
+
+class PackError(InputError):
+    """A packed file, or a results folder given in its place, that breaks a rule: nothing of it is taken."""
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Return the message for an unknown name: the near misses first, then all."""
     names = sorted(known)

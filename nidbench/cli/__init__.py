@@ -13,12 +13,13 @@ import click
 from nidbench.errors import NidbenchError
 from nidbench.system import signals
 
-from . import compute, data, draw, registered, score, show, track
+from . import compute, data, draw, exchange, registered, score, show, track
 
 ROOMS = {
     "Compute": compute,
     "Tables": show,
     "Scores without computing": score,
+    "Two labs": exchange,
     "Pictures": draw,
     "MLflow": track,
     "What is registered": registered,

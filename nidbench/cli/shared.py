@@ -38,12 +38,19 @@ def open_sweep(output: Path, name: str | None) -> tuple[Store, Sweep]:
     from nidbench.records import Store
 
     store = Store(output, create=False)
-    if name is None:
-        names = store.sweep_names()
-        if not names:
-            raise NidbenchError(f"{output} holds no sweep yet: nidbench run makes one")
-        name = names[0]
-    return store, store.sweep(name)
+    return store, store.sweep(name or latest(store))
+
+
+def latest(store: Store) -> str:
+    """Return the name of the latest sweep of a results folder.
+
+    Raises:
+        NidbenchError: where there is none.
+    """
+    names = store.sweep_names()
+    if not names:
+        raise NidbenchError(f"{store.root} holds no sweep yet: nidbench run makes one")
+    return names[0]
 
 
 def read_sweep(output: Path, name: str | None) -> SweepCells:

@@ -24,6 +24,9 @@ from .lock import locked
 from .record import DAMAGE, FORMAT, Log, Record
 from .sweep import Sweep, joined
 
+#: Files of arrays that a cell may have beside its record.
+ARRAYS = ("arrays.npz", "kept.npz")
+
 #: Bytes of a name: file systems take 255, and what is made from it has endings.
 _NAME_BYTES = 100
 
@@ -43,6 +46,17 @@ def checked_name(what: str, name: str) -> str:
     if len(name.encode()) > _NAME_BYTES:
         raise InputError(f"{what} {name[:20]}...: it has {len(name.encode())} bytes, use at most {_NAME_BYTES}")
     return name
+
+
+def file_name(name: str, attempt: int) -> str:
+    """Return how a file beside a record is called: `arrays.npz` of the first attempt, `arrays.2.npz` of the second.
+
+    Args:
+        name: `log.json` or one of `ARRAYS`.
+        attempt: that of the record.
+    """
+    stem, _, ending = name.partition(".")
+    return name if attempt == 1 else f"{stem}.{attempt}.{ending}"
 
 
 class Store:
@@ -163,16 +177,51 @@ class Store:
         Raises:
             ResultsError: where the folder cannot be written, as on a full disk; the work folder is kept then.
         """
-        folder = self.root / "cells" / record.id
         single = {name: array.astype(np.float32) for name, array in arrays.items()}
+        beside = {
+            "arrays.npz": _packed(single) if single else None,
+            "kept.npz": None if kept is None else _packed(kept),
+        }
+        self._replace(record, beside)
+        shutil.rmtree(self.work(record.id), ignore_errors=True)
+
+    def bring(self, record: Record, beside: Mapping[str, bytes]) -> None:
+        """Keep a cell that another folder has, as `write` does, and its arrays as the bytes that they are there.
+
+        An unfinished attempt from here is forgotten where the cell is done.
+
+        Args:
+            record: how the cell ended, with its log.
+            beside: content of `arrays.npz` and `kept.npz`, where it has them.
+
+        Raises:
+            ResultsError: where the folder cannot be written, as on a full disk.
+        """
+        self._replace(record, {name: beside.get(name) for name in ARRAYS})
+        if record.status == "done":  # else a checkpoint from here may still be of use
+            shutil.rmtree(self.work(record.id), ignore_errors=True)
+
+    def complete(self, record: Record, name: str, content: bytes) -> None:
+        """Put arrays beside a record that lacks them.
+
+        Args:
+            record: the record, which stays as it is.
+            name: one of `ARRAYS`.
+            content: what its file holds.
+
+        Raises:
+            ResultsError: where the folder cannot be written, as on a full disk.
+        """
+        with self._writing():
+            write_whole(self._beside(record.id, name, record.attempt), content)
+
+    def _replace(self, record: Record, arrays: Mapping[str, bytes | None]) -> None:
+        """Write a cell's files under names of a new attempt, the record last, and remove those of the one before."""
+        folder = self.root / "cells" / record.id
         with self._writing(), shielded():
             folder.mkdir(parents=True, exist_ok=True)
             attempt = self._next_attempt(record.id)
-            beside = {
-                "arrays.npz": _packed(single) if single else None,
-                "kept.npz": None if kept is None else _packed(kept),
-            }
-            beside["log.json"] = (record.log or Log()).to_json().encode()
+            beside = {**arrays, "log.json": (record.log or Log()).to_json().encode()}
             for name, content in beside.items():
                 path = self._beside(record.id, name, attempt)
                 if content is None:
@@ -182,7 +231,6 @@ class Store:
             sync_folder(folder)  # before the record that names them
             write_whole(folder / "record.json", replace(record, attempt=attempt).to_json().encode())
             self._forget_others(folder, attempt)
-        shutil.rmtree(self.work(record.id), ignore_errors=True)
 
     def update(self, record: Record) -> None:
         """Replace a record by one that says more of the same restoration; its arrays stay, and its log without another.
@@ -219,8 +267,7 @@ class Store:
         return 1 if record is None else record.attempt + 1
 
     def _beside(self, cell_id: str, name: str, attempt: int) -> Path:
-        stem, _, ending = name.partition(".")
-        return self.root / "cells" / cell_id / (name if attempt == 1 else f"{stem}.{attempt}.{ending}")
+        return self.root / "cells" / cell_id / file_name(name, attempt)
 
     def _now_beside(self, cell_id: str, name: str) -> Iterator[Path]:
         """Yield the file of the attempt that the record is of, and again where the record was replaced meanwhile."""
@@ -264,6 +311,15 @@ class Store:
         """Return whether a cell was asked to keep all that is wanted, and what it kept is still there."""
         asked = set(wanted)
         return not asked or (asked <= set(record.kept) and self._beside(record.id, "kept.npz", record.attempt).exists())
+
+    def file(self, record: Record, name: str) -> Path | None:
+        """Return the file beside a record, `log.json` or one of `ARRAYS`; None where it is not there."""
+        path = self._beside(record.id, name, record.attempt)
+        return path if path.exists() else None
+
+    def cell_ids(self) -> list[str]:
+        """Return the ids of all cells that have a record, whole or not."""
+        return sorted(path.parent.name for path in self.root.glob("cells/*/record.json"))
 
     def work(self, cell_id: str) -> Path:
         """Return the folder for a cell's unfinished work."""

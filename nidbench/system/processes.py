@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
-import re
 import signal
 import socket
 import sys
@@ -16,6 +15,8 @@ from functools import cache
 from pathlib import Path
 
 from nidbench.errors import InputError
+
+from .sizes import read_size
 
 #: Whether a process can adopt orphans and look at other processes: this is Linux, and /proc is mounted.
 LINUX = sys.platform == "linux" and Path("/proc/self/task").is_dir()
@@ -149,10 +150,7 @@ def read_memory(text: str) -> int:
     Raises:
         InputError: where the text is no such limit, is too little for any method, or the system is not Linux.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT])(?:i?B)?", text.strip(), re.IGNORECASE)
-    if match is None:
-        raise InputError(f"--memory-limit {text!r}: give a number and a unit, such as 8G or 500M")
-    limit = int(float(match[1]) * 1024 ** (1 + "KMGT".index(match[2].upper())))
+    limit = read_size("--memory-limit", text)
     if limit < LEAST_MEMORY:
         raise InputError(f"--memory-limit {text!r}: give at least {LEAST_MEMORY >> 20}M, which a single image needs")
     if not LINUX:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from nidbench.errors import ResultsError
 
@@ -67,19 +69,34 @@ def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
     Raises:
         OSError: where it cannot be written, as on a full disk; no incomplete file is left.
     """
-    partial = path.with_name(f".{path.name[:40]}.{place()}.{os.getpid()}.partial")
-    with shielded():
-        try:
-            with partial.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+    with shielded(), writing_whole(path, sync=sync) as file:
+        file.write(content)
+
+
+@contextmanager
+def writing_whole(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
+    """Lend a file that takes the place of `path` when the block has ended well; see `write_whole`.
+
+    Raises:
+        OSError: where it cannot be written, as on a full disk; no incomplete file is left.
+    """
+    partial = path.with_name(f"{_partial_stem(path)}.{place()}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        with shielded():
             partial.replace(path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-        if sync:
-            sync_folder(path.parent)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    if sync:
+        sync_folder(path.parent)
+
+
+def _partial_stem(path: Path) -> str:
+    return f".{path.name[:40]}"
 
 
 def sync_folder(folder: Path) -> None:
@@ -92,12 +109,17 @@ def sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def sweep_partials(folder: Path) -> None:
+def sweep_partials(folder: Path, of: str = "") -> None:
     """Remove the incomplete files of writers that were killed; those of running processes stay.
 
     Whether a process of another machine or container runs cannot be known: its files are removed after a day.
+
+    Args:
+        folder: where they are.
+        of: name of the one file that they should have become, in a folder that is not nidbench's; empty for all.
     """
-    for path in folder.glob("*.partial"):
+    stem = glob.escape(_partial_stem(folder / of)) + "." if of else ""
+    for path in folder.glob(f"{stem}*.partial"):
         with suppress(OSError):  # removed by another process, or another user's
             if _is_abandoned(path):
                 path.unlink()

@@ -1,0 +1,130 @@
+"""Packs sweeps of a results folder into one file."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from nidbench.errors import InputError, ResultsError
+from nidbench.records import Store
+from nidbench.system.sizes import size_text
+from nidbench.system.whole_files import sweep_partials, writing_whole
+
+from .archive import ArchiveWriter
+from .folder import Folder
+from .source import Brought
+
+#: Which arrays go along: none, the restorations with their variances, or all that was kept besides.
+Arrays: TypeAlias = Literal["none", "restorations", "all"]
+
+_TAKEN: Mapping[str, Sequence[str]] = {
+    "none": (),
+    "restorations": ("arrays.npz",),
+    "all": ("arrays.npz", "kept.npz"),
+}
+
+#: More than any disk holds: what somebody packs is their own.
+_ANY_SIZE = 1 << 62
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What was packed.
+
+    Attributes:
+        file: the packed file.
+        sweeps: names of the sweeps.
+        cells: how many cells have a record, done or not.
+        missing: ids of cells that were not computed.
+        damaged: ids of cells whose records cannot be read, which were left out.
+        bytes: size of the file.
+    """
+
+    file: Path
+    sweeps: Sequence[str]
+    cells: int
+    missing: Sequence[str]
+    damaged: Sequence[str]
+    bytes: int
+
+    def lines(self) -> list[str]:
+        """Return a report for a person."""
+        lines = [f"{self.cells} cells of {', '.join(self.sweeps)} packed: {self.file}, {size_text(self.bytes)}"]
+        if self.missing:
+            lines.append(f"{len(self.missing)} cells are not computed yet, and not in it")
+        if self.damaged:
+            lines.append(f"{len(self.damaged)} cells have damaged records, and were left out: {self.damaged[0]}, ...")
+        return lines
+
+
+def pack(store: Store, name: str, file: Path, arrays: Arrays = "restorations", *, overwrite: bool = False) -> Packed:
+    """Write sweeps and their cells into one file, the same bytes for the same content.
+
+    Args:
+        store: the results folder; it is only read.
+        name: of the sweep, or `first+second` for several.
+        file: where to.
+        arrays: which arrays go along.
+        overwrite: whether a file that is there is replaced.
+
+    Raises:
+        InputError: where the file is there already, or for another word for arrays.
+        PackError: where a file of the folder is damaged, or was replaced meanwhile.
+        ResultsError: where there is no such sweep, it has no cells yet, or the file cannot be written.
+    """
+    if arrays not in get_args(Arrays):
+        raise InputError(f"arrays {arrays!r}: give one of {', '.join(get_args(Arrays))}")
+    if file.is_dir() or (file.exists() and not overwrite):
+        remedy = "give" if file.is_dir() else "allow with --overwrite that it is replaced, or give"
+        raise InputError(f"{file} is there already: {remedy} another file with --to")
+    names = list(dict.fromkeys(name.split("+")))
+    ids = dict.fromkeys(planned.id for each in names for planned in store.sweep(each).cells)
+    source = Folder(store, _ANY_SIZE, names, ids)
+    if not source.cell_ids:
+        raise ResultsError(f"{name} in {store.root} has no computed cell yet: run it first")
+    sweep_partials(file.parent, file.name)
+    with _errors_of(file), writing_whole(file) as handle:
+        _write(ArchiveWriter(handle), source, arrays)
+        size = handle.tell()
+    return Packed(file, names, len(source.cell_ids), source.missing, source.damaged, size)
+
+
+def _write(archive: ArchiveWriter, source: Folder, arrays: Arrays) -> None:
+    for sweep in source.sweeps():
+        name = f"sweeps/{sweep.name}.json"
+        archive.add(name, source.read(name))
+    environments: Counter[str] = Counter()
+    for cell_id in source.cell_ids:
+        cell = source.cell(cell_id)
+        environments[_environment(cell)] += 1
+        left_out = [content for name, content in cell.arrays.items() if name not in _TAKEN[arrays]]
+        for path, content in cell.files.items():
+            if not any(content is other for other in left_out):
+                archive.add(path, content)
+    archive.close(nidbench=version("nidbench"), arrays=arrays, environments=_counted(environments))
+
+
+def _environment(cell: Brought) -> str:
+    log = cell.record.log
+    return json.dumps({} if log is None else dict(log.environment), sort_keys=True)
+
+
+def _counted(environments: Counter[str]) -> list[dict[str, Any]]:
+    return [{"cells": count, "environment": json.loads(text)} for text, count in sorted(environments.items())]
+
+
+@contextmanager
+def _errors_of(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ResultsError(
+            f"cannot write {file}: {error.strerror or error}; nothing half-written is left: give another place with "
+            "--to, or free some space, then run the same command again"
+        ) from error
