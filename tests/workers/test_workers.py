@@ -200,9 +200,9 @@ def dask(*arguments: str, out: Path = Path(), before: str = "") -> Iterator[subp
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def worker(file: Path, out: Path, before: str = ""):
-    call = ("worker", "--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard", "--no-nanny")
-    return dask(*call, "--nthreads", "1", "--local-directory", str(out), out=out, before=before)
+def worker(file: Path, out: Path, before: str = "", *, threads: int = 1, nanny: str = "--no-nanny"):
+    call = ("worker", "--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard", nanny)
+    return dask(*call, "--nthreads", str(threads), "--local-directory", str(out), out=out, before=before)
 
 
 def test_a_cluster_of_workers_that_come_and_go(tmp_path, serial):
@@ -225,6 +225,15 @@ def test_a_cluster_of_workers_that_come_and_go(tmp_path, serial):
             told = process.communicate(timeout=120)[0]
     assert process.returncode == 0, told
     assert restorations(out) == serial
+
+
+def test_of_cells_that_a_worker_had_together_only_the_one_that_kills_is_blamed(tmp_path):
+    methods = "faulty[mode=kill every parent],faulty[iterations=40],faulty[iterations=41],wiener"
+    with scheduler(tmp_path) as file, worker(file, tmp_path, threads=2, nanny="--nanny"):
+        done = run(tmp_path / "out", "--images", "camera", "--scheduler", str(file), methods=methods)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert statuses(tmp_path / "out") == {"done": 3, "failed": 1}
+    assert "3 workers died of it" in done.stdout
 
 
 def test_a_worker_of_another_version_is_not_used(tmp_path):

@@ -1,0 +1,63 @@
+"""How cells, threads and cards are divided among workers."""
+
+from __future__ import annotations
+
+import pytest
+
+from nidbench.errors import InputError
+from nidbench.workers.cluster import Asked, _shared, visible
+from nidbench.workers.engine import places
+from nidbench.workers.handed import Wanted
+
+
+def wanted(device: str = "cpu", threads: int = 1) -> Wanted:
+    return Wanted(methods=(), device=device, precision="float32", threads=threads, memory=None)
+
+
+@pytest.mark.parametrize(("nthreads", "threads", "expected"), [(1, 1, 1), (8, 2, 4), (8, 3, 2), (1, 4, 1)])
+def test_a_worker_without_cards_has_as_many_places_as_its_threads_allow(nthreads, threads, expected):
+    assert places({"nthreads": nthreads}, wanted(threads=threads), 1) == expected
+
+
+@pytest.mark.parametrize(
+    ("cards", "per_device", "nthreads", "expected"), [(1, 1, 4, 1), (2, 1, 4, 2), (2, 3, 8, 6), (2, 3, 4, 4)]
+)
+def test_a_worker_with_cards_has_their_number_times_what_each_takes(cards, per_device, nthreads, expected):
+    info = {"nthreads": nthreads, "resources": {"GPU": float(cards)}}
+    assert places(info, wanted("cuda:0", 4), per_device) == expected
+
+
+def test_a_worker_whose_cards_are_not_said_has_one():
+    assert places({"nthreads": 8}, wanted("cuda:0"), 1) == 1
+
+
+def test_no_card_is_given_to_more_workers_than_may_share_it():
+    assert _shared(["0", "1"], Asked(workers=2)) == ["0", "1"]
+    assert _shared(["0", "1"], Asked(workers=3, per_device=2)) == ["0", "1", "0"]
+    assert _shared([], Asked(workers=9)) == []
+    with pytest.raises(InputError, match="3 workers on 2 cards with 1 on each: give at most 2 workers"):
+        _shared(["0", "1"], Asked(workers=3))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [(None, ["0", "1"]), ("", ["0", "1"]), ("3,5", ["3", "5"]), ("GPU-a, GPU-b", ["GPU-a", "GPU-b"])],
+)
+def test_cards_have_the_names_that_the_environment_gives_them(given, expected, monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert visible(["cuda:0", "cuda:1", "cpu"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"workers": 0}, "workers 0: give 1 or more"),
+        ({"per_device": 0}, "per_device 0"),
+        ({"workers": 2, "scheduler": "tcp://a:1"}, "give one of them"),
+    ],
+)
+def test_what_cannot_be_is_refused(asked, message):
+    with pytest.raises(InputError, match=message):
+        Asked(**asked)
