@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from nidbench.compute.computer import Computer
 from nidbench.system.signals import check
@@ -13,6 +13,8 @@ from .cell import CellRequest, ComputedCell, ScoredCase, compute_cell
 from .events import Events
 from .options import RunOptions
 from .plan import Job
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,7 @@ class Serial:
 
     def __init__(self, computer: Computer, options: RunOptions) -> None:
         self._computer, self._options = computer, options
-        self._cases = LatestCase()
+        self._cases = Latest(scored_case)
 
     def cells(self, works: Iterable[Work], events: Events) -> Iterator[tuple[Work, ComputedCell]]:
         """Yield every cell as it ends, see `Engine`."""
@@ -81,16 +83,26 @@ class Serial:
         self._computer.close()
 
 
-class LatestCase:
-    """Makes the cases of jobs; the last one is kept for the next method."""
+class Latest(Generic[T]):
+    """Makes something of the cases of jobs; the last one is kept for the next method.
 
-    def __init__(self) -> None:
-        self._latest: tuple[object, ScoredCase] | None = None
+    Args:
+        make: makes it.
+    """
 
-    def of(self, job: Job) -> ScoredCase:
-        """Return the case of a job."""
+    def __init__(self, make: Callable[[Job], T]) -> None:
+        self._make = make
+        self._latest: tuple[object, T] | None = None
+
+    def of(self, job: Job) -> T:
+        """Return what is made of the case of a job."""
         case = job.case
         key = case.key, case.image_hash, case.kernel_hash, case.declared
         if self._latest is None or self._latest[0] != key:
-            self._latest = key, ScoredCase(case.problem(), case.truths(), case.truth_hash())
+            self._latest = key, self._make(job)
         return self._latest[1]
+
+
+def scored_case(job: Job) -> ScoredCase:
+    """Return the case of a job, ready to score."""
+    return ScoredCase(job.case.problem(), job.case.truths(), job.case.truth_hash())

@@ -18,15 +18,14 @@ from typing import TYPE_CHECKING, Any
 from nidbench.errors import NidbenchError
 from nidbench.records import Point
 from nidbench.sweep.cell import ComputedCell, failed_cell
-from nidbench.sweep.engine import LatestCase, Work
+from nidbench.sweep.engine import Latest, Work, scored_case
 from nidbench.sweep.events import CellEvents, Events
 from nidbench.sweep.options import RunOptions
-from nidbench.sweep.plan import Job
 from nidbench.system.signals import check
 
 from . import host
 from .cluster import CARD, PATIENCE
-from .handed import Handed, Measured, Named, Wanted, case_of
+from .handed import Handed, Wanted, case_of
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -102,8 +101,7 @@ class Parallel:
         self._topic = f"nidbench-{secrets.token_hex(8)}"
         self._news: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._state = _State()
-        self._cases = LatestCase()
-        self._handed: tuple[object, Measured | Named] | None = None
+        self._cases, self._scored = Latest(case_of), Latest(scored_case)
 
     def cells(self, works: Iterable[Work], events: Events) -> Iterator[tuple[Work, ComputedCell]]:
         """Yield every cell as it ends, see `Engine`.
@@ -187,19 +185,11 @@ class Parallel:
         state, name = self._state, f"cell-{work.job.cell.id}-{secrets.token_hex(4)}"
         state.free = deque(place for place in state.free if place not in places)
         address, number = places[0]
-        handed = Handed(name, self._topic, work.request, self._case(work.job), self._options, number)
+        handed = Handed(name, self._topic, work.request, self._cases.of(work.job), self._options, number)
         attempt = _Attempt(work, places, events.started(work.job))
         state.attempts[name] = attempt
         attempt.future = self._submit(host.compute, handed, address=address, key=name)
         attempt.future.add_done_callback(lambda _: self._news.put(("ended", name)))
-
-    def _case(self, job: Job) -> Measured | Named:
-        """Return the case of a job as it travels; the last one is kept for the next method."""
-        case = job.case
-        key = case.key, case.image_hash, case.kernel_hash, case.declared
-        if self._handed is None or self._handed[0] != key:
-            self._handed = key, case_of(job)
-        return self._handed[1]
 
     def _heed(self, events: Events) -> Iterator[tuple[Work, ComputedCell]]:
         """Wait for news, at most a second; yield the cell that it ends, if any."""
@@ -298,7 +288,7 @@ class Parallel:
             self._say(work, why, events)
             self._state.again.append(work)
             return
-        yield work, failed_cell(work.request, self._cases.of(work.job), f"{DEATHS} workers died of it: {why}")
+        yield work, failed_cell(work.request, self._scored.of(work.job), f"{DEATHS} workers died of it: {why}")
 
     @staticmethod
     def _say(work: Work, why: str, events: Events) -> None:

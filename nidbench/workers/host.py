@@ -22,20 +22,17 @@ from distributed import get_worker
 
 from nidbench import versions
 from nidbench.compute.child_process import ChildProcess
-from nidbench.compute.computer import DeadlineError, WorkerDiedError
 from nidbench.compute.messages import Message, Refusal, Request, Resolve
 from nidbench.errors import NidbenchError
 from nidbench.records import Point
 from nidbench.sweep.cell import ComputedCell, ScoredCase, begin_work, compute_cell, same_work
+from nidbench.sweep.runner import GRACE
 from nidbench.system.signals import left_to_parent
 
 from .handed import Handed, Measured, Named, Software, Wanted
 
 #: Seconds between two reports of progress.
 PACE = 0.5
-
-#: Seconds that a method has for a last checkpoint.
-GRACE = 10.0
 
 
 def software() -> Software:
@@ -112,7 +109,7 @@ def answered(request: Request, seconds: float | None) -> tuple[Message | Excepti
     before: list[Message] = []
     try:
         return _place(0).computer.ask(request, before.append, seconds), before
-    except (DeadlineError, WorkerDiedError, NidbenchError) as error:
+    except NidbenchError as error:
         return error, before
 
 
