@@ -389,8 +389,10 @@ class Store:
 
         What computing processes printed is something: a message may name that file.
         """
+        if not self._made:  # first: looking at all of a large folder takes seconds
+            return
         content = {str(path.relative_to(self.root)): path for path in self.root.glob("**/*")}
-        if not self._made or content.keys() - {"nidbench.json", ".lock", ".lock.holder", "work"}:
+        if content.keys() - {"nidbench.json", ".lock", ".lock.holder", "work"}:
             return
         with suppress(OSError):  # somebody else has just put something there
             for path in content.values():
@@ -400,7 +402,7 @@ class Store:
     def _tidy(self) -> None:
         cells = [folder for folder in (self.root / "cells").glob("*") if folder.is_dir()]
         written = [folder for kind in ("tables", "sheets", "figures") for folder in (self.root / kind).glob("**")]
-        for folder in (self.root, self.root / "sweeps", *written, *(self.root / "work").glob("*"), *cells):
+        for folder in (self.root, self.root / "sweeps", self.root / "tracked", *written, *(self.root / "work").glob("*"), *cells):
             sweep_partials(folder)
         for folder in cells:
             if any(_attempt_of(path) > 1 for path in folder.iterdir()):
