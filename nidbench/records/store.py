@@ -402,7 +402,14 @@ class Store:
     def _tidy(self) -> None:
         cells = [folder for folder in (self.root / "cells").glob("*") if folder.is_dir()]
         written = [folder for kind in ("tables", "sheets", "figures") for folder in (self.root / kind).glob("**")]
-        for folder in (self.root, self.root / "sweeps", self.root / "tracked", *written, *(self.root / "work").glob("*"), *cells):
+        for folder in (
+            self.root,
+            self.root / "sweeps",
+            self.root / "tracked",
+            *written,
+            *(self.root / "work").glob("*"),
+            *cells,
+        ):
             sweep_partials(folder)
         for folder in cells:
             if any(_attempt_of(path) > 1 for path in folder.iterdir()):
