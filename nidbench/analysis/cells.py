@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,12 @@ _TYPES: dict[str, Any] = {
     **dict.fromkeys(("error", "finished", "id"), "str"),
 }
 
+#: What stands in a column where nothing is known.
+_UNKNOWN = {name: "" if kind == "str" else math.nan for name, kind in _TYPES.items()}
+
+#: Fields of a planned cell that are columns.
+_PLANNED = ("label", "preset", "note", "declared", "source", "seed", "id")
+
 
 @dataclass(frozen=True)
 class ReadCell:
@@ -76,6 +82,7 @@ class SweepCells:
     cells: Sequence[ReadCell]
     declared_versions: Mapping[str, int]
     fingerprints: Mapping[str, str] = field(default_factory=dict)
+    _frames: dict[str, pd.DataFrame] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def read(cls, store: Store, sweep: Sweep) -> SweepCells:
@@ -89,7 +96,7 @@ class SweepCells:
         for planned in sweep.cells:
             if planned.id not in known:
                 known[planned.id] = _read_cell(store, planned)
-        cells = [replace(known[planned.id], planned=planned) for planned in sweep.cells]
+        cells = [ReadCell(planned, known[planned.id].record, known[planned.id].fault) for planned in sweep.cells]
         names = {planned.method for planned in sweep.cells}
         file = sweep.asked.get("method_file")
         return cls(sweep, cells, declared_versions(names, file), _fingerprints(file))
@@ -125,8 +132,11 @@ class SweepCells:
             UnknownNameError: no such protocol.
         """
         name = protocols.protocol(protocol).name
-        rows = [_cell_row(cell, self.declared_versions, self.fingerprints, name) for cell in self.cells]
-        return _without_mixed_scores(pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES))
+        if name not in self._frames:
+            rows = [_cell_row(cell, self.declared_versions, self.fingerprints, name) for cell in self.cells]
+            frame = pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
+            self._frames[name] = _without_mixed_scores(frame)
+        return self._frames[name].copy()  # callers may change theirs
 
 
 def _fingerprints(file: str | None) -> dict[str, str]:
@@ -178,10 +188,9 @@ def _cell_row(
     cell: ReadCell, versions: Mapping[str, int], fingerprints: Mapping[str, str], protocol: str
 ) -> dict[str, Any]:
     planned, record, case = cell.planned, cell.record, cell.planned.case
-    row: dict[str, Any] = dict.fromkeys((name for name, kind in _TYPES.items() if kind == "float64"), math.nan)
-    row |= dict.fromkeys((name for name, kind in _TYPES.items() if kind == "str"), "")
+    row: dict[str, Any] = _UNKNOWN.copy()
     row |= {name: getattr(case, name) for name in CASE}
-    row |= {name: getattr(planned, name) for name in ("label", "preset", "note", "declared", "source", "seed", "id")}
+    row |= {name: getattr(planned, name) for name in _PLANNED}
     row |= {"kernel_set": case.kernel.partition("/")[0], "status": "missing"}
     if cell.fault:
         return row | {"status": "corrupt", "error": cell.fault}

@@ -145,7 +145,7 @@ def _seed_std(done: pd.DataFrame) -> float:
 
 def distinct(values: pd.Series[str]) -> str:
     """Return the different texts among values, in their order, separated by commas."""
-    return ", ".join(dict.fromkeys(value for value in values if value))
+    return ", ".join(value for value in values.unique() if value)
 
 
 def _notes(method_cells: pd.DataFrame, measurements: int) -> Iterator[str]:

@@ -26,14 +26,14 @@ ENDINGS = {"md": "md", "csv": "csv", "latex": "tex", "html": "html"}
 
 def write_tables(store: Store, sweep_cells: SweepCells, protocol: str) -> dict[str, Path]:
     """Write a sweep's table in every format and return the files by format."""
-    from nidbench.report.results_table import render
+    from nidbench.report.results_table import renderings
 
     written = {}
-    for form, ending in ENDINGS.items():
-        path = store.root / "tables" / f"{sweep_cells.sweep.name}.{ending}"
+    for form, text in renderings(sweep_cells, list(ENDINGS), protocol).items():
+        path = store.root / "tables" / f"{sweep_cells.sweep.name}.{ENDINGS[form]}"
         with results_errors(store.root):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, render(sweep_cells, form, protocol).encode())
+            write_whole(path, text.encode())
         written[form] = path
     return written
 

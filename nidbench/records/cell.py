@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from nidbench.contract.method import Setting
 from nidbench.physics.case_key import CaseKey
 
+#: Made once: every id is made with it.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -44,5 +47,5 @@ class Cell:
     def id(self) -> str:
         """The SHA-256 of all attributes, its first 20 hexadecimal digits."""
         # not `asdict`, which copies deeply: the id of every record that is read is checked
-        content = json.dumps(vars(self) | {"case": vars(self.case)}, sort_keys=True, separators=(",", ":"))
+        content = _ENCODER.encode(vars(self) | {"case": vars(self.case)})
         return hashlib.sha256(content.encode()).hexdigest()[:20]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import shutil
+import time
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,8 +61,33 @@ def file_name(name: str, attempt: int) -> str:
     return name if attempt == 1 else f"{stem}.{attempt}.{ending}"
 
 
+class _Mark(NamedTuple):
+    """What tells a file from the one that was there before under its name."""
+
+    changed: int
+    renamed: int
+    size: int
+    number: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> _Mark:
+        return cls(found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a later change of the file would show: the clocks of file systems tick every 2 s at worst."""
+        return time.time_ns() - max(self.changed, self.renamed) > _TICK
+
+
+#: Nanoseconds within which a file system may give two changes one time.
+_TICK = 3 * 10**9
+
+
 class Store:
     """A results folder.
+
+    A record that was read is kept in memory, and read again only where its file is another by now: the steps of a
+    command that look at all records of a sweep read each of them once.
 
     Args:
         root: the folder; created where it does not exist.
@@ -73,6 +100,7 @@ class Store:
     def __init__(self, root: Path | str, *, create: bool = True) -> None:
         self.root = Path(root)
         self._made = False
+        self._known: dict[str, tuple[_Mark, Record]] = {}
         marker = self.root / "nidbench.json"
         with results_errors(self.root):
             if marker.exists():
@@ -103,8 +131,24 @@ class Store:
             DamagedError: where the record is there but damaged, or of another cell.
             ResultsError: where it cannot be read, or is of a newer format.
         """
-        record = self._read(cell_id)
-        return None if record is None else replace(record, log=None)
+        known = self._known.get(cell_id)
+        if known is not None:
+            with suppress(OSError):  # reading it says what is wrong
+                if _Mark.of(os.stat(self._record_path(cell_id))) == known[0]:  # noqa: PTH116 - see `_record_path`
+                    return known[1]
+        return self._read_anew(cell_id)
+
+    def _read_anew(self, cell_id: str) -> Record | None:
+        self._known.pop(cell_id, None)
+        found = self._read(cell_id)
+        if found is None:
+            return None
+        mark, record = found
+        if record.log is not None:  # of the first format
+            record = replace(record, log=None)
+        if mark.is_settled:
+            self._known[cell_id] = mark, record
+        return record
 
     def whole(self, cell_id: str) -> Record | None:
         """Return a cell's record with its log, or None where it has none; a log that is lost is empty.
@@ -113,7 +157,7 @@ class Store:
             DamagedError: where record or log are there but damaged.
             ResultsError: where they cannot be read, or are of a newer format.
         """
-        record = self._read(cell_id)
+        record = self._with_its_log(cell_id)
         if record is None or record.log is not None:
             return record
         log = self._log(record)
@@ -142,18 +186,29 @@ class Store:
             except FileNotFoundError:
                 return None
 
-    def _read(self, cell_id: str) -> Record | None:
-        path = self.root / "cells" / cell_id / "record.json"
+    def _record_path(self, cell_id: str) -> str:
+        # text: making a `Path` takes longer than opening the file
+        return f"{self.root}/cells/{cell_id}/record.json"
+
+    def _with_its_log(self, cell_id: str) -> Record | None:
+        """Return a cell's record as its file has it: one of the first format holds its log."""
+        found = self._read(cell_id)
+        return None if found is None else found[1]
+
+    def _read(self, cell_id: str) -> tuple[_Mark, Record] | None:
+        path = self._record_path(cell_id)
         with _reading(path):
             try:
-                record = Record.from_json(path.read_bytes())
+                with open(path, "rb") as file:  # noqa: PTH123 - see `_record_path`
+                    mark = _Mark.of(os.fstat(file.fileno()))
+                    record = Record.from_json(file.read())
             except FileNotFoundError:
                 return None
             if record.id != cell_id:
                 raise ValueError(f"it is of the cell {record.id}")
             if record.cell.id != cell_id:
                 raise ValueError("what it says of its cell is not what the cell's id was made of")
-            return record
+            return mark, record
 
     def set_aside(self, cell_id: str) -> Path:
         """Rename a damaged record, so that its cell counts as missing; return its new place."""
@@ -239,7 +294,7 @@ class Store:
             ResultsError: where the folder cannot be written; the record is as before then.
         """
         folder = self.root / "cells" / record.id
-        before = self._read(record.id)
+        before = self._with_its_log(record.id)
         # a record of the first format holds its log itself
         log = record.log or (before and before.log)
         with self._writing():
@@ -390,8 +445,10 @@ class Store:
 
         What computing processes printed is something: a message may name that file.
         """
+        if not self._made:  # first: looking at all of a large folder takes seconds
+            return
         content = {str(path.relative_to(self.root)): path for path in self.root.glob("**/*")}
-        if not self._made or content.keys() - {"nidbench.json", ".lock", ".lock.holder", "work"}:
+        if content.keys() - {"nidbench.json", ".lock", ".lock.holder", "work"}:
             return
         with suppress(OSError):  # somebody else has just put something there
             for path in content.values():
@@ -401,7 +458,14 @@ class Store:
     def _tidy(self) -> None:
         cells = [folder for folder in (self.root / "cells").glob("*") if folder.is_dir()]
         written = [folder for kind in ("tables", "sheets", "figures") for folder in (self.root / kind).glob("**")]
-        for folder in (self.root, self.root / "sweeps", *written, *(self.root / "work").glob("*"), *cells):
+        for folder in (
+            self.root,
+            self.root / "sweeps",
+            self.root / "tracked",
+            *written,
+            *(self.root / "work").glob("*"),
+            *cells,
+        ):
             sweep_partials(folder)
         for folder in cells:
             if any(_attempt_of(path) > 1 for path in folder.iterdir()):
@@ -430,7 +494,7 @@ def _attempt_of(path: Path) -> int:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path | str) -> Iterator[None]:
     """Turn what reading a cell's file raises into errors that say what to do."""
     try:
         yield

@@ -72,9 +72,18 @@ def render(
         InputError: no such format.
         UnknownNameError: no such protocol.
     """
+    check_format(format)
+    return renderings(sweep_cells, (format,), protocol)[format]
+
+
+def renderings(sweep_cells: SweepCells, formats: Sequence[str], protocol: str = DEFAULT.name) -> dict[str, str]:
+    """Return a sweep's summary as text in several formats, from one calculation.
+
+    Arguments and errors are those of `render`.
+    """
     protocol = protocols.protocol(protocol).name
     cells = sweep_cells.frame(protocol)
-    return render_cells(cells, format, protocol, lacking_lines(cells, sweep_cells.sweep, protocol))
+    return _renderings(cells, formats, protocol, lacking_lines(cells, sweep_cells.sweep, protocol))
 
 
 def render_cells(
@@ -95,11 +104,17 @@ def render_cells(
         InputError: no such format.
     """
     check_format(format)
+    return _renderings(cells, (format,), protocol, notes)[format]
+
+
+def _renderings(cells: pd.DataFrame, formats: Sequence[str], protocol: str, notes: Sequence[str]) -> dict[str, str]:
     summary = summary_frame(cells)
-    if format == "csv":
-        return summary.to_csv(index=False)
-    sheet = _sheet(cells, summary, protocol)
-    return write(replace(sheet, notes=[*notes, *sheet.notes]), format)
+    texts = {"csv": summary.to_csv(index=False)} if "csv" in formats else {}
+    others = [form for form in formats if form != "csv"]
+    if others:
+        sheet = _sheet(cells, summary, protocol)
+        texts |= {form: write(replace(sheet, notes=[*notes, *sheet.notes]), form) for form in others}
+    return texts
 
 
 def lacking_lines(cells: pd.DataFrame, sweep: Sweep, protocol: str) -> list[str]:

@@ -27,9 +27,11 @@ import pandas as pd
 from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.groups import CASE
 from nidbench.errors import NidbenchError, ResultsError
-from nidbench.records import Log, Record, Store
+from nidbench.records import Log, Record, Store, Sweep
 from nidbench.scoring.protocols import DEFAULT
 from nidbench.scoring.scorer import MEASURES
+
+from .told import Told, content_hash
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric, Run
@@ -86,17 +88,30 @@ def sync(
     Raises:
         TrackingError: MLflow is not installed, cannot be reached or written, or its database is damaged.
     """
-    uri = tracking_uri or default_uri(store)
+    uri, told = tracking_uri or default_uri(store), Told(store, sweep_cells.sweep.name)
+    cells, asked = sweep_cells.frame(), _asked(sweep_cells.sweep)
+    content = content_hash((uri, asked, _hash(cells)), tables or {}, sheets)
+    is_local = uri == _local_uri(store)
+    run = told.run(content) if is_local else None
+    if run is not None:  # without importing MLflow, which takes longer than all the rest
+        return run
     with _quiet(), _tracking_errors(uri):
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri=uri)
-        return _Sync(client, _experiment(client, uri, store), store, sweep_cells).write(sheets, tables or {})
+        run = _Sync(client, _experiment(client, uri, store), store, sweep_cells).write(sheets, tables or {})
+    if is_local:
+        told.keep(run, content)
+    return run
 
 
 def default_uri(store: Store) -> str:
     """Return where runs are tracked: `MLFLOW_TRACKING_URI`, or a database in the results folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(store.root / 'mlflow.db').resolve().as_posix()}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or _local_uri(store)
+
+
+def _local_uri(store: Store) -> str:
+    return f"sqlite:///{(store.root / 'mlflow.db').resolve().as_posix()}"
 
 
 def ui_command(store: Store) -> list[str]:
@@ -178,8 +193,7 @@ def _experiment(client: MlflowClient, uri: str, store: Store) -> str:
             experiment = client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:
                 raise
-    is_local = uri == f"sqlite:///{(store.root / 'mlflow.db').resolve().as_posix()}"
-    if is_local and experiment.artifact_location != location:
+    if uri == _local_uri(store) and experiment.artifact_location != location:
         raise TrackingError(
             f"{store.root / 'mlflow.db'} was made elsewhere and keeps its files in {experiment.artifact_location}: "
             "delete it, then call nidbench sync to make it anew from the records"
@@ -299,12 +313,11 @@ class _Sync:
         self, parent: Run, cells: pd.DataFrame, sheets: Sequence[Path], tables: Mapping[str, str]
     ) -> None:
         run_id, content = parent.info.run_id, _hash(cells)
-        asked = json.dumps(self._sweep.asked, indent=1, default=str)
         changed = parent.data.tags.get("nidbench.cell_set_hash") != content
         if changed:
             self._log(run_id, {}, _counts(cells), int(time.time() * 1000))
             self._client.log_text(run_id, cells.to_csv(index=False), "cells.csv")
-            self._client.log_text(run_id, asked, "asked.json")
+            self._client.log_text(run_id, _asked(self._sweep), "asked.json")
             self._client.log_dict(run_id, self._environments(cells), "environment.json")
         for name, text in tables.items():
             self._client.log_text(run_id, text, f"tables/{name}")
@@ -312,8 +325,9 @@ class _Sync:
         for path in sheets:
             if changed or known.get(f"sheets/{path.name}") != path.stat().st_size:
                 self._client.log_artifact(run_id, str(path), "sheets")
-        self._client.set_tag(run_id, "nidbench.cell_set_hash", content)
-        self._client.set_terminated(run_id, _status(cells))
+        if changed:
+            self._client.set_tag(run_id, "nidbench.cell_set_hash", content)
+            self._client.set_terminated(run_id, _status(cells))
 
     def _environments(self, cells: pd.DataFrame) -> dict[str, Any]:
         """Return each environment that computed cells, with how many of them."""
@@ -341,6 +355,10 @@ def _name(cells: pd.DataFrame) -> str:
 
 def _hash(cells: pd.DataFrame) -> str:
     return hashlib.sha256(f"{LAYOUT}\n{cells.to_csv(index=False)}".encode()).hexdigest()[:20]
+
+
+def _asked(sweep: Sweep) -> str:
+    return json.dumps(sweep.asked, indent=1, default=str)
 
 
 def _status(cells: pd.DataFrame) -> str:

@@ -73,8 +73,9 @@ def make_plan(ask: Ask, computer: Computer, chooser: Chooser | None = None) -> P
     """
     chooser, name = chooser or Chooser(), ask.sweep_name()
     computer.use_threads(chooser.first_threads(name))
-    device = choose_device(ask.device, computer.hello())
-    check_precision(ask.precision, device, computer.hello())
+    hello = computer.hello()
+    device = choose_device(ask.device, hello)
+    check_precision(ask.precision, device, hello)
     wanted = list(_wanted(ask, computer))
     question = Question(
         name=name,
@@ -86,7 +87,7 @@ def make_plan(ask: Ask, computer: Computer, chooser: Chooser | None = None) -> P
     chosen = chooser.choose(question, computer)
     jobs: dict[tuple[str, str], Job] = {}
     for one in wanted:
-        job = _job(one, device, chosen, computer.hello())
+        job = _job(one, device, chosen, hello)
         jobs.setdefault((job.planned.id, job.planned.label), job)
     sweep = Sweep(name, ask.asked(), [job.planned for job in jobs.values()], chosen.choices)
     return Plan(sweep, list(jobs.values()))
@@ -216,13 +217,15 @@ def _job(wanted: _Wanted, device: str, chosen: Chosen, hello: Hello) -> Job:
         precision=chosen.precision,
         device=device.partition(":")[0],
     )
-    if chosen.kept and cell.id not in chosen.kept and device in hello.bf16:  # what is finished is not computed again
+    cell_id = cell.id
+    if chosen.kept and cell_id not in chosen.kept and device in hello.bf16:  # what is finished is not computed again
         other = replace(cell, precision="float32" if cell.precision == "bf16" else "bf16")
-        cell = other if other.id in chosen.kept else cell
+        if other.id in chosen.kept:
+            cell, cell_id = other, other.id
     label = str(facts.spec)
     note = "; ".join(filter(None, (facts.note, case.notice)))
     planned = Planned(
-        id=cell.id,
+        id=cell_id,
         label=label,
         preset=facts.preset,
         note=note,

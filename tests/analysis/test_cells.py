@@ -69,10 +69,13 @@ def test_the_tables_of_a_run_are_made_from_one_reading(swept, reads):
 
 
 def test_frames_of_a_sweep_that_was_read_are_those_of_its_records(swept, reads):
-    sweep_cells = SweepCells.read(*swept)
+    store, sweep = swept
+    sweep_cells = SweepCells.read(store, sweep)
     for protocol in ("half-kernel", "cut-30"):
         frame = sweep_cells.frame(protocol)
-        pd.testing.assert_frame_equal(frame, cells_frame(*swept, protocol))  # of another reading
+        frame["psnr"] -= 1.0  # whoever has one may change it
+        frame = sweep_cells.frame(protocol)
+        pd.testing.assert_frame_equal(frame, cells_frame(Store(store.root), sweep, protocol))  # of another reading
     assert set(frame["psnr"]) == {21.0}
     assert set(reads.values()) == {3}  # for all frames of one reading, and for each other reading
 

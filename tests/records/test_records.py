@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from hashlib import sha256
 from pathlib import Path
 from textwrap import dedent
@@ -342,6 +343,91 @@ def test_a_record_that_was_read_gets_its_log_without_being_read_again(store, mon
     (store.root / "cells" / RECORD.id / "log.2.json").write_text("{")
     with pytest.raises(DamagedError):
         store.with_log(store.read(RECORD.id))
+
+
+def settled(store, cell_id):
+    """Make a record as old as those of yesterday's sweep, whose changes file systems show for certain."""
+    path = store.root / "cells" / cell_id / "record.json"
+    os.utime(path, (1e9, 1e9))
+    return path
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """The clock of a reader that comes a minute after whatever was just written."""
+    monkeypatch.setattr("nidbench.records.store.time.time_ns", lambda now=time.time_ns: now() + 60 * 10**9)
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_record_is_parsed_once_as_long_as_its_file_stays(store, monkeypatch):
+    store.write(RECORD, {})
+    first = store.read(CELL.id)
+    monkeypatch.setattr(Store, "_read", lambda *_: pytest.fail("the record is read again"))
+    assert store.read(CELL.id) is first
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("by", ["replacing it", "writing into it", "deleting it", "damaging it"])
+def test_a_record_that_was_changed_by_hand_shows_at_once(store, by):
+    store.write(RECORD, {})
+    path = settled(store, CELL.id)
+    assert store.read(CELL.id).status == "done"
+    text = path.read_text()
+    other = text.replace('"status": "done"', '"status": "failed"').replace("\n  ", "\n", 1)
+    assert len(other) == len(text)
+    time.sleep(0.05)  # a few ticks of the file system's clock
+    if by == "replacing it":
+        path.with_name("other").write_text(other)
+        path.with_name("other").replace(path)
+        assert store.read(CELL.id).status == "failed"
+    elif by == "writing into it":
+        path.write_text(other)
+        os.utime(path, (1e9, 1e9))  # of the same time as before
+        assert store.read(CELL.id).status == "failed"
+    elif by == "deleting it":
+        path.unlink()
+        assert store.read(CELL.id) is None
+    else:
+        path.write_text(text[:-9])
+        with pytest.raises(DamagedError):
+            store.read(CELL.id)
+        path.write_text(text)
+        assert store.read(CELL.id).status == "done"
+
+
+def test_a_record_that_was_just_written_is_not_trusted_to_show_its_changes(store):
+    """Two changes within a tick of the file system's clock look alike."""
+    store.write(RECORD, {})
+    path = store.root / "cells" / CELL.id / "record.json"
+    os.utime(path)
+    before = store.read(CELL.id)
+    assert store.read(CELL.id) is not before
+
+
+@pytest.mark.usefixtures("patient")
+def test_what_was_read_before_never_differs_from_what_is_there(store):
+    rng = np.random.Generator(np.random.Philox(7))
+    cells = [dataclasses.replace(CELL, seed=seed) for seed in range(3)]
+    for step in range(120):
+        cell, change = cells[rng.integers(3)], rng.integers(4)
+        path = store.root / "cells" / cell.id / "record.json"
+        if change == 0:
+            store.write(Record(cell.id, cell, "done", seconds=float(step)), {})
+        elif path.exists() and change == 1:
+            path.write_text(path.read_text() + " ")
+        elif path.exists() and change == 2:
+            path.write_text("{" + path.read_text())
+        elif change == 3:
+            path.unlink(missing_ok=True)
+        for each in cells:
+            assert found(store, each.id) == found(Store(store.root), each.id)
+
+
+def found(store, cell_id):
+    try:
+        return store.read(cell_id)
+    except DamagedError as error:
+        return str(error)
 
 
 def test_an_updated_record_keeps_its_arrays(store):

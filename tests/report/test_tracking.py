@@ -147,6 +147,39 @@ def test_again_writes_nothing_and_one_more_cell_only_its_run(tracked, make_recor
     assert (len(after), parent.data.metrics["missing"], parent.info.status) == (2, 0, "FINISHED")
 
 
+@pytest.mark.parametrize(
+    "change", ["nothing", "note damaged", "note gone", "record", "database", "run", "table", "sheet"]
+)
+def test_mlflow_is_asked_unless_all_is_as_it_was_left(tracked, make_record, monkeypatch, change, tmp_path):
+    ours, late = make_record("ours"), make_record("dip")
+    store, sweep = tracked(ours, missing=(late,))
+    tables, sheet = {"demo.md": "a table"}, tmp_path / "sheet.png"
+    sheet.write_bytes(b"picture")
+    first = sync(store, SweepCells.read(store, sweep), tables=tables, sheets=[sheet])
+    note = store.root / "tracked" / "demo.json"
+    if change == "note damaged":
+        note.write_bytes(note.read_bytes()[:-5])
+    elif change == "note gone":
+        note.unlink()
+    elif change == "record":
+        store.write(late, {})
+    elif change == "database":
+        (store.root / "mlflow.db").unlink()
+    elif change == "run":
+        client_of(store).set_tag(first, "mine", "1")
+    elif change == "table":
+        tables["demo.md"] = "another"
+    elif change == "sheet":
+        sheet.write_bytes(b"another")
+    monkeypatch.setitem(sys.modules, "mlflow.exceptions", None)  # asking it fails
+    cells = SweepCells.read(store, sweep)
+    if change == "nothing":
+        assert sync(store, cells, tables=tables, sheets=[sheet]) == first
+        return
+    with pytest.raises(TrackingError, match="cannot be imported"):
+        sync(store, cells, tables=tables, sheets=[sheet])
+
+
 def test_what_the_sweep_no_longer_has_goes(tracked, make_record):
     store, sweep = tracked(make_record("ours"), make_record("dip"))
     sync(store, SweepCells.read(store, sweep))
