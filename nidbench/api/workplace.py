@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
@@ -73,8 +74,8 @@ def workplace(computing: Computing, store: Store, say: Callable[[str], None]) ->
         return
     from nidbench.workers.remote import RemoteComputer
 
-    with cluster(asked, 1) as client:
-        yield _Cluster(RemoteComputer(client), client, asked, computing, say)
+    with cluster(asked, 1) as client, closing(RemoteComputer(client)) as remote:
+        yield _Cluster(remote, client, asked, computing, say)
 
 
 class _Here:
@@ -108,10 +109,13 @@ class _Workers:
 
         job = plan.jobs[0]
         cards = visible(self.computer.hello().devices) if job.device.startswith("cuda") else ()
+        if int(job.device.partition(":")[2] or 0):  # one that was asked for
+            cards = [cards[int(job.device.partition(":")[2])]]
         self.computer.close()  # its memory is the workers' now
         with cluster(self._asked, job.threads, cards) as client:
             self._say(f"workers: {self.at_once()}, threads of each: {job.threads}" + _on(cards))
-            yield _parallel(client, plan, options, self._computing, per_device=1)  # a worker is a cell's place
+            # a worker is a cell's place, and sees its own card only
+            yield _parallel(client, plan, options, self._computing, "cuda:0" if cards else "cpu", per_device=1)
 
 
 class _Cluster:
@@ -135,18 +139,22 @@ class _Cluster:
     def engine(self, plan: Plan, options: RunOptions) -> Iterator[Engine]:
         threads = plan.jobs[0].threads
         self._say(f"workers: {self.at_once()} of {self._asked.scheduler}, threads of a cell: {threads}")
-        yield _parallel(self._client, plan, options, self._computing, self._computing.per_device)
+        device = plan.jobs[0].device
+        yield _parallel(self._client, plan, options, self._computing, device, self._computing.per_device)
 
 
-def _parallel(client: Client, plan: Plan, options: RunOptions, computing: Computing, per_device: int) -> Engine:
+def _parallel(
+    client: Client, plan: Plan, options: RunOptions, computing: Computing, device: str, per_device: int
+) -> Engine:
     from nidbench.workers.engine import Parallel
     from nidbench.workers.handed import Wanted
 
     job = plan.jobs[0]
     precisions = {job.cell.precision for job in plan.jobs}
     wanted = Wanted(
+        topic=f"nidbench-{secrets.token_hex(8)}",
         methods=list({id(job.method): job.method for job in plan.jobs}.values()),
-        device=job.device,
+        device=device,
         precision="bf16" if "bf16" in precisions else "float32",
         threads=job.threads,
         memory=computing.memory_limit,

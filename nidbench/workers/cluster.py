@@ -15,9 +15,6 @@ from nidbench.errors import InputError, NidbenchError
 if TYPE_CHECKING:
     from distributed import Client
 
-#: What a worker's resources call its cards.
-CARD = "GPU"
-
 #: Seconds in which a scheduler must answer.
 PATIENCE = 10.0
 
@@ -145,7 +142,6 @@ def _local(workers: int, threads: int, cards: Sequence[str]) -> Iterator[Any]:
             "memory_limit": 0,  # a cell's own limit holds
             "preload": ["nidbench.workers.host"],
             "env": card,
-            "resources": {CARD: 1} if cards else None,
             "silence_logs": logging.CRITICAL,
         }
 

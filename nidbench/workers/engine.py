@@ -12,7 +12,11 @@ import secrets
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Any
 
 from nidbench.errors import NidbenchError
@@ -24,7 +28,6 @@ from nidbench.sweep.options import RunOptions
 from nidbench.system.signals import check
 
 from . import host
-from .cluster import CARD, PATIENCE
 from .handed import Handed, Wanted, case_of
 
 if TYPE_CHECKING:
@@ -32,6 +35,9 @@ if TYPE_CHECKING:
 
 #: Workers that a cell may take along before it is given up.
 DEATHS = 3
+
+#: Seconds in which a result must arrive, before it is looked for again.
+FETCH = 60.0
 
 #: Seconds in which a first worker must be fit for use, or another one take the place of the last that left.
 WAIT = 120.0
@@ -50,6 +56,7 @@ class _Attempt:
     places: Sequence[Place]
     reports: CellEvents
     future: Future | None = None
+    begun: bool = False
 
     @property
     def address(self) -> str:
@@ -98,7 +105,6 @@ class Parallel:
     ) -> None:
         self._client, self._wanted, self._options, self._per_device = client, wanted, options, per_device
         self._wait = wait
-        self._topic = f"nidbench-{secrets.token_hex(8)}"
         self._news: queue.Queue[tuple[str, Any]] = queue.Queue()
         self._state = _State()
         self._cases, self._scored = Latest(case_of), Latest(scored_case)
@@ -110,7 +116,7 @@ class Parallel:
             NidbenchError: where no worker is of use, or the scheduler has gone.
         """
         state, source = self._state, iter(works)
-        self._client.subscribe_topic(self._topic, lambda event: self._news.put(("report", event[1])))
+        self._client.subscribe_topic(self._wanted.topic, lambda event: self._news.put(("report", event[1])))
         self._client.subscribe_topic("all", lambda event: self._news.put(("cluster", event[1])))
         for address in self._addresses():
             self._greet(address)
@@ -134,7 +140,7 @@ class Parallel:
         """Make the cells under way save their state, see `Engine`."""
         busy = list({attempt.address for attempt in self._state.attempts.values()})
         if busy:
-            self._client.run(host.interrupt, workers=busy, on_error="ignore")
+            self._client.run(host.interrupt, self._wanted.topic, workers=busy, on_error="ignore")
         deadline = time.monotonic() + seconds
         while self._state.attempts and time.monotonic() < deadline:
             try:
@@ -146,12 +152,17 @@ class Parallel:
 
     def close(self) -> None:
         """End what computes on the workers; the cluster's own end is its owner's business."""
+        if self._client.status != "running":
+            return
+        if self._state.attempts:
+            self._client.run(host.interrupt, self._wanted.topic, on_error="ignore")
         for attempt in self._state.attempts.values():
             if attempt.future is not None:
                 attempt.future.cancel()
-        self._state.attempts.clear()
-        for topic in (self._topic, "all"):
-            self._client.unsubscribe_topic(topic)
+        self._client.run(host.close, self._wanted.topic, on_error="ignore")
+        for topic in (self._wanted.topic, "all"):
+            with suppress(ValueError):  # it ended before anything was heard
+                self._client.unsubscribe_topic(topic)
 
     def _addresses(self) -> list[str]:
         return list(self._client.scheduler_info(n_workers=-1)["workers"])
@@ -185,7 +196,16 @@ class Parallel:
         state, name = self._state, f"cell-{work.job.cell.id}-{secrets.token_hex(4)}"
         state.free = deque(place for place in state.free if place not in places)
         address, number = places[0]
-        handed = Handed(name, self._topic, work.request, self._cases.of(work.job), self._options, number)
+        handed = Handed(
+            attempt=name,
+            topic=self._wanted.topic,
+            request=replace(work.request, device=self._wanted.device),
+            case=self._cases.of(work.job),
+            options=self._options,
+            place=number,
+            memory=self._wanted.memory,
+            home=_home(work.request.work.parent),
+        )
         attempt = _Attempt(work, places, events.started(work.job))
         state.attempts[name] = attempt
         attempt.future = self._submit(host.compute, handed, address=address, key=name)
@@ -213,7 +233,9 @@ class Parallel:
         if attempt is None:  # of an attempt that has ended
             return
         values = news["values"]
-        if news["kind"] == "progress":
+        if news["kind"] == "begun":
+            attempt.begun = True
+        elif news["kind"] == "progress":
             attempt.reports.progress(*values)
         elif news["kind"] == "observed":
             attempt.reports.observed(Point(*values))
@@ -223,11 +245,13 @@ class Parallel:
     def _welcome(self, address: str, events: Events) -> None:
         """Take note of what a worker said of itself."""
         future = self._state.greeted.get(address)
-        if future is None or future.status == "cancelled":  # it has left
+        if future is None or future.status not in ("finished", "error"):  # it has left
             return
-        refusal = _words(future.exception()) if future.status == "error" else future.result()
+        refusal: object = _words(future.exception()) if future.status == "error" else self._fetched(future)
+        if isinstance(refusal, Exception):  # it has just left
+            return
         if refusal:
-            self._state.refused[address] = refusal
+            self._state.refused[address] = str(refusal)
             events.warned(f"worker {address} is not used: {refusal}")
             return
         info = self._client.scheduler_info(n_workers=-1)["workers"].get(address)
@@ -240,24 +264,45 @@ class Parallel:
         attempt = self._state.attempts.get(name)
         if attempt is None or attempt.future is None:
             return
-        future, work = attempt.future, attempt.work
-        if future.status == "finished":
-            result = self._fetched(future)
-            if isinstance(result, ComputedCell):
-                del self._state.attempts[name]
-                self._state.free.extend(attempt.places)
-                yield work, result
-            return  # else its worker has just left: dask will say so
+        future = attempt.future
         if future.status == "cancelled":
             raise NidbenchError(_GONE)
-        del self._state.attempts[name]
-        self._give_up_worker(attempt.address, _words(future.exception()), events)
-        yield from self._again(attempt, f"it could not be computed on {attempt.address}", events)
+        if future.status == "error":
+            why = _words(future.exception())
+            self._give_up_worker(attempt.address, why, events)
+            yield from self._refused(name, why, events)
+        elif future.status == "finished":  # else its worker has left with the result, and dask will say so
+            yield from self._taken(name, self._fetched(future), events)
+
+    def _taken(self, name: str, result: object, events: Events) -> Iterator[tuple[Work, ComputedCell]]:
+        """Take what a worker returned, or look again later where it did not arrive."""
+        attempt = self._state.attempts[name]
+        if isinstance(result, Exception):
+            if attempt.address in self._state.places:
+                self._news.put(("ended", name))
+        elif isinstance(result, str):
+            yield from self._refused(name, result, events)
+        else:
+            self._free(self._state.attempts.pop(name))
+            if isinstance(result, ComputedCell):
+                yield attempt.work, result
+            else:  # somebody told the worker to stop
+                self._state.again.append(attempt.work)
+
+    def _refused(self, name: str, why: str, events: Events) -> Iterator[tuple[Work, ComputedCell]]:
+        """Hand a cell to another worker that one could not compute."""
+        attempt = self._state.attempts.pop(name)
+        self._free(attempt)
+        yield from self._again(attempt, f"could not be computed on {attempt.address}: {why}", events)
+
+    def _free(self, attempt: _Attempt) -> None:
+        if attempt.address in self._state.places:  # else it left, or is not used any more
+            self._state.free.extend(attempt.places)
 
     @staticmethod
     def _fetched(future: Future) -> object:
         try:
-            return future.result(timeout=PATIENCE)
+            return future.result(timeout=FETCH)
         except Exception as error:  # noqa: BLE001 - whatever dask says of a worker that left with its result
             return error
 
@@ -268,12 +313,13 @@ class Parallel:
         state.places.pop(address, None)
         state.free = deque(place for place in state.free if place[0] != address)
         lost = [name for name, attempt in state.attempts.items() if attempt.address == address]
+        begun = sum(state.attempts[name].begun for name in lost)
         for attempt in [state.attempts.pop(name) for name in lost]:
             if attempt.future is not None:
                 attempt.future.cancel()
-            if expected:
+            if expected or not attempt.begun:
                 state.again.append(attempt.work)
-            elif len(lost) > 1:
+            elif begun > 1:
                 state.suspects.add(attempt.work.job.cell.id)
                 state.again.append(attempt.work)
                 self._say(attempt.work, f"its worker {address} died", events)
@@ -288,7 +334,10 @@ class Parallel:
             self._say(work, why, events)
             self._state.again.append(work)
             return
-        yield work, failed_cell(work.request, self._scored.of(work.job), f"{DEATHS} workers died of it: {why}")
+        yield (
+            work,
+            failed_cell(work.request, self._scored.of(work.job), f"{DEATHS} workers could not do it; the last: {why}"),
+        )
 
     @staticmethod
     def _say(work: Work, why: str, events: Events) -> None:
@@ -309,7 +358,7 @@ class Parallel:
             NidbenchError: naming why those that there were are of no use.
         """
         state = self._state
-        if state.attempts or state.free or time.monotonic() - since < self._wait:
+        if state.attempts or state.places or time.monotonic() - since < self._wait:
             return
         self._require_scheduler()
         reasons = "; ".join(f"{address}: {why}" for address, why in state.refused.items()) or "none has joined"
@@ -324,16 +373,20 @@ class Parallel:
 
 
 def places(info: Any, wanted: Wanted, per_device: int) -> int:
-    """Return how many cells a worker computes at once: by its cards, else by its threads.
+    """Return how many cells a worker computes at once: as its card allows, else its threads.
 
     Args:
         info: what dask knows of it.
         wanted: what the cells need.
         per_device: cells at once on one card.
     """
-    if wanted.device.startswith("cuda"):
-        return min(int(info.get("resources", {}).get(CARD, 1)) * per_device, int(info["nthreads"]))
-    return max(1, int(info["nthreads"]) // wanted.threads)
+    threads = int(info["nthreads"])
+    return min(per_device, threads) if wanted.device.startswith("cuda") else max(1, threads // wanted.threads)
+
+
+def _home(folder: Path) -> str:
+    """Return a name for a results folder of this machine."""
+    return sha256(f"{gethostname()} {folder.absolute()}".encode()).hexdigest()[:16]
 
 
 def _words(error: BaseException | None) -> str:

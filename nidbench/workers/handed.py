@@ -25,11 +25,13 @@ class Measured:
     """A case that travels.
 
     Attributes:
+        identity: what tells it from others: one measurement may be handed with several kernels and noise levels.
         problem: the problem.
         truths: what restorations are scored against.
         truth_hash: SHA-256 of the truths and their places.
     """
 
+    identity: tuple[object, ...]
     problem: Problem
     truths: Sequence[Truth]
     truth_hash: str
@@ -44,11 +46,13 @@ class Named:
     """A case that a worker makes from its own data, of which it downloads what it lacks.
 
     Attributes:
+        identity: as of `Measured`.
         request: asks for it, and maybe for a few others of the same image.
         key: its names.
         hashes: SHA-256 of its image and its kernel, and of its truths.
     """
 
+    identity: tuple[object, ...]
     request: CaseRequest
     key: CaseKey
     hashes: tuple[str, str, str]
@@ -71,12 +75,13 @@ class Named:
 def case_of(job: Job) -> Measured | Named:
     """Return the case of a job as it travels: as arrays where they are small, else by name."""
     case = job.case
+    identity = case.key, case.image_hash, case.kernel_hash, case.declared
     problem, truths, truth_hash = case.problem(), case.truths(), case.truth_hash()
     stored = any(isinstance(truth, StoredTruth) for truth in truths)  # of which there are hundreds
     size = problem.blurred.nbytes + (0 if stored else sum(truth.image.nbytes for truth in truths))
     if stored or size > LARGE:
-        return Named(job.source, case.key, (case.image_hash, case.kernel_hash, truth_hash))
-    return Measured(problem, truths, truth_hash)
+        return Named(identity, job.source, case.key, (case.image_hash, case.kernel_hash, truth_hash))
+    return Measured(identity, problem, truths, truth_hash)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +95,8 @@ class Handed:
         case: its case.
         options: time limits, checkpoints and observation.
         place: which of the worker's places it takes.
+        memory: bytes that it may take; None for what the worker's machine has.
+        home: names the results folder, for a worker that does not see it.
     """
 
     attempt: str
@@ -98,6 +105,8 @@ class Handed:
     case: Measured | Named
     options: RunOptions
     place: int
+    memory: int | None
+    home: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +114,7 @@ class Wanted:
     """What a worker must be able to do to be of use for a sweep.
 
     Attributes:
+        topic: names the sweep, whose places on a worker are its own.
         methods: the methods, as they are where the sweep was planned.
         device: torch device.
         precision: that must be native there.
@@ -112,6 +122,7 @@ class Wanted:
         memory: bytes that a cell may take; None for what the worker's machine has.
     """
 
+    topic: str
     methods: Sequence[MethodFacts]
     device: str
     precision: str

@@ -7,15 +7,18 @@ business.
 
 from __future__ import annotations
 
-import getpass
+import os
 import platform
+import stat
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 from distributed import get_worker
@@ -43,7 +46,7 @@ def software() -> Software:
 
 
 class Place:
-    """A worker's place for one cell.
+    """A worker's place for one cell of one sweep.
 
     Args:
         folder: for what computing processes print.
@@ -52,26 +55,38 @@ class Place:
 
     def __init__(self, folder: Path, memory: int | None) -> None:
         self.stop = threading.Event()
+        self.busy = threading.Lock()
         self.computer = ChildProcess(folder / "worker.log", 1, memory, stop=self.stop)
         self._latest: tuple[object, ScoredCase] | None = None
 
     def case(self, handed: Measured | Named) -> ScoredCase:
         """Return a case, ready to score; the last one is kept for the next method."""
-        key = handed.problem.blurred.tobytes() if isinstance(handed, Measured) else handed
-        if self._latest is None or self._latest[0] != key:
-            self._latest = key, handed.scored()
+        if self._latest is None or self._latest[0] != handed.identity:
+            self._latest = handed.identity, handed.scored()
         return self._latest[1]
 
+    @contextmanager
+    def taken(self) -> Iterator[ChildProcess]:
+        """Lend the computing processes to one cell or question; interrupted, they save what they can, and end."""
+        with self.busy:
+            try:
+                yield self.computer
+            except KeyboardInterrupt:
+                self.computer.checkpoint(GRACE)
+                self.computer.close()
+                raise
+            finally:
+                self.stop.clear()
 
-_PLACES: dict[int, Place] = {}
-_MEMORY: dict[str, int | None] = {"of a cell": None}
+
+#: By the topic of their sweep and their number.
+_PLACES: dict[tuple[str, int], Place] = {}
 
 
-def _place(number: int) -> Place:
-    if number not in _PLACES:
-        folder = Path(get_worker().local_directory) / f"place-{number}"
-        _PLACES[number] = Place(folder, _MEMORY["of a cell"])
-    return _PLACES[number]
+def _place(topic: str, number: int, memory: int | None) -> Place:
+    if (topic, number) not in _PLACES:
+        _PLACES[topic, number] = Place(Path(get_worker().local_directory) / f"{topic}-{number}", memory)
+    return _PLACES[topic, number]
 
 
 def greet(theirs: Mapping[str, object], wanted: Wanted | None) -> str:
@@ -85,8 +100,14 @@ def greet(theirs: Mapping[str, object], wanted: Wanted | None) -> str:
     others = [f"{name} {ours.get(name)}, not {theirs[name]}" for name in theirs if ours.get(name) != theirs[name]]
     if others or wanted is None:
         return f"it has {'; '.join(others)}" if others else ""
-    _MEMORY["of a cell"] = wanted.memory
-    computer = _place(0).computer
+    with _place(wanted.topic, 0, wanted.memory).taken() as computer:
+        try:
+            return _refusal(wanted, computer)
+        except KeyboardInterrupt:
+            return "it was told to stop"
+
+
+def _refusal(wanted: Wanted, computer: ChildProcess) -> str:
     computer.use_threads(wanted.threads)
     hello = computer.hello()
     if wanted.device not in hello.devices:
@@ -96,53 +117,65 @@ def greet(theirs: Mapping[str, object], wanted: Wanted | None) -> str:
     for facts in wanted.methods:
         if facts.file is not None and not facts.file.exists():
             return f"it has no file {facts.file}: put the method there, too"
-        answer = answered(Resolve(facts.spec, facts.preset, facts.file), None)[0]
-        if isinstance(answer, Exception | Refusal):
-            return f"{facts.spec}: {answer.message if isinstance(answer, Refusal) else answer}"
-        if getattr(answer, "fingerprint", "") != facts.fingerprint:
+        try:
+            answer = computer.ask(Resolve(facts.spec, facts.preset, facts.file), lambda _: None)
+        except NidbenchError as error:
+            return f"{facts.spec}: {error}"
+        if isinstance(answer, Refusal):
+            return f"{facts.spec}: {answer.message}"
+        if answer.fingerprint != facts.fingerprint:
             return f"its {facts.spec} is another one: install or copy the same code"
     return ""
 
 
-def answered(request: Request, seconds: float | None) -> tuple[Message | Exception, list[Message]]:
+def answered(topic: str, request: Request, seconds: float | None) -> tuple[Message | Exception, list[Message]]:
     """Return a computing process's answer to a request, or what was raised, and the messages before it."""
     before: list[Message] = []
-    try:
-        return _place(0).computer.ask(request, before.append, seconds), before
-    except NidbenchError as error:
-        return error, before
+    with _place(topic, 0, None).taken() as computer:
+        try:
+            return computer.ask(request, before.append, seconds), before
+        except NidbenchError as error:
+            return error, before
 
 
-def compute(handed: Handed) -> ComputedCell | None:
-    """Compute a cell, see `nidbench.sweep.cell.compute_cell`; None where it was asked to stop.
+def compute(handed: Handed) -> ComputedCell | str | None:
+    """Compute a cell, see `nidbench.sweep.cell.compute_cell`.
 
     It goes on from a checkpoint that another attempt left in the results folder, where this worker sees that, or in its
     own temporary folder.
+
+    Returns:
+        The cell; why this worker cannot compute it, in words; None where it was asked to stop.
     """
-    place, reports = _place(handed.place), Reports(handed.topic, handed.attempt)
-    place.stop.clear()
-    place.computer.use_threads(handed.request.threads)
-    request = replace(handed.request, work=_work(handed))
-    begin_work(request)
+    place = _place(handed.topic, handed.place, handed.memory)
+    reports = Reports(handed.topic, handed.attempt, place.stop)
+    reports.begun()
     try:
-        return compute_cell(request, place.case(handed.case), place.computer, handed.options, reports)
+        with place.taken() as computer:
+            computer.use_threads(handed.request.threads)
+            request = replace(handed.request, work=_work(handed))
+            begin_work(request)
+            computed = compute_cell(request, place.case(handed.case), computer, handed.options, reports)
     except KeyboardInterrupt:
-        place.computer.checkpoint(GRACE)
-        place.computer.close()
         return None
+    except NidbenchError as error:
+        return str(error)
+    if request.work != handed.request.work:
+        rmtree(request.work, ignore_errors=True)
+    return computed
 
 
-def interrupt() -> None:
-    """Have all cells of this worker save their state and end."""
-    for place in _PLACES.values():
-        place.stop.set()
+def interrupt(topic: str) -> None:
+    """Have the cells of a sweep that are under way on this worker save their state and end."""
+    for (of, _), place in _PLACES.items():
+        if of == topic and place.busy.locked():
+            place.stop.set()
 
 
-def close() -> None:
-    """End the computing processes of this worker."""
-    for place in _PLACES.values():
-        place.computer.close()
-    _PLACES.clear()
+def close(topic: str) -> None:
+    """End the computing processes of a sweep on this worker."""
+    for key in [key for key in _PLACES if key[0] == topic]:
+        _PLACES.pop(key).computer.close()
 
 
 def dask_setup(_worker: Any) -> None:
@@ -155,21 +188,41 @@ def _work(handed: Handed) -> Path:
     request = handed.request
     if same_work(request):
         return request.work
-    return Path(tempfile.gettempdir(), f"nidbench-{getpass.getuser()}", "work", request.work.name)
+    own = Path(tempfile.gettempdir(), f"nidbench-{os.getuid()}")
+    with suppress(FileExistsError):
+        own.mkdir(mode=0o700)
+    found = own.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        own = Path(get_worker().local_directory)  # somebody else could put a checkpoint there
+    return own / handed.home / request.work.name
 
 
 class Reports:
-    """Sends reports on a cell to the coordinating process, by way of dask's events."""
+    """Sends reports on a cell to the coordinating process, by way of dask's events.
 
-    def __init__(self, topic: str, attempt: str) -> None:
-        self._worker, self._topic, self._attempt = get_worker(), topic, attempt
+    Args:
+        topic: of the events.
+        attempt: names the cell and the attempt at it.
+        stop: set where nobody waits for the cell any more.
+    """
+
+    def __init__(self, topic: str, attempt: str, stop: threading.Event) -> None:
+        self._worker, self._topic, self._attempt, self._stop = get_worker(), topic, attempt, stop
+        self._task = self._worker.get_current_task()
         self._next = 0.0
+
+    def begun(self) -> None:
+        """The cell begins: from now on it may be the one that takes its worker along."""
+        self._send("begun")
 
     def progress(self, done: int, planned: int) -> None:
         """The cell has done a number of its planned iterations; sent now and then."""
         now = time.monotonic()
         if now >= self._next:
             self._next = now + PACE
+            task = self._worker.state.tasks.get(self._task)
+            if task is None or task.state == "cancelled":  # the coordinating process has gone, or does without it
+                self._stop.set()
             self._send("progress", done, planned)
 
     def observed(self, point: Point) -> None:

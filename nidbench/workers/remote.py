@@ -27,7 +27,7 @@ class RemoteComputer:
     def __init__(self, client: Client, wait: float = 60.0) -> None:
         self._client, self._wait = client, wait
         self._hello: Hello | None = None
-        self._address = ""
+        self._address, self._topic = "", f"ask-{secrets.token_hex(8)}"
 
     def use_threads(self, threads: int) -> None:
         """Do nothing: every task says how many threads it has."""
@@ -45,7 +45,7 @@ class RemoteComputer:
         Raises:
             NidbenchError: where no worker is of use.
         """
-        answer, before = self._call(host.answered, request, seconds)
+        answer, before = self._call(host.answered, self._topic, request, seconds)
         if isinstance(answer, Exception):
             raise answer
         for message in before:
@@ -56,7 +56,9 @@ class RemoteComputer:
         """Do nothing: what is asked here is not resumed."""
 
     def close(self) -> None:
-        """Do nothing: the cluster's own end is its owner's business."""
+        """End the computing processes that answered; the cluster's own end is its owner's business."""
+        if self._address and self._client.status == "running":
+            self._client.run(host.close, self._topic, workers=[self._address], on_error="ignore")
 
     def _call(self, function: Any, *arguments: Any) -> Any:
         if not self._address:
@@ -64,19 +66,35 @@ class RemoteComputer:
         return self._submitted(self._address, function, *arguments)
 
     def _submitted(self, address: str, function: Any, *arguments: Any) -> Any:
+        """Return what a function returns on a worker.
+
+        Raises:
+            NidbenchError: where the worker leaves meanwhile.
+        """
         key = f"ask-{secrets.token_hex(8)}"
         future = self._client.submit(function, *arguments, key=key, workers=[address], pure=False)
-        return future.result()
+        while True:
+            try:
+                return future.result(timeout=1.0)
+            except TimeoutError:
+                if self._client.status != "running" or address not in self._workers():
+                    self._address = ""
+                    raise NidbenchError(
+                        f"worker {address} left while it was asked: run the same command again"
+                    ) from None
+
+    def _workers(self) -> list[str]:
+        return list(self._client.scheduler_info(n_workers=-1)["workers"])
 
     def _found(self) -> str:
         """Return the address of a worker with the same software."""
         deadline, refused = time.monotonic() + self._wait, dict[str, str]()
         while time.monotonic() < deadline:
-            for address in self._client.scheduler_info(n_workers=-1)["workers"]:
+            for address in self._workers():
                 if address not in refused:
                     refused[address] = self._refusal(address)
                 if not refused[address]:
-                    return str(address)
+                    return address
             time.sleep(0.2)
         reasons = "; ".join(f"{address}: {why}" for address, why in refused.items()) or "none has joined"
         raise NidbenchError(f"the cluster has no worker to compute on ({reasons}): start one that is of use")

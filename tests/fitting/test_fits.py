@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from nidbench.methods._layers import Conv, Dropout, fold, unfold
+from nidbench.methods.bpdip import BPDIP
 from nidbench.methods.ddec import DDec
 from nidbench.methods.dikp import DIKP
 from nidbench.methods.dip import DIP
@@ -525,9 +526,10 @@ def test_each_network_holds_out_its_own_pixels_beside_others():
         assert gap(found, alone) < 1e-3
 
 
-def test_a_loss_that_cannot_leave_pixels_out_is_refused():
+@pytest.mark.parametrize("method", [BPDIP, SelfDeblurNonblind])
+def test_a_loss_that_cannot_leave_pixels_out_is_refused(method):
     with pytest.raises(InputError, match="stop=held-out: the loss of this method cannot leave pixels out"):
-        SelfDeblurNonblind(iterations=2, stop="held-out").restore(problem_of(frame=(40, 36)), Run(0))
+        method(iterations=2, stop="held-out").restore(problem_of(frame=(40, 36)), Run(0))
 
 
 def test_inspection_surrounds_the_final_estimate_of_each():

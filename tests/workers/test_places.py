@@ -11,7 +11,7 @@ from nidbench.workers.handed import Wanted
 
 
 def wanted(device: str = "cpu", threads: int = 1) -> Wanted:
-    return Wanted(methods=(), device=device, precision="float32", threads=threads, memory=None)
+    return Wanted(topic="", methods=(), device=device, precision="float32", threads=threads, memory=None)
 
 
 @pytest.mark.parametrize(("nthreads", "threads", "expected"), [(1, 1, 1), (8, 2, 4), (8, 3, 2), (1, 4, 1)])
@@ -19,16 +19,9 @@ def test_a_worker_without_cards_has_as_many_places_as_its_threads_allow(nthreads
     assert places({"nthreads": nthreads}, wanted(threads=threads), 1) == expected
 
 
-@pytest.mark.parametrize(
-    ("cards", "per_device", "nthreads", "expected"), [(1, 1, 4, 1), (2, 1, 4, 2), (2, 3, 8, 6), (2, 3, 4, 4)]
-)
-def test_a_worker_with_cards_has_their_number_times_what_each_takes(cards, per_device, nthreads, expected):
-    info = {"nthreads": nthreads, "resources": {"GPU": float(cards)}}
-    assert places(info, wanted("cuda:0", 4), per_device) == expected
-
-
-def test_a_worker_whose_cards_are_not_said_has_one():
-    assert places({"nthreads": 8}, wanted("cuda:0"), 1) == 1
+@pytest.mark.parametrize(("per_device", "nthreads", "expected"), [(1, 4, 1), (3, 8, 3), (3, 2, 2)])
+def test_a_worker_with_a_card_has_as_many_places_as_that_takes(per_device, nthreads, expected):
+    assert places({"nthreads": nthreads}, wanted("cuda:0", 4), per_device) == expected
 
 
 def test_no_card_is_given_to_more_workers_than_may_share_it():

@@ -118,7 +118,7 @@ def test_a_cell_that_takes_three_workers_along_is_given_up_and_the_others_are_do
     done = run(tmp_path, "--images", "camera", "--workers", "2", methods=methods)
     assert done.returncode == 1, done.stdout + done.stderr
     assert statuses(tmp_path) == {"done": 3, "failed": 1}
-    assert "3 workers died of it" in done.stdout
+    assert re.search("3 workers could not do it; the last: its worker .* died", done.stdout)
     require_no_process(tmp_path)
 
 
@@ -227,13 +227,29 @@ def test_a_cluster_of_workers_that_come_and_go(tmp_path, serial):
     assert restorations(out) == serial
 
 
+def test_a_running_cluster_serves_the_same_command_after_an_interruption(tmp_path):
+    out, methods = tmp_path / "out", "faulty[mode=hang],wiener"
+    with scheduler(tmp_path) as file, worker(file, tmp_path):
+        call = command(out, "--images", "camera", "--scheduler", str(file), methods=methods)
+        with subprocess.Popen(
+            call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(out)
+        ) as process:
+            wait_for(lambda: len(list(out.glob("work/*/checkpoint"))) == 1, process)
+            process.send_signal(signal.SIGINT)
+            told = process.communicate(timeout=60)[0]
+        assert process.returncode == 130, told
+        again = run(out, "--images", "camera", "--scheduler", str(file), methods="faulty,wiener")
+        assert again.returncode == 0, again.stdout + again.stderr
+        assert workers_of(file) == 1
+
+
 def test_of_cells_that_a_worker_had_together_only_the_one_that_kills_is_blamed(tmp_path):
     methods = "faulty[mode=kill every parent],faulty[iterations=40],faulty[iterations=41],wiener"
     with scheduler(tmp_path) as file, worker(file, tmp_path, threads=2, nanny="--nanny"):
         done = run(tmp_path / "out", "--images", "camera", "--scheduler", str(file), methods=methods)
     assert done.returncode == 1, done.stdout + done.stderr
     assert statuses(tmp_path / "out") == {"done": 3, "failed": 1}
-    assert "3 workers died of it" in done.stdout
+    assert re.search("3 workers could not do it; the last: its worker .* died", done.stdout)
 
 
 def test_a_worker_of_another_version_is_not_used(tmp_path):
