@@ -440,9 +440,14 @@ def test_the_windowed_variance_returns_the_network_of_its_minimum():
     assert found.image.tobytes() == fit_one(at_minimum, three()[0], Run(0)).image.tobytes()
 
 
+HOLDS_OUT = Stop("held-out", window=3, margin=1)
+RULES_OF_ITERATES = pytest.mark.parametrize("stop", [WINDOWED, HOLDS_OUT], ids=lambda stop: stop.rule)
+
+
+@RULES_OF_ITERATES
 @pytest.mark.parametrize("last", [2, 4])
-def test_the_windowed_variance_remembers_over_an_interruption(tmp_path, last):
-    recipe = plain(schedule=Schedule(30, 0.3, warmup=30), adapt=adapting, stop=WINDOWED)
+def test_rules_of_iterates_remember_over_an_interruption(tmp_path, stop, last):
+    recipe = plain(schedule=Schedule(60, 0.3, warmup=60), adapt=adapting, stop=stop)
     whole = fit_one(recipe, three()[0], Run(0))
     with pytest.raises(Cut):
         fit_one(recipe, three()[0], CutRun(0, tmp_path / "c", last))
@@ -451,15 +456,13 @@ def test_the_windowed_variance_remembers_over_an_interruption(tmp_path, last):
     assert (resumed.iterations, resumed.details) == (whole.iterations, whole.details)
 
 
-def test_the_windowed_variance_picks_for_each_network_beside_others():
-    recipe = plain(schedule=Schedule(30, 0.3, warmup=30), stop=WINDOWED)
+@RULES_OF_ITERATES
+def test_rules_of_iterates_look_at_each_network_beside_others(stop):
+    recipe = plain(schedule=Schedule(30, 0.1, warmup=30), stop=stop)
     for n, found in enumerate(fit(recipe, three(), runs())):
         alone = fit_one(recipe, three()[n], Run(n))
         assert found.details == alone.details
         assert gap(found, alone) < 1e-3
-
-
-HOLDS_OUT = Stop("held-out", window=3, margin=1)
 
 
 def held_out_changed(problem, run):
@@ -505,25 +508,6 @@ def test_held_out_pixels_end_a_fit_that_takes_on_noise():
     found = fit_one(recipe, three()[0], Run(0))
     assert found.stopped == "held-out pixels"
     assert 4 < found.iterations < 60
-
-
-@pytest.mark.parametrize("last", [2, 6])
-def test_held_out_pixels_are_remembered_over_an_interruption(tmp_path, last):
-    recipe = plain(schedule=Schedule(60, 0.3, warmup=60), adapt=adapting, stop=HOLDS_OUT)
-    whole = fit_one(recipe, three()[0], Run(0))
-    with pytest.raises(Cut):
-        fit_one(recipe, three()[0], CutRun(0, tmp_path / "c", last))
-    resumed = fit_one(recipe, three()[0], CutRun(0, tmp_path / "c"))
-    assert resumed.image.tobytes() == whole.image.tobytes()
-    assert (resumed.iterations, resumed.details) == (whole.iterations, whole.details)
-
-
-def test_each_network_holds_out_its_own_pixels_beside_others():
-    recipe = plain(schedule=Schedule(30, 0.1, warmup=30), stop=HOLDS_OUT)
-    for n, found in enumerate(fit(recipe, three(), runs())):
-        alone = fit_one(recipe, three()[n], Run(n))
-        assert found.details == alone.details
-        assert gap(found, alone) < 1e-3
 
 
 @pytest.mark.parametrize("method", [BPDIP, SelfDeblurNonblind])

@@ -236,7 +236,7 @@ def test_of_cells_that_a_worker_had_together_only_the_one_that_kills_is_blamed(t
 
 def test_a_worker_of_another_version_or_without_the_file_of_the_method_is_not_used(tmp_path):
     own = tmp_path / "mine.py"
-    own.write_text(FAULTY.read_text().replace("class Faulty", "class Mine"))
+    own.write_text(STEADY.read_text().replace("class Steady", "class Mine"))
     hidden = "from pathlib import Path\nreal = Path.exists\nPath.exists = lambda p: p.name != 'mine.py' and real(p)"
     other = "import nidbench.versions\nnidbench.versions.CURRENT = {**nidbench.versions.CURRENT, 'engine': 99}"
     with (
@@ -246,11 +246,14 @@ def test_a_worker_of_another_version_or_without_the_file_of_the_method_is_not_us
         worker(file, tmp_path),
     ):
         wait_for(lambda: workers_of(file) == 3)
-        done = run(tmp_path / "out", "--scheduler", str(file), "--seeds", "0-9", methods="mine", file=own)
+        # ten cells of a second each: there is time for all workers to be asked
+        done = run(
+            tmp_path / "out", "--scheduler", str(file), "--seeds", "0-4", methods="mine[iterations=100]", file=own
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"worker tcp://\S+ is not used: it has no file \S+mine.py", done.stdout)
     assert re.search(r"worker tcp://\S+ is not used: it has results of nidbench .*'engine': 99", done.stdout)
-    assert statuses(tmp_path / "out") == {"done": 20}
+    assert statuses(tmp_path / "out") == {"done": 10}
 
 
 def workers_of(file: Path) -> int:
