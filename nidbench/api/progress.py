@@ -66,7 +66,9 @@ class Display:
     def started(self, job: Job) -> _CellBar:
         """A cell begins; it has a bar as long as it is under way."""
         key = job.case.key
-        bar = self._unused.pop() if self._unused else _CellBar(self._progress, self.warned)
+        bar = self._bars.pop(job.planned.id, None)  # of an attempt whose worker left
+        if bar is None:
+            bar = self._unused.pop() if self._unused else _CellBar(self._progress, self.warned)
         bar.begin(escape(f"{job.planned.label} · {key.image} · {key.kernel} · {key.noise}"))
         self._bars[job.planned.id] = bar
         return bar
