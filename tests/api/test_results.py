@@ -148,8 +148,8 @@ import os, signal, sys
 import nidbench as nb
 before = signal.getsignal(signal.SIGINT)
 def stop(self, point): os.kill(os.getpid(), signal.SIGINT)
-from nidbench.api.progress import Display
-Display.observed = stop
+from nidbench.api.progress import _CellBar
+_CellBar.observed = stop
 question = dict(methods="dip[iterations=160]", dataset="sample", images="camera", observe=5, threads=1)
 question |= dict(output=sys.argv[1], progress=False, crop=48)
 try:
@@ -157,7 +157,7 @@ try:
 except KeyboardInterrupt as error:
     print("stopped", error)
 assert signal.getsignal(signal.SIGINT) is before
-Display.observed = lambda self, point: None
+_CellBar.observed = lambda self, point: None
 again = nb.run(**question)
 print(again.complete, again.cells["iterations"].astype(int).tolist())
 """
