@@ -209,7 +209,7 @@ def test_a_cluster_of_workers_that_come_and_go(tmp_path, serial):
     assert restorations(out) == serial
 
 
-def test_a_running_cluster_serves_the_same_command_after_an_interruption(tmp_path):
+def test_a_running_cluster_serves_the_next_command_after_an_interruption(tmp_path):
     out, methods = tmp_path / "out", "faulty[mode=hang],wiener"
     with scheduler(tmp_path) as file, worker(file, tmp_path):
         call = command(out, "--images", "camera", "--scheduler", str(file), methods=methods)
