@@ -37,7 +37,7 @@ NOT_RUN = "not run: "
 HOW = {
     *("config", "threads", "cell_timeout", "memory_limit", "retry", "renew", "observe", "keep", "checkpoint_every"),
     *("dry_run", "yes", "tracking", "pictures", "in_process", "protocol", "output"),
-    *("workers", "scheduler", "per_device"),
+    *("workers", "scheduler", "per_device", "batch"),
 }
 
 #: Options in prose that are other programs'.

@@ -166,7 +166,7 @@ def _notes(method_cells: pd.DataFrame, measurements: int) -> Iterator[str]:
         yield f"declared noise level: {declared}"
     batches = sorted({int(size) for size in method_cells["batch"].dropna() if size > 1})
     if batches:
-        yield f"fitted {' or '.join(map(str, batches))} side by side, seconds divided by that"
+        yield f"fitted {' or '.join(map(str, batches))} side by side, seconds divided by that, MB those of all"
 
 
 def _perfect(psnr: pd.Series[float]) -> Iterator[str]:

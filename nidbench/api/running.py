@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from nidbench.contract.run import Clock
+from nidbench.errors import InputError
 from nidbench.records import Planned, Store, Sweep
 from nidbench.rescoring.rescore import renew, score_by
 from nidbench.sweep.choices import Chooser
@@ -18,6 +19,7 @@ from nidbench.sweep.pending import pending_jobs
 from nidbench.sweep.plan import Plan
 from nidbench.sweep.request import words
 from nidbench.sweep.runner import Runner, Summary
+from nidbench.sweep.side_by_side import arranged
 from nidbench.workers.cluster import Asked
 
 from .given import seconds_of, whole_number
@@ -46,9 +48,11 @@ class Computing:
         keep: arrays to store besides the restorations: `draws`, `layers` or `draws,layers`.
         checkpoint_every: seconds between checkpoints.
         in_process: whether to compute in this process, for debuggers; no limit holds then.
-        workers: processes of this machine that compute cells side by side; None for one cell after the other.
+        workers: processes of this machine that compute cells at once; None for one cell after the other.
         scheduler: address or file of a running dask scheduler, whose workers compute; empty for none.
         per_device: cells at once on one card of a worker.
+        batch: how many cells of one method and image size are fitted side by side, as one network; workers take one
+            cell at a time.
 
     Raises:
         InputError: for a number that breaks its rule.
@@ -66,6 +70,7 @@ class Computing:
     workers: int | None = None
     scheduler: str = ""
     per_device: int = 1
+    batch: int = 1
 
     def __post_init__(self) -> None:
         if self.threads is not None:
@@ -76,7 +81,12 @@ class Computing:
             whole_number("memory_limit", self.memory_limit, 1)
         whole_number("observe", self.observe)
         seconds_of("checkpoint_every", self.checkpoint_every, zero=True)
-        self.asked()
+        whole_number("batch", self.batch, 1)
+        if self.batch > 1 and self.asked().any:
+            raise InputError(
+                f"batch {self.batch} with workers or a scheduler: their places take one cell at a time; use per_device "
+                "for more cells on a card, or batch without workers"
+            )
 
     def options(self) -> RunOptions:
         """Return the options of the loop over cells.
@@ -91,6 +101,7 @@ class Computing:
             clock=Clock(self.observe),
             checkpoint_seconds=self.checkpoint_every,
             keep=words(self.keep),
+            batch=self.batch,
         )
 
     def computer(self, store: Store) -> Computer:
@@ -167,7 +178,7 @@ def run_sweep(
             store.remove_unused()
             return None
         with place.engine(plan, options) if pending else nullcontext(Serial(computer, options)) as engine, display:
-            summary = Runner(store, engine, display, options.keep).run(plan, pending)
+            summary = Runner(store, engine, display, options.keep).run(plan, arranged(pending, options.batch))
         if summary.interrupted is None:
             renew(store, plan.sweep, display.say)
             score_by(store, plan.sweep, protocol_of, display.say)

@@ -49,6 +49,7 @@ def run(
     workers: int | None = None,
     scheduler: str = "",
     per_device: int = 1,
+    batch: int = 1,
     protocol: str = "half-kernel",
     output: str | Path = "results",
     pictures: bool = False,
@@ -92,9 +93,10 @@ def run(
         keep: arrays to store besides the restorations: `draws`, `layers` or `draws,layers`.
         checkpoint_every: seconds between checkpoints.
         in_process: whether to compute in this process, for debuggers; no limit holds then.
-        workers: processes of this machine that compute cells side by side; None for one cell after the other.
+        workers: processes of this machine that compute cells at once; None for one cell after the other.
         scheduler: address or file of a running dask scheduler, whose workers compute.
         per_device: cells at once on one card of a worker.
+        batch: how many cells of one method and image size are fitted side by side, as one network.
         protocol: metric protocol of the results.
         output: folder of results.
         pictures: whether to draw contact sheets, see `Results.pictures`.
@@ -153,6 +155,7 @@ def run(
         workers=workers,
         scheduler=scheduler,
         per_device=per_device,
+        batch=batch,
     )
     store, display = Store(Path(output)), Display(Console(quiet=not progress), warns=not progress)
     with heeded():

@@ -12,6 +12,7 @@ from nidbench.records import Store
 from nidbench.sweep.engine import Engine, Serial
 from nidbench.sweep.options import RunOptions
 from nidbench.sweep.plan import Plan
+from nidbench.sweep.side_by_side import SideBySide
 from nidbench.system import cores
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def workplace(computing: Computing, store: Store, say: Callable[[str], None]) ->
 
 
 class _Here:
-    """One cell after the other, in child processes of this one or in itself."""
+    """One cell after the other, or some side by side, in child processes of this one or in itself."""
 
     def __init__(self, computer: Computer, free_cores: Callable[[], int]) -> None:
         self.computer, self.free_cores = computer, free_cores
@@ -88,6 +89,8 @@ class _Here:
         return 1
 
     def engine(self, plan: Plan, options: RunOptions) -> AbstractContextManager[Engine]:  # noqa: ARG002 - one signature
+        if options.batch > 1:
+            return nullcontext(SideBySide(self.computer, options, options.batch))
         return nullcontext(Serial(self.computer, options))
 
 

@@ -153,7 +153,7 @@ computing = together(
     click.option(
         "--workers",
         type=click.IntRange(1),
-        help="Compute cells side by side in so many processes of this machine  [default: one cell after the other]",
+        help="Compute cells at once in so many processes of this machine  [default: one cell after the other]",
     ),
     click.option(
         "--scheduler",
@@ -166,6 +166,13 @@ computing = together(
         default=1,
         show_default=True,
         help="Cells at once on one card of a worker.",
+    ),
+    click.option(
+        "--batch",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Fit up to so many cells of one method and image size side by side, as one network: it is for cards.",
     ),
     click.option(
         "--in-process",

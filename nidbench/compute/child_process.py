@@ -32,6 +32,7 @@ from .messages import (
     Message,
     MessageError,
     Outcome,
+    Outcomes,
     Request,
     Resolve,
 )
@@ -142,7 +143,7 @@ class ChildProcess:
 
     def _with_left_behind(self, key: _Key, answer: Message, exchange: Exchange) -> Message:
         """Return the answer with all that the method left behind; where that is anything, its process is ended."""
-        if not isinstance(answer, Outcome | Checked):
+        if not isinstance(answer, Outcome | Outcomes | Checked):
             return answer
         source = self._source
         orphans = [] if source is None else source.tidy()

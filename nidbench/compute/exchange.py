@@ -14,7 +14,7 @@ from nidbench.system import processes
 from .children import Child
 from .computer import DeadlineError, WorkerDiedError
 from .message_rules import check
-from .messages import FORKED, Message, Request, Task
+from .messages import FORKED, Batch, Message, Request, Task
 from .output import Output
 from .wire import frame, pack_request, unpack
 
@@ -48,7 +48,7 @@ class Exchange:
         self.kills = processes.kernel_kills()
         self._request = request
         self._number = secrets.token_hex(8)
-        self._memory = memory if isinstance(request, Task) else None
+        self._memory = memory if isinstance(request, Task | Batch) else None
         self._stop = stop
         self._baseline = processes.memory(child.pid)
         self._unsent = memoryview(frame(pack_request(self._number, request)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from nidbench.contract import handed
@@ -11,13 +13,16 @@ from nidbench.versions import CURRENT
 from .messages import (
     ANSWERS,
     INTERIM,
+    Batch,
     Draw,
     Kept,
     Message,
     MessageError,
     MethodFacts,
     Observation,
+    Of,
     Outcome,
+    Outcomes,
     PrecisionRatios,
     Progress,
     Request,
@@ -40,6 +45,8 @@ def check(message: Message, request: Request) -> None:
     try:
         if isinstance(request, Task):
             _check_task_message(message, request)
+        elif isinstance(request, Batch):
+            _check_batch_message(message, request)
         elif isinstance(request, Resolve) and isinstance(message, MethodFacts):
             same = (message.spec, message.file) == (request.spec, request.file)
             _require(same, f"it described {message.spec}, the request was for {request.spec}")
@@ -48,6 +55,16 @@ def check(message: Message, request: Request) -> None:
             _require(usable, f"the ratios are {list(message.ratios)}")
     except (TypeError, ValueError, ArithmeticError) as error:
         raise MessageError(f"it sent a value that no method can hand over: {error}") from error
+
+
+def _check_batch_message(message: Message, batch: Batch) -> None:
+    if isinstance(message, Of):
+        _require(0 <= message.place < len(batch.tasks), f"there is no task {message.place}")
+        _check_task_message(message.message, batch.tasks[message.place])
+    elif isinstance(message, Outcomes):
+        _check_texts(message.left_behind)
+        for outcome, task in zip(message.outcomes, batch.tasks, strict=True):
+            _check_task_message(outcome, task)
 
 
 def _check_task_message(message: Message, task: Task) -> None:
@@ -86,7 +103,11 @@ def _check_outcome(outcome: Outcome, task: Task) -> None:
     _require(set(outcome.versions) <= set(CURRENT), "there are no such versions")
     plain = repr(handed.details(outcome.details))  # compared as text, because NaN does not equal NaN
     _require(plain == repr(outcome.details), "the details are not plain")
-    for text in (outcome.stopped, outcome.error, *outcome.left_behind):
+    _check_texts((outcome.stopped, outcome.error, *outcome.left_behind))
+
+
+def _check_texts(texts: Iterable[str]) -> None:
+    for text in texts:
         _require(handed.text(text, 2 * handed.LONGEST_TEXT) == text, "a text is long or holds control characters")
 
 

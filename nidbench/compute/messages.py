@@ -110,7 +110,38 @@ class Task:
         return self.problem.blurred.shape[0], *self.problem.frame
 
 
-Request: TypeAlias = Greet | ComparePrecisions | Resolve | Check | Task
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Asks for restorations side by side; answered by `Of` messages, then `Outcomes` or a `Refusal`.
+
+    Attributes:
+        tasks: two or more, of one method, frame, device and precision; no pilots.
+    """
+
+    tasks: Sequence[Task]
+
+    @property
+    def spec(self) -> MethodSpec:
+        """The method of all."""
+        return self.tasks[0].spec
+
+    @property
+    def preset(self) -> str | None:
+        """The preset of all."""
+        return self.tasks[0].preset
+
+    @property
+    def file(self) -> Path | None:
+        """The method's file."""
+        return self.tasks[0].file
+
+    @property
+    def device(self) -> str:
+        """The device of all."""
+        return self.tasks[0].device
+
+
+Request: TypeAlias = Greet | ComparePrecisions | Resolve | Check | Task | Batch
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):
@@ -228,6 +259,20 @@ class Outcome(msgspec.Struct, frozen=True, tag=True, eq=False):
     left_behind: Sequence[str] = ()
 
 
+class Of(msgspec.Struct, frozen=True, tag=True):
+    """A message about one task of a batch, by its place there."""
+
+    place: int
+    message: Progress | Observation | Draw | Kept
+
+
+class Outcomes(msgspec.Struct, frozen=True, tag=True):
+    """How the tasks of a batch ended; `left_behind` is as in `Outcome`, of all of them."""
+
+    outcomes: Sequence[Outcome]
+    left_behind: Sequence[str] = ()
+
+
 class Began(msgspec.Struct, frozen=True, tag=True):
     """A conformance check of this name begins."""
 
@@ -256,6 +301,8 @@ Message: TypeAlias = (
     | Draw
     | Kept
     | Outcome
+    | Of
+    | Outcomes
     | Began
     | Finding
     | Checked
@@ -269,6 +316,7 @@ ANSWERS: Mapping[type, tuple[type, ...]] = {
     Resolve: (MethodFacts, Refusal),
     Check: (Checked, Refusal),
     Task: (Outcome, Refusal),
+    Batch: (Outcomes, Refusal),
 }
 
 #: Type of request -> types of the messages that may come before the answer.
@@ -278,6 +326,7 @@ INTERIM: Mapping[type, tuple[type, ...]] = {
     Resolve: (Imported,),
     Check: (Imported, Began, Finding),
     Task: (Progress, Observation, Draw, Kept),
+    Batch: (Of,),
 }
 
 

@@ -34,7 +34,7 @@ class Restored:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check_restored(restored: Restored, problem: Problem) -> Restored:
+def check_restored(restored: object, problem: Problem) -> Restored:
     """Return a method's result with arrays as float32, or refuse it; the contract is enforced here and nowhere else.
 
     Every attribute is read once, so that a computed attribute cannot differ from the one that was checked. NumPy's

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from nidbench.system.whole_files import write_whole
 
 from . import handed
 from .global_state import generators_kept
+from .stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class Run:
         keep: kinds of extra arrays that the method is asked for, see `keeps`.
         on_keep: receives (name, array) of these.
         shape: (C, H, W) that shown images must have; None to accept any.
+        stopwatch: counts the time of this run and of those side by side with it; None for one of its own.
 
     Attributes:
         trouble: why the last checkpoint could not be written; empty where there was no trouble.
@@ -96,6 +98,7 @@ class Run:
         keep: Collection[str] = (),
         on_keep: Callable[[str, NDArray[Any]], None] | None = None,
         shape: tuple[int, ...] | None = None,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         self.device = device
         self.precision = precision
@@ -109,7 +112,9 @@ class Run:
         self._keep = frozenset(keep)
         self._on_keep = on_keep
         self._shape = shape
-        self._started = self._saved = time.perf_counter()
+        self._stopwatch = stopwatch or Stopwatch()
+        self._before = 0.0
+        self._saved = time.perf_counter()
         self._reported = 0.0
         self._after_checkpoint: Callable[[], None] | None = None
         self.trouble = ""
@@ -125,17 +130,15 @@ class Run:
 
     @property
     def elapsed(self) -> float:
-        """Seconds spent, including those before an interruption, excluding observation and checkpoints."""
-        return time.perf_counter() - self._started
+        """Seconds spent, including those before an interruption, excluding observation and checkpoints.
 
-    @contextmanager
-    def untimed(self) -> Iterator[None]:
-        """Exclude the block from `elapsed`."""
-        start, started = time.perf_counter(), self._started
-        try:
-            yield
-        finally:  # set and not added to, because an inner block may have moved it already
-            self._started = started + time.perf_counter() - start
+        Of restorations side by side, each is charged its share.
+        """
+        return self._before + self._stopwatch.seconds
+
+    def untimed(self) -> AbstractContextManager[None]:
+        """Return a context that excludes its block from `elapsed`."""
+        return self._stopwatch.untimed()
 
     def progress(self, done: int, planned: int) -> None:
         """Report progress: iterations done and planned. It is cheap enough to call after every iteration.
@@ -281,5 +284,5 @@ class Run:
             intact = False
         if not intact:  # damaged by a power cut: the run starts from the beginning
             return None
-        self._started = time.perf_counter() - header["seconds"]
+        self._before = header["seconds"] - self._stopwatch.seconds
         return state

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
@@ -114,15 +114,41 @@ def compute_cell(
     Raises:
         KeyboardInterrupt: where a signal asks to stop; the cell can then resume from `request.work`.
     """
-    watch = CellWatch(case.scorer, events, request.work, keeps_draws=DRAWS in request.keep)
+    watch = watch_of(request, case, events)
     outcome = _outcome(request, case.problem, computer, options, watch)
-    record = _record(request, case, outcome, watch)
+    return ended(request, case, outcome, watch, computer.hello().environment)
+
+
+def watch_of(request: CellRequest, case: ScoredCase, events: CellEvents) -> CellWatch:
+    """Return what receives the messages about a cell."""
+    return CellWatch(case.scorer, events, request.work, keeps_draws=DRAWS in request.keep)
+
+
+def ended(
+    request: CellRequest,
+    case: ScoredCase,
+    outcome: Outcome,
+    watch: CellWatch,
+    environment: Mapping[str, str],
+    batch: int = 1,
+) -> ComputedCell:
+    """Return a cell with its score and its record.
+
+    Args:
+        request: the cell.
+        case: its problem and scorer.
+        outcome: how its task ended.
+        watch: received the messages about it.
+        environment: of the computing process.
+        batch: how many cells were computed side by side.
+    """
+    record = replace(_record(request, case, outcome, watch), batch=batch)
     log = Log(
         curve=tuple(watch.curve()),
         passes=tuple(watch.averages.points),
         details={**outcome.details, **watch.trouble(outcome.details)},
         error=outcome.error,
-        environment=computer.hello().environment,
+        environment=environment,
     )
     images = {"image": outcome.image, "variance": outcome.variance}
     return ComputedCell(
@@ -191,7 +217,20 @@ def _outcome(
     request: CellRequest, problem: Problem, computer: Computer, options: RunOptions, watch: CellWatch
 ) -> Outcome:
     """Return the outcome of the method's task; a process that died or did not answer in time gives an outcome, too."""
-    task = Task(
+    task = task_of(request, problem, options)
+    try:
+        answer = _ask_twice(task, computer, options, watch)
+    except DeadlineError as error:
+        return Outcome("timeout", seconds=options.cell_timeout or 0.0, iterations=watch.done, error=str(error))
+    except WorkerDiedError as error:
+        status = "out-of-memory" if error.out_of_memory else "failed"
+        return Outcome(status, iterations=watch.done, error=str(error))
+    return Outcome("failed", error=answer.message) if isinstance(answer, Refusal) else answer
+
+
+def task_of(request: CellRequest, problem: Problem, options: RunOptions) -> Task:
+    """Return what a computing process is asked to do for a cell."""
+    return Task(
         spec=request.method.spec,
         preset=request.method.preset,
         file=request.method.file,
@@ -205,14 +244,6 @@ def _outcome(
         checkpoint_seconds=options.checkpoint_seconds,
         keep=request.keep,
     )
-    try:
-        answer = _ask_twice(task, computer, options, watch)
-    except DeadlineError as error:
-        return Outcome("timeout", seconds=options.cell_timeout or 0.0, iterations=watch.done, error=str(error))
-    except WorkerDiedError as error:
-        status = "out-of-memory" if error.out_of_memory else "failed"
-        return Outcome(status, iterations=watch.done, error=str(error))
-    return Outcome("failed", error=answer.message) if isinstance(answer, Refusal) else answer
 
 
 def _ask_twice(task: Task, computer: Computer, options: RunOptions, watch: CellWatch) -> Outcome | Refusal:

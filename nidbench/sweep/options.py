@@ -23,6 +23,7 @@ class RunOptions:
             measurement, or whose method's file was edited since.
         clock: the iterations after which estimates are observed.
         checkpoint_seconds: time between checkpoints.
+        batch: how many cells of one method and frame go side by side, where the method can.
         keep: extra arrays to store beside the restoration: words of `nidbench.contract.run.KEEPS`.
 
     Raises:
@@ -35,6 +36,7 @@ class RunOptions:
     checkpoint_seconds: float = 30.0
     keep: Sequence[str] = ()
     renew: bool = False
+    batch: int = 1
 
     def __post_init__(self) -> None:
         for word in self.keep:

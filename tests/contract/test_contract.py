@@ -23,6 +23,7 @@ from nidbench.contract import (
     check_kernel,
     check_restored,
     normalised,
+    stopwatch,
 )
 from nidbench.contract import run as run_module
 from nidbench.errors import InputError, NidbenchError, UnstableError
@@ -39,7 +40,8 @@ def problem_of(blurred=None, kernel=None, noise=FIVE_PERCENT):
 def now(monkeypatch):
     """Return a clock that the test moves; `now.seconds += 5` takes no time."""
     clock = SimpleNamespace(seconds=1000.0)
-    monkeypatch.setattr(run_module, "time", SimpleNamespace(perf_counter=lambda: clock.seconds))
+    for module in (run_module, stopwatch):
+        monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=lambda: clock.seconds))
     return clock
 
 

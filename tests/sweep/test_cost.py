@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from nidbench.api.progress import duration_range
 from nidbench.cli import main
-from nidbench.compute.child.worker import _Reporter
+from nidbench.compute.child.tasks import _Reporter
 from nidbench.compute.messages import Outcome
 from nidbench.compute.pace import Span
 from nidbench.compute.same_process import SameProcess

@@ -21,7 +21,7 @@ from typing import Any
 
 from nidbench.system import processes, signals
 
-from . import worker
+from . import methods, worker
 
 #: Sent to the parent when all modules are imported.
 READY = b"ready"
@@ -111,7 +111,7 @@ def main() -> None:
     line = socket.socket(fileno=int(sys.argv[1]))
     signals.left_to_parent()
     processes.adopt_orphans()
-    worker.registered()
+    methods.registered()
     gc.collect()
     gc.freeze()  # otherwise the collector of a copy would touch, and so copy, all of its memory
     line.send(READY)

@@ -12,70 +12,50 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from collections.abc import Callable
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import msgspec
 import torch
 
-from nidbench import versions
 from nidbench.compute.messages import (
     CHECKPOINT,
     FORKED,
     SAVED,
+    Batch,
     Began,
     Check,
     Checked,
     ComparePrecisions,
-    Draw,
     Greet,
     Hello,
     Imported,
-    Kept,
     Message,
     MethodFacts,
-    Observation,
+    Of,
     Outcome,
+    Outcomes,
     PrecisionRatios,
-    Progress,
     Refusal,
     Request,
     Resolve,
     Task,
 )
-from nidbench.compute.pace import Meter, Span
 from nidbench.compute.wire import pack, read_frame, unpack_request, write_frame
 from nidbench.contract import handed
-from nidbench.contract.global_state import GlobalState, seed_generators
 from nidbench.contract.method import BatchMethod, Method, NeedsFiles, StopsItself
-from nidbench.contract.restored import check_restored
-from nidbench.contract.run import Run
-from nidbench.errors import NidbenchError, UnstableError
+from nidbench.errors import NidbenchError
 from nidbench.files import download
-from nidbench.registry import entry_points
 from nidbench.registry.fingerprint import fingerprint
-from nidbench.registry.method_spec import MethodSpec, Resolved, all_settings, resolve
-from nidbench.system import processes
+from nidbench.registry.method_spec import MethodSpec, Resolved, all_settings
 from nidbench.system.signals import STOPPING, left_to_parent
 
 from .environment import environment
-from .memory import in_a_line, is_out_of_memory, limit_memory, peak_memory, reset_peak_memory
+from .memory import in_a_line
+from .methods import registered, resolved
 from .precisions import bf16_ratios
-
-Send = Callable[[Message], None]
-
-#: Spans of time that a pilot measures at least: they are compared, so that a short disturbance of one has no effect.
-FEWEST_SPANS = 4
-
-#: Iterations that it measures at least, where they are not slow: some optimizers do more work in every tenth.
-FEWEST_ITERATIONS = 20
-
-
-class PilotOver(BaseException):
-    """Ends a pilot when the method reports progress; a BaseException, so that no `except Exception` catches it."""
+from .tasks import Send, Tasks, traceback_of
 
 
 class Worker:
@@ -93,10 +73,7 @@ class Worker:
         self, saved: Callable[[], None] = lambda: None, *, alone: bool = False, memory: int | None = None
     ) -> None:
         self._saved = saved
-        self._alone = alone
-        self._memory = memory
-        self._run: Run | None = None
-        self._before: GlobalState | None = None
+        self._tasks = Tasks(alone=alone, memory=memory)
 
     def hello(self) -> Hello:
         """Return the devices and the environment of this process."""
@@ -124,31 +101,31 @@ class Worker:
                 case Check():
                     return self._make_checks(request, send)
                 case Task():
-                    return self._compute(request, send)
+                    (outcome,) = self._tasks.compute([request], [send])
+                    return outcome
+                case Batch():
+                    return self._compute_side_by_side(request, send)
         except NidbenchError as error:
             return Refusal(handed.text(str(error)))
-        except self._failures as error:  # raised by a method's class or its settings
+        except self._tasks.failures as error:  # raised by a method's class or its settings
             if isinstance(request, Task):
-                return Outcome("failed", error=_traceback(error))
+                return Outcome("failed", error=traceback_of(error))
             return Refusal(f"{getattr(request, 'spec', 'nidbench')} cannot be used: {in_a_line(error)}")
 
     def request_checkpoint(self) -> None:
-        """Ask the task in progress to save its state at its next opportunity."""
-        if self._run is not None:
-            self._run.request_checkpoint(self._saved)
-        else:
-            self._saved()  # no task runs: there is nothing to save
+        """Ask the tasks in progress to save their states at their next opportunity."""
+        self._tasks.request_checkpoint(self._saved)
 
     def _facts(self, request: Resolve, send: Send) -> MethodFacts:
-        resolved = self._resolve(request, send)
-        method = resolved.method
+        of_request = self._resolve(request, send)
+        method = of_request.method
         if isinstance(method, NeedsFiles):  # missing files end the sweep here, before its first cell
             download.fetch(method.files())
         return MethodFacts(
             spec=request.spec,
             file=request.file,
-            preset=resolved.preset,
-            note=handed.text(resolved.note),
+            preset=of_request.preset,
+            note=handed.text(of_request.note),
             version=handed.count(f"version of {request.spec.name}", method.info.version),
             settings=_plain_settings(request.spec, method),
             fingerprint=fingerprint(registered(request.file).target(request.spec.name)),
@@ -157,14 +134,9 @@ class Worker:
         )
 
     def _resolve(self, request: Resolve | Check, send: Send) -> Resolved:
-        resolved = _resolve(request.spec, request.preset, request.file)
+        of_request = resolved(request.spec, request.preset, request.file)
         send(Imported())
-        return resolved
-
-    @property
-    def _failures(self) -> type[BaseException]:
-        """The exceptions of a method that count as its failure."""
-        return BaseException if self._alone else Exception
+        return of_request
 
     def _make_checks(self, request: Check, send: Send) -> Checked:
         from nidbench.contract import conformance  # the cells of a sweep do not need it
@@ -178,127 +150,13 @@ class Worker:
                 send(msgspec.structs.replace(finding, message=handed.text(finding.message)))
         return Checked()
 
-    def _compute(self, task: Task, send: Send) -> Outcome:
-        torch.set_num_threads(task.threads)
-        method = _resolve(task.spec, task.preset, task.file).method
-        reporter = _Reporter(send, task)
-        resumed = task.checkpoint is not None and task.checkpoint.exists()
-        run = self._run = _run(task, reporter)
-        versions.begin()
-        if self._alone and self._before is None:  # once is enough: a process that a cell has changed gets no other cell
-            self._before = GlobalState.now()
-        baseline = reset_peak_memory(task.device)
-        seed_generators(run.seed("global"))
-        try:
-            with limit_memory(self._memory if task.device == "cpu" else None):
-                outcome = self._restore(method, task, run, reporter)
-        finally:
-            self._run = None
-            run.end()
-        peak = max(0, peak_memory(task.device) - baseline)
-        if task.device.startswith("cuda"):
-            torch.cuda.empty_cache()  # the processes of other methods share the device
-        left_behind = [] if self._before is None else _left_behind(self._before)
-        return msgspec.structs.replace(
-            outcome, peak_memory=peak, resumed=resumed, versions=versions.used(), left_behind=left_behind
-        )
+    def _compute_side_by_side(self, batch: Batch, send: Send) -> Outcomes:
+        def about(place: int) -> Send:
+            return lambda message: send(Of(place, message))  # type: ignore[arg-type] # a task's interim messages only
 
-    def _restore(self, method: Any, task: Task, run: Run, reporter: _Reporter) -> Outcome:
-        try:
-            restored = check_restored(method.restore(task.problem, run), task.problem)
-        except PilotOver:
-            return Outcome("pilot", iterations=reporter.done, planned=reporter.planned, spans=reporter.spans)
-        except self._failures as error:
-            status = "out-of-memory" if is_out_of_memory(error) else "failed"
-            status = "unstable" if isinstance(error, UnstableError) else status
-            return Outcome(status, seconds=run.elapsed, iterations=reporter.done, error=_traceback(error))
-        return Outcome(
-            "done",
-            restored.image,
-            restored.variance,
-            seconds=run.elapsed,
-            iterations=restored.iterations,
-            stopped=restored.stopped,
-            details={**restored.details, **({"trouble": handed.text(run.trouble)} if run.trouble else {})},
-            spans=[] if task.pilot_seconds is None else [reporter.total.span(1)],
-        )
-
-
-def _run(task: Task, reporter: _Reporter) -> Run:
-    """Return the run that a method gets for a task; a pilot shows no estimates and keeps no arrays."""
-    pilot = task.pilot_seconds is not None
-    return Run(
-        task.seed,
-        device=task.device,
-        precision=task.precision,
-        clock=task.clock,
-        checkpoint=task.checkpoint,
-        checkpoint_seconds=task.checkpoint_seconds,
-        on_observe=None if pilot else reporter.observe,
-        on_sample=None if pilot else reporter.sample,
-        on_progress=reporter.progress,
-        keep=task.keep,
-        on_keep=reporter.keep if task.keep and not pilot else None,
-        shape=task.shape,
-    )
-
-
-class _Reporter:
-    """Sends what a method reports while it runs, measures a pilot, and ends it when it has run long enough."""
-
-    def __init__(self, send: Send, task: Task) -> None:
-        self._send = send
-        self._pilot_seconds = task.pilot_seconds
-        self._meter: Meter | None = None
-        self.total = Meter()
-        self.spans: list[Span] = []
-        self.done = 0
-        self.planned: int | None = None
-
-    def observe(self, iteration: int, seconds: float, image: Any) -> None:
-        self._send(Observation(iteration, seconds, image))
-
-    def sample(self, image: Any) -> None:
-        self._send(Draw(image))
-
-    def keep(self, name: str, array: Any) -> None:
-        self._send(Kept(name, array))
-
-    def progress(self, done: int, planned: int) -> None:
-        self.done, self.planned = done, planned
-        if self._pilot_seconds is not None:
-            self._time(done)
-            if done < planned and self._enough(self._pilot_seconds):
-                raise PilotOver
-        self._send(Progress(done, planned))
-
-    def _time(self, done: int) -> None:
-        if self._meter is None:  # the work before the first report is done once, not in every iteration
-            self._meter = Meter(done)
-        elif done > self._meter.done:
-            self.spans.append(self._meter.span(done))
-
-    def _enough(self, pilot_seconds: float) -> bool:
-        seconds = sum(span.seconds for span in self.spans)
-        iterations = sum(span.iterations for span in self.spans)
-        measured = len(self.spans) >= FEWEST_SPANS and iterations >= FEWEST_ITERATIONS
-        return seconds > pilot_seconds and (measured or seconds > 5 * pilot_seconds)
-
-
-def _resolve(spec: MethodSpec, preset: str | None, file: Path | None) -> Resolved:
-    file_of_method = file if file is not None and file.stem == spec.name else None
-    return resolve(spec, _method(spec.name, file_of_method), preset)
-
-
-@cache
-def _method(name: str, file: Path | None) -> type[Method]:
-    return entry_points.load_method(registered(file), name)
-
-
-@cache
-def registered(file: Path | None = None) -> entry_points.Registry:
-    """Return the registry of methods, read once: a search through all packages takes longer than a short cell."""
-    return entry_points.methods(file)
+        outcomes = self._tasks.compute(batch.tasks, [about(place) for place in range(len(batch.tasks))])
+        left_behind = dict.fromkeys(trace for outcome in outcomes for trace in outcome.left_behind)
+        return Outcomes([msgspec.structs.replace(each, left_behind=()) for each in outcomes], list(left_behind))
 
 
 def _plain_settings(spec: MethodSpec, method: Method) -> dict[str, Any]:
@@ -310,17 +168,6 @@ def _plain_settings(spec: MethodSpec, method: Method) -> dict[str, Any]:
                 "it a default of int, float, str, bool or None"
             )
     return settings
-
-
-def _left_behind(before: GlobalState) -> list[str]:
-    """Return what a method left behind in this process and its children, as short printable texts."""
-    running = [processes.command(child) for child in processes.children(os.getpid())]
-    return [handed.text(description, 200) for description in (*before.changes(), *running)][:20]
-
-
-def _traceback(error: BaseException) -> str:
-    """Return an exception with its traceback; the middle of a long one is cut."""
-    return handed.text("".join(traceback.format_exception(error)))
 
 
 class ForkedError(NidbenchError):
