@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -164,11 +165,13 @@ def scheduler(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def dask(*arguments: str, out: Path = Path(), before: str = "") -> Iterator[subprocess.Popen[str]]:
-    """Run dask's command, after some statements."""
+def dask(
+    *arguments: str, out: Path = Path(), before: str = "", inside: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """Run dask's command after some statements, inside of what another command makes."""
     code = f"import sys\n{before}\nfrom dask.cli import run_cli\nsys.argv = ['dask', *sys.argv[1:]]\nrun_cli()"
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", code, *arguments],
+        [*inside, sys.executable, "-P", "-c", code, *arguments],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -182,9 +185,11 @@ def dask(*arguments: str, out: Path = Path(), before: str = "") -> Iterator[subp
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def worker(file: Path, out: Path, before: str = "", *, threads: int = 1, nanny: str = "--no-nanny"):
+def worker(
+    file: Path, out: Path, before: str = "", *, threads: int = 1, nanny: str = "--no-nanny", inside: Sequence[str] = ()
+):
     call = ("worker", "--scheduler-file", str(file), "--host", "127.0.0.1", "--no-dashboard", nanny)
-    return dask(*call, "--nthreads", str(threads), "--local-directory", str(out), out=out, before=before)
+    return dask(*call, "--nthreads", str(threads), "--local-directory", str(out), out=out, before=before, inside=inside)
 
 
 def test_a_cluster_of_workers_that_come_and_go(tmp_path, serial):
@@ -207,6 +212,31 @@ def test_a_cluster_of_workers_that_come_and_go(tmp_path, serial):
             told = process.communicate(timeout=120)[0]
     assert process.returncode == 0, told
     assert restorations(out) == serial
+
+
+def test_a_full_disk_of_a_worker_costs_its_checkpoints_and_no_cell(tmp_path, serial):
+    """The results lie on another disk, which the worker does not see."""
+    out, here = tmp_path / "out", tmp_path / "worker"
+    out.mkdir(), here.mkdir()
+    mounts = (
+        f"mount -t tmpfs -o size=1m tmpfs {here} && mount -t tmpfs -o size=64k tmpfs {out}"
+        f" && TMPDIR={here} && export TMPDIR"
+    )
+    inside = ["unshare", "-rm", "sh", "-c", f'{mounts} && exec "$@"', "sh"]
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*inside, "true"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("this system lets no test mount a small disk")
+    with scheduler(tmp_path) as file, worker(file, here, inside=inside):
+        done = run(out, "--seeds", "0,1", "--scheduler", str(file), methods="faulty,ours@smoke,wiener")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert restorations(out) == serial
+    store = Store(out)
+    records = [store.whole(folder.name) for folder in (out / "cells").iterdir()]
+    troubled = {record.cell.method for record in records if "No space left" in record.log.details.get("trouble", "")}
+    assert troubled == {"ours"}  # whose networks are larger than the disk
+    assert not list(out.glob("work/*"))
 
 
 def test_a_running_cluster_serves_the_next_command_after_an_interruption(tmp_path):
