@@ -24,7 +24,7 @@ from nidbench.files.cache import local
 from nidbench.files.download import sources
 from nidbench.files.remote import RemoteFile
 from nidbench.records import Cell, Log, Planned, Point, Record, Store, Sweep
-from nidbench.scoring.metrics import Score
+from nidbench.scoring.score import Score
 
 MakeRecord = Callable[..., Record]
 MakeStore = Callable[..., tuple[Store, Sweep]]

@@ -24,7 +24,7 @@ from .given import check_restored_scale, check_scale, kernel_of, method_of, text
 from .layout import channels_first
 
 if TYPE_CHECKING:
-    from nidbench.scoring.metrics import Score
+    from nidbench.scoring.score import Score
 
 Frame = Literal["y", "x"]
 

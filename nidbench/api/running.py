@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING, TypeAlias
 
 from nidbench.contract.run import Clock
@@ -160,6 +162,8 @@ def run_sweep(
         NidbenchError: for names, settings, devices or data that there are not, and where records cannot be written.
     """
     options = computing.options()
+    # tables need pandas, which takes long to import: that is done while the computing process starts
+    Thread(target=import_module, args=("nidbench.api.outputs",)).start()
     with store.lock(), workplace(computing, store, display.say) as place:
         display.say("starting the computing process, reading methods and measurements")
         computer = place.computer

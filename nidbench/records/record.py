@@ -16,7 +16,7 @@ import msgspec
 
 from nidbench.errors import ResultsError
 from nidbench.physics.case_key import MEASURED
-from nidbench.scoring.metrics import Score
+from nidbench.scoring.score import Score
 from nidbench.versions import FIRST
 
 from .cell import Cell

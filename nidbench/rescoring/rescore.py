@@ -19,9 +19,9 @@ from nidbench.physics.arrays import array_hash
 from nidbench.physics.case_key import MEASURED
 from nidbench.physics.problem import Problem
 from nidbench.records import Log, Planned, Record, Store, Sweep
-from nidbench.scoring.metrics import Score
 from nidbench.scoring.protocols import CROPS, DEFAULT, PROTOCOLS, AnyProtocol
 from nidbench.scoring.protocols import protocol as find_protocol
+from nidbench.scoring.score import Score
 from nidbench.scoring.scorer import Region, Scorer, covers
 
 from .measurements import OTHER_FILES, Measurements

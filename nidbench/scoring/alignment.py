@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import scipy  # loads its parts when they are first used
 from numpy.typing import NDArray
-from scipy import fft
 
 _Image = NDArray[np.float64]
 
@@ -29,13 +29,15 @@ def best_shift(image: NDArray[Any], truth: NDArray[Any], maximum: float, step: f
     mean = float(truth.mean())  # smaller numbers lose less precision in their difference
     image, truth = image.astype(np.float64) - mean, truth.astype(np.float64) - mean
     energy = float((truth**2).sum())
-    size = [fft.next_fast_len(length, real=True) for length in image.shape]
-    spectrum = np.conj(fft.rfft2(truth, size))
+    size = [scipy.fft.next_fast_len(length, real=True) for length in image.shape]
+    spectrum = np.conj(scipy.fft.rfft2(truth, size))
     candidates = []
     for rows, columns in _fractions(step):
         between = interpolated(image, rows, columns)
         errors = _window_sums(between**2, truth.shape) + energy
-        products = fft.irfft2(fft.rfft2(between, size) * spectrum, size)  # no wrap-around where the window is inside
+        products = scipy.fft.irfft2(
+            scipy.fft.rfft2(between, size) * spectrum, size
+        )  # no wrap-around where the window is inside
         errors -= 2 * products[: errors.shape[0], : errors.shape[1]]
         down, across = (
             np.arange(count) - margin + fraction for count, fraction in zip(errors.shape, (rows, columns), strict=True)
@@ -86,8 +88,8 @@ def registered(image: NDArray[Any], truth: NDArray[Any]) -> tuple[int, int]:
         image: Shape (h, w).
         truth: the same shape.
     """
-    product = fft.rfft2(truth.astype(np.float64)) * np.conj(fft.rfft2(image.astype(np.float64)))
-    values = fft.irfft2(product, image.shape)
+    product = scipy.fft.rfft2(truth.astype(np.float64)) * np.conj(scipy.fft.rfft2(image.astype(np.float64)))
+    values = scipy.fft.irfft2(product, image.shape)
     peak = np.unravel_index(int(np.argmax(values)), image.shape)
     rows, columns = (
         int(index) - (size if index > size // 2 else 0) for index, size in zip(peak, image.shape, strict=True)

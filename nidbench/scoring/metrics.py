@@ -1,13 +1,11 @@
-"""PSNR and SSIM of two images, and the score that holds both."""
+"""PSNR and SSIM of two images."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.metrics import structural_similarity
 
 from nidbench.errors import InputError
 
@@ -63,6 +61,8 @@ def _check_type(restored: NDArray[Any], truth: NDArray[Any], data_range: float) 
 
 def similarity_map(restored: NDArray[Any], truth: NDArray[Any], data_range: float = 1.0) -> NDArray[np.float64]:
     """Return the structural similarity around every pixel, Shape (C, H, W); arguments are those of `ssim`."""
+    from skimage.metrics import structural_similarity  # slow to import, and tables need none of it
+
     similarity: NDArray[np.float64]
     _, similarity = structural_similarity(  # type: ignore[no-untyped-call]
         restored.astype(np.float64),
@@ -80,11 +80,3 @@ def similarity_map(restored: NDArray[Any], truth: NDArray[Any], data_range: floa
 def mean_of_windows(similarity: NDArray[np.float64]) -> float:
     """Return the mean of a similarity map, Shape (C, H, W), over pixels whose 11x11 window is inside the image."""
     return float(similarity[:, 5:-5, 5:-5].mean())
-
-
-@dataclass(frozen=True)
-class Score:
-    """The PSNR in dB and the SSIM of a restoration, under a protocol."""
-
-    psnr: float
-    ssim: float

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy  # loads its parts when they are first used
 from numpy.typing import NDArray
-from scipy.ndimage import correlate1d
 
 from nidbench.errors import InputError
 
@@ -71,10 +71,12 @@ def _terms(x: NDArray[Any], y: NDArray[Any], data_range: float) -> tuple[float, 
 
 
 def _mean(image: NDArray[Any]) -> NDArray[Any]:
-    smooth = correlate1d(correlate1d(image, _WINDOW, axis=0), _WINDOW, axis=1)
+    smooth = scipy.ndimage.correlate1d(scipy.ndimage.correlate1d(image, _WINDOW, axis=0), _WINDOW, axis=1)
     return smooth[5:-5, 5:-5]
 
 
 def _coarser(image: NDArray[Any]) -> NDArray[Any]:
-    smooth = correlate1d(correlate1d(image, _TAPS, axis=0, mode="reflect"), _TAPS, axis=1, mode="reflect")
+    smooth = scipy.ndimage.correlate1d(
+        scipy.ndimage.correlate1d(image, _TAPS, axis=0, mode="reflect"), _TAPS, axis=1, mode="reflect"
+    )
     return smooth[::2, ::2]

@@ -21,7 +21,8 @@ from nidbench.physics.arrays import Image
 from nidbench.physics.problem import Problem
 
 from . import alignment, ms_ssim
-from .metrics import Score, mean_of_windows, psnr, similarity_map, ssim
+from .metrics import mean_of_windows, psnr, similarity_map, ssim
+from .score import Score
 
 #: Rows and columns of an image.
 Region: TypeAlias = tuple[slice, slice]

@@ -14,10 +14,11 @@ from nidbench.physics.arrays import Image
 from nidbench.physics.problem import Problem
 
 from . import calibration, null_band
-from .metrics import Score, psnr
+from .metrics import psnr
 from .protocols import CROPS, DEFAULT, AnyProtocol, Protocol, encoded, scores, to_8_bit
 from .protocols import Region as Region
 from .protocols import protocol as find_protocol
+from .score import Score
 
 #: Names of the results of `Scorer.measures`.
 MEASURES = (*null_band.MEASURES, *calibration.MEASURES, "brightness")

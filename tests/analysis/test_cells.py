@@ -13,7 +13,7 @@ from nidbench.cli import main
 from nidbench.errors import UnknownNameError
 from nidbench.records import Store, Sweep
 from nidbench.registry.fingerprint import fingerprint
-from nidbench.scoring.metrics import Score
+from nidbench.scoring.score import Score
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from nidbench.analysis import curves
 from nidbench.analysis.curves import Cost, curve_of, factor, mean_curve, time_to
 from nidbench.records import Point
-from nidbench.scoring.metrics import Score
+from nidbench.scoring.score import Score
 
 
 def curve(*points, pace=0.1):

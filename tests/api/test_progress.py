@@ -7,7 +7,7 @@ from rich.console import Console
 from nidbench.api.progress import Display
 from nidbench.contract import CaseKey
 from nidbench.records import Cell, Log, Planned, Record, Sweep
-from nidbench.scoring.metrics import Score
+from nidbench.scoring.score import Score
 from nidbench.sweep.plan import Plan
 
 

@@ -20,7 +20,7 @@ from nidbench.compute.messages import Hello
 from nidbench.compute.same_process import SameProcess
 from nidbench.contract import CaseKey
 from nidbench.records import Cell, Log, Planned, Point, Record, Store, Sweep
-from nidbench.scoring.metrics import Score
+from nidbench.scoring.score import Score
 from nidbench.sweep.plan import make_plan
 from nidbench.sweep.request import Ask, Experiment
 

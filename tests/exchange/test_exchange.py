@@ -28,7 +28,7 @@ from nidbench.exchange.archive import ArchiveWriter
 from nidbench.exchange.manifest import MANIFEST
 from nidbench.records import Choices, Store
 from nidbench.report.results_table import render
-from nidbench.scoring.metrics import Score
+from nidbench.scoring.score import Score
 
 IMAGE = {"image": np.linspace(0, 1, 48, dtype=np.float32).reshape(1, 6, 8)}
 

@@ -18,8 +18,8 @@ from nidbench.paper.comparison_table import render_anchored, render_comparison, 
 from nidbench.paper.published import LABELS, numbers, published
 from nidbench.paper.tables import TABLES, table
 from nidbench.paper.verdicts import WITHIN, WITHIN_SSIM
-from nidbench.scoring.metrics import Score
 from nidbench.scoring.protocols import PROTOCOLS
+from nidbench.scoring.score import Score
 
 SET12 = [f"{n:02}" for n in range(1, 13)]
 LEVIN = [f"levin/{n}" for n in range(1, 9)]

@@ -18,7 +18,7 @@ from nidbench.contract import CaseKey
 from nidbench.errors import DamagedError, ResultsError
 from nidbench.physics.arrays import array_hash  # fmt: skip
 from nidbench.records import FORMAT, FROM_FILES, Cell, Choices, Log, Planned, Point, Record, Store, Sweep  # fmt: skip
-from nidbench.scoring.metrics import Score
+from nidbench.scoring.score import Score
 from nidbench.system.processes import place, start
 from nidbench.system.whole_files import results_errors, write_whole  # fmt: skip
 

@@ -10,7 +10,7 @@ from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.ranks import ranks_frame
 from nidbench.errors import InputError
 from nidbench.report.ranks import render_ranks
-from nidbench.scoring.metrics import Score
+from nidbench.scoring.score import Score
 
 #: method -> PSNR under half-kernel and cut-30 on two images
 NUMBERS = {

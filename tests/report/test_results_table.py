@@ -12,7 +12,7 @@ from nidbench.analysis.summary import summary_frame
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.records import error_line
 from nidbench.report.results_table import failure_lines, render
-from nidbench.scoring.metrics import Score
+from nidbench.scoring.score import Score
 
 TRACE = "Traceback (most recent call last):"
 

@@ -15,7 +15,7 @@ from nidbench.analysis.cells import SweepCells
 from nidbench.errors import NidbenchError
 from nidbench.records import Store, Sweep
 from nidbench.report.tracking import EXPERIMENT, TrackingError, default_uri, sync, ui_command
-from nidbench.scoring.metrics import Score
+from nidbench.scoring.score import Score
 
 # SQLAlchemy, of its own use by MLflow; nidbench.report.tracking does the same while it syncs.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

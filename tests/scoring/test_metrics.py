@@ -11,9 +11,10 @@ from skimage.registration import phase_cross_correlation
 from nidbench.contract import IDENTITY, Noise, Problem, Response, Truth
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.physics.measure import measure
-from nidbench.scoring.metrics import Score, psnr, ssim
+from nidbench.scoring.metrics import psnr, ssim
 from nidbench.scoring.ms_ssim import ms_ssim
 from nidbench.scoring.protocols import ON_DEMAND, PROTOCOLS, luminance, protocol, to_8_bit
+from nidbench.scoring.score import Score
 
 
 def random_image(*shape, seed=0):

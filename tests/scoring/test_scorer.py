@@ -10,8 +10,8 @@ from nidbench.cases.request import CaseRequest
 from nidbench.cases.source import cases
 from nidbench.contract import Noise, Problem, Response, Truth
 from nidbench.physics.measure import measure
-from nidbench.scoring.metrics import Score
 from nidbench.scoring.protocols import CROPS, PROTOCOLS
+from nidbench.scoring.score import Score
 from nidbench.scoring.scorer import (
     MEASURES,
     PASSES,
