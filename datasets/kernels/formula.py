@@ -23,7 +23,7 @@ REACH = 4
 #: Largest standard deviation, radius and length in pixels.
 MOST_SIGMA, MOST_RADIUS, MOST_LENGTH = 100.0, 300.0, 600.0
 
-_INFO = {"source": "formula", "licence": "MIT, as nidbench"}
+_HERE = "MIT, as nidbench"
 
 
 def _numbers(kernel: str, text: str, form: str, limits: Sequence[tuple[float, float]]) -> list[float]:
@@ -61,7 +61,7 @@ class Gaussian(_Formula):
     """`gaussian:SIGMA`: a Gaussian of so many pixels standard deviation, out to 4 of them."""
 
     formula: ClassVar[str] = "SIGMA"
-    info: ClassVar[KernelSetInfo] = KernelSetInfo("Gaussian", **_INFO)
+    info: ClassVar[KernelSetInfo] = KernelSetInfo("Gaussian", source="formula", licence=_HERE)
 
     def load(self, name: str) -> Kernel:
         """Return the kernel of a standard deviation in pixels, 0.1 to 100: Shape (n, n), n odd, sum 1.
@@ -80,7 +80,7 @@ class Disk(_Formula):
     """`disk:RADIUS`: a uniform disk, as an aperture makes of a point out of focus."""
 
     formula: ClassVar[str] = "RADIUS"
-    info: ClassVar[KernelSetInfo] = KernelSetInfo("Disk", **_INFO)
+    info: ClassVar[KernelSetInfo] = KernelSetInfo("Disk", source="formula", licence=_HERE)
 
     def load(self, name: str) -> Kernel:
         """Return the kernel of a radius in pixels, 0.5 to 300: Shape (n, n), n odd, sum 1.
@@ -101,7 +101,8 @@ def _quarter(sides: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
     x, y = np.meshgrid(sides.clip(0, radius), sides.clip(0, radius), indexing="ij")
 
     def under(t: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (t * np.sqrt(radius**2 - t**2) + radius**2 * np.arcsin(t / radius)) / 2
+        segment, sector = t * np.sqrt(radius**2 - t**2), radius**2 * np.arcsin(t / radius)
+        return np.asarray((segment + sector) / 2)
 
     meets = np.sqrt(radius**2 - y**2)
     return np.where(x <= meets, x * y, y * meets + under(x) - under(meets))
@@ -111,7 +112,7 @@ class Motion(_Formula):
     """`motion:LENGTH:ANGLE`: a straight path at constant speed, its angle counter-clockwise from the right."""
 
     formula: ClassVar[str] = "LENGTH:ANGLE"
-    info: ClassVar[KernelSetInfo] = KernelSetInfo("Motion", **_INFO)
+    info: ClassVar[KernelSetInfo] = KernelSetInfo("Motion", source="formula", licence=_HERE)
 
     def load(self, name: str) -> Kernel:
         """Return the kernel of a length in pixels, 1 to 600, and an angle in degrees: odd sides, sum 1.
@@ -137,4 +138,4 @@ class Motion(_Formula):
 def _crossings(half: float, reach: int) -> NDArray[np.float64]:
     """Return the times, -1 to 1, at which a path from -half to half crosses the borders of pixels."""
     borders = np.arange(-reach, reach + 2) - 0.5
-    return borders / half if abs(half) > 1e-9 else np.zeros(0)
+    return np.asarray(borders / half) if abs(half) > 1e-9 else np.zeros(0)

@@ -71,7 +71,7 @@ _FILE = click.Path(path_type=Path)
 @options.memory_limit
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Method seed.")
 @click.pass_context
-def restore(context: click.Context, **given: Any) -> None:
+def restore(context: click.Context, /, **given: Any) -> None:
     """Restore a blurred IMAGE of your own, and write it as it came: type, range, size, colour and metadata.
 
     Files are TIFF, PNG, JPEG, BMP, FITS (nidbench[fits]), .npy, .npz or .mat. The last lines say which noise was used

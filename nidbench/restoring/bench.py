@@ -140,10 +140,10 @@ class Bench:
         pixels = [math.prod(part.frame) for part in parts]
         if math.prod(problem.frame) <= pixels[1] or pixels[0] == pixels[1]:
             alone = self._pilot(parts[1])
-            return Expected(alone and alone.rate)
+            return Expected(None if alone is None else alone.rate)
         small, large = map(self._pilot, parts)
         if small is None or large is None:
-            return Expected(large and large.rate)
+            return Expected(None if large is None else large.rate)
         slope = (large.memory - small.memory) / (pixels[1] - pixels[0])
         return Expected(large.rate, max(0.0, slope))
 
@@ -175,10 +175,11 @@ class Bench:
         kernel = problem.kernel.shape
         factor = math.sqrt(free / needed)
         fitting = [max(1, int(side * factor) - taps + 1) for side, taps in zip((height, width), kernel, strict=True)]
+        rows, columns = problem.blurred.shape[1:]
         return (
-            f"{self.facts.spec} takes about {needed / (height * width):.0f} bytes a pixel, {size_text(int(needed))} for "
-            f"{problem.blurred.shape[1]}x{problem.blurred.shape[2]} pixels, and {size_text(int(free))} are free: cut the "
-            f"image to at most {fitting[0]}x{fitting[1]}, or choose another --method; wiener takes least"
+            f"{self.facts.spec} takes about {needed / (height * width):.0f} bytes a pixel, {size_text(int(needed))} "
+            f"for {rows}x{columns} pixels, and {size_text(int(free))} are free: cut the image to at most "
+            f"{fitting[0]}x{fitting[1]}, or choose another --method; wiener takes least"
         )
 
     def restored(self, problem: Problem, events: Events) -> Outcome:

@@ -18,8 +18,7 @@ from nidbench.physics.noise_level import estimate_noise_level
 from nidbench.physics.problem import Problem
 from nidbench.physics.response import Response
 from nidbench.registry.method_spec import parse_methods
-from nidbench.scoring import residual
-from nidbench.scoring.residual import ResidualTests
+from nidbench.scoring.residual import ResidualTests, residual_tests
 from nidbench.system.durations import duration, duration_range
 
 from .bench import Bench, Expected, Place, one_method
@@ -196,7 +195,7 @@ def _page(problem: Problem, outcome: Outcome) -> PageResult:
     if outcome.image is None:
         raise InputError("the method returned no image")
     sigma = problem.sigma()
-    tests = residual.tests(problem, outcome.image, sigma)
+    tests = residual_tests(problem, outcome.image, sigma)
     return PageResult(sigma, outcome.seconds, outcome.iterations, outcome.stopped, tests)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +27,16 @@ _COUNTS = 3.0
 
 _WAY_OUT = "give a gray or RGB image: TIFF, PNG, JPEG, BMP, FITS, .npy, .npz or .mat"
 
+#: What the orientations 2 to 8 of EXIF and TIFF mean.
 _ORIENTED = (
-    "",
     "mirrored",
     "turned by 180 degrees",
     "flipped",
     "mirrored and turned",
     "turned by 90 degrees clockwise",
+    "mirrored and turned",
+    "turned by 90 degrees anticlockwise",
 )
-_ORIENTED += ("mirrored and turned", "turned by 90 degrees anticlockwise")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,7 @@ class Source:
         return int(self.stack.stored.values.shape[3])
 
     @property
-    def kind(self) -> np.dtype[np.generic]:
+    def kind(self) -> np.dtype[Any]:
         """The type of its numbers."""
         return self.stack.stored.values.dtype
 
@@ -182,9 +184,7 @@ def numbers(source: Source, out: Path, images: Sequence[Image], corner: tuple[in
     return Numbers(Pixels(source.stack.arranged(stored), source.stack.axes, corner), clipped, notes)
 
 
-def _as_type(
-    values: NDArray[np.float64], kind: np.dtype[np.generic], bits: int | None
-) -> tuple[NDArray[np.generic], int]:
+def _as_type(values: NDArray[np.float64], kind: np.dtype[Any], bits: int | None) -> tuple[NDArray[Any], int]:
     """Return values in a type, and how many of them had to be clipped."""
     if kind.kind == "f":
         low, high = float(np.finfo(kind).min), float(np.finfo(kind).max)
@@ -201,7 +201,7 @@ def file_bytes(source: Source, out: Path, pixels: Pixels) -> tuple[bytes, Sequen
     metadata, notes = source.metadata, []
     suffix = suffix_of(out)
     if metadata.orientation != 1:
-        how = _ORIENTED[metadata.orientation - 1]
+        how = _ORIENTED[metadata.orientation - 2]
         if suffix in (".jpg", ".jpeg", ".png", ".tif", ".tiff"):
             notes.append(f"the pixels are as stored, and {out.name} says as {source.path.name} does: shown {how}")
         else:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nidbench.errors import NidbenchError
 from nidbench.physics.arrays import Image, array_hash
-from nidbench.physics.measure import measure
-from nidbench.physics.noise import Noise
+from nidbench.physics.measure import convolved, noise_generator
 from nidbench.physics.problem import Problem
 
 #: Longest side in pixels of a twin: the middle of a larger image stands for it.
@@ -52,16 +51,19 @@ def twin_of(
     Args:
         problem: the measurement.
         restored: a restoration, Shape (C, H, W) in the frame of x.
-        sigma: standard deviation of the noise, for a kind whose level is not known.
+        sigma: standard deviation of the noise, where it is not Poisson noise of a known peak.
         side: of the square in the middle that is used, at most, in pixels of x beyond the kernel's.
         draw: which draw of the noise.
     """
     truth = _middle(restored, [side + taps - 1 for taps in problem.kernel.shape]).astype(np.float64)
+    generator = noise_generator(f"twin {array_hash(truth)} {array_hash(problem.kernel)} {draw}")
+    clean = problem.response.apply(convolved(truth, problem.kernel))
     level = problem.noise.level
-    known = Noise("gaussian", sigma) if level is None else problem.noise
-    key = f"twin {array_hash(truth)[:20]} {array_hash(problem.kernel)[:20]} {draw}"
-    spec = f"{known.kind}:{known.level!r}"
-    return measure(truth, problem.kernel, spec, key=key, response=problem.response), truth
+    if problem.noise.kind == "poisson" and level is not None:
+        blurred = generator.poisson(level * clean.clip(0, None)) / level
+    else:
+        blurred = clean + sigma * generator.standard_normal(clean.shape)
+    return replace(problem, blurred=blurred.astype(np.float32)), truth
 
 
 def _middle(image: Image, sides: Sequence[int]) -> Image:

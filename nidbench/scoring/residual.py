@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nidbench.physics.arrays import Image
-from nidbench.physics.measure import blur
+from nidbench.physics.measure import convolved
 from nidbench.physics.problem import Problem
 
 #: Largest lag in pixels along rows and columns.
@@ -45,11 +45,11 @@ class ResidualTests:
 
 def residual(problem: Problem, image: Image) -> NDArray[np.float64]:
     """Return y - g(k * x), Shape (C, h, w), of x, Shape (C, H, W)."""
-    shown = problem.response.apply(blur(image.astype(np.float64), problem.kernel), 0.0)
+    shown = problem.response.apply(convolved(image, problem.kernel))
     return np.asarray(problem.blurred - shown)
 
 
-def tests(problem: Problem, image: Image, sigma: float | None = None) -> ResidualTests:
+def residual_tests(problem: Problem, image: Image, sigma: float | None = None) -> ResidualTests:
     """Return how the residual of x compares with the noise.
 
     Args:
