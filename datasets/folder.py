@@ -73,8 +73,8 @@ class Folder:
             raise InputError(f"dataset folder:{path}: there is no folder {self._folder}; commas separate datasets")
         if self._folder.name.lower() in _BLURRED_FOLDERS:
             raise InputError(
-                f"dataset folder:{path}: its name says that its images are blurred, and they would be blurred anew: give "
-                f"the folder above it, {_LAYOUT}"
+                f"dataset folder:{path}: its name says that its images are blurred, and they would be blurred anew: "
+                f"give the folder above it, {_LAYOUT}"
             )
         self._paths: dict[str, Path] = {}
         found = sorted(each for each in self._folder.iterdir() if not each.name.startswith("."))

@@ -105,7 +105,8 @@ def _quarter(sides: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
         return np.asarray((segment + sector) / 2)
 
     meets = np.sqrt(radius**2 - y**2)
-    return np.where(x <= meets, x * y, y * meets + under(x) - under(meets))
+    area: NDArray[np.float64] = np.where(x <= meets, x * y, y * meets + under(x) - under(meets))
+    return area
 
 
 class Motion(_Formula):

@@ -123,17 +123,17 @@ def verdict(chi: float, whiteness: float, white: float) -> str:
 
 
 def _twin_lines(ranked: Sequence[Ranked]) -> Iterator[str]:
-    from nidbench.restoring.twin import TIED
+    from nidbench.restoring.twin import MAKER, TIED
 
     best = ranked[0].psnr
-    yield "twin      the restoration, blurred and made noisy again, restored by each method; which is best on it:"
+    yield f"twin      the middle as {MAKER} restores it, blurred and made noisy again; which method is best on that:"
     for each in ranked:
         if each.failure:
             yield f"          {each.method}: no result ({each.failure.splitlines()[0]})"
             continue
         tied = ", not told apart from the first" if each is not ranked[0] and best - each.psnr < TIED else ""
         yield f"          {each.method}: {each.psnr:.2f} dB, {_seconds(each.seconds)}{tied}"
-    yield "          a hint, not a measurement: it favours methods like the one that made the restoration"
+    yield f"          a hint, no measurement of your image: its truth is what {MAKER} made, and it favours {MAKER}"
 
 
 def restore_file(

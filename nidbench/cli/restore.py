@@ -62,7 +62,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @click.option("--variance", type=_FILE, help="File for the pixel variance, of methods that give one.")
 @click.option("--preview", type=_FILE, help="PNG of before and after, to look at.")
-@click.option("--twin", is_flag=True, help="Try --methods on a twin: the restoration, blurred and made noisy again.")
+@click.option("--twin", is_flag=True, help="Try --methods on a twin: a restoration, blurred and made noisy again.")
 @click.option("--methods", default="", help="Methods for --twin  [default: wiener,tv,fid,richardson-lucy]")
 @options.one_method_file
 @options.device
@@ -89,7 +89,7 @@ def restore(context: click.Context, /, **given: Any) -> None:
         number = signals.stopped_by(stop)
         if number is None:
             raise
-        click.echo(f"interrupted by {number.name}: nothing was written", err=True)
+        click.echo(f"interrupted by {number.name}: no file is half-written", err=True)
         context.exit(signals.exit_code(number))
     for line in done.lines():
         say(console, line)

@@ -42,6 +42,7 @@ class Metadata:
         chunks: a PNG's further chunks, type and content.
         tiff: arguments of `tifffile.imwrite` that say the same of a TIFF; empty for other files.
         header: of a FITS file, or None.
+        alpha: whether it has an alpha channel, which readers here accept where it is opaque everywhere.
     """
 
     per_metre: tuple[float, float] | None = None
@@ -51,6 +52,7 @@ class Metadata:
     chunks: tuple[tuple[bytes, bytes], ...] = ()
     tiff: Mapping[str, Any] = field(default_factory=dict)
     header: Any = None
+    alpha: bool = False
 
 
 def metadata_of(path: Path) -> Metadata:
@@ -74,6 +76,7 @@ def _of_tiff(path: Path) -> Metadata:
         page = file.pages.first
         tags = {code: tag.value for tag in page.tags if (code := tag.code) in (*_KEPT_TAGS, 282, 283, 296, _PROFILE)}
         description = page.description
+        alpha = len(page.extrasamples) > 0
         imagej = dict(file.imagej_metadata or {}) if file.is_imagej else None
         is_shaped, compressed = file.is_shaped, int(page.compression) != 1
         extra = [
@@ -103,6 +106,7 @@ def _of_tiff(path: Path) -> Metadata:
         profile=None if profile is None else bytes(profile),
         orientation=int(tags.get(_ORIENTATION, 1)),
         tiff=said,
+        alpha=alpha,
     )
 
 
@@ -117,7 +121,7 @@ def _ratio(value: Any) -> float:
 
 def _of_picture(path: Path) -> Metadata:
     with opened(path) as file:
-        form, info = file.format, dict(file.info)
+        form, info, alpha = file.format, dict(file.info), "A" in file.mode
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged EXIF, which is then left out
             orientation = int(file.getexif().get(_ORIENTATION, 1) or 1)
@@ -129,6 +133,7 @@ def _of_picture(path: Path) -> Metadata:
         exif=info.get("exif"),
         orientation=orientation if 1 <= orientation <= 8 else 1,
         chunks=tuple(_chunks(path.read_bytes())) if form == "PNG" else (),
+        alpha=alpha,
     )
 
 

@@ -68,9 +68,12 @@ def count_images(path: Path, names: Sequence[str]) -> int:
     with reading(path):
         if tiffs.is_tiff(path):
             return tiffs.pages_in(path)
-    shape = read_stored(path, names).values.shape
-    axes = _axes(shape, paged=False)
-    return 1 if axes else int(np.prod(shape[:-3] if shape[-1] in _COLOURS else shape[:-2]))
+    stored = read_stored(path, names)
+    shape = stored.values.shape
+    if stored.picture or _axes(shape, paged=False):
+        return 1
+    axes = _axes(shape, paged=True)
+    return int(np.prod([side for side, axis in zip(shape, axes, strict=False) if axis not in "1YXS"]))
 
 
 def read_stack(path: Path, names: Sequence[str], *, paged: bool) -> Stack:

@@ -75,7 +75,17 @@ def _only_page(file: Any) -> TiffPage:
     return page
 
 
-def _check(page: TiffPage) -> None:
+def _may_be_stack(page: TiffPage) -> bool:
+    """Return whether a page has three planes that tifffile marks as colours, although they may be a stack."""
+    return page.axes == "SYX" and page.software.startswith("tifffile")
+
+
+def _check(page: TiffPage, *, planes: bool = False) -> None:
+    """Refuse a page that is no image; `planes` says that planes are meant where they may be colours.
+
+    Raises:
+        InputError: naming what it is.
+    """
     check_size(page.shape)
     photometric = _photometric(page)
     if photometric == "PALETTE":
@@ -84,7 +94,7 @@ def _check(page: TiffPage) -> None:
         raise InputError("it holds luminance and chrominance (YCbCr), not RGB")
     if photometric not in _COLOURS or page.axes not in ("YX", "YXS", "SYX"):
         raise InputError(f"it is {photometric} with the axes {page.axes}, not gray or RGB")
-    if page.axes == "SYX" and page.software.startswith("tifffile"):
+    if _may_be_stack(page) and not planes:
         raise InputError(
             "it holds three planes, which tifffile marks as colours although they may be a stack: save colours as "
             "(H, W, 3), or a single page as a separate file"
@@ -144,7 +154,8 @@ def pages_in(path: Path) -> int:
     from tifffile import TiffFile
 
     with quiet(), TiffFile(path) as file:
-        return _count(_series(file))
+        series = _series(file)
+        return int(series.shape[0]) if _may_be_stack(series.keyframe) else _count(series)
 
 
 def read_pages(path: Path) -> tuple[Stored, str]:
@@ -160,10 +171,12 @@ def read_pages(path: Path) -> tuple[Stored, str]:
     with quiet(), TiffFile(path) as file:
         series = _series(file)
         page = series.keyframe
-        _check(page)
+        planes = _may_be_stack(page)
+        _check(page, planes=planes)
         check_size(series.shape)
         colours = _COLOURS[_photometric(page)]
         axes, bits = series.axes, int(page.bitspersample)
+        axes = axes.replace("S", "Z") if planes else axes
         if not axes.endswith(("YX", "YXS")):
             raise InputError(f"its axes are {axes}: save it with rows, columns and colours last")
         pixels = native(np.asarray(series.asarray()))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nidbench.cases.kernels import check_reach, one_kernel
 from nidbench.compute.messages import Outcome
-from nidbench.errors import InputError
+from nidbench.errors import InputError, NidbenchError
 from nidbench.images import Units, kernel_notice
 from nidbench.images.write import Pixels
 from nidbench.physics.arrays import Image, Kernel
@@ -21,12 +21,12 @@ from nidbench.registry.method_spec import parse_methods
 from nidbench.scoring.residual import ResidualTests, residual_tests
 from nidbench.system.durations import duration, duration_range
 
-from .bench import Bench, Expected, Place, one_method
+from .bench import Bench, Expected, Place, middle, one_method
 from .events import Events
 from .preview import preview
 from .request import Request, check_room, write_file
 from .source import Source, file_bytes, numbers, read_source
-from .twin import Ranked, rank, twin_of
+from .twin import MAKER, SIDE, Ranked, rank, twin_of
 
 #: Longest side in pixels of the middle on which noise is estimated: more takes gigabytes, and says no more.
 _ESTIMATED_ON = 1024
@@ -101,6 +101,8 @@ def restore(request: Request, place: Place, events: Events) -> Done:
     candidates = [str(spec) for spec in parse_methods(request.twin)] if request.twin else []
     noise, response = _noise(request.noise), _response(request.response)
     check_room(request.out, source.stack.stored.values.nbytes)
+    if source.path.suffix.lower() in (".jpg", ".jpeg") and noise.level is None:
+        events.said("JPEG smooths noise, so that its estimate may be too low: give --noise where you know it")
     bench = Bench(place, one_method(request.method), request.method_file)
     if bench.facts.note:
         events.said(bench.facts.note)
@@ -116,8 +118,8 @@ def restore(request: Request, place: Place, events: Events) -> Done:
         outcome = bench.restored(problem, events)
         pages.append(_page(problem, outcome))
         results.append((problem, outcome))
-    ranked = _twin(request, place, candidates, results[0], events) if candidates else []
-    return _written(request, source, bench, noise, results, pages, ranked)
+    done = _written(request, source, bench, noise, results, pages)
+    return replace(done, twin=_twin(request, place, candidates, first, events)) if candidates else done
 
 
 def _kernel(request: Request, source: Source) -> Kernel:
@@ -192,37 +194,41 @@ def expectation(label: str, problem: Problem, expected: Expected, count: int, ma
 
 
 def _page(problem: Problem, outcome: Outcome) -> PageResult:
-    if outcome.image is None:
-        raise InputError("the method returned no image")
     sigma = problem.sigma()
-    tests = residual_tests(problem, outcome.image, sigma)
+    tests = residual_tests(problem, _of(outcome), sigma)
     return PageResult(sigma, outcome.seconds, outcome.iterations, outcome.stopped, tests)
 
 
 def _twin(
-    request: Request,
-    place: Place,
-    candidates: Sequence[str],
-    result: tuple[Problem, Outcome],
-    events: Events,
+    request: Request, place: Place, candidates: Sequence[str], problem: Problem, events: Events
 ) -> list[Ranked]:
-    """Return the candidates by what they make of the twin of a restoration."""
-    problem, outcome = result
-    if outcome.image is None:
-        return []
-    twin, truth = twin_of(problem, outcome.image, problem.sigma())
+    """Return the candidates by what they make of a twin of the measurement's middle."""
 
     def restored(method: str, blurred: Problem) -> tuple[Image, float]:
-        bench = Bench(place, one_method(method), request.method_file)
+        if source.path.suffix.lower() in (".jpg", ".jpeg") and noise.level is None:
+        events.said("JPEG smooths noise, so that its estimate may be too low: give --noise where you know it")
+    bench = Bench(place, one_method(method), request.method_file)
         events.began(f"twin: {bench.label}")
         if bench.facts.batch:
             events.said(expectation(bench.label, blurred, bench.trial(blurred), 1, bench.facts.stops_itself))
         made = bench.restored(blurred, events)
-        if made.image is None:
-            raise InputError("the method returned no image")
-        return made.image, made.seconds
+        return _of(made), made.seconds
 
+    part = middle(problem, SIDE)
+    try:
+        made, _ = restored(MAKER, part)
+    except NidbenchError as error:  # the restoration is there, and stays
+        events.said(f"no twin could be made: {error}")
+        return []
+    twin, truth = twin_of(part, made, problem.sigma())
     return rank(twin, truth, candidates, restored)
+
+
+def _of(outcome: Outcome) -> Image:
+    """Return the restoration of a task that is done."""
+    if outcome.image is None:
+        raise InputError("the method returned no image")
+    return outcome.image
 
 
 def _written(
@@ -232,26 +238,25 @@ def _written(
     noise: Noise,
     results: Sequence[tuple[Problem, Outcome]],
     pages: Sequence[PageResult],
-    ranked: Sequence[Ranked],
 ) -> Done:
     """Write what was asked for: all files are made before the first is written."""
     corner = (0, 0) if request.frame == "y" else _corner(results[0][0])
-    shown = [_cut(problem, _encoded(problem, outcome.image), request) for problem, outcome in results]
+    shown = [_cut(problem, _encoded(problem, _of(outcome)), request) for problem, outcome in results]
     made = numbers(source, request.out, shown, corner)
     content, further = file_bytes(source, request.out, made.pixels)
     notes, files = [*made.notes, *further], [("restored", request.out, content)]
     if request.variance is not None:
-        variances = [outcome.variance for _, outcome in results]
-        if any(variance is None for variance in variances):
+        variances = [outcome.variance for _, outcome in results if outcome.variance is not None]
+        if len(variances) < len(results):
             notes.append(
                 f"{bench.label} gives no variance: {request.variance} was not written; ours and bpdip give one"
             )
         else:
-            cut = [_cut(problem, outcome.variance, request) for problem, outcome in results]
+            cut = [_cut(results[0][0], variance, request) for variance in variances]
             files.append(("variance", request.variance, _variance(source, request, cut, corner)))
     if request.preview is not None:
         problem, outcome = results[0]
-        inside = _encoded(problem, outcome.image)[:, *problem.valid]
+        inside = _encoded(problem, _of(outcome))[:, *problem.valid]
         files.append(("preview", request.preview, preview(problem.blurred, inside)))
     for _, path, whole in files:
         check_room(path, len(whole))
@@ -266,7 +271,6 @@ def _written(
         values=made.pixels.values.size,
         notes=notes,
         files=[(name, str(path)) for name, path, _ in files],
-        twin=ranked,
         complete=request.variance is None or any(name == "variance" for name, _, _ in files),
     )
 
@@ -277,17 +281,13 @@ def _corner(problem: Problem) -> tuple[int, int]:
     return rows.start, columns.start
 
 
-def _encoded(problem: Problem, image: Image | None) -> Image:
+def _encoded(problem: Problem, image: Image) -> Image:
     """Return x as the camera stores it: through its gamma; highlights beyond a saturating camera's white stay."""
-    if image is None:
-        raise InputError("the method returned no image")
     return problem.response.apply(image) if problem.response.kind == "gamma" else image
 
 
-def _cut(problem: Problem, image: Image | None, request: Request) -> Image:
+def _cut(problem: Problem, image: Image, request: Request) -> Image:
     """Return what is asked for of an image in the frame of x: all of it, or what y shows."""
-    if image is None:
-        raise InputError("the method returned no image")
     return image[:, *problem.valid] if request.frame == "y" else image
 
 

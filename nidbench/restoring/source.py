@@ -102,6 +102,8 @@ def read_source(path: Path, units: Units = UNSTATED, pages: str = "") -> Source:
         raise InputError(f"{path} cannot be restored ({error}): {_WAY_OUT}") from error
     bits = stack.stored.bits or (units.bits if stack.stored.values.dtype.kind in "iu" else None)
     notes = [f"{path.name} has {assumed}"] if assumed else []
+    if metadata.alpha:
+        notes.append(f"{path.name} has an alpha channel, opaque everywhere, which is left out")
     return Source(path, stack, white, bits, metadata, notes)
 
 

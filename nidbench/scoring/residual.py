@@ -21,6 +21,9 @@ from nidbench.physics.arrays import Image
 from nidbench.physics.measure import convolved
 from nidbench.physics.problem import Problem
 
+#: Names of the results of `measures` in records.
+MEASURES = ("chi_squared", "whiteness")
+
 #: Largest lag in pixels along rows and columns.
 REACH = 4
 
@@ -65,6 +68,13 @@ def residual_tests(problem: Problem, image: Image, sigma: float | None = None) -
     return ResidualTests(chi_squared, whiteness(left), 1 / float(np.sqrt(left[0].size)))
 
 
+def measures(problem: Problem, image: Image) -> dict[str, float]:
+    """Return the values of `MEASURES` that are defined for x, Shape (C, H, W), by name."""
+    found = residual_tests(problem, image)
+    values = {"chi_squared": found.chi_squared, "whiteness": found.whiteness}
+    return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
 def _deviation(problem: Problem, shown: Image, sigma: float | None) -> NDArray[np.float64] | float:
     """Return the standard deviation of the noise of each pixel."""
     level = problem.noise.level
@@ -86,8 +96,8 @@ def whiteness(left: NDArray[np.float64]) -> float:
     correlation = np.fft.irfft2(power, size)
     lags = np.ix_(range(len(left)), range(-reach[0], reach[0] + 1), range(-reach[1], reach[1] + 1))
     zero = correlation[:, :1, :1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        relative = np.where(zero > 0, correlation[lags] / zero, 0.0)
+    varies = zero > 1e-24 * np.square(left).sum((1, 2), keepdims=True)  # more than rounding leaves of a constant
+    relative = correlation[lags] / np.where(varies, zero, np.inf)
     count = max(1, relative[0].size - 1)
-    squares = np.square(relative).sum((1, 2)) - (zero[:, 0, 0] > 0)
+    squares = np.square(relative).sum((1, 2)) - varies[:, 0, 0]
     return float(np.sqrt(squares.clip(0, None).mean() / count))
