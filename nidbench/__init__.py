@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     __version__: str  # read from the installed package when it is asked for
     from nidbench.api.exchanging import merge as merge
     from nidbench.api.exchanging import pack as pack
+    from nidbench.api.files import Report as Report
+    from nidbench.api.files import restore_file as restore_file
     from nidbench.api.registered import Findings as Findings
     from nidbench.api.registered import check as check
     from nidbench.api.registered import load_cases as load_cases
@@ -39,6 +41,7 @@ _HOMES = {
     "Findings": "nidbench.api.registered",
     "Merged": "nidbench.exchange",
     "Packed": "nidbench.exchange",
+    "Report": "nidbench.api.files",
     "Restoration": "nidbench.api.results",
     "Results": "nidbench.api.results",
     "ResultsFolder": "nidbench.api.results",
@@ -52,6 +55,7 @@ _HOMES = {
     "pack": "nidbench.api.exchanging",
     "psnr": "nidbench.scoring.metrics",
     "restore": "nidbench.api.restoring",
+    "restore_file": "nidbench.api.files",
     "run": "nidbench.api.sweeping",
     "score": "nidbench.api.restoring",
     "ssim": "nidbench.scoring.metrics",

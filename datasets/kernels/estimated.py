@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from nidbench.contract import Kernel
 from nidbench.errors import InputError
-from nidbench.images import BACKGROUNDS, KERNEL_SUFFIXES, Background, read_kernel
+from nidbench.images import KERNEL_SUFFIXES, Background, KernelFile, read_kernel
 
 #: Comes after the folder where its kernels are for correlation.
 TURNED = ":turned"
@@ -31,6 +31,7 @@ class Estimated:
         folder: PATH.
         turned: whether the files' kernels are turned by 180 degrees.
         background: what is taken off them.
+        centred: whether their weights are moved to the middle, as `:centred` says.
     """
 
     argument: ClassVar[str] = "PATH"
@@ -38,10 +39,11 @@ class Estimated:
     folder: Path
     turned: bool
     background: Background
+    centred: bool
 
     def __init__(self, text: Path | str) -> None:
-        path, turned, background = _parts(str(text))
-        folder = Path(path).expanduser().resolve()
+        asked = KernelFile.parse(str(text))
+        folder, turned, background = asked.path.expanduser().resolve(), asked.turned, asked.background
         if not folder.is_dir():
             raise InputError(
                 f"kernels estimated:{text}: there is no folder {folder}; write estimated:PATH, or "
@@ -50,12 +52,13 @@ class Estimated:
         object.__setattr__(self, "folder", folder)
         object.__setattr__(self, "turned", turned)
         object.__setattr__(self, "background", background)
+        object.__setattr__(self, "centred", asked.centred)
 
     @property
     def label(self) -> str:
         """The folder's own name, and what is done to its kernels."""
         taken_off = "" if self.background == "none" else f":{self.background}"
-        return self.folder.name + taken_off + (TURNED if self.turned else "")
+        return self.folder.name + taken_off + (TURNED if self.turned else "") + (":centred" if self.centred else "")
 
     def known_kernel(self, kernel: Kernel, image: str, name: str) -> Kernel:  # noqa: ARG002 - of the protocol
         """Return the estimate for an image, Shape (kh, kw), sum 1.
@@ -71,19 +74,5 @@ class Estimated:
                 f"kernel {name} of image {image} wants one file {own} with one of {', '.join(KERNEL_SUFFIXES)}, and "
                 f"there is {names}: put it there, or choose other --images and --kernels"
             )
-        estimate = read_kernel(found[0], self.background)
+        estimate = read_kernel(found[0], self.background, centred=self.centred)
         return estimate[::-1, ::-1] if self.turned else estimate
-
-
-def _parts(text: str) -> tuple[str, bool, Background]:
-    """Return the path, whether kernels are turned and what is taken off them, of `PATH[:BACKGROUND][:turned]`."""
-    turned, background = False, BACKGROUNDS[0]
-    while True:
-        path, _, word = text.rpartition(":")
-        if word == TURNED[1:]:
-            turned = True
-        elif word in BACKGROUNDS and path:
-            background = word
-        else:
-            return text, turned, background
-        text = path

@@ -116,6 +116,7 @@ class SweepCells:
         - `variance_correlation`, `mean_variance` and `coverage_*` say how far the method's variance tells its error,
           see `scoring.calibration`.
         - `brightness` is the mean of what was restored over that of the blurred image.
+        - `chi_squared`, `whiteness`: of the residual, where there is no truth, see `scoring.residual`.
         - `seconds` are divided by `batch`, `peak_memory_mb` is in 10^6 bytes.
         - `source` is `computed`, or `files` where the restoration is a file that somebody submitted.
         - `old` says what has another version today: `method`, `an edited method file` (of the same version) or

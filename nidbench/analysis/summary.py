@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from nidbench.scoring.residual import MEASURES as RESIDUAL
+
 from .cells import SHARED, counted
 from .groups import CASE, GROUP, named
 from .pairs import Scores
@@ -19,7 +21,7 @@ _SUMMARY_TYPES: dict[str, Any] = {
     **dict.fromkeys((*GROUP, "method", "preset", "cells"), "str"),
     **dict.fromkeys(("done", "planned", "failed", "missing", "old"), "int64"),
     **dict.fromkeys(("psnr", "ssim", "seed_std", "image_std", "stop_psnr", "oracle_psnr", "end_psnr"), "float64"),
-    **dict.fromkeys(("seconds", "iterations", "peak_memory_mb"), "float64"),
+    **dict.fromkeys(("seconds", "iterations", "peak_memory_mb", "chi_squared", "whiteness"), "float64"),
     **dict.fromkeys(("device", "precision"), "str"),
     **dict.fromkeys(("best", "leading"), "bool"),
     "notes": "str",
@@ -128,7 +130,7 @@ def _method_row(method_cells: pd.DataFrame, measurements: int) -> dict[str, Any]
         "leading": False,
         "notes": "; ".join(_notes(method_cells, measurements)),
     }
-    means = ("psnr", "ssim", "stop_psnr", "oracle_psnr", "end_psnr", "seconds", "iterations")
+    means = ("psnr", "ssim", "stop_psnr", "oracle_psnr", "end_psnr", "seconds", "iterations", *RESIDUAL)
     return row | {name: done[name].mean() for name in means}
 
 

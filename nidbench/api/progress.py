@@ -15,6 +15,8 @@ from nidbench.records import Point, Record
 from nidbench.scoring.protocols import DEFAULT
 from nidbench.sweep.cost import CostEstimate
 from nidbench.sweep.plan import Job, Plan
+from nidbench.system.durations import duration as duration
+from nidbench.system.durations import duration_range as duration_range
 
 
 class Display:
@@ -169,19 +171,3 @@ class _CellBar:
 def _is_live(console: Console) -> bool:
     """Return whether bars can be redrawn: in a terminal, and in a notebook that has widgets."""
     return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
-
-
-def duration(seconds: float) -> str:
-    """Return a time as people say it: `45 s`, `2.5 min`, `12 min`, `1.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.2g} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def duration_range(low: float, high: float) -> str:
-    """Return two times, the unit once where they share it."""
-    least, most = duration(low), duration(high)
-    if least == most:
-        return most
-    number, _, unit = least.partition(" ")
-    return f"{number if most.endswith(f' {unit}') else least} to {most}"

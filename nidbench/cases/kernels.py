@@ -1,20 +1,27 @@
 """Which kernels blur, and which ones methods are handed.
 
-`levin` is a whole set, `levin/4` one of its kernels. `levin/4@perturbed:noise=0.1` blurs with it and hands methods
-another; `perturbed:noise=0.1` does so with the dataset's own kernels.
+`levin` is a whole set, `levin/4` one of its kernels; `gaussian:2`, `disk:3` and `motion:15:30` are kernels by formula,
+and `psf.npy` is one of a file. `levin/4@perturbed:noise=0.1` blurs with it and hands methods another;
+`perturbed:noise=0.1` does so with the dataset's own kernels.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 from nidbench.contract.kernel_set import KernelError, KernelSet
 from nidbench.errors import InputError, UnknownNameError, unknown
+from nidbench.images import KERNEL_SUFFIXES, KernelFile
 from nidbench.physics.arrays import Kernel, array_hash
 from nidbench.physics.kernel import normalised
-from nidbench.registry.entry_points import load_kernel_error, load_kernels
+from nidbench.registry.entry_points import Registry, load_kernel_error, load_kernels
+
+#: Name of the set of kernels that are files.
+FILE = "file"
 
 
 @dataclass(frozen=True)
@@ -27,16 +34,22 @@ class ChosenKernel:
         true: the name of the kernel that blurs, `levin/4`: the measurement is the same whatever methods are handed.
         noise: the noise that is bound to the kernel, or None.
         error: how the kernel that methods are handed differs, or None.
+        file: the file that it is, or None for a kernel of a set.
     """
 
     name: str
     true: str
     noise: str | None = None
     error: KernelError | None = None
+    file: KernelFile | None = None
 
     def kernel(self) -> Kernel:
-        """Return the kernel that blurs."""
-        return _kernel(self.true)
+        """Return the kernel that blurs.
+
+        Raises:
+            InputError: for a file that holds no kernel, or numbers of a formula beyond their limits.
+        """
+        return _kernel(self.true) if self.file is None else _kernel_of(self.file)
 
     def handed(self, image: str) -> Kernel:
         """Return the kernel that methods are handed for an image.
@@ -50,7 +63,7 @@ class ChosenKernel:
 
     def identity(self, image: str) -> str:
         """Return the SHA-256 of the kernel, followed by that of the kernel handed where that is another."""
-        true = _kernel_hash(self.true)
+        true = _kernel_hash(self.true) if self.file is None else array_hash(self.kernel())
         return true if self.error is None else f"{true}@{array_hash(self.handed(image))}"
 
 
@@ -80,28 +93,69 @@ def choose_kernels(
             raise InputError(
                 f"{error_text} has the name of another kernel error in tables, {suffix[1:]}: rename its folder"
             )
-        for name, noise in _registered(true) if blurred_by is None else [(name, None) for name in blurred_by(true)]:
-            set_name, _, in_set = name.partition("/")
+        found = _found(true) if blurred_by is None else [ChosenKernel(name, name) for name in blurred_by(true)]
+        for kernel in found:
+            set_name, _, in_set = kernel.name.partition("/")
             key = f"{set_name}{suffix}/{in_set}"
-            chosen.setdefault(key, ChosenKernel(key, name, noise, error))
+            known = chosen.setdefault(key, replace(kernel, name=key, error=error))
+            if known.file != kernel.file:
+                raise InputError(f"{known.file} and {kernel.file} have one name in tables, {key}: rename one of them")
     return list(chosen.values())
 
 
 def _split(text: str, default: str) -> tuple[str, str]:
     """Return the kernels that blur and the kernel error, empty where there is none."""
+    if KernelFile.is_meant(text):
+        return text, ""
     true, _, error = text.partition("@")
-    return (default, text) if ":" in true else (true or default, error)
+    set_name, colon, _ = true.partition(":")
+    is_error = colon and not KernelFile.is_meant(true) and set_name not in Registry.installed("kernel set").targets
+    return (default, text) if is_error else (true or default, error)
 
 
-def _registered(text: str) -> list[tuple[str, str | None]]:
-    """Return name and bound noise of each kernel that `levin` or `levin/4` stands for."""
-    set_name, _, only = text.partition("/")
+def _found(text: str) -> list[ChosenKernel]:
+    """Return each kernel that `levin`, `levin/4`, `gaussian:2` or `psf.npy` stands for, with the noise it binds.
+
+    Raises:
+        UnknownNameError: for a set or kernel that there is not.
+        InputError: for a file that there is not, or a formula without its numbers.
+    """
+    if KernelFile.is_meant(text):
+        file = KernelFile.parse(text)
+        name = f"{FILE}/{file.label}"
+        return [ChosenKernel(name, name, file=file)]
+    if Path(text).is_file():
+        raise InputError(f"kernel file {text} is none of {', '.join(KERNEL_SUFFIXES)}: give it the suffix that it has")
+    set_name, mark, only = re.fullmatch(r"([^/:]*)([/:]?)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
     kernel_set = _kernel_set(set_name)
+    form = getattr(kernel_set, "formula", "")
+    if form:
+        if not only:
+            raise InputError(f"kernel {text!r} lacks its numbers: write {set_name}:{form}")
+        kernel_set.load(only)
+        return [ChosenKernel(f"{set_name}/{only}", f"{set_name}/{only}")]
+    if mark == ":":
+        raise InputError(f"kernel set {text!r}: {set_name} takes no argument after a colon, write {set_name}")
     names = kernel_set.names()
     if only and only not in names:
         raise UnknownNameError(unknown(f"kernel of {set_name}", only, names))
     bound = kernel_set.info.noises
-    return [(f"{set_name}/{name}", bound.get(name)) for name in names if not only or name == only]
+    chosen = [name for name in names if not only or name == only]
+    return [ChosenKernel(f"{set_name}/{name}", f"{set_name}/{name}", bound.get(name)) for name in chosen]
+
+
+def one_kernel(text: str) -> Kernel:
+    """Return the only kernel that a text stands for: `psf.tif`, `gaussian:2`, `levin/4`.
+
+    Raises:
+        UnknownNameError: for a set or kernel that there is not.
+        InputError: where it stands for several, or for none.
+    """
+    found = _found(text)
+    if len(found) != 1:
+        names = ", ".join(kernel.name for kernel in found)
+        raise InputError(f"kernel {text!r} stands for {len(found)} kernels ({names}): choose one")
+    return found[0].kernel()
 
 
 @lru_cache(maxsize=16)
@@ -118,6 +172,11 @@ def _kernel(name: str) -> Kernel:
 @lru_cache(maxsize=64)
 def _kernel_hash(name: str) -> str:
     return array_hash(_kernel(name))
+
+
+@lru_cache(maxsize=64)
+def _kernel_of(file: KernelFile) -> Kernel:
+    return file.kernel()
 
 
 def check_reach(kernel: Kernel, shown: Sequence[int], true: Sequence[int] = (0, 0)) -> None:

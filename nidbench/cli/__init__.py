@@ -13,9 +13,10 @@ import click
 from nidbench.errors import NidbenchError
 from nidbench.system import signals
 
-from . import compute, data, draw, exchange, registered, score, show, track
+from . import compute, data, draw, exchange, registered, restore, score, show, track
 
 ROOMS = {
+    "Your own image": restore,
     "Compute": compute,
     "Tables": show,
     "Scores without computing": score,

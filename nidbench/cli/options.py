@@ -54,8 +54,9 @@ name = click.option("--name", default="", help="Name of the sweep  [default: mad
 kernels = click.option(
     "--kernels",
     default="",
-    help="Kernel sets or kernels, levin or levin/1,levin/4; with kernel errors, perturbed:noise=0.1 or "
-    "levin/4@estimated:PATH (estimated:PATH:turned for files that are to be turned by 180 degrees).",
+    help="Kernel sets or kernels, levin or levin/1,levin/4; files, psf.npy; formulas, gaussian:SIGMA, disk:RADIUS, "
+    "motion:LENGTH:ANGLE; with kernel errors, perturbed:noise=0.1 or levin/4@estimated:PATH (estimated:PATH:turned for "
+    "files that are to be turned by 180 degrees).",
 )
 rotate_kernels = click.option(
     "--rotate-kernels",
@@ -99,17 +100,25 @@ def _only(_context: click.Context, option: click.Parameter, given: tuple[Path, .
     return given[0] if given else None
 
 
+one_method_file = click.option(
+    "--method-file",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    callback=_only,
+    help="A Python file with your method. Its name is the file's: my_method for my_method.py.",
+)
+device = click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N.")
+memory_limit = click.option(
+    "--memory-limit",
+    callback=_memory,
+    help="Memory that the method may take, such as 8G or 500M  [default: what this machine or its control group has]",
+)
+
 #: How cells are computed.
 computing = together(
-    click.option(
-        "--method-file",
-        type=click.Path(path_type=Path),
-        multiple=True,
-        callback=_only,
-        help="A Python file with your method. Its name is the file's: my_method for my_method.py.",
-    ),
+    one_method_file,
     name,
-    click.option("--device", default="auto", show_default=True, help="Device: auto, cpu, cuda or cuda:N."),
+    device,
     click.option(
         "--precision",
         default="auto",

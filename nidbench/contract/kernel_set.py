@@ -19,7 +19,11 @@ UNKNOWN = "unknown"
 
 
 class KernelSet(Protocol):
-    """Blur kernels by name."""
+    """Blur kernels by name.
+
+    A set of kernels by formula has a class attribute `formula` with what comes after its name and a colon, `SIGMA` for
+    `gaussian:SIGMA`. It lists no names, and `load` takes the numbers as text: `2`.
+    """
 
     info: ClassVar[KernelSetInfo]
 
@@ -28,7 +32,7 @@ class KernelSet(Protocol):
         ...
 
     def names(self) -> Sequence[str]:
-        """Return the kernels' names in the order of the literature."""
+        """Return the kernels' names in the order of the literature; none for a formula."""
         ...
 
     def load(self, name: str) -> Kernel:

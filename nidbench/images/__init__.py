@@ -1,13 +1,15 @@
 """Reads images and kernels from files, in the same way for every dataset, or refuses them with a reason.
 
-`pictures`, `tiffs` and `arrays` read the numbers of a file, which `stored` describes; `units` finds out which value is
-intensity 1; `read` makes images of them; `psf` makes kernels, which `psf_faults` examines.
+`pictures`, `tiffs`, `fits` and `arrays` read the numbers of a file, which `stored` describes; `units` finds out which
+value is intensity 1; `read` makes images of them; `psf` makes kernels, which `psf_faults` examines. `stack` reads files
+of one image or many, `metadata` what they say besides, and `write` makes the bytes of a file that says the same.
 """
 
 from .arrays import ARRAY_SUFFIXES as ARRAY_SUFFIXES
 from .psf import BACKGROUNDS as BACKGROUNDS
 from .psf import KERNEL_SUFFIXES as KERNEL_SUFFIXES
 from .psf import Background as Background
+from .psf import KernelFile as KernelFile
 from .psf import kernel_notice as kernel_notice
 from .psf import read_kernel as read_kernel
 from .read import BLURRED as BLURRED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,14 @@ from nidbench.errors import InputError
 from nidbench.physics.arrays import Kernel
 from nidbench.physics.kernel import check_kernel, normalised
 
+from .fits import FITS_SUFFIXES
 from .psf_faults import BACKGROUNDS as BACKGROUNDS
 from .psf_faults import Background as Background
-from .psf_faults import border, fault, without_background
+from .psf_faults import border, fault, without_background, wrapped
 from .read import read_stored
 
 #: Suffixes of kernel files: arrays lose nothing, pictures are rounded.
-KERNEL_SUFFIXES = (".mat", ".npy", ".npz", ".png", ".tif", ".tiff", ".bmp")
+KERNEL_SUFFIXES = (".mat", ".npy", ".npz", ".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", *FITS_SUFFIXES)
 
 #: Names of kernels in array files that hold several arrays.
 _KERNELS = ("kernel", "ker", "k", "psf", "f", "h")
@@ -32,7 +34,58 @@ _SMALL = 5
 _ALONG = 0.15
 
 
-def read_kernel(path: Path, background: Background = "none") -> Kernel:
+#: Words after a kernel file's name: turn it by 180 degrees, and move its weights to the middle.
+TURNED, CENTRED = "turned", "centred"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelFile:
+    """A kernel file, and what is done to its kernel.
+
+    Attributes:
+        path: the file.
+        background: what is taken off it.
+        turned: whether it is turned by 180 degrees, as one for correlation is.
+        centred: whether its weights are moved to the middle.
+    """
+
+    path: Path
+    background: Background = "none"
+    turned: bool = False
+    centred: bool = False
+
+    @staticmethod
+    def is_meant(text: str) -> bool:
+        """Return whether a text is the name of a kernel file, by its suffix."""
+        return KernelFile.parse(text).path.suffix.lower() in KERNEL_SUFFIXES
+
+    @classmethod
+    def parse(cls, text: str) -> KernelFile:
+        """Read `PATH[:BACKGROUND][:turned][:centred]`, the words in any order."""
+        words: list[str] = []
+        path, _, word = text.rpartition(":")
+        while path and word in (*BACKGROUNDS, TURNED, CENTRED):
+            words, text = [*words, word], path
+            path, _, word = text.rpartition(":")
+        background = next((known for known in BACKGROUNDS if known in words), BACKGROUNDS[0])
+        return cls(path=Path(text), background=background, turned=TURNED in words, centred=CENTRED in words)
+
+    @property
+    def label(self) -> str:
+        """The file's name without its folder, and what is done to its kernel."""
+        words = [self.background] * (self.background != "none") + [TURNED] * self.turned + [CENTRED] * self.centred
+        return ":".join([self.path.name, *words])
+
+    def __str__(self) -> str:
+        return str(self.path.with_name(self.label))
+
+    def kernel(self) -> Kernel:
+        """Return the kernel, see `read_kernel`."""
+        kernel = read_kernel(self.path.expanduser(), self.background, centred=self.centred)
+        return np.ascontiguousarray(kernel[::-1, ::-1]) if self.turned else kernel
+
+
+def read_kernel(path: Path, background: Background = "none", *, centred: bool = False) -> Kernel:
     """Return the kernel of a file as it is stored, not rotated or shifted, divided by its sum.
 
     Args:
@@ -40,6 +93,7 @@ def read_kernel(path: Path, background: Background = "none") -> Kernel:
             before v7.3. In files with several arrays the kernel is named `kernel`, `ker`, `k`, `psf`, `f` or `h`. Axes
             with a single element, for batch or channel, are dropped, and so are two of three equal planes.
         background: the background to take off, see `Background`.
+        centred: whether to move its weights to the middle, see `centred_kernel`.
 
     Returns:
         Shape (kh, kw), float64, not negative, sum 1.
@@ -53,12 +107,32 @@ def read_kernel(path: Path, background: Background = "none") -> Kernel:
         weights = without_background(_plane(read_stored(path, _KERNELS).values), background)
         if not (np.isfinite(weights).all() and (weights > 0).any()):
             check_kernel(weights)
+        if centred:
+            weights = centred_kernel(weights)
     except InputError as error:
         raise InputError(f"{path} is not a kernel ({error}): {_WAY_OUT}") from error
     if problem := fault(weights, kept=background == "keep"):
         reason, way_out = problem
         raise InputError(f"{path} is not a kernel ({reason}): {way_out}")
     return normalised(weights.clip(0, None))
+
+
+def centred_kernel(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights moved by whole pixels, so that their centre of mass is in the middle of an odd rectangle.
+
+    Weights that are wrapped around the corners, as a Fourier transform leaves them, are unwrapped first. Restorations
+    are then not shifted against the blurred image, except by less than half a pixel.
+    """
+    if wrapped(weights):
+        weights = np.fft.fftshift(weights)
+    mass = weights.clip(0, None)
+    centroid = np.indices(mass.shape).reshape(2, -1) @ mass.ravel() / mass.sum()
+    rows, columns = (round(float(place)) for place in centroid)
+    height, width = weights.shape
+    reach = max(rows, height - 1 - rows), max(columns, width - 1 - columns)
+    moved = np.zeros((2 * reach[0] + 1, 2 * reach[1] + 1))
+    moved[reach[0] - rows : reach[0] - rows + height, reach[1] - columns : reach[1] - columns + width] = weights
+    return moved
 
 
 def kernel_notice(kernel: Kernel) -> str:
@@ -75,7 +149,7 @@ def _border_notice(kernel: Kernel) -> str:
         return ""
     return (
         f"has weight all along its border, {ring.sum():.0%} of its sum in its outermost pixels: it was cut off there, "
-        'or lies on a background, which kernel_background = "border" in measured.toml takes off'
+        'or lies on a background, which kernel_background = "border" in measured.toml, or psf.npy:border, takes off'
     )
 
 
@@ -87,7 +161,7 @@ def _middle_notice(kernel: Kernel) -> str:
         return ""
     return (
         f"has its weights {down:+.1f} rows and {right:+.1f} columns off its middle, by which restorations are shifted "
-        "against the blurred image"
+        "against the blurred image; psf.npy:centred moves them there"
     )
 
 

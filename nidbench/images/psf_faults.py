@@ -14,15 +14,18 @@ Background: TypeAlias = Literal["none", "border", "clip", "keep"]
 BACKGROUNDS: tuple[Background, ...] = ("none", "border", "clip", "keep")
 
 _OFF = (
-    'write kernel_background = "border" into measured.toml, or estimated:PATH:border, to take it off, or take it off '
-    "before you save the kernel"
+    'write kernel_background = "border" into measured.toml, estimated:PATH:border, or psf.npy:border where the file '
+    "itself is named, to take it off, or take it off before you save the kernel"
 )
 
-_KEEP = '; if it is right as it stands, write kernel_background = "keep", or estimated:PATH:keep'
+_KEEP = (
+    '; if it is right as it stands, write kernel_background = "keep", estimated:PATH:keep, or psf.npy:keep where the '
+    "file itself is named"
+)
 
 _CLIP = (
-    'write kernel_background = "clip" into measured.toml, or estimated:PATH:clip, to take them for 0 ("border" also '
-    "takes off a background), or correct the file"
+    'write kernel_background = "clip" into measured.toml, estimated:PATH:clip, or psf.npy:clip where the file itself '
+    'is named, to take them for 0 ("border" also takes off a background), or correct the file'
 )
 
 #: Negative weights down to this fraction of the largest weight are rounding errors, of FFTs in single precision.
@@ -90,10 +93,10 @@ def fault(weights: NDArray[np.float64], *, kept: bool) -> tuple[str, str] | None
         return f"it is negative in places, down to {lowest:.3g} of its largest weight, {below:.2g} of its sum", _CLIP
     if kept:
         return None
-    if _wrapped(weights):
+    if wrapped(weights):
         return (
             "its weights lie around its four corners",
-            "move its origin to the middle with numpy.fft.fftshift" + _KEEP,
+            "move its origin to the middle with numpy.fft.fftshift, or name the file as psf.npy:centred" + _KEEP,
         )
     if level := _pedestal(weights):
         share = level * weights.size / weights.sum()
@@ -159,7 +162,7 @@ def _bright_border(weights: NDArray[np.float64]) -> bool:
     return bool(inverted) and _flat(ring)
 
 
-def _wrapped(weights: NDArray[np.float64]) -> bool:
+def wrapped(weights: NDArray[np.float64]) -> bool:
     """Return whether a kernel has its origin in the first pixel, and is wrapped around the other corners."""
     if min(weights.shape) < 5:
         return False

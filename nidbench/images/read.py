@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nidbench.errors import InputError
 
-from . import arrays, pictures, tiffs
+from . import arrays, fits, pictures, tiffs
 from .arrays import ARRAY_SUFFIXES
 from .stored import Stored, reading
 from .units import UNSTATED, Units, in_units
@@ -21,7 +21,7 @@ from .units import UNSTATED, Units, in_units
 SMALLEST_SIDE = 11
 
 #: Suffixes of image files.
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", *fits.FITS_SUFFIXES)
 
 #: Names of a restored, sharp and blurred image in array files that hold several arrays.
 RESTORED = ("x", "image", "img", "im", "deblurred", "restored", "output", "result")
@@ -62,6 +62,8 @@ def read_stored(path: Path, names: Sequence[str]) -> Stored:
     with reading(path):
         if path.suffix.lower() in ARRAY_SUFFIXES:
             return arrays.read(path, names)
+        if fits.is_fits(path):
+            return fits.read(path)
         return tiffs.read(path) if tiffs.is_tiff(path) else pictures.read(path)
 
 
@@ -92,8 +94,8 @@ def read_pixels(path: Path, names: Sequence[str], units: Units = UNSTATED) -> Re
     """Return an image with values of any type: a picture as it is stored, or an array, which is not rounded.
 
     Args:
-        path: a picture as in `read_image`, of 8 or 16 bit or of real numbers; a NumPy array; or a MATLAB file before
-            v7.3. Arrays have Shape (H, W) or (H, W, 3).
+        path: a picture as in `read_image`, of 8 or 16 bit or of real numbers; FITS; a NumPy array; or a MATLAB file
+            before v7.3. Arrays have Shape (H, W) or (H, W, 3), those of FITS (H, W) or (3, H, W).
         names: names that it may have in an array file with several: `RESTORED`, `SHARP` or `BLURRED`.
         units: what is stated about its values.
 
@@ -129,8 +131,8 @@ def sharp_shape(path: Path) -> tuple[int, int, int]:
     """
     try:
         with reading(path):
-            if path.suffix.lower() in ARRAY_SUFFIXES:
-                height, width, channels = _channels_last(arrays.read(path, SHARP).values).shape
+            if path.suffix.lower() in (*ARRAY_SUFFIXES, *fits.FITS_SUFFIXES):
+                height, width, channels = channels_last(read_stored(path, SHARP).values).shape
                 return channels, height, width
             return tiffs.shape_of(path) if tiffs.is_tiff(path) else pictures.shape_of(path)
     except InputError as error:
@@ -138,12 +140,12 @@ def sharp_shape(path: Path) -> tuple[int, int, int]:
 
 
 def _channels_first(stored: Stored, units: Units) -> Reading:
-    pixels = _channels_last(stored.values)
+    pixels = channels_last(stored.values)
     intensities, assumed = in_units(replace(stored, values=pixels), units)
     return Reading(np.ascontiguousarray(intensities.transpose(2, 0, 1)), assumed)
 
 
-def _channels_last(values: NDArray[Any]) -> NDArray[Any]:
+def channels_last(values: NDArray[Any]) -> NDArray[Any]:
     """Return an image as (H, W, C).
 
     Args:

@@ -45,13 +45,19 @@ def opened(path: Path) -> Iterator[TiffPage]:
     """
     from tifffile import TiffFile
 
+    with quiet(), TiffFile(path) as file:
+        page = _only_page(file)
+        _check(page)
+        yield page
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep tifffile from logging damage in the block: it goes on after it, and `_check` refuses it."""
     log = logging.getLogger("tifffile")
-    before, log.disabled = log.disabled, True  # tifffile logs damage and goes on; `_check` refuses it
+    before, log.disabled = log.disabled, True
     try:
-        with TiffFile(path) as file:
-            page = _only_page(file)
-            _check(page)
-            yield page
+        yield
     finally:
         log.disabled = before
 
@@ -69,7 +75,17 @@ def _only_page(file: Any) -> TiffPage:
     return page
 
 
-def _check(page: TiffPage) -> None:
+def _may_be_stack(page: TiffPage) -> bool:
+    """Return whether a page has three planes that tifffile marks as colours, although they may be a stack."""
+    return page.axes == "SYX" and page.software.startswith("tifffile")
+
+
+def _check(page: TiffPage, *, planes: bool = False) -> None:
+    """Refuse a page that is no image; `planes` says that planes are meant where they may be colours.
+
+    Raises:
+        InputError: naming what it is.
+    """
     check_size(page.shape)
     photometric = _photometric(page)
     if photometric == "PALETTE":
@@ -78,7 +94,7 @@ def _check(page: TiffPage) -> None:
         raise InputError("it holds luminance and chrominance (YCbCr), not RGB")
     if photometric not in _COLOURS or page.axes not in ("YX", "YXS", "SYX"):
         raise InputError(f"it is {photometric} with the axes {page.axes}, not gray or RGB")
-    if page.axes == "SYX" and page.software.startswith("tifffile"):
+    if _may_be_stack(page) and not planes:
         raise InputError(
             "it holds three planes, which tifffile marks as colours although they may be a stack: save colours as "
             "(H, W, 3), or a single page as a separate file"
@@ -127,6 +143,68 @@ def read(path: Path) -> Stored:
             channels_last = _inverted(channels_last, bits)
     stated = bits if pixels.dtype.kind == "u" and bits < 8 * pixels.dtype.itemsize else None
     return Stored(without_alpha(channels_last, min(colours, channels_last.shape[-1])), picture=True, bits=stated)
+
+
+def pages_in(path: Path) -> int:
+    """Return how many images a file holds, previews and masks not counted.
+
+    Raises:
+        InputError: for images of several sizes or types.
+    """
+    from tifffile import TiffFile
+
+    with quiet(), TiffFile(path) as file:
+        series = _series(file)
+        return int(series.shape[0]) if _may_be_stack(series.keyframe) else _count(series)
+
+
+def read_pages(path: Path) -> tuple[Stored, str]:
+    """Return all images of a file, Shape (..., H, W) or (..., H, W, 3), and the names of their axes: `ZYX`.
+
+    In the result 0 is black, also for files in which it is white.
+
+    Raises:
+        InputError: for what `read` refuses in a single page, and for images of several sizes or types.
+    """
+    from tifffile import TiffFile
+
+    with quiet(), TiffFile(path) as file:
+        series = _series(file)
+        page = series.keyframe
+        planes = _may_be_stack(page)
+        _check(page, planes=planes)
+        check_size(series.shape)
+        colours = _COLOURS[_photometric(page)]
+        axes, bits = series.axes, int(page.bitspersample)
+        axes = axes.replace("S", "Z") if planes else axes
+        if not axes.endswith(("YX", "YXS")):
+            raise InputError(f"its axes are {axes}: save it with rows, columns and colours last")
+        pixels = native(np.asarray(series.asarray()))
+    if _photometric(page) == "MINISWHITE":
+        pixels = _inverted(pixels, bits)
+    stated = bits if pixels.dtype.kind == "u" and bits < 8 * pixels.dtype.itemsize else None
+    if axes.endswith("S"):
+        pixels = without_alpha(pixels, min(colours, pixels.shape[-1]))
+        axes = axes if pixels.ndim == len(axes) else axes[:-1]
+    return Stored(pixels, picture=True, bits=stated), axes
+
+
+def _series(file: Any) -> Any:
+    """Return the one series of images of a file, without previews.
+
+    Raises:
+        InputError: where there are several, or none.
+    """
+    held = [each for each in file.series if not (each.keyframe.is_reduced or each.keyframe.is_mask)]
+    if len(held) != 1:
+        sizes = ", ".join("x".join(map(str, each.shape)) for each in held[:3]) or "none"
+        raise InputError(f"it holds images of several sizes or types ({sizes}): save those to read as a separate file")
+    return held[0]
+
+
+def _count(series: Any) -> int:
+    of_an_image = int(np.prod(series.keyframe.shape))
+    return max(1, int(np.prod(series.shape)) // max(1, of_an_image))
 
 
 def _inverted(pixels: NDArray[Any], bits: int) -> NDArray[Any]:

@@ -85,21 +85,46 @@ def in_units(stored: Stored, units: Units = UNSTATED) -> tuple[NDArray[np.float6
         InputError: where values are not finite; where their range is not known (the message lists possible ranges and
             how to state them); or where they contradict what is stated.
     """
-    values = stored.values
+    white, assumed = white_of(stored, units)
+    intensities = np.asarray(stored.values, np.float64) / white
+    check_unit(intensities)
+    return intensities, assumed
+
+
+def white_of(stored: Stored, units: Units = UNSTATED) -> tuple[float, str]:
+    """Return the value of a file that is intensity 1, and the assumption that was made, if any.
+
+    Raises:
+        InputError: where values are not finite, their range is not known, or they contradict what is stated.
+    """
+    check_finite(stored.values)
+    if units.scale is not None:
+        return units.scale, ""
+    if stored.values.dtype.kind == "f":
+        return _white_of_reals(stored.values, units), ""
+    return _white_of_integers(stored, units)
+
+
+def check_finite(values: NDArray[Any]) -> None:
+    """Refuse an empty array, and one with values that are not finite.
+
+    Raises:
+        InputError: naming what it holds.
+    """
     if not values.size:
         raise InputError(f"it is empty, of shape {values.shape}")
     if not np.isfinite(values).all():
         raise InputError("it holds NaN or infinity")
-    if units.scale is not None:
-        white, assumed = units.scale, ""
-    elif values.dtype.kind == "f":
-        white, assumed = _white_of_reals(values, units), ""
-    else:
-        white, assumed = _white_of_integers(stored, units)
-    intensities = np.asarray(values, np.float64) / white
+
+
+def check_unit(intensities: NDArray[np.float64]) -> None:
+    """Refuse intensities that are mostly far above 1.
+
+    Raises:
+        InputError: naming their median.
+    """
     if (median := np.median(intensities)) > _BEYOND:
         raise InputError(f"half of its values are above {median:.3g}, which is not [0, 1]")
-    return intensities, assumed
 
 
 def _white_of_reals(values: NDArray[Any], units: Units) -> float:

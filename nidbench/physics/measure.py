@@ -70,11 +70,16 @@ def blur(sharp: Image, kernel: Kernel) -> NDArray[np.float64]:
     """
     sharp = check_image(sharp)
     check_sizes(sharp, kernel)
-    (_, height, width), (kh, kw) = sharp.shape, kernel.shape
+    return convolved(sharp, kernel)
+
+
+def convolved(image: Image, kernel: Kernel) -> NDArray[np.float64]:
+    """Return k * x as `blur` does, of any x that is no smaller than k: restorations may lie far outside [0, 1]."""
+    (_, height, width), (kh, kw) = image.shape, kernel.shape
     # scipy.signal.fftconvolve computes the same sums, but its import takes longer than a hundred blurs
     size = next_fast_len(height + kh - 1, real=True), next_fast_len(width + kw - 1, real=True)
-    convolved = irfft2(rfft2(sharp.astype(np.float64), size) * rfft2(kernel, size), size)
-    valid: NDArray[np.float64] = convolved[:, kh - 1 : height, kw - 1 : width]
+    whole = irfft2(rfft2(image.astype(np.float64), size) * rfft2(kernel, size), size)
+    valid: NDArray[np.float64] = whole[:, kh - 1 : height, kw - 1 : width]
     return valid
 
 

@@ -134,6 +134,8 @@ _NUMBERS = {
     "seed_std": ("± seeds", ".2f"),
     "oracle_psnr": ("oracle", ".2f"),
     "end_psnr": ("end", ".2f"),
+    "chi_squared": ("chi2", ".2f"),
+    "whiteness": ("white", ".3f"),
     "seconds": ("s", "seconds"),
     "iterations": ("it.", ".0f"),
     "peak_memory_mb": ("MB", ".0f"),
@@ -214,6 +216,11 @@ def _caption(cells: pd.DataFrame, summary: pd.DataFrame, numbers: Sequence[str],
         sentences.append("± images, ± seeds: standard deviation over images of their mean, and over method seeds.")
     if "oracle_psnr" in numbers:
         sentences.append("oracle, end: PSNR at the best and at the last observed iteration.")
+    if "chi_squared" in numbers:
+        sentences.append(
+            "chi2, white: of what is left of images without a truth, in units of the noise (1: as large as the noise), "
+            "and its autocorrelation over small lags (0: as white as noise); neither says that a restoration is right."
+        )
     return " ".join(sentences)
 
 

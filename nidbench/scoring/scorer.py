@@ -13,7 +13,7 @@ from nidbench.errors import InputError
 from nidbench.physics.arrays import Image
 from nidbench.physics.problem import Problem
 
-from . import calibration, null_band
+from . import calibration, null_band, residual
 from .metrics import psnr
 from .protocols import CROPS, DEFAULT, AnyProtocol, Protocol, encoded, scores, to_8_bit
 from .protocols import Region as Region
@@ -21,7 +21,7 @@ from .protocols import protocol as find_protocol
 from .score import Score
 
 #: Names of the results of `Scorer.measures`.
-MEASURES = (*null_band.MEASURES, *calibration.MEASURES, "brightness")
+MEASURES = (*null_band.MEASURES, *calibration.MEASURES, "brightness", *residual.MEASURES)
 
 #: Numbers of averaged draws after which the average is scored.
 PASSES = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 500, 1000)
@@ -95,14 +95,18 @@ class Scorer:
     def measures(self, image: Image, variance: Image | None) -> dict[str, float]:
         """Return the values of `MEASURES` that are defined for x and its pixel variance, by name.
 
-        They are computed on the region of the default protocol, against the best match of the truths; without a truth
-        the result is empty. `brightness` is the mean of x after the response over the pixels of y, divided by the
-        mean of y. Blur keeps the mean, so that a value other than 1 points to another scale.
+        They are computed on the region of the default protocol, against the best match of the truths. Where there is no
+        truth they are those of the residual, which need none, see `residual`.
+
+        `brightness` is the mean of x after the response over the pixels of y, divided by the mean of y. Blur keeps the
+        mean, so that a value other than 1 points to another scale.
 
         Args:
             image: x, Shape (C, H, W).
             variance: its pixel variance, the same shape; None where the method has none.
         """
+        if not self._truths:
+            return residual.measures(self._problem, image)
         truths = [truth for truth, applying in self._truths if DEFAULT in applying]
         pairs = (compare(image, variance, self._problem, truth) for truth in truths)
         best = max(pairs, key=lambda pair: psnr(to_8_bit(pair.image), pair.truth), default=None)

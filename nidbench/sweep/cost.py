@@ -150,22 +150,61 @@ _LESS, _MORE = 0.5, 1.25
 _BESIDE = 1.1
 
 
-def _pilot(job: Job, computer: Computer, options: RunOptions, pilot_seconds: float) -> Rate | None:
-    """Return the rate of a job from pilots; None where they fail."""
+@dataclass(frozen=True)
+class Pilot:
+    """What a short run of a task shows of a full one.
+
+    Attributes:
+        rate: seconds per pixel of x.
+        memory: bytes that the short run took, beyond what its process had before.
+    """
+
+    rate: Rate
+    memory: int
+
+
+def pilot(task: Task, computer: Computer, most_seconds: float | None = None) -> Pilot | None:
+    """Return what short runs of a task show; None where they fail.
+
+    Args:
+        task: the task, with `pilot_seconds`.
+        computer: runs it.
+        most_seconds: time limit of each run; None for one that follows from `pilot_seconds`.
+    """
+    pilot_seconds = task.pilot_seconds or 0.0
     spans: list[Span] = []
-    planned = None
+    planned, memory = None, 0
     while planned is None and len(spans) < _REPEATS and sum(span.seconds for span in spans) <= pilot_seconds:
-        outcome = _ask(job, computer, options, pilot_seconds)
+        outcome = _ask(task, computer, min(10 * pilot_seconds + 20, most_seconds or math.inf))
         if outcome is None:
             return None
         spans += outcome.spans
+        memory = max(memory, outcome.peak_memory or 0)
         if outcome.status == "pilot":
             planned = outcome.planned or 1
     paces = [span.seconds / span.iterations for span in spans]
-    alone = [span.alone(job.threads) / span.iterations for span in spans]
-    about = median(paces) if planned is None else _BESIDE * _pace(spans, job.threads)
-    per_pixel = (planned or 1) / seconds(job, 1.0)
-    return Rate(about * per_pixel, _LESS * min(alone) * per_pixel, max(_MORE * max(paces), about) * per_pixel)
+    alone = [span.alone(task.threads) / span.iterations for span in spans]
+    about = median(paces) if planned is None else _BESIDE * _pace(spans, task.threads)
+    per_pixel = (planned or 1) / (task.shape[1] * task.shape[2])
+    rate = Rate(about * per_pixel, _LESS * min(alone) * per_pixel, max(_MORE * max(paces), about) * per_pixel)
+    return Pilot(rate, memory)
+
+
+def _pilot(job: Job, computer: Computer, options: RunOptions, pilot_seconds: float) -> Rate | None:
+    """Return the rate of a job from pilots; None where they fail."""
+    task = Task(
+        spec=job.method.spec,
+        preset=job.method.preset,
+        file=job.method.file,
+        problem=job.case.problem(),
+        seed=job.cell.seed,
+        device=job.device,
+        precision=job.cell.precision,
+        threads=job.threads,
+        pilot_seconds=pilot_seconds,
+    )
+    shown = pilot(task, computer, options.cell_timeout)
+    return None if shown is None else shown.rate
 
 
 def _pace(spans: Sequence[Span], threads: int) -> float:
@@ -179,20 +218,8 @@ def _pace(spans: Sequence[Span], threads: int) -> float:
     return longer * sum(alone) / sum(span.iterations for span in spans)
 
 
-def _ask(job: Job, computer: Computer, options: RunOptions, pilot_seconds: float) -> Outcome | None:
-    task = Task(
-        spec=job.method.spec,
-        preset=job.method.preset,
-        file=job.method.file,
-        problem=job.case.problem(),
-        seed=job.cell.seed,
-        device=job.device,
-        precision=job.cell.precision,
-        threads=job.threads,
-        pilot_seconds=pilot_seconds,
-    )
+def _ask(task: Task, computer: Computer, allowed: float) -> Outcome | None:
     try:
-        allowed = min(10 * pilot_seconds + 20, options.cell_timeout or math.inf)
         outcome = computer.ask(task, lambda _: None, allowed)
     except (DeadlineError, WorkerDiedError):
         return None

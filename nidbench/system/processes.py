@@ -132,6 +132,16 @@ def memory_here() -> int | None:
     return min(limits, default=None)
 
 
+def free_memory() -> int | None:
+    """Return the bytes that new work can use without swapping, not more than `memory_here`; None where unknown."""
+    total = memory_here()
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+        return free if total is None else min(free, total)
+    return total
+
+
 def _limit_files() -> Iterator[Path]:
     """Yield the files that may limit this process's memory: those of its control group and of all above it."""
     root = Path("/sys/fs/cgroup")

@@ -24,7 +24,7 @@ from nidbench.physics.noise import NoiseSpec
 from nidbench.registry.entry_points import load_dataset, load_kernel_error
 
 DATASETS = list(entry_points(group="nidbench.datasets"))
-KERNELS = list(entry_points(group="nidbench.kernels"))
+KERNELS = [entry for entry in entry_points(group="nidbench.kernels") if not hasattr(entry.load(), "formula")]
 SHARP = [entry for entry in DATASETS if hasattr(entry.load(), "load")]
 GIVEN = [entry for entry in DATASETS if hasattr(entry.load(), "measured")]
 

@@ -1,0 +1,148 @@
+"""What a picture file says beside its pixels: resolution, orientation, colour profile, description, a FITS header."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import fits, tiffs
+from .pictures import opened
+from .stored import reading
+
+#: First bytes of a PNG.
+PNG = b"\x89PNG\r\n\x1a\n"
+
+#: Chunks of a PNG that say how its pixels are stored: what is written says that anew.
+_OF_STORAGE = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"sBIT", b"bKGD", b"hIST")
+
+#: Tags of TIFF that are kept as they stand -> their name in messages.
+_KEPT_TAGS = {271: "Make", 272: "Model", 274: "Orientation", 286: "XPosition", 287: "YPosition", 315: "Artist"}
+_KEPT_TAGS |= {306: "DateTime", 33432: "Copyright"}
+
+_ORIENTATION, _PROFILE, _DESCRIPTION = 274, 34675, 270
+
+#: Units of TIFF's resolution -> pixels per metre for one pixel per unit.
+_PER_METRE = {2: 1 / 0.0254, 3: 100.0}
+
+
+@dataclass(frozen=True, eq=False)
+class Metadata:
+    """What a file says beside its pixels, as far as another one of the same or of another format can say it.
+
+    Attributes:
+        per_metre: pixels per metre, along x and y; None where it is not stated in a unit of length.
+        profile: the ICC colour profile, or None.
+        exif: the EXIF block of a JPEG or PNG, or None.
+        orientation: how a viewer turns the pixels, 1 to 8 as in EXIF; 1 for not at all.
+        chunks: a PNG's further chunks, type and content.
+        tiff: arguments of `tifffile.imwrite` that say the same of a TIFF; empty for other files.
+        header: of a FITS file, or None.
+        alpha: whether it has an alpha channel, which readers here accept where it is opaque everywhere.
+    """
+
+    per_metre: tuple[float, float] | None = None
+    profile: bytes | None = None
+    exif: bytes | None = None
+    orientation: int = 1
+    chunks: tuple[tuple[bytes, bytes], ...] = ()
+    tiff: Mapping[str, Any] = field(default_factory=dict)
+    header: Any = None
+    alpha: bool = False
+
+
+def metadata_of(path: Path) -> Metadata:
+    """Return what a file says beside its pixels; nothing for array files.
+
+    Raises:
+        InputError: where it cannot be read; the message does not name the file.
+    """
+    with reading(path):
+        if fits.is_fits(path):
+            return Metadata(header=fits.header_of(path))
+        if path.suffix.lower() in (".npy", ".npz", ".mat"):
+            return Metadata()
+        return _of_tiff(path) if tiffs.is_tiff(path) else _of_picture(path)
+
+
+def _of_tiff(path: Path) -> Metadata:
+    from tifffile import TiffFile
+
+    with tiffs.quiet(), TiffFile(path) as file:
+        page = file.pages.first
+        tags = {code: tag.value for tag in page.tags if (code := tag.code) in (*_KEPT_TAGS, 282, 283, 296, _PROFILE)}
+        description = page.description
+        alpha = len(page.extrasamples) > 0
+        imagej = dict(file.imagej_metadata or {}) if file.is_imagej else None
+        is_shaped, compressed = file.is_shaped, int(page.compression) != 1
+        extra = [
+            (tag.code, tag.dtype, tag.count, tag.value, True)
+            for tag in page.tags
+            if tag.code in _KEPT_TAGS and tag.code != 306
+        ]
+    said: dict[str, Any] = {"extratags": extra}
+    unit = int(tags.get(296, 2))
+    if 282 in tags and 283 in tags:
+        said |= {"resolution": (tags[282], tags[283]), "resolutionunit": unit}
+    if 306 in tags:
+        said["datetime"] = str(tags[306])
+    if imagej is not None:
+        said["imagej"] = {key: value for key, value in imagej.items() if key not in _IMAGEJ_STORAGE}
+    elif description and not is_shaped:
+        said["description"] = description
+    if compressed:
+        said["compression"] = "zlib"
+    profile = tags.get(_PROFILE)
+    per_metre = None
+    if "resolution" in said and unit in _PER_METRE:
+        horizontal, vertical = (_ratio(each) * _PER_METRE[unit] for each in said["resolution"])
+        per_metre = (horizontal, vertical)
+    return Metadata(
+        per_metre=per_metre,
+        profile=None if profile is None else bytes(profile),
+        orientation=int(tags.get(_ORIENTATION, 1)),
+        tiff=said,
+        alpha=alpha,
+    )
+
+
+#: What ImageJ's description says of how pixels are stored: what is written says that anew.
+_IMAGEJ_STORAGE = ("ImageJ", "images", "slices", "frames", "channels", "hyperstack", "mode", "axes", "Labels", "Ranges")
+
+
+def _ratio(value: Any) -> float:
+    numerator, denominator = value if isinstance(value, tuple) else (value, 1)
+    return float(numerator) / float(denominator or 1)
+
+
+def _of_picture(path: Path) -> Metadata:
+    with opened(path) as file:
+        form, info, alpha = file.format, dict(file.info), "A" in file.mode
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged EXIF, which is then left out
+            orientation = int(file.getexif().get(_ORIENTATION, 1) or 1)
+    dpi = info.get("dpi")
+    per_metre = (float(dpi[0]) / 0.0254, float(dpi[1]) / 0.0254) if dpi and min(dpi) > 0 else None
+    return Metadata(
+        per_metre=per_metre,
+        profile=info.get("icc_profile"),
+        exif=info.get("exif"),
+        orientation=orientation if 1 <= orientation <= 8 else 1,
+        chunks=tuple(_chunks(path.read_bytes())) if form == "PNG" else (),
+        alpha=alpha,
+    )
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield type and content of the chunks of a PNG that say something beside its pixels."""
+    place = len(PNG)
+    while place + 8 <= len(content):
+        (length,) = struct.unpack(">I", content[place : place + 4])
+        kind, data = content[place + 4 : place + 8], content[place + 8 : place + 8 + length]
+        if kind not in _OF_STORAGE and zlib.crc32(kind + data).to_bytes(4, "big") == content[place + 8 + length :][:4]:
+            yield kind, data
+        place += 12 + length

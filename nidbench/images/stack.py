@@ -1,0 +1,136 @@
+"""Reads all images of a file, one or many of the same size, and remembers how the file arranges them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nidbench.errors import InputError
+
+from . import tiffs
+from .read import SMALLEST_SIDE, read_stored
+from .stored import Stored, reading
+
+#: Numbers of colour channels that an axis may have.
+_COLOURS = (1, 3)
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """The images of a file.
+
+    Attributes:
+        stored: their values, Shape (N, H, W, C), C = 1 (gray) or 3 (colour).
+        axes: the axes of the file, slowest first: Y, X, S for colours, 1 for an axis with a single element; all others
+            count images.
+        lengths: the sides of the axes that count images; empty for a single image.
+    """
+
+    stored: Stored
+    axes: str
+    lengths: tuple[int, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """The number of images."""
+        return len(self.stored.values)
+
+    def only(self, page: int) -> Stack:
+        """Return one image alone, counted from 1, without the axes that count images."""
+        axes = "".join(letter for letter in self.axes if letter in "1YXS")
+        return Stack(replace(self.stored, values=self.stored.values[page - 1 : page]), axes)
+
+    def arranged(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return images, Shape (N, h, w, C) of any h and w, as the file arranges them."""
+        array = values.reshape(*self.lengths, *values.shape[1:])
+        counted = len(self.lengths)
+        if "S" not in self.axes:
+            array = array[..., 0]
+        kept = [letter for letter in self.axes if letter != "1"]
+        places = {"Y": counted, "X": counted + 1, "S": counted + 2}
+        counters = iter(range(counted))
+        array = array.transpose([places[letter] if letter in places else next(counters) for letter in kept])
+        ones = [place for place, letter in enumerate(self.axes) if letter == "1"]
+        return np.ascontiguousarray(np.expand_dims(array, ones))
+
+
+def count_images(path: Path, names: Sequence[str]) -> int:
+    """Return how many images a file holds, where it is read as it stands.
+
+    Raises:
+        InputError: where it cannot be read; the message does not name the file.
+    """
+    with reading(path):
+        if tiffs.is_tiff(path):
+            return tiffs.pages_in(path)
+    stored = read_stored(path, names)
+    shape = stored.values.shape
+    if stored.picture or _axes(shape, paged=False):
+        return 1
+    axes = _axes(shape, paged=True)
+    return int(np.prod([side for side, axis in zip(shape, axes, strict=False) if axis not in "1YXS"]))
+
+
+def read_stack(path: Path, names: Sequence[str], *, paged: bool) -> Stack:
+    """Return the images of a file.
+
+    Args:
+        path: a picture, FITS or an array file.
+        names: names that the array may have in a file with several.
+        paged: whether it is read as a stack: the first axes of its array count images. A colour image is otherwise
+            (H, W, 3) or (3, H, W).
+
+    Raises:
+        InputError: where it cannot be read, or is no image or no stack; the message does not name the file.
+    """
+    if paged:
+        with reading(path):
+            if tiffs.is_tiff(path):
+                stored, axes = tiffs.read_pages(path)
+                return _stack(stored, axes)
+    stored = read_stored(path, names)
+    shape = stored.values.shape
+    axes = ("YXS" if len(shape) == 3 else "YX") if stored.picture else _axes(shape, paged=paged)
+    if not axes:
+        raise InputError(f"it has shape {shape}")
+    return _stack(stored, axes)
+
+
+def _axes(shape: tuple[int, ...], *, paged: bool) -> str:
+    """Return the axes of an array that is no picture; empty where it cannot be one image, or a stack."""
+    ones = 0
+    while len(shape) > 3 and shape[0] == 1:
+        ones, shape = ones + 1, shape[1:]
+    if len(shape) == 2:
+        return "1" * ones + "YX"
+    if len(shape) < 2:
+        return ""
+    if not paged:
+        if len(shape) == 3 and shape[0] in _COLOURS and shape[2] not in _COLOURS:
+            return "1" * ones + "SYX"
+        return "1" * ones + "YXS" if len(shape) == 3 and shape[2] in _COLOURS else ""
+    counters = "ZTCPQ"
+    if len(shape) > 3 and shape[-1] in _COLOURS:
+        return "1" * ones + counters[: len(shape) - 3] + "YXS"
+    if len(shape) > 3 and shape[-3] in _COLOURS:
+        return "1" * ones + counters[: len(shape) - 3] + "SYX"
+    return "1" * ones + counters[: len(shape) - 2] + "YX"
+
+
+def _stack(stored: Stored, axes: str) -> Stack:
+    shape = dict(enumerate(stored.values.shape))
+    place = {letter: axes.index(letter) for letter in "YXS" if letter in axes}
+    counted = [axis for axis, letter in enumerate(axes) if letter not in "1YXS"]
+    ones = [axis for axis, letter in enumerate(axes) if letter == "1"]
+    order = [*ones, *counted, *place.values()]
+    height, width = shape[place["Y"]], shape[place["X"]]
+    if min(height, width) < SMALLEST_SIDE:
+        raise InputError(f"it is {height}x{width} pixels: use an image of at least {SMALLEST_SIDE}x{SMALLEST_SIDE}")
+    channels = shape[place["S"]] if "S" in place else 1
+    values = stored.values.transpose(order).reshape(-1, height, width, channels)
+    return Stack(replace(stored, values=values), axes, tuple(shape[axis] for axis in counted))

@@ -1,0 +1,300 @@
+"""Restores an image file from its question to its files: read, check, try, compute, test, write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from nidbench.cases.kernels import check_reach, one_kernel
+from nidbench.compute.messages import Outcome
+from nidbench.errors import InputError, NidbenchError
+from nidbench.images import Units, kernel_notice
+from nidbench.images.write import Pixels
+from nidbench.physics.arrays import Image, Kernel
+from nidbench.physics.noise import Noise, NoiseSpec
+from nidbench.physics.noise_level import estimate_noise_level
+from nidbench.physics.problem import Problem
+from nidbench.physics.response import Response
+from nidbench.registry.method_spec import parse_methods
+from nidbench.scoring.residual import ResidualTests, residual_tests
+from nidbench.system.durations import duration, duration_range
+
+from .bench import Bench, Expected, Place, middle, one_method
+from .events import Events
+from .preview import preview
+from .request import Request, check_room, write_file
+from .source import Source, file_bytes, numbers, read_source
+from .twin import MAKER, SIDE, Ranked, rank, twin_of
+
+#: Longest side in pixels of the middle on which noise is estimated: more takes gigabytes, and says no more.
+_ESTIMATED_ON = 1024
+
+#: Smallest side that y must have: an SSIM window.
+_LEAST = 11
+
+
+@dataclass(frozen=True)
+class PageResult:
+    """What became of one image.
+
+    Attributes:
+        sigma: standard deviation of its noise, on [0, 1].
+        seconds: time of the method.
+        iterations: its steps.
+        stopped: why it ended, or empty.
+        tests: of its residual.
+    """
+
+    sigma: float
+    seconds: float
+    iterations: int
+    stopped: str
+    tests: ResidualTests
+
+
+@dataclass(frozen=True)
+class Done:
+    """A restoration that is written.
+
+    Attributes:
+        method: its label.
+        pages: what became of each image.
+        estimated: whether the noise was estimated.
+        white: value of the measurement's file that is intensity 1.
+        clipped, values: how many values of how many were clipped.
+        notes: what a person should know, in sentences.
+        files: what each file is -> the file.
+        twin: methods by a twin experiment, the best first; empty where none was asked for.
+        complete: whether all files that were asked for are there.
+    """
+
+    method: str
+    pages: Sequence[PageResult]
+    estimated: bool
+    white: float
+    clipped: int
+    values: int
+    notes: Sequence[str]
+    files: Sequence[tuple[str, str]]
+    twin: Sequence[Ranked] = ()
+    complete: bool = True
+
+
+def restore(request: Request, place: Place, events: Events) -> Done:
+    """Restore an image file, and write what was asked for.
+
+    Args:
+        request: what is asked for.
+        place: where the method runs.
+        events: receives progress and notes.
+
+    Raises:
+        NidbenchError: where a file cannot be read or written, the kernel does not fit, or the method fails; no file is
+            then written, and none that was there is changed.
+    """
+    source = read_source(request.image, Units(request.scale, request.bits, "--{name} {value}"), request.pages)
+    kernel = _kernel(request, source)
+    for note in (*source.notes, *_kernel_notes(request, kernel)):
+        events.said(note)
+    candidates = [str(spec) for spec in parse_methods(request.twin)] if request.twin else []
+    noise, response = _noise(request.noise), _response(request.response)
+    check_room(request.out, source.stack.stored.values.nbytes)
+    if source.path.suffix.lower() in (".jpg", ".jpeg") and noise.level is None:
+        events.said("JPEG smooths noise, so that its estimate may be too low: give --noise where you know it")
+    bench = Bench(place, one_method(request.method), request.method_file)
+    if bench.facts.note:
+        events.said(bench.facts.note)
+    problems = _problems(source, kernel, noise, response)
+    first = next(iter(problems))
+    if bench.needs_trial(first):
+        _tried(bench, first, source.stack.count, events)
+    results: list[tuple[Problem, Outcome]] = []
+    pages = []
+    for number, problem in enumerate(_problems(source, kernel, noise, response), 1):
+        of = f" page {number} of {source.stack.count}" if source.stack.count > 1 else ""
+        events.began(f"{bench.label}{of}")
+        outcome = bench.restored(problem, events)
+        pages.append(_page(problem, outcome))
+        results.append((problem, outcome))
+    done = _written(request, source, bench, noise, results, pages)
+    return replace(done, twin=_twin(request, place, candidates, first, events)) if candidates else done
+
+
+def _kernel(request: Request, source: Source) -> Kernel:
+    """Return the kernel, of a size that fits."""
+    kernel = one_kernel(request.kernel)
+    check_reach(kernel, source.size)
+    shown = min(source.size)
+    if shown < _LEAST:
+        raise InputError(f"{request.image} has {shown} pixels on an axis: at least {_LEAST} are needed")
+    return kernel
+
+
+def _kernel_notes(request: Request, kernel: Kernel) -> Iterator[str]:
+    if notice := kernel_notice(kernel):
+        yield f"the kernel {request.kernel} {notice}"
+
+
+def _noise(text: str) -> Noise:
+    """Return what is known of the noise.
+
+    Raises:
+        InputError: for another kind than Gaussian and Poisson, or a level that breaks a rule.
+    """
+    if text in ("", "gaussian", "poisson"):
+        return Noise(text or "gaussian", None)
+    spec = NoiseSpec.parse(text)
+    if spec.kind == "bsnr":
+        raise InputError(
+            f"noise {text!r} depends on the sharp image: give gaussian:SIGMA, or leave it out to have it estimated"
+        )
+    return Noise(spec.kind, spec.value)
+
+
+def _response(text: str) -> Response:
+    response = Response.parse(text)
+    if response.gain != 1:
+        raise InputError(f"response {text!r}: a gain is for images that are blurred here; give saturation")
+    return response
+
+
+def _problems(source: Source, kernel: Kernel, noise: Noise, response: Response) -> Iterator[Problem]:
+    """Yield the problem of each image; Gaussian noise of unknown level is estimated."""
+    for page in range(source.stack.count):
+        image = source.image(page)
+        known = noise
+        if noise.level is None and noise.kind == "gaussian":
+            known = Noise("gaussian", estimate_noise_level(_middle_of(image)))
+        yield Problem(image, kernel, known, response)
+
+
+def _middle_of(image: Image) -> Image:
+    starts = [max(0, (length - _ESTIMATED_ON) // 2) for length in image.shape[1:]]
+    return image[:, starts[0] : starts[0] + _ESTIMATED_ON, starts[1] : starts[1] + _ESTIMATED_ON]
+
+
+def _tried(bench: Bench, problem: Problem, count: int, events: Events) -> None:
+    """Say how long a restoration will take, and refuse what memory is too small for."""
+    events.said(f"timing {bench.label} on a part of the image")
+    expected = bench.trial(problem)
+    bench.check_memory(problem, expected)
+    events.said(expectation(bench.label, problem, expected, count, bench.facts.stops_itself))
+
+
+def expectation(label: str, problem: Problem, expected: Expected, count: int, may_stop: bool) -> str:
+    """Return how long a restoration is expected to take, in words."""
+    if expected.rate is None:
+        return f"how long {label} takes is not known: its trial gave no result"
+    pixels = problem.frame[0] * problem.frame[1] * count
+    span = duration_range(pixels * expected.rate.low, pixels * expected.rate.high)
+    less = "; it may stop before" if may_stop else ""
+    return f"{label} will take about {duration(pixels * expected.rate.about)} ({span}){less}"
+
+
+def _page(problem: Problem, outcome: Outcome) -> PageResult:
+    sigma = problem.sigma()
+    tests = residual_tests(problem, _of(outcome), sigma)
+    return PageResult(sigma, outcome.seconds, outcome.iterations, outcome.stopped, tests)
+
+
+def _twin(
+    request: Request, place: Place, candidates: Sequence[str], problem: Problem, events: Events
+) -> list[Ranked]:
+    """Return the candidates by what they make of a twin of the measurement's middle."""
+
+    def restored(method: str, blurred: Problem) -> tuple[Image, float]:
+        if source.path.suffix.lower() in (".jpg", ".jpeg") and noise.level is None:
+        events.said("JPEG smooths noise, so that its estimate may be too low: give --noise where you know it")
+    bench = Bench(place, one_method(method), request.method_file)
+        events.began(f"twin: {bench.label}")
+        if bench.facts.batch:
+            events.said(expectation(bench.label, blurred, bench.trial(blurred), 1, bench.facts.stops_itself))
+        made = bench.restored(blurred, events)
+        return _of(made), made.seconds
+
+    part = middle(problem, SIDE)
+    try:
+        made, _ = restored(MAKER, part)
+    except NidbenchError as error:  # the restoration is there, and stays
+        events.said(f"no twin could be made: {error}")
+        return []
+    twin, truth = twin_of(part, made, problem.sigma())
+    return rank(twin, truth, candidates, restored)
+
+
+def _of(outcome: Outcome) -> Image:
+    """Return the restoration of a task that is done."""
+    if outcome.image is None:
+        raise InputError("the method returned no image")
+    return outcome.image
+
+
+def _written(
+    request: Request,
+    source: Source,
+    bench: Bench,
+    noise: Noise,
+    results: Sequence[tuple[Problem, Outcome]],
+    pages: Sequence[PageResult],
+) -> Done:
+    """Write what was asked for: all files are made before the first is written."""
+    corner = (0, 0) if request.frame == "y" else _corner(results[0][0])
+    shown = [_cut(problem, _encoded(problem, _of(outcome)), request) for problem, outcome in results]
+    made = numbers(source, request.out, shown, corner)
+    content, further = file_bytes(source, request.out, made.pixels)
+    notes, files = [*made.notes, *further], [("restored", request.out, content)]
+    if request.variance is not None:
+        variances = [outcome.variance for _, outcome in results if outcome.variance is not None]
+        if len(variances) < len(results):
+            notes.append(
+                f"{bench.label} gives no variance: {request.variance} was not written; ours and bpdip give one"
+            )
+        else:
+            cut = [_cut(results[0][0], variance, request) for variance in variances]
+            files.append(("variance", request.variance, _variance(source, request, cut, corner)))
+    if request.preview is not None:
+        problem, outcome = results[0]
+        inside = _encoded(problem, _of(outcome))[:, *problem.valid]
+        files.append(("preview", request.preview, preview(problem.blurred, inside)))
+    for _, path, whole in files:
+        check_room(path, len(whole))
+    for _, path, whole in files:
+        write_file(path, whole)
+    return Done(
+        method=bench.label,
+        pages=pages,
+        estimated=noise.level is None,
+        white=source.white,
+        clipped=made.clipped,
+        values=made.pixels.values.size,
+        notes=notes,
+        files=[(name, str(path)) for name, path, _ in files],
+        complete=request.variance is None or any(name == "variance" for name, _, _ in files),
+    )
+
+
+def _corner(problem: Problem) -> tuple[int, int]:
+    """Return where the first pixel of y is in x."""
+    rows, columns = problem.valid
+    return rows.start, columns.start
+
+
+def _encoded(problem: Problem, image: Image) -> Image:
+    """Return x as the camera stores it: through its gamma; highlights beyond a saturating camera's white stay."""
+    return problem.response.apply(image) if problem.response.kind == "gamma" else image
+
+
+def _cut(problem: Problem, image: Image, request: Request) -> Image:
+    """Return what is asked for of an image in the frame of x: all of it, or what y shows."""
+    return image[:, *problem.valid] if request.frame == "y" else image
+
+
+def _variance(source: Source, request: Request, images: Sequence[Image], corner: tuple[int, int]) -> bytes:
+    """Return the bytes of a file of the pixel variance, in squares of the unit of the measurement's file."""
+    if request.variance is None:
+        return b""
+    values = np.stack([image.transpose(1, 2, 0) for image in images]) * np.float64(source.white) ** 2
+    pixels = Pixels(source.stack.arranged(values.astype(np.float32)), source.stack.axes, corner)
+    return file_bytes(source, request.variance, pixels)[0]
