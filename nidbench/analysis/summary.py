@@ -13,6 +13,7 @@ from nidbench.scoring.residual import MEASURES as RESIDUAL
 
 from .cells import SHARED, counted
 from .groups import CASE, GROUP, named
+from .intervals import interval
 from .pairs import Scores
 
 #: The row of the blurred input in `summary_frame`.
@@ -20,7 +21,8 @@ INPUT = "input"
 _SUMMARY_TYPES: dict[str, Any] = {
     **dict.fromkeys((*GROUP, "method", "preset", "cells"), "str"),
     **dict.fromkeys(("done", "planned", "failed", "missing", "old"), "int64"),
-    **dict.fromkeys(("psnr", "ssim", "seed_std", "image_std", "stop_psnr", "oracle_psnr", "end_psnr"), "float64"),
+    **dict.fromkeys(("psnr", "psnr_low", "psnr_high", "ssim", "seed_std", "image_std"), "float64"),
+    **dict.fromkeys(("stop_psnr", "oracle_psnr", "end_psnr"), "float64"),
     **dict.fromkeys(("seconds", "iterations", "peak_memory_mb", "chi_squared", "whiteness"), "float64"),
     **dict.fromkeys(("device", "precision"), "str"),
     **dict.fromkeys(("best", "leading"), "bool"),
@@ -37,9 +39,11 @@ def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
     Each group begins with the row `input`: the blurred images, each measurement once. Then come the methods, a row for
     each label, preset and declared noise level. A cell without a score counts in `cells` (as `5/6`), in `failed` or
     `missing`, and in `notes`; never in a mean. `seed_std` is the spread over method seeds (pooled within measurements,
-    NaN for one seed), `image_std` the spread over images of their mean PSNR. `seconds` and `iterations` are means over
-    done cells, `peak_memory_mb` the largest. Text not known is missing (NaN), so that the frame survives a CSV file
-    unchanged.
+    NaN for one seed), `image_std` the spread over images of their mean PSNR. `psnr_low` and `psnr_high` are the 95 %
+    interval of the mean over images like these, by Student's t; methods saw the same images, so that two of them can
+    differ for certain where these intervals overlap: `differences_frame` compares them. `seconds` and `iterations` are
+    means over done cells, `peak_memory_mb` the largest. Text not known is missing (NaN), so that the frame survives a
+    CSV file unchanged.
 
     `leading` marks the highest mean PSNR, and what is not told apart from it by the 95 % interval of the difference
     paired by image (see `pairs`); `best` marks it where it leads alone. The methods of a group compete that were
@@ -112,6 +116,8 @@ def _input_row(group: pd.DataFrame) -> dict[str, Any]:
 def _method_row(method_cells: pd.DataFrame, measurements: int) -> dict[str, Any]:
     done = method_cells[method_cells["status"] == "done"]
     missing = int((method_cells["status"] == "missing").sum())
+    by_image = done.groupby("image")["psnr"].mean()
+    low, high = interval(by_image.dropna().to_numpy(dtype=np.float64))
     row: dict[str, Any] = {
         "method": method_cells["label"].iloc[0],
         "preset": method_cells["preset"].iloc[0],
@@ -121,8 +127,10 @@ def _method_row(method_cells: pd.DataFrame, measurements: int) -> dict[str, Any]
         "failed": len(method_cells) - len(done) - missing,
         "missing": missing,
         "old": int((method_cells["old"] != "").sum()),
+        "psnr_low": low,
+        "psnr_high": high,
         "seed_std": _seed_std(done),
-        "image_std": _image_std(done),
+        "image_std": _image_std(by_image),
         "peak_memory_mb": done["peak_memory_mb"].max(),
         "device": distinct(done["device"]),
         "precision": distinct(done["precision"]),
@@ -134,10 +142,10 @@ def _method_row(method_cells: pd.DataFrame, measurements: int) -> dict[str, Any]
     return row | {name: done[name].mean() for name in means}
 
 
-def _image_std(done: pd.DataFrame) -> float:
+def _image_std(by_image: pd.Series[float]) -> float:
     """Return the standard deviation over images of their mean PSNR; NaN where a restoration is perfect, thus inf."""
     with np.errstate(invalid="ignore"):
-        return float(done.groupby("image")["psnr"].mean().std())
+        return float(by_image.std())
 
 
 def _seed_std(done: pd.DataFrame) -> float:

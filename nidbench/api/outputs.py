@@ -1,4 +1,4 @@
-"""What a finished sweep leaves for people: tables and contact sheets, made from records and made again at any time."""
+"""What a sweep leaves for people: tables, contact sheets, figures; made from records and made again at any time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nidbench.analysis.cells import SweepCells
     from nidbench.report.figures import Choice
 
-#: Contact sheets drawn at the end of a run; `nidbench report --most` draws more.
+#: Contact sheets drawn at the end of a run; `nidbench sheets --most` draws more.
 SHEETS = 24
 
 #: Table formats and the endings of their files.

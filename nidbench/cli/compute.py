@@ -249,7 +249,7 @@ def _publish(
     sheets: Sequence[Path] = ()
     if given["pictures"] and not ran.summary.interrupted:
         sheets, cases = write_sheets(store, sweep, SHEETS)
-        more = f" (the first {len(sheets)} of {cases} cases; nidbench report draws more)" if len(sheets) < cases else ""
+        more = f" (the first {len(sheets)} of {cases} cases; nidbench sheets draws more)" if len(sheets) < cases else ""
         say(console, f"pictures  {store.root / 'sheets' / sweep.name}{more}")
     if given["tracking"] == "mlflow":
         track(store, sweep_cells, partial(say, console), sheets, tables)

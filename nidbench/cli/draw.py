@@ -1,4 +1,4 @@
-"""Commands that draw: `report` and `figure`."""
+"""Commands that draw: `report`, `sheets` and `figure`."""
 
 from __future__ import annotations
 
@@ -8,20 +8,54 @@ from typing import Any
 import click
 
 from . import options
-from .shared import open_sweep
+from .shared import open_sweep, read_sweep
+
+
+@click.command()
+@options.sweep
+@click.option(
+    "-o",
+    "--file",
+    type=click.Path(path_type=Path),
+    help="File to write  [default: reports/SWEEP.html in the results folder]",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write a page to, with its pictures as files beside it: for more than 50 cells.",
+)
+@click.option(
+    "--against",
+    default="",
+    metavar="LABEL",
+    help="The method that others are compared with at first  [default: ours, else the first]",
+)
+@click.option("--pictures/--no-pictures", default=True, show_default=True, help="Show restorations.")
+@options.protocol
+@options.output
+def report(sweep: str | None, protocol: str, output: Path, **given: Any) -> None:
+    """Write a SWEEP, by default the latest, as one HTML file: tables, figures, pictures, failures, how it was run.
+
+    It needs a browser and no network. What it says is what the records say; make it again when there are more.
+    """
+    from nidbench.api.reporting import write_report
+    from nidbench.records import Store
+
+    sweep_cells = read_sweep(output, sweep)
+    click.echo(write_report(Store(output, create=False), sweep_cells, protocol, **given))
 
 
 @click.command()
 @options.sweep
 @click.option("--most", type=click.IntRange(1), help="Draw at most this number of cases  [default: 24]")
 @options.output
-def report(sweep: str | None, most: int | None, output: Path) -> None:
-    """Draw the contact sheets of a SWEEP again, by default of the latest."""
+def sheets(sweep: str | None, most: int | None, output: Path) -> None:
+    """Draw the contact sheets of a SWEEP again, by default of the latest: a PNG for each case."""
     from nidbench.api.outputs import SHEETS, write_sheets
 
     store, chosen = open_sweep(output, sweep)
-    sheets, cases = write_sheets(store, chosen, most or SHEETS)
-    click.echo(f"{len(sheets)} of {cases} cases in {store.root / 'sheets' / chosen.name}")
+    drawn, cases = write_sheets(store, chosen, most or SHEETS)
+    click.echo(f"{len(drawn)} of {cases} cases in {store.root / 'sheets' / chosen.name}")
 
 
 @click.command()
@@ -74,4 +108,4 @@ def figure(name: str, sweep: str | None, output: Path, file: Path | None, **choi
     click.echo("\n".join([*lines, str(path)]))
 
 
-COMMANDS = (report, figure)
+COMMANDS = (report, sheets, figure)

@@ -84,10 +84,10 @@ def _sheet(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str, more: Sequen
     hidden = {"declared"} if frame["declared"].nunique() == 1 else set()
     hidden |= set() if frame["seed_std"].notna().any() else {"image_std", "seed_std"}
     shown = [name for name in _COLUMNS if name not in hidden]
-    rows, begins = paired_rows(frame, shown, _texts)
+    rows, begins = paired_rows(frame, shown, difference_texts)
     header = [_COLUMNS[name] for name in shown]
     notes = [*_notes(cells, frame), *failure_lines(cells), *more]
-    return Sheet(_caption(cells, frame, protocol), header, shown.index("holm") + 1, rows, begins, notes)
+    return Sheet(differences_caption(cells, frame, protocol), header, shown.index("holm") + 1, rows, begins, notes)
 
 
 def paired_rows(
@@ -102,7 +102,7 @@ def paired_rows(
     return rows, begins
 
 
-def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
+def difference_texts(row: Mapping[Any, Any]) -> dict[str, str]:
     """Return what stands in each column of a row of `differences_frame`."""
     return {
         **{name: str(row[name]) for name in (*PAIRED, "method", "verdict", "holm", "images")},
@@ -114,7 +114,8 @@ def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
     }
 
 
-def _caption(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str) -> str:
+def differences_caption(cells: pd.DataFrame, frame: pd.DataFrame, protocol: str) -> str:
+    """Return what a table of `differences_frame`, made from cells under a protocol, is about and how it is read."""
     sentences = [
         f"Mean difference in PSNR (dB) to {frame['against'].iloc[0]}, paired by measurement, under the protocol",
         f"{protocol}: {protocols.protocol(protocol).title}.",

@@ -112,7 +112,7 @@ def _renderings(cells: pd.DataFrame, formats: Sequence[str], protocol: str, note
     texts = {"csv": summary.to_csv(index=False)} if "csv" in formats else {}
     others = [form for form in formats if form != "csv"]
     if others:
-        sheet = _sheet(cells, summary, protocol)
+        sheet = summary_sheet(cells, summary, protocol)
         texts |= {form: write(replace(sheet, notes=[*notes, *sheet.notes]), form) for form in others}
     return texts
 
@@ -127,7 +127,7 @@ def lacking_lines(cells: pd.DataFrame, sweep: Sweep, protocol: str) -> list[str]
 
 
 #: Column of `summary_frame` -> title, format; in the order of display.
-_NUMBERS = {
+NUMBERS = {
     "psnr": ("PSNR", ".2f"),
     "ssim": ("SSIM", ".3f"),
     "image_std": ("± images", ".2f"),
@@ -144,23 +144,30 @@ _LABELS = {"dataset": "dataset", "kernel_set": "kernels", "noise": "noise", "met
 _LABELS |= {"device": "device", "precision": "precision", "cells": "cells"}
 
 
-def _sheet(cells: pd.DataFrame, summary: pd.DataFrame, protocol: str) -> Sheet:
+def summary_sheet(cells: pd.DataFrame, summary: pd.DataFrame, protocol: str) -> Sheet:
+    """Return the table of a sweep: its texts, before they are written in a format.
+
+    Args:
+        cells: from `SweepCells.frame`.
+        summary: their `summary_frame`, whose rows are those of the table, in their order.
+        protocol: the name of their metric protocol.
+    """
     methods = summary[summary["method"] != INPUT]
     # What is the same for all methods is said once, in the caption.
     labels = [name for name in _LABELS if name not in ("preset", "device", "precision") or methods[name].nunique() > 1]
-    numbers = [name for name in _NUMBERS if _worth_showing(summary, name, protocol)]
+    numbers = shown_numbers(summary, protocol)
     begins = group_starts(summary, GROUP)
     scenarios = _scenarios(cells)
     rows = []
     for index, row in enumerate(summary.to_dict("records")):
         row["kernel_set"] = scenarios.get(tuple(row[name] for name in GROUP), row["kernel_set"])
         texts = [_label(row[name], name in GROUP and index not in begins) for name in labels]
-        rows.append(texts + [number(row[name], _NUMBERS[name][1]) for name in numbers])
+        rows.append(texts + [number(row[name], NUMBERS[name][1]) for name in numbers])
     psnr = len(labels) + numbers.index("psnr")
     bold, italic = (
         {(index, psnr) for index, marked in enumerate(summary[name]) if marked} for name in ("best", "leading")
     )
-    header = [_LABELS[name] for name in labels] + [_NUMBERS[name][0] for name in numbers]
+    header = [_LABELS[name] for name in labels] + [NUMBERS[name][0] for name in numbers]
     notes = [*_row_notes(summary), *failure_lines(cells)]
     caption = _caption(cells, summary, numbers, protocol)
     return Sheet(caption, header, len(labels), rows, set(begins), notes, bold, italic)
@@ -174,6 +181,11 @@ def _scenarios(cells: pd.DataFrame) -> dict[tuple[str, ...], str]:
         of_group[dataset, kernel_set, noise].add(kernel)
         of_set[kernel_set].add(kernel)
     return {group: min(kernels) for group, kernels in of_group.items() if len(kernels) == 1 < len(of_set[group[1]])}
+
+
+def shown_numbers(summary: pd.DataFrame, protocol: str) -> list[str]:
+    """Return the columns of `summary_frame` over which the table has numbers, in their order."""
+    return [name for name in NUMBERS if _worth_showing(summary, name, protocol)]
 
 
 def _worth_showing(summary: pd.DataFrame, name: str, protocol: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -17,6 +18,12 @@ from nidbench.physics.arrays import Image
 
 LEVELS = 255.0  #: white in the unit of errors and deviations
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")  #: told apart by all eyes
+
+
+def colour_table(name: str) -> NDArray[np.uint8]:
+    """Return a colour map of matplotlib as 256 colours, Shape (256, 3)."""
+    table: NDArray[np.uint8] = (colormaps[name](np.arange(256), bytes=True))[:, :3]
+    return table
 
 
 def empty_figure(width: float, height: float, heading: str) -> Figure:
