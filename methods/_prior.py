@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from nidbench.contract import Image, Problem, Run
 from nidbench.errors import InputError
-from nidbench.fitting import Draw, Estimate, Loss, LossOf, Predictor, Recipe, seeded
+from nidbench.fitting import Adaptation, Draw, Estimate, Loss, LossOf, Objective, Predictor, Recipe, seeded
 from nidbench.physics.blur import Operator
 
 from ._effort import Effort, check_effort, schedule_of, stop_of
@@ -40,10 +40,12 @@ class Network:
     Attributes:
         input_shape: Shape (C_in, H_in, W_in) of z.
         make: makes folded networks from z to x, Shape (N, C, H, W), see `nidbench.fitting.Recipe`.
+        z: the input itself where it is not drawn by chance.
     """
 
     input_shape: tuple[int, int, int]
     make: Callable[[Sequence[torch.Generator]], nn.Module]
+    z: Tensor | None = None
 
 
 Misfit: TypeAlias = Callable[[Operator, Problem], LossOf]
@@ -90,6 +92,8 @@ def prior_recipe(
     usual: Callable[[Problem], int],
     misfit: Misfit = mean_square,
     plain_estimate: bool = False,
+    around: Around | None = None,
+    adapt: Adaptation | None = None,
 ) -> Recipe:
     """Return how the engine fits a deep image prior to problems such as this one.
 
@@ -100,32 +104,35 @@ def prior_recipe(
         usual: the method's number of iterations for a problem.
         misfit: the loss.
         plain_estimate: whether the restoration is f(z) without the noise that training adds to z.
+        around: makes what the network is fitted to from its `FixedInput`.
+        adapt: acts on the networks after each iteration, see `nidbench.fitting.Recipe`.
     """
 
-    def objective(problem: Problem, run: Run) -> FixedInput:
-        loss = misfit(problem.operator(run.device), problem)
-        return FixedInput(network.input_shape, loss, run, settings.reg_noise, plain_estimate)
+    def objective(problem: Problem, run: Run) -> Objective:
+        operator = problem.operator(run.device)
+        fixed = FixedInput(network, misfit(operator, problem), run, settings.reg_noise, plain_estimate)
+        return around(fixed, operator) if around else fixed
 
-    return Recipe(network.make, objective, schedule_of(settings, problem, usual), stop_of(settings), settings.optimizer)
+    schedule = schedule_of(settings, problem, usual)
+    return Recipe(network.make, objective, schedule, stop_of(settings), settings.optimizer, adapt=adapt)
 
 
 class FixedInput:
     """The fixed input z of one problem, and the loss of what the network makes of it.
 
     Args:
-        shape: of z, (C_in, H_in, W_in).
+        network: its z, or the shape of one that is drawn.
         loss: of the x that f(z) is.
         run: its stream `input` gives z.
         reg_noise, plain_estimate: see `PriorSettings` and `prior_recipe`.
     """
 
-    def __init__(
-        self, shape: tuple[int, int, int], loss: LossOf, run: Run, reg_noise: float, plain_estimate: bool
-    ) -> None:
+    def __init__(self, network: Network, loss: LossOf, run: Run, reg_noise: float, plain_estimate: bool) -> None:
         self._loss, self._reg_noise, self._plain_estimate = loss, reg_noise, plain_estimate
-        # drawn on the CPU: the same z on every device
-        z = torch.rand(shape, generator=seeded(run, "input"))
-        self.z = (AMPLITUDE * z).to(run.device)
+        z = network.z
+        if z is None:  # drawn on the CPU: the same z on every device
+            z = AMPLITUDE * torch.rand(network.input_shape, generator=seeded(run, "input"))
+        self.z = z.to(run.device)
 
     def draw(self, generator: torch.Generator) -> Draw:
         """Return z with fresh noise, Shape (C_in, H_in, W_in), and the loss of the x it leads to."""
@@ -143,3 +150,7 @@ class FixedInput:
         """Return one prediction, from z with noise of the estimate's own stream or without."""
         z = self.z if self._plain_estimate else self.draw(generator)[0]
         return Estimate(predict(z, None))
+
+
+Around: TypeAlias = Callable[[FixedInput, Operator], Objective]
+"""Makes an objective that does more than a fixed input, from it and the operator of its problem."""

@@ -31,12 +31,20 @@ class Skips(nn.Module):
         inputs: channels of the input.
         channels: of the image.
         skip: channels past every scale.
+        widths: channels down and up, from the finest scale to the coarsest.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator], inputs: int, channels: int, skip: int = SKIP) -> None:
+    def __init__(
+        self,
+        generators: Sequence[torch.Generator],
+        inputs: int,
+        channels: int,
+        skip: int = SKIP,
+        widths: Sequence[int] = (WIDTH,) * SCALES,
+    ) -> None:
         super().__init__()
-        self.scales = Scale(generators, inputs, SCALES, skip)
-        self.last = Conv(generators, WIDTH, channels, size=1)
+        self.scales = Scale(generators, inputs, widths, skip)
+        self.last = Conv(generators, widths[0], channels, size=1)
 
     def forward(self, inputs: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:  # noqa: ARG002 - no dropout
         """Return x, Shape (N, C, H, W), in (0, 1), from inputs of Shape (N, C_in, H, W)."""
@@ -50,22 +58,24 @@ class Scale(nn.Module):
 
     Args:
         generators: one CPU generator for each network's weights.
-        inputs: channels of each network that come in; WIDTH go out.
-        scales: how many there are from here down.
+        inputs: channels of each network that come in.
+        widths: channels from here down; the first go out.
         skip: channels past each.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator], inputs: int, scales: int, skip: int) -> None:
+    def __init__(self, generators: Sequence[torch.Generator], inputs: int, widths: Sequence[int], skip: int) -> None:
         super().__init__()
         self.inputs = inputs
+        width, *below = widths
         self.skip = Layer(generators, inputs, skip, size=1)
-        self.down = nn.Sequential(Layer(generators, inputs, WIDTH, stride=2), Layer(generators, WIDTH, WIDTH))
-        if scales > 1:
-            self.down.append(Scale(generators, WIDTH, scales - 1, skip))
+        self.down = nn.Sequential(Layer(generators, inputs, width, stride=2), Layer(generators, width, width))
+        if below:
+            self.down.append(Scale(generators, width, below, skip))
+        joined = skip + (below[0] if below else width)
         self.up = nn.Sequential(
-            BatchNorm(len(generators), skip + WIDTH),
-            Layer(generators, skip + WIDTH, WIDTH),
-            Layer(generators, WIDTH, WIDTH, size=1),
+            BatchNorm(len(generators), joined),
+            Layer(generators, joined, width),
+            Layer(generators, width, width, size=1),
         )
 
     def forward(self, maps: Tensor) -> Tensor:

@@ -52,9 +52,9 @@ def with_files(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
         missing = [file for file in method.files() if local(file) is None]
         if missing and os.environ.get("NIDBENCH_DATA_MIRROR"):
             monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path_factory.getbasetemp() / "data"))
-            sources = [[unquote(each) for each in sources(file)] for file in method.files()]
+            addresses = [[unquote(each) for each in sources(file)] for file in method.files()]
             missing = [
-                each for each in sources if not any(url[:7] != "file://" or Path(url[7:]).is_file() for url in each)
+                each for each in addresses if not any(url[:7] != "file://" or Path(url[7:]).is_file() for url in each)
             ]
         if missing:
             pytest.skip(f"the files of {method.files()[0].dataset} are neither in the cache nor in a mirror")

@@ -26,6 +26,7 @@ from .objective import Loss as Loss
 from .objective import LossOf as LossOf
 from .objective import Objective as Objective
 from .objective import Predictor as Predictor
+from .objective import Remembering as Remembering
 from .one_network import fit_network as fit_network
 from .optimizers import OPTIMIZERS as OPTIMIZERS
 from .optimizers import check_optimizer as check_optimizer

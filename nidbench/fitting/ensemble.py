@@ -124,10 +124,13 @@ class Ensemble:
     def _ending(self, place: int, member: Member, residual: float, loss: Loss, x: Tensor) -> Ending | None:
         if not math.isfinite(residual):
             return UnstableError(f"the residual is {residual} after {member.iteration} iterations")
+        learnt = attempted(partial(member.learn, x))
+        if isinstance(learnt, Exception):
+            return learnt
         reason = member.stopper.update(residual, x, member.shown(loss))
         if member.stopper.best:
             copies = {name: tensor.clone() for name, tensor in self.fold.tensors(place).items()}
-            member.kept = member.iteration, copies
+            member.kept = member.iteration, copies, member.remembered()
         if reason is None and member.iteration == self.recipe.schedule.iterations:
             return "iterations"
         return reason
@@ -167,7 +170,9 @@ class Ensemble:
         """Return a member's restoration, by its network as it stands or as the stopping rule kept it."""
         run, tensors = member.run, self.fold.tensors(place)
         if member.kept is not None:
-            member.log["returned"], tensors = [member.kept[0]], member.kept[1]
+            iteration, tensors, state = member.kept
+            member.log["returned"] = [iteration]
+            member.recall(state)
         with self.recipe.inspect(self.fold.networks, run) if self.recipe.inspect else nullcontext():
             final = self._estimate(tensors, member, member.stream("estimate"), run.sample)
         image = final.image.cpu().numpy()

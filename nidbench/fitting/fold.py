@@ -40,11 +40,15 @@ class Fold:
         device: torch device name, to which the networks are moved.
         precision: `float32`, or `bf16` for autocasting to it.
         optimizer: a name of `nidbench.fitting.optimizers.OPTIMIZERS`.
+
+    Attributes:
+        rate: the learning rate of the last step, 0 before the first.
     """
 
     def __init__(self, networks: nn.Module, count: int, device: str, precision: str, optimizer: str = "adam") -> None:
         self.networks = _channels_last(networks.to(device))
         self.count, self.device, self.precision = count, device, precision
+        self.rate = 0.0  # not the optimizer's, which is made anew when networks leave
         self._make = OPTIMIZERS[optimizer]
         self.optimizer = self._make(list(self.networks.parameters()), count)
 
@@ -65,6 +69,7 @@ class Fold:
 
     def descend(self, loss: Tensor, rate: float) -> None:
         """Take one step, at a learning rate, on a scalar loss."""
+        self.rate = rate
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)

@@ -15,7 +15,7 @@ from nidbench.contract.run import Run
 from nidbench.errors import InputError
 
 from .fold import NetworkState
-from .objective import Loss, Objective
+from .objective import Loss, Objective, Remembering
 from .stopping import Stopper
 from .streams import seeded
 
@@ -31,7 +31,8 @@ class Member:
         generator: random stream of the training draws.
         held: which pixels of y its loss does not see, Shape (C, h, w), bool; None for none.
         iteration: iterations done.
-        kept: iteration and name -> tensor of the network to return, where the stopping rule goes back.
+        kept: iteration, name -> tensor of the network to return, and the objective's state then; of stopping rules that
+            go back.
         log: what the method notes on the way, JSON-able; ends in `Restored.details`.
     """
 
@@ -41,7 +42,7 @@ class Member:
     generator: torch.Generator
     held: Tensor | None = None
     iteration: int = 0
-    kept: tuple[int, dict[str, Tensor]] | None = None
+    kept: tuple[int, dict[str, Tensor], dict[str, Tensor]] | None = None
     log: dict[str, list[Any]] = field(default_factory=dict)
 
     def see(self, loss: Loss) -> None:
@@ -63,6 +64,21 @@ class Member:
         difference = loss.difference.detach()
         return difference if self.held is None else difference[self.held]
 
+    def learn(self, x: Tensor) -> None:
+        """Show the objective the x of the last iteration, Shape (C, H, W), where it keeps something."""
+        if isinstance(self.objective, Remembering):
+            self.objective.learn(self.iteration, x)
+
+    def remembered(self) -> dict[str, Tensor]:
+        """Return copies of what the objective keeps between iterations."""
+        state = self.objective.state() if isinstance(self.objective, Remembering) else {}
+        return {name: tensor.clone() for name, tensor in state.items()}
+
+    def recall(self, state: Mapping[str, Tensor]) -> None:
+        """Let the objective go on from what it kept at some iteration."""
+        if isinstance(self.objective, Remembering):
+            self.objective.load(state)
+
     def stream(self, name: str) -> torch.Generator:
         """Return a fresh generator for a named stream, on the run's device."""
         return seeded(self.run, name, self.run.device)
@@ -76,6 +92,7 @@ class Member:
                 "generator": self.generator.get_state(),
                 "stop": self.stopper.state(),
                 "kept": self.kept,
+                "objective": self.remembered(),
                 "tensors": {name: tensor.clone() for name, tensor in network.tensors.items()},
                 "optimizer": optimizer,
                 "moments": {
@@ -108,8 +125,9 @@ class Member:
         device = self.run.device
         self.stopper.load(_moved(saved["stop"], device))
         if saved["kept"] is not None:
-            iteration, tensors = saved["kept"]
-            self.kept = iteration, _moved(tensors, device)
+            iteration, tensors, *state = saved["kept"]
+            self.kept = iteration, _moved(tensors, device), _moved(state[0] if state else {}, device)
+        self.recall(_moved(saved.get("objective", {}), device))
         # checkpoints of before plain networks could be fitted hold no count of steps: all their parameters took all
         step = torch.tensor(float(self.iteration))
         moments = {name: {"step": step, **remembered} for name, remembered in saved["moments"].items()}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -69,4 +69,24 @@ class Objective(Protocol):
         `sample` is None for an observation on the way, where less effort will do; at the end it receives each posterior
         draw.
         """
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """What an objective adds that keeps something between iterations, such as the last x or the mean of many.
+
+    The engine keeps its state in checkpoints, and goes back to an earlier one where it goes back to an earlier network.
+    """
+
+    def learn(self, iteration: int, x: Tensor) -> None:
+        """Take the x, Shape (C, H, W), without gradient, that an iteration (from 1) descended on."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Return tensors from which `load` goes on; they may share memory with what the objective works on."""
+        ...
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a state, whose tensors are on the run's device and nobody else's."""
         ...

@@ -620,3 +620,87 @@ def test_the_curve_ends_with_what_is_returned():
     restored = fit_one(plain(schedule=Schedule(10, 1e-2)), problem_of(), run)
     assert [iteration for iteration, _ in seen] == [4, 8, 10]
     assert np.array_equal(seen[-1][1], restored.image)
+
+
+# an objective that keeps something between iterations
+
+
+@dataclass
+class Following(Plain):
+    """Draws the mean of all x so far into its input, and returns that mean: it would notice any that is lost."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.mean, self.count = torch.zeros((1, *self.problem.frame)), 0
+
+    def draw(self, generator):
+        z, loss = super().draw(generator)
+        return torch.cat([z[:3], self.mean]), loss
+
+    def learn(self, iteration, x):
+        assert not x.requires_grad
+        self.count += 1
+        assert iteration == self.count
+        if self.fails_in == "learning" and iteration == 3:
+            raise RuntimeError("nothing learnt")
+        self.mean = self.mean + (x - self.mean) / self.count
+
+    def state(self):
+        return {"mean": self.mean, "count": torch.tensor(self.count)}
+
+    def load(self, state):
+        self.mean, self.count = state["mean"], int(state["count"])
+
+    def estimate(self, *_):
+        return Estimate(self.mean)
+
+
+def following(fails=None, **parts):
+    fails = fails or {}
+    return replace(plain(**parts), objective=lambda p, run: Following(p, run, fails.get(run.seed("x"), "")))
+
+
+def test_what_objectives_keep_is_each_one_s_own():
+    problems = three()
+    alone = [fit_one(following(), problem, run) for problem, run in zip(problems, runs(), strict=True)]
+    together = fit(following(), problems, runs())
+    assert max(gap(a, b) for a, b in zip(alone, together, strict=True)) < 1e-5
+    seen = fit_one(following(), problems[0], Run(0, clock=Clock(3, 10**9), on_observe=lambda *_: None))
+    assert np.array_equal(seen.image, alone[0].image)
+
+
+def test_one_that_cannot_keep_takes_nobody_along():
+    problems = three()
+    alone = [fit_one(following(), problem, run) for problem, run in zip(problems, runs(), strict=True)]
+    first, failed, last = fit(following({Run(1).seed("x"): "learning"}), problems, runs())
+    assert str(failed) == "nothing learnt"
+    assert max(gap(first, alone[0]), gap(last, alone[2])) < 1e-5
+
+
+@pytest.mark.parametrize("stop", [Stop(), Stop("lowest-residual"), Stop("windowed-variance", window=2, patience=9)])
+def test_what_is_kept_stands_in_checkpoints(tmp_path, stop):
+    recipe, problem = following(stop=stop), problem_of()
+    whole = fit_one(recipe, problem, Run(5))
+    for last in (1, 4, 7):
+        path = tmp_path / str(last)
+        with pytest.raises(Cut):
+            fit_one(recipe, problem, CutRun(5, path, last))
+        assert np.array_equal(fit_one(recipe, problem, CutRun(5, path)).image, whole.image)
+
+
+def test_who_goes_back_to_a_network_goes_back_to_what_was_kept_then():
+    """The residual is lowest in the beginning, as the rate is far too high: the mean is of the x until then."""
+    recipe = following(stop=Stop("lowest-residual"), schedule=Schedule(8, 3.0))
+    found = fit_one(recipe, problem_of(), Run(5))
+    (returned,) = found.details["returned"]
+    assert returned < 8
+    short = fit_one(replace(recipe, stop=Stop(), schedule=Schedule(returned, 3.0)), problem_of(), Run(5))
+    assert np.array_equal(found.image, short.image)
+
+
+def test_a_fold_knows_its_rate_when_networks_have_left():
+    seen = []
+    schedule = Schedule(6, 1e-2, warmup=3)
+    recipe = plain({Run(1).seed("x"): "loss"}, schedule=schedule, adapt=lambda _i, fold, _m: seen.append(fold.rate))
+    fit(recipe, three(), runs())
+    assert seen == [schedule.rate(i) for i in range(1, 6)]  # after the last, all have ended

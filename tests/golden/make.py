@@ -41,7 +41,20 @@ Arrays: TypeAlias = "dict[str, NDArray[Any]]"
 
 #: Deviations up to which results are the same, and what else it takes.
 TOLERANCE = 1e-4
-TOLERANCES = dict.fromkeys(("dip", "dikp", "bpdip", "ddec", "selfdeblur-nonblind"), 1e-3)
+FITTED = (
+    "dip",
+    "dikp",
+    "bpdip",
+    "ddec",
+    "selfdeblur-nonblind",
+    "pip-dip",
+    "sgld-dip",
+    "asgld",
+    "dip-wtv",
+    "inr",
+    "aseqdip",
+)
+TOLERANCES = dict.fromkeys(FITTED, 1e-3)
 TOLERANCES["engine"] = 1e-5
 TOLERANCES |= dict.fromkeys(("measurement", "metric", "noise level"), 1e-8)
 

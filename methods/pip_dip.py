@@ -1,0 +1,99 @@
+"""PIP-DIP: the deep image prior on positions in place of noise.
+
+Shabtay, Schwartz, Giryes, "PIP: Positional-encoding Image Prior", arXiv:2211.14298 (2022). Rewritten from the features
+that the paper and its authors' code agree on; none of the code is used.
+
+*Presets.* The authors change the input of the deep image prior and nothing else, so that `paper` has the iterations of
+Chen et al., IJCV 2022, for `dip`. `fast`: see docs/explanation/effort.md; its numbers are those of `dip`, not tuned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from nidbench.contract import MethodInfo, Problem, Restored, Run
+from nidbench.fitting import Recipe, fit_each, fit_one
+
+from ._effort import FAST, stop_of, usual_of_dip
+from ._prior import Network, check_prior, prior_recipe
+from ._skip import Skips
+
+FREQUENCIES = 8
+RATIO = 2 ** (FREQUENCIES / (FREQUENCIES - 1))  #: of one frequency to that before it
+
+
+@dataclass(frozen=True)
+class PIPDIP:
+    """Fits f(z) to y through the blur: min |y - g(k * f(z))|^2, z the Fourier features of each pixel's position.
+
+    The network is that of `dip`. The estimate keeps the noise on z, as that of `dip` does.
+
+    Settings: see `_effort.Effort` and `_prior.PriorSettings`; here z spans [-1, 1].
+    """
+
+    info: ClassVar[MethodInfo] = MethodInfo(
+        title="PIP-DIP",
+        year=2022,
+        paper="Shabtay, Schwartz, Giryes: PIP: Positional-encoding Image Prior, arXiv:2211.14298, 2022",
+        licence="authors' code: MIT (not used here)",
+        presets={"paper": {}, "fast": {"share": 0.05, **FAST}, "smoke": {"iterations": 4, "lr": 1e-8}},
+    )
+
+    iterations: int | None = None
+    share: float = 1.0
+    size_scaled: bool = False
+    lr: float = 0.01
+    warmup: int = 0
+    decay: str = "constant"
+    optimizer: str = "adam"
+    stop: str = "iterations"
+    margin: float = 0.0
+    window: int = 100
+    patience: int = 1000
+    reg_noise: float = 1 / 30
+
+    def __post_init__(self) -> None:
+        check_prior(self)
+
+    def recipe(self, problem: Problem) -> Recipe:
+        """Return how the engine fits networks to problems such as this one."""
+        return prior_recipe(self, problem, _network(problem), usual=usual_of_dip)
+
+    def restore(self, problem: Problem, run: Run) -> Restored:
+        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
+        return fit_one(self.recipe(problem), problem, run)
+
+    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
+        """Restore several problems of one frame, those of equally many iterations side by side."""
+        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
+
+    def stops_itself(self) -> bool:
+        """Return whether the stopping rule may end a fit before its last iteration."""
+        return stop_of(self).ends_early
+
+
+def _network(problem: Problem) -> Network:
+    channels, z = problem.blurred.shape[0], fourier_features(problem.frame)
+    return Network((len(z), *problem.frame), lambda generators: Skips(generators, len(z), channels), z)
+
+
+def fourier_features(frame: tuple[int, int]) -> Tensor:
+    """Return cos and sin of each pixel's row and column, each from 0 to 1, times eight frequencies.
+
+    The frequencies are in radians and grow from 1 to 2^8 by equal factors.
+
+    Args:
+        frame: (H, W).
+
+    Returns:
+        Shape (32, H, W).
+    """
+    rows, columns = (torch.linspace(0, 1, length, dtype=torch.float64) for length in frame)
+    frequencies = RATIO ** torch.arange(FREQUENCIES, dtype=torch.float64)[:, None, None]
+    phases = torch.cat([frequencies * rows[:, None].expand(frame), frequencies * columns.expand(frame)])
+    return torch.cat([phases.cos(), phases.sin()]).float()

@@ -1,0 +1,98 @@
+"""DIP-WTV: its loss and its steps of ADMM against NumPy, pixel by pixel; what it keeps; its narrower network."""
+
+import numpy as np
+import pytest
+import torch
+from nidbench.methods._prior import FixedInput, Network
+from nidbench.methods.dip_wtv import DIPWTV, SplitGradient, gradient
+
+from nidbench.contract import Noise, Problem, Run
+from nidbench.errors import InputError
+from nidbench.fitting import Loss, seeded
+
+SHAPE = (2, 5, 4)
+
+
+def draw(seed, shape=SHAPE):
+    return np.random.default_rng(seed).random(shape)
+
+
+def stepped(x, y, t, u, mu):
+    """One step of t and u, pixel by pixel, in the order of the authors'."""
+    v = ((x - y) ** 2).mean() / 2
+    new_t, left = np.zeros_like(t), np.zeros_like(u)
+    for place in np.ndindex(x.shape):
+        c, row, column = place
+        d = [x[place] - x[c, row, column - 1], x[place] - x[c, row - 1, column]]
+        q = np.array([d[n] + u[n][place] for n in (0, 1)])
+        length = np.hypot(*q)
+        shrunk = max(length - v / length / mu, 0) / length
+        for n in (0, 1):
+            new_t[n][place] = np.clip(shrunk * q[n], -1, 1)
+            left[n][place] = u[n][place] + d[n] - new_t[n][place]
+    return new_t, left
+
+
+def split(y, mu):
+    fixed = FixedInput(Network((1, 1, 1), None), lambda x: Loss(x.sum(), x.sum().detach()), Run(), 0, False)
+    return SplitGradient(fixed, torch.from_numpy(y), mu)
+
+
+def test_steps_and_loss_are_those_of_the_authors():
+    y, mu = draw(0), 0.1
+    objective = split(y, mu)
+    t = u = np.zeros((2, *SHAPE))
+    kinds = set()
+    for iteration in range(1, 7):
+        x = y + 0.3 * draw(iteration)
+        _, loss_of = objective.draw(seeded(Run(), "training"))
+        d = np.stack([x - np.roll(x, 1, 2), x - np.roll(x, 1, 1)])
+        wanted = x.sum() + mu * sum(((d[n] - t[n] + u[n]) ** 2).mean() for n in (0, 1))
+        assert float(loss_of(torch.from_numpy(x)).value) == pytest.approx(wanted)
+        objective.learn(iteration, torch.from_numpy(x))
+        t, u = stepped(x, y, t, u, mu)
+        kinds |= set((t == 0).ravel().tolist())
+        np.testing.assert_allclose(objective.state()["t"], t, atol=1e-9)
+        np.testing.assert_allclose(objective.state()["u"], u, atol=1e-9)
+    assert kinds == {True, False}  # pixels whose gradient is shrunk to nothing, and others
+    other = split(y, mu)
+    other.load(objective.state())
+    for each in (objective, other):
+        each.learn(7, torch.from_numpy(draw(9)))
+    assert torch.equal(objective.state()["u"], other.state()["u"])
+
+
+@pytest.mark.parametrize("y", [np.zeros(SHAPE), draw(0)])
+def test_flat_images_and_perfect_fits_are_no_division_by_zero(y):
+    objective = split(y, 1e-3)
+    for iteration, x in enumerate((np.zeros(SHAPE), y, np.ones(SHAPE)), 1):
+        objective.learn(iteration, torch.from_numpy(x))
+        assert all(torch.isfinite(each).all() for each in objective.state().values())
+
+
+def test_differences_reach_around():
+    x = torch.arange(6.0).reshape(1, 2, 3)
+    assert gradient(x).tolist() == [[[[-2, 1, 1], [-2, 1, 1]]], [[[-3, -3, -3], [3, 3, 3]]]]
+
+
+def test_the_network_is_that_of_the_authors():
+    """The number is the sum over the layers that their notebook asks for, by hand."""
+    y = np.random.default_rng(0).random((1, 12, 10), dtype=np.float32)
+    recipe = DIPWTV().recipe(Problem(y, np.full((3, 3), 1 / 9), Noise("gaussian", 0.05)))
+    networks = recipe.networks([seeded(Run(), "weights")])
+
+    def layer(inputs, outputs, size):
+        return inputs * outputs * size**2 + 3 * outputs  # with bias, scale and shift
+
+    widths, total, inputs = (16, 32, 64, 128, 128), 0, 32
+    for n, width in enumerate(widths):
+        joined = 4 + widths[min(n + 1, 4)]
+        total += layer(inputs, 4, 1) + layer(inputs, width, 3) + layer(width, width, 3)
+        total += 2 * joined + layer(joined, width, 3) + layer(width, width, 1)
+        inputs = width
+    assert sum(each.numel() for each in networks.parameters()) == total + 16 + 1
+
+
+def test_a_splitting_without_weight_is_refused():
+    with pytest.raises(InputError, match="mu=0: give a weight above 0"):
+        DIPWTV(mu=0)
