@@ -204,6 +204,7 @@ def _outcome(
         checkpoint=request.work / "checkpoint",
         checkpoint_seconds=options.checkpoint_seconds,
         keep=request.keep,
+        settings=request.cell.settings,
     )
     try:
         answer = _ask_twice(task, computer, options, watch)

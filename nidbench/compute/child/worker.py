@@ -181,6 +181,7 @@ class Worker:
     def _compute(self, task: Task, send: Send) -> Outcome:
         torch.set_num_threads(task.threads)
         method = _resolve(task.spec, task.preset, task.file).method
+        _check_settings(task, method)
         reporter = _Reporter(send, task)
         resumed = task.checkpoint is not None and task.checkpoint.exists()
         run = self._run = _run(task, reporter)
@@ -310,6 +311,23 @@ def _plain_settings(spec: MethodSpec, method: Method) -> dict[str, Any]:
                 "it a default of int, float, str, bool or None"
             )
     return settings
+
+
+def _check_settings(task: Task, method: Method) -> None:
+    """Refuse a method that has other settings here than its cell was planned with.
+
+    What a method fills in by itself, such as the hash of a file, may have changed since, or differ on this machine.
+
+    Raises:
+        NidbenchError: naming the settings.
+    """
+    if task.settings is None:
+        return
+    here = _plain_settings(task.spec, method)
+    other = [name for name in sorted({*here, *task.settings}) if repr(here.get(name)) != repr(task.settings.get(name))]
+    if other:
+        changed = ", ".join(f"{name} was {task.settings.get(name)!r} and is {here.get(name)!r}" for name in other)
+        raise NidbenchError(f"{task.spec} is not as the sweep was planned with it: {changed}; start the sweep anew")
 
 
 def _left_behind(before: GlobalState) -> list[str]:
