@@ -90,8 +90,8 @@ class DeepInverse:
     channels: int = 256
     side: int = 4
     lr: float = 0.01
-    sha256: str = ""
-    release: str = ""
+    sha256: str | None = None
+    release: str | None = None
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
@@ -161,7 +161,7 @@ class DeepInverse:
     def _pin(self, name: str, found: str) -> None:
         """Fill a setting in with what is here, which makes it a part of the identity of results, or refuse it."""
         given = getattr(self, name)
-        if given not in ("", found):
+        if given not in (None, found):
             raise DataError(f"{name}={given} is asked for, and here is {found}: provide that one, or leave it out")
         object.__setattr__(self, name, found)
 
@@ -177,7 +177,7 @@ class DeepInverse:
         if (source := self._source()) is None:
             return None, 0
         kind, path = source
-        network, channels = kind.read(path, self.sha256)
+        network, channels = kind.read(path, self.sha256 or "")
         return (network if self.model in OWN else Denoiser(network, kind.multiple)), channels
 
 

@@ -184,7 +184,12 @@ def test_a_heavy_library_is_imported_where_it_is_used_only(library, allowed):
 
 def test_torch_is_imported_by_what_computes_only():
     machinery = {name for name in importers("torch") if name.startswith("nidbench/")}
-    assert machinery <= {"nidbench/physics/blur.py", *modules_in("compute/child"), *modules_in("deepinverse"), *modules_in("fitting")}
+    assert machinery <= {
+        "nidbench/physics/blur.py",
+        *modules_in("compute/child"),
+        *modules_in("deepinverse"),
+        *modules_in("fitting"),
+    }
 
 
 @pytest.mark.parametrize("statement", ["import nidbench.cli", "import nidbench"])
