@@ -80,6 +80,7 @@ class DeepInverse:
             "smoke": {"iterations": 3},
         },
         tuned_on=dict.fromkeys(("default", "wavelet"), UNTESTED),
+        supervised="weights",
     )
 
     model: str = "tv"

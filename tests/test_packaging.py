@@ -167,7 +167,16 @@ def modules_in(package: str) -> set[str]:
     [
         ("mlflow", {"nidbench/report/tracking.py"}),
         ("click", modules_in("cli")),
-        ("pandas", {"nidbench/api/results.py", *modules_in("analysis"), *modules_in("report"), *modules_in("paper")}),
+        (
+            "pandas",
+            {
+                "nidbench/api/results.py",
+                *modules_in("analysis"),
+                *modules_in("report"),
+                *modules_in("paper"),
+                *modules_in("leaderboard"),
+            },
+        ),
         ("matplotlib", {"nidbench/report/contact_sheet.py", *modules_in("report/figures")}),
         ("pooch", {"nidbench/files/cache.py", "nidbench/files/download.py"}),
         ("tifffile", {"nidbench/images/tiffs.py"}),
