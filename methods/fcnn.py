@@ -57,6 +57,7 @@ class FCNN:
         paper="Zhang, Pan, Lai, Lau, Yang: Learning Fully Convolutional Networks for Iterative Non-blind "
         "Deconvolution, CVPR 2017",
         licence="MIT (weights)",
+        supervised=True,
     )
 
     @staticmethod

@@ -59,6 +59,7 @@ class FDN:
         paper="Kruse, Rother, Schmidt: Learning to Push the Limits of Efficient FFT-based Image Deconvolution, "
         "ICCV 2017",
         licence="BSD-2-Clause (weights)",
+        supervised=True,
     )
 
     def __post_init__(self) -> None:

@@ -33,6 +33,9 @@ WORDS = 900
 #: Begins the comment above a block that is not run.
 NOT_RUN = "not run: "
 
+#: Begins the comment above a block that needs a package which tests do without; its page is then skipped.
+NEEDS = "needs "
+
 #: Options of `nidbench run` that say how cells are computed and shown, not which; a sweep file has none of them.
 HOW = {
     *("config", "threads", "cell_timeout", "memory_limit", "retry", "renew", "observe", "keep", "checkpoint_every"),
@@ -116,6 +119,9 @@ def run_shell(block: Block, folder: Path) -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if any(each.runs for each in blocks(page))], ids=name_of)
 def test_its_blocks_run_in_their_order(page, tmp_path, monkeypatch):
+    wanted = {each.mark.removeprefix(NEEDS) for each in blocks(page) if each.mark.startswith(NEEDS)}
+    if absent := [package for package in wanted if importlib.util.find_spec(package) is None]:
+        pytest.skip(f"its blocks need {', '.join(absent)}")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "page"}
     for block in blocks(page):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -93,4 +94,19 @@ def compare(sweep: str | None, published: str, form: str, protocol: str, anchor:
     click.echo(render_comparison(read_sweep(output, sweep), published, form, protocol, anchor=anchor))
 
 
-COMMANDS = (table, differences, orders, ranks, compare)
+@click.command()
+@click.argument("records", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@options.form
+def leaderboard(records: Sequence[Path], form: str) -> None:
+    """Print the leaderboard from files of RECORDS, one a line, as results/reference has them.
+
+    Methods are ranked on the whole images of Set12, each under two of Levin's kernels, at 1, 3 and 5 % noise. Those
+    that lack some of these 24 measurements a level are listed without a rank.
+    """
+    from nidbench.leaderboard.board import render
+    from nidbench.leaderboard.entries import entries, read_records
+
+    click.echo(render(entries(read_records(records)), form), nl=False)
+
+
+COMMANDS = (table, differences, orders, ranks, compare, leaderboard)

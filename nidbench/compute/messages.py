@@ -88,6 +88,7 @@ class Task:
         checkpoint_seconds: time between checkpoints.
         keep: kinds of extra arrays that it hands over, see `Run.keeps`.
         pilot_seconds: time after which to stop and report how far the method came; None for a full restoration.
+        settings: those that the cell was planned with, which the method must have here, too; None to ask for none.
     """
 
     spec: MethodSpec
@@ -103,6 +104,7 @@ class Task:
     checkpoint_seconds: float = 30.0
     keep: Sequence[str] = ()
     pilot_seconds: float | None = None
+    settings: Mapping[str, Setting] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -37,6 +37,8 @@ class MethodInfo:
             them.
         tuned_on: preset (`default` where there are none) -> images by whose scores its settings were chosen. Images of
             a dataset are named as `set12/02, 04`, so that `run` and tables can warn where these are restored.
+        supervised: whether it has learned from sharp images, which no dataset-free method has; or the name of a setting
+            by which it has, wherever that is not None.
     """
 
     title: str
@@ -49,6 +51,7 @@ class MethodInfo:
     reconstructed: bool = False
     notice: str = ""
     tuned_on: Mapping[str, str] = field(default_factory=dict)
+    supervised: bool | str = False
 
 
 class Method(Protocol):

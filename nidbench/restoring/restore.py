@@ -199,15 +199,11 @@ def _page(problem: Problem, outcome: Outcome) -> PageResult:
     return PageResult(sigma, outcome.seconds, outcome.iterations, outcome.stopped, tests)
 
 
-def _twin(
-    request: Request, place: Place, candidates: Sequence[str], problem: Problem, events: Events
-) -> list[Ranked]:
+def _twin(request: Request, place: Place, candidates: Sequence[str], problem: Problem, events: Events) -> list[Ranked]:
     """Return the candidates by what they make of a twin of the measurement's middle."""
 
     def restored(method: str, blurred: Problem) -> tuple[Image, float]:
-        if source.path.suffix.lower() in (".jpg", ".jpeg") and noise.level is None:
-        events.said("JPEG smooths noise, so that its estimate may be too low: give --noise where you know it")
-    bench = Bench(place, one_method(method), request.method_file)
+        bench = Bench(place, one_method(method), request.method_file)
         events.began(f"twin: {bench.label}")
         if bench.facts.batch:
             events.said(expectation(bench.label, blurred, bench.trial(blurred), 1, bench.facts.stops_itself))

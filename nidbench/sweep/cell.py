@@ -243,6 +243,7 @@ def task_of(request: CellRequest, problem: Problem, options: RunOptions) -> Task
         checkpoint=request.work / "checkpoint",
         checkpoint_seconds=options.checkpoint_seconds,
         keep=request.keep,
+        settings=request.cell.settings,
     )
 
 

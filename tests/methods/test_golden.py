@@ -32,8 +32,8 @@ def elsewhere(golden, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_methods_give_what_their_versions_gave(name, golden, with_files):
-    if name == "bm3d" and find_spec("bm3d") is None:
-        pytest.skip("bm3d needs a package that tests do without")
+    if name in ("bm3d", "deepinv") and find_spec(name) is None:
+        pytest.skip(f"{name} needs a package that tests do without")
     with_files(load_method(methods(), name))
     assert not golden.complaint(name)
 

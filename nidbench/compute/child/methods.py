@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from nidbench.compute.messages import Task
 from nidbench.contract.method import Method
+from nidbench.errors import NidbenchError
 from nidbench.registry import entry_points
-from nidbench.registry.method_spec import MethodSpec, Resolved, resolve
+from nidbench.registry.method_spec import MethodSpec, Resolved, all_settings, resolve
 
 
 def resolved(spec: MethodSpec, preset: str | None, file: Path | None) -> Resolved:
@@ -25,3 +28,36 @@ def _method(name: str, file: Path | None) -> type[Method]:
 def registered(file: Path | None = None) -> entry_points.Registry:
     """Return the registry of methods, read once: a search through all packages takes longer than a short cell."""
     return entry_points.methods(file)
+
+
+def plain_settings(spec: MethodSpec, method: Method) -> dict[str, Any]:
+    """Return all settings of a method.
+
+    Raises:
+        NidbenchError: for a setting that is no plain value.
+    """
+    settings = all_settings(method)
+    for name, value in settings.items():
+        if type(value) not in (int, float, str, bool, type(None)):
+            raise NidbenchError(
+                f"setting {name} of {spec.name} is of type {type(value).__name__}: settings identify a result, so give "
+                "it a default of int, float, str, bool or None"
+            )
+    return settings
+
+
+def check_settings(task: Task, method: Method) -> None:
+    """Refuse a method that has other settings here than its cell was planned with.
+
+    What a method fills in by itself, such as the hash of a file, may have changed since, or differ on this machine.
+
+    Raises:
+        NidbenchError: naming the settings.
+    """
+    if task.settings is None:
+        return
+    here = plain_settings(task.spec, method)
+    other = [name for name in sorted({*here, *task.settings}) if repr(here.get(name)) != repr(task.settings.get(name))]
+    if other:
+        changed = ", ".join(f"{name} was {task.settings.get(name)!r} and is {here.get(name)!r}" for name in other)
+        raise NidbenchError(f"{task.spec} is not as the sweep was planned with it: {changed}; start the sweep anew")

@@ -22,7 +22,7 @@ from nidbench.errors import UnstableError
 from nidbench.system import processes
 
 from .memory import is_out_of_memory, limit_memory, peak_memory, reset_peak_memory
-from .methods import resolved
+from .methods import check_settings, resolved
 
 Send = Callable[[Message], None]
 
@@ -68,6 +68,7 @@ class Tasks:
         first = tasks[0]
         torch.set_num_threads(first.threads)
         method = resolved(first.spec, first.preset, first.file).method
+        check_settings(first, method)
         reporters = [_Reporter(send, task) for send, task in zip(sends, tasks, strict=True)]
         before = [task.checkpoint is not None and task.checkpoint.exists() for task in tasks]
         stopwatch = Stopwatch(len(tasks))

@@ -14,7 +14,6 @@ import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import msgspec
 import torch
@@ -44,16 +43,16 @@ from nidbench.compute.messages import (
 )
 from nidbench.compute.wire import pack, read_frame, unpack_request, write_frame
 from nidbench.contract import handed
-from nidbench.contract.method import BatchMethod, Method, NeedsFiles, StopsItself
+from nidbench.contract.method import BatchMethod, NeedsFiles, StopsItself
 from nidbench.errors import NidbenchError
 from nidbench.files import download
 from nidbench.registry.fingerprint import fingerprint
-from nidbench.registry.method_spec import MethodSpec, Resolved, all_settings
+from nidbench.registry.method_spec import Resolved
 from nidbench.system.signals import STOPPING, left_to_parent
 
 from .environment import environment
 from .memory import in_a_line
-from .methods import registered, resolved
+from .methods import plain_settings, registered, resolved
 from .precisions import bf16_ratios
 from .tasks import Send, Tasks, traceback_of
 
@@ -127,7 +126,7 @@ class Worker:
             preset=of_request.preset,
             note=handed.text(of_request.note),
             version=handed.count(f"version of {request.spec.name}", method.info.version),
-            settings=_plain_settings(request.spec, method),
+            settings=plain_settings(request.spec, method),
             fingerprint=fingerprint(registered(request.file).target(request.spec.name)),
             batch=isinstance(method, BatchMethod),
             stops_itself=isinstance(method, StopsItself) and bool(method.stops_itself()),
@@ -157,17 +156,6 @@ class Worker:
         outcomes = self._tasks.compute(batch.tasks, [about(place) for place in range(len(batch.tasks))])
         left_behind = dict.fromkeys(trace for outcome in outcomes for trace in outcome.left_behind)
         return Outcomes([msgspec.structs.replace(each, left_behind=()) for each in outcomes], list(left_behind))
-
-
-def _plain_settings(spec: MethodSpec, method: Method) -> dict[str, Any]:
-    settings = all_settings(method)
-    for name, value in settings.items():
-        if type(value) not in (int, float, str, bool, type(None)):
-            raise NidbenchError(
-                f"setting {name} of {spec.name} is of type {type(value).__name__}: settings identify a result, so give "
-                "it a default of int, float, str, bool or None"
-            )
-    return settings
 
 
 class ForkedError(NidbenchError):

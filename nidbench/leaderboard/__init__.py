@@ -1,0 +1,1 @@
+"""The leaderboard: methods on one fixed set of measurements, from records that are committed."""
