@@ -234,8 +234,6 @@ def test_every_dependency_is_imported_and_every_import_is_a_dependency():
     declared = {names.get(name.lower(), name) for name in declared}
     tops = {name.partition(".")[0] for path in ALL_FILES for name in imports(path)}
     foreign = tops - set(sys.stdlib_module_names) - {"nidbench"}
-                *(
-                    name
-                    for package in ("analysis", "report", "report/html", "paper", "leaderboard")
-                    for name in modules_in(package)
-                ),
+    # of scikit-image, mlflow, distributed and jinja2
+    assert foreign - declared <= {"PIL", "alembic", "sqlalchemy", "dask", "markupsafe"}
+    assert declared - foreign <= {"ptwt"}  # deepinv imports it for wavelets
