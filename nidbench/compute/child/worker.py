@@ -205,7 +205,7 @@ class Worker:
 
     def _restore(self, method: Any, task: Task, run: Run, reporter: _Reporter) -> Outcome:
         try:
-            restored = check_restored(method.restore(task.problem, run), task.problem)
+            restored = check_restored(method.restore(method.info.given(task.problem), run), task.problem)
         except PilotOver:
             return Outcome("pilot", iterations=reporter.done, planned=reporter.planned, spans=reporter.spans)
         except self._failures as error:
