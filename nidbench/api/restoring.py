@@ -80,7 +80,7 @@ def restore(
     run = Run(whole_number("seed", seed), device=place, precision=precision)
     with generators_kept():
         seed_generators(run.seed("global"))
-        restored = check_restored(chosen.restore(problem, run), problem)
+        restored = check_restored(chosen.restore(chosen.info.given(problem), run), problem)
     shown = restored.image[:, *problem.valid] if frame == "y" else restored.image
     return layout.back(shown)
 

@@ -32,6 +32,8 @@ class MethodInfo:
         presets: name -> settings that differ from the defaults. Well-known names: `paper` (as the paper describes it),
             `released` (as its authors' code does it), `fast` (same estimator, less compute), `smoke` (seconds).
         variants: name -> settings on top of a preset, for ablations.
+        blind: True for a method that finds the kernel itself: it is given a kernel that is uniform and tells the size
+            of the true one, no more; tables say so.
         reconstructed: True where no authors' code exists to check against; tables say so.
         notice: terms that bind users of the method; `run` prints them before it computes anything, and tables repeat
             them.
@@ -48,10 +50,15 @@ class MethodInfo:
     version: int = 1
     presets: Mapping[str, Settings] = field(default_factory=dict)
     variants: Mapping[str, Settings] = field(default_factory=dict)
+    blind: bool = False
     reconstructed: bool = False
     notice: str = ""
     tuned_on: Mapping[str, str] = field(default_factory=dict)
     supervised: bool | str = False
+
+    def given(self, problem: Problem) -> Problem:
+        """Return a problem as the method is to get it: of one that is blind, without what the kernel holds."""
+        return problem.of_unknown_kernel() if self.blind else problem
 
 
 class Method(Protocol):

@@ -108,7 +108,7 @@ class Probe:
         run = run or self.run(subject)
         with _SideEffects(self, [subject.problem]):
             seed_generators(run.seed("global"))
-            restored = (method or self.fresh()).restore(subject.problem, run)
+            restored = (method or self.fresh()).restore(self.method.info.given(subject.problem), run)
         return conforming(restored, subject)
 
     def restore_many(self, subjects: Sequence[Subject]) -> list[Restored | Exception]:
@@ -122,7 +122,8 @@ class Probe:
             raise TypeError(f"{type(method).__name__} has no restore_many")
         with _SideEffects(self, [subject.problem for subject in subjects]):
             seed_generators(self.run(subjects[0]).seed("global"))
-            return method.restore_many([s.problem for s in subjects], [self.run(s) for s in subjects])
+            problems = [method.info.given(subject.problem) for subject in subjects]
+            return method.restore_many(problems, [self.run(subject) for subject in subjects])
 
     @cached_property
     def alone(self) -> Restored:

@@ -147,8 +147,8 @@ def _take(candidate: _Candidate, files: Sequence[RemoteFile], provided: Provided
 
 def _may_be(candidate: _Candidate, file: RemoteFile) -> bool:
     """Return whether to hash a candidate: its size must match, or its suffix for large files without a known size."""
-    if file.bytes:
-        return file.bytes == candidate.size
+    if file.bytes or file.least:
+        return file.may_have(candidate.size)
     return PurePosixPath(file.path).suffix == PurePosixPath(candidate.name).suffix.lower()
 
 

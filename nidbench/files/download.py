@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from nidbench.errors import DataError
 
-from .cache import cache_folder, destination, local
+from .cache import cache_folder, destination, hash_of, local
 from .remote import RemoteFile
 
 #: Number of parallel downloads: small files spend their time on round trips, but sites refuse too many connections.
@@ -218,10 +219,30 @@ def _retrieve(file: RemoteFile, url: str) -> Path:
     target = destination(file)
     _make_folder(target.parent)
     downloader = _copy_local if url.startswith("file://") else pooch.HTTPDownloader()
+    known: str | None = ":".join(file.hash)
+    if file.git_blob:  # which pooch cannot check: it is checked before the file is in its place
+        known, downloader = None, partial(_checked, file, downloader)
+        target.unlink(missing_ok=True)
     with _silent(pooch.get_logger()):
-        pooch.retrieve(url, ":".join(file.hash), target.name, target.parent, downloader=downloader)
+        pooch.retrieve(url, known, target.name, target.parent, downloader=downloader)
     target.chmod(0o644)  # pooch lets only the owner read its files, which would make a shared cache useless
     return target
+
+
+def _checked(file: RemoteFile, downloader: Callable[..., None], url: str, output_file: str, caller: object) -> None:
+    """Download a file that is known by its git blob, as one of pooch's downloaders.
+
+    Raises:
+        ValueError: where what came is another file, or the pointer to it that Git LFS leaves in a repository.
+    """
+    downloader(url, output_file, caller)
+    size = Path(output_file).stat().st_size
+    if not file.may_have(size):
+        raise ValueError(f"{size} bytes came, not {file.known_by}: this may be a pointer of Git LFS to the file")
+    with Path(output_file).open("rb") as content:
+        found = hash_of(content, file.hash[0])
+    if found != file.git_blob:
+        raise ValueError(f"what came has the git blob id {found}, not {file.git_blob}")
 
 
 def _make_folder(folder: Path) -> None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from nidbench.errors import InputError
 
+#: Decay by halves -> the tenths of all iterations after which the rate is halved.
+HALVINGS = {"halving": (7, 8, 9), "early-halving": (4, 6, 8)}
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -16,7 +19,8 @@ class Schedule:
         iterations: at most this many.
         lr: the highest learning rate.
         warmup: iterations of linear rise to it.
-        decay: `constant`, `cosine` to zero at the last iteration, or `halving` at 70, 80 and 90 % of them.
+        decay: `constant`, `cosine` to zero at the last iteration, or by halves: `halving` at 70, 80 and 90 % of them,
+            `early-halving` at 40, 60 and 80 %.
 
     Raises:
         InputError: for no iteration, a rate outside (0, 10), a negative warm-up or another decay.
@@ -34,8 +38,8 @@ class Schedule:
             raise InputError(f"lr={self.lr}: give a value in (0, 10), such as 1e-3")
         if self.warmup < 0:
             raise InputError(f"warmup={self.warmup}: give iterations, or 0 for none")
-        if self.decay not in ("constant", "cosine", "halving"):
-            raise InputError(f"decay={self.decay!r}: use constant, cosine or halving")
+        if self.decay not in ("constant", "cosine", *HALVINGS):
+            raise InputError(f"decay={self.decay!r}: use constant, cosine, {' or '.join(HALVINGS)}")
 
     def rate(self, iteration: int) -> float:
         """Return the learning rate of an iteration (from 1)."""
@@ -43,7 +47,7 @@ class Schedule:
             return self.lr * iteration / self.warmup
         if self.decay == "constant":
             return self.lr
-        if self.decay == "halving":
-            return self.lr * 0.5 ** sum(10 * iteration > tenths * self.iterations for tenths in (7, 8, 9))
+        if self.decay in HALVINGS:
+            return self.lr * 0.5 ** sum(10 * iteration > tenths * self.iterations for tenths in HALVINGS[self.decay])
         done = (iteration - self.warmup) / max(1, self.iterations + 1 - self.warmup)
         return self.lr * 0.5 * (1 + math.cos(math.pi * done))

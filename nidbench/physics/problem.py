@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,6 +61,11 @@ class Problem:
         (_, h, w), (kh, kw) = self.blurred.shape, self.kernel.shape
         top, left = (kh - 1) // 2, (kw - 1) // 2
         return slice(top, top + h), slice(left, left + w)
+
+    def of_unknown_kernel(self) -> Problem:
+        """Return the problem with a uniform kernel of the same size in place of k."""
+        size = self.kernel.shape
+        return replace(self, kernel=np.full(size, 1 / (size[0] * size[1])))
 
     def sigma(self) -> float:
         """Return the standard deviation of the noise on [0, 1].

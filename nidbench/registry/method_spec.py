@@ -164,6 +164,7 @@ def _note(info: MethodInfo, requested: str | None, chosen: str) -> str:
     tuning = info.tuned_on.get(chosen, "")
     notes = (
         info.notice,
+        "blind: it is given the size of the kernel, nothing else of it" if info.blind else "",
         "reconstructed: there is no authors' code to check against" if info.reconstructed else "",
         f"tuned on {tuning}" if "/" in tuning else "",
         replaced_preset(requested, chosen) if replaced else "",

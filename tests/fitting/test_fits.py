@@ -165,7 +165,7 @@ def test_halving_halves_at_seventy_eighty_and_ninety_percent():
         ({"lr": float("nan")}, "lr=nan"),
         ({"lr": float("inf")}, "lr=inf"),
         ({"warmup": -1}, "warmup=-1: give iterations, or 0"),
-        ({"decay": "linear"}, "decay='linear': use constant, cosine or halving"),
+        ({"decay": "linear"}, "decay='linear': use constant, cosine, halving or early-halving"),
     ],
 )
 def test_impossible_schedules_are_refused(settings, message):

@@ -53,6 +53,7 @@ FITTED = (
     "dip-wtv",
     "inr",
     "aseqdip",
+    "selfdeblur",
 )
 TOLERANCES = dict.fromkeys(FITTED, 1e-3)
 TOLERANCES["engine"] = 1e-5

@@ -105,7 +105,7 @@ def test_a_page_names_year_licence_and_what_binds_users(name):
     licence = section(text, "Licence").lower()
     assert not [term for term in TERMS.findall(info.licence) if term.lower() not in licence]
     assert ("*Reconstructed*" in text) == info.reconstructed
-    assert not info.notice or "for non-commercial use only" in text
+    assert not info.notice or "for non-commercial use only" in text or "all rights reserved" in text
 
 
 def test_there_is_a_page_for_each_method_and_the_index_has_them_all():

@@ -98,8 +98,8 @@ class Tasks:
     def _restore(
         self, method: Any, tasks: Sequence[Task], runs: Sequence[Run], reporters: Sequence[_Reporter]
     ) -> list[Outcome]:
-        problems = [task.problem for task in tasks]
         try:
+            problems = [method.info.given(task.problem) for task in tasks]
             if len(tasks) == 1:
                 found: Sequence[object] = [method.restore(problems[0], runs[0])]
             else:
