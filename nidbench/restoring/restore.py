@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from nidbench.cases.kernels import check_reach, one_kernel
 from nidbench.compute.messages import Outcome
 from nidbench.errors import InputError, NidbenchError
 from nidbench.images import Units, kernel_notice
-from nidbench.images.write import Pixels
+from nidbench.images.write import Pixels, check_holds
 from nidbench.physics.arrays import Image, Kernel
 from nidbench.physics.noise import Noise, NoiseSpec
 from nidbench.physics.noise_level import estimate_noise_level
@@ -100,6 +101,8 @@ def restore(request: Request, place: Place, events: Events) -> Done:
         events.said(note)
     candidates = [str(spec) for spec in parse_methods(request.twin)] if request.twin else []
     noise, response = _noise(request.noise), _response(request.response)
+    for path in filter(None, (request.out, request.variance)):
+        check_holds(path.suffix, source.stack.axes)
     check_room(request.out, source.stack.stored.values.nbytes)
     if source.path.suffix.lower() in (".jpg", ".jpeg") and noise.level is None:
         events.said("JPEG smooths noise, so that its estimate may be too low: give --noise where you know it")
@@ -107,12 +110,12 @@ def restore(request: Request, place: Place, events: Events) -> Done:
     if bench.facts.note:
         events.said(bench.facts.note)
     problems = _problems(source, kernel, noise, response)
-    first = next(iter(problems))
+    first = next(problems)
     if bench.needs_trial(first):
         _tried(bench, first, source.stack.count, events)
     results: list[tuple[Problem, Outcome]] = []
     pages = []
-    for number, problem in enumerate(_problems(source, kernel, noise, response), 1):
+    for number, problem in enumerate(chain([first], problems), 1):
         of = f" page {number} of {source.stack.count}" if source.stack.count > 1 else ""
         events.began(f"{bench.label}{of}")
         outcome = bench.restored(problem, events)
@@ -199,15 +202,11 @@ def _page(problem: Problem, outcome: Outcome) -> PageResult:
     return PageResult(sigma, outcome.seconds, outcome.iterations, outcome.stopped, tests)
 
 
-def _twin(
-    request: Request, place: Place, candidates: Sequence[str], problem: Problem, events: Events
-) -> list[Ranked]:
+def _twin(request: Request, place: Place, candidates: Sequence[str], problem: Problem, events: Events) -> list[Ranked]:
     """Return the candidates by what they make of a twin of the measurement's middle."""
 
     def restored(method: str, blurred: Problem) -> tuple[Image, float]:
-        if source.path.suffix.lower() in (".jpg", ".jpeg") and noise.level is None:
-        events.said("JPEG smooths noise, so that its estimate may be too low: give --noise where you know it")
-    bench = Bench(place, one_method(method), request.method_file)
+        bench = Bench(place, one_method(method), request.method_file)
         events.began(f"twin: {bench.label}")
         if bench.facts.batch:
             events.said(expectation(bench.label, blurred, bench.trial(blurred), 1, bench.facts.stops_itself))
