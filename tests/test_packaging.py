@@ -169,7 +169,8 @@ def modules_in(package: str) -> set[str]:
         ("pandas", {"nidbench/api/results.py", *modules_in("analysis"), *modules_in("report"), *modules_in("paper")}),
         ("matplotlib", {"nidbench/report/contact_sheet.py", *modules_in("report/figures")}),
         ("pooch", {"nidbench/files/cache.py", "nidbench/files/download.py"}),
-        ("tifffile", {"nidbench/images/tiffs.py"}),
+        ("tifffile", {f"nidbench/images/{name}.py" for name in ("tiffs", "metadata", "write")}),
+        ("astropy", {"nidbench/images/fits.py"}),
         ("skimage", {"nidbench/scoring/metrics.py", "methods/tv.py"}),
         ("h5py", {"methods/fdn.py"}),
         ("bm3d", {"methods/bm3d.py"}),
@@ -211,7 +212,7 @@ def test_every_dependency_is_imported_and_every_import_is_a_dependency():
     names = {"scikit-image": "skimage", "pillow": "PIL"}
     project = SETTINGS["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["supervised"], *extras["workers"], *extras["bm3d"]]
+    wanted = [*project["dependencies"], *extras["fits"], *extras["supervised"], *extras["workers"], *extras["bm3d"]]
     declared = {line.partition(">")[0].strip() for line in wanted}
     declared = {names.get(name.lower(), name) for name in declared}
     tops = {name.partition(".")[0] for path in ALL_FILES for name in imports(path)}
