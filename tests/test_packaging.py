@@ -180,7 +180,8 @@ def modules_in(package: str) -> set[str]:
         ),
         ("matplotlib", {"nidbench/report/contact_sheet.py", *modules_in("report/figures")}),
         ("pooch", {"nidbench/files/cache.py", "nidbench/files/download.py"}),
-        ("tifffile", {"nidbench/images/tiffs.py"}),
+        ("tifffile", {f"nidbench/images/{name}.py" for name in ("tiffs", "metadata", "write")}),
+        ("astropy", {"nidbench/images/fits.py"}),
         ("skimage", {"nidbench/scoring/metrics.py", "methods/tv.py"}),
         ("h5py", {"methods/fdn.py"}),
         ("bm3d", {"methods/bm3d.py"}),
@@ -229,7 +230,8 @@ def test_every_dependency_is_imported_and_every_import_is_a_dependency():
     names = {"scikit-image": "skimage", "pillow": "PIL"}
     project = SETTINGS["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["supervised"], *extras["workers"], *extras["bm3d"], *extras["deepinv"]]
+    named = ("fits", "supervised", "workers", "bm3d", "deepinv")
+    wanted = [*project["dependencies"], *(line for extra in named for line in extras[extra])]
     declared = {line.partition(">")[0].strip() for line in wanted}
     declared = {names.get(name.lower(), name) for name in declared}
     tops = {name.partition(".")[0] for path in ALL_FILES for name in imports(path)}

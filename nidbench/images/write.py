@@ -32,6 +32,9 @@ _TYPES: Mapping[str, tuple[str, ...]] = {
     ".mat": (),
 }
 
+#: Suffixes of formats that hold a single image.
+_SINGLE = (".png", ".jpg", ".jpeg", ".bmp")
+
 #: Suffixes of formats that can be written.
 WRITTEN_SUFFIXES = tuple(_TYPES)
 
@@ -94,9 +97,8 @@ def encoded(suffix: str, pixels: Pixels, metadata: Metadata) -> bytes:
     """
     form = suffix.lower()
     stacked = any(letter not in "1YXS" for letter in pixels.axes)
-    if form in (".png", ".jpg", ".jpeg", ".bmp"):
-        if stacked:
-            raise InputError(f"{suffix} holds a single image, and this is a stack: use .tif, .fits or .npy")
+    check_holds(suffix, pixels.axes)
+    if form in _SINGLE:
         image = _channels_last(pixels)
         if form == ".png":
             return _png(image, _png_chunks(metadata))
@@ -106,6 +108,20 @@ def encoded(suffix: str, pixels: Pixels, metadata: Metadata) -> bytes:
     if form in fits.FITS_SUFFIXES:
         return fits.encoded(_channels_before(pixels), metadata.header, pixels.corner)
     return _array(form, pixels.values)
+
+
+def check_holds(suffix: str, axes: str) -> None:
+    """Refuse a stack where a format holds a single image.
+
+    Args:
+        suffix: of the format.
+        axes: of the numbers, as in `Pixels`.
+
+    Raises:
+        InputError: naming formats that hold stacks.
+    """
+    if suffix.lower() in _SINGLE and any(letter not in "1YXS" for letter in axes):
+        raise InputError(f"{suffix} holds a single image, and this is a stack: use .tif, .fits or .npy")
 
 
 def _channels_last(pixels: Pixels) -> NDArray[Any]:

@@ -16,7 +16,7 @@ from nidbench.errors import InputError, NidbenchError
 from nidbench.physics.problem import Problem
 from nidbench.registry.method_spec import MethodSpec, parse_methods
 from nidbench.scoring.residual import residual
-from nidbench.sweep.cost import Pilot, Rate, pilot
+from nidbench.sweep.cost import Rate, pilot
 from nidbench.system import processes
 from nidbench.system.sizes import size_text
 
@@ -25,8 +25,8 @@ from .events import Events
 #: Seconds of a trial.
 _TRIAL_SECONDS = 2.0
 
-#: Sides in pixels of the squares on which memory is measured: of networks, and of other methods.
-_OF_NETWORKS, _OF_OTHERS = (96, 192), (256, 640)
+#: Sides in pixels of the square of a trial: of networks, and of other methods.
+_OF_NETWORKS, _OF_OTHERS = 192, 640
 
 #: Pixels of x below which memory and time of a method that is no network need no trial.
 _SMALL = 1 << 20
@@ -61,11 +61,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a restoration will take, as trials on its middle show.
+    """What a restoration will take, as a trial on its middle shows.
 
     Attributes:
-        rate: seconds per pixel of x, or None where no trial ended well.
-        memory: bytes per pixel of x; 0 where the image is no larger than the trial.
+        rate: seconds per pixel of x, or None where the trial did not end well.
+        memory: bytes per pixel of x, with what the trial takes however small it is; 0 where that is not known.
     """
 
     rate: Rate | None
@@ -134,21 +134,13 @@ class Bench:
         return self.facts.batch or math.prod(problem.frame) > _SMALL
 
     def trial(self, problem: Problem) -> Expected:
-        """Return what short trials on the middle of an image show."""
-        sides = _OF_NETWORKS if self.facts.batch else _OF_OTHERS
-        parts = [middle(problem, side) for side in sides]
-        pixels = [math.prod(part.frame) for part in parts]
-        if math.prod(problem.frame) <= pixels[1] or pixels[0] == pixels[1]:
-            alone = self._pilot(parts[1])
-            return Expected(None if alone is None else alone.rate)
-        small, large = map(self._pilot, parts)
-        if small is None or large is None:
-            return Expected(None if large is None else large.rate)
-        slope = (large.memory - small.memory) / (pixels[1] - pixels[0])
-        return Expected(large.rate, max(0.0, slope))
+        """Return what a short trial on the middle of an image shows.
 
-    def _pilot(self, problem: Problem) -> Pilot | None:
-        return pilot(self._task(problem, pilot_seconds=_TRIAL_SECONDS), self._place.computer)
+        It comes before the method has run in its process: memory that is freed there would not be counted again.
+        """
+        part = middle(problem, _OF_NETWORKS if self.facts.batch else _OF_OTHERS)
+        shown = pilot(self._task(part, pilot_seconds=_TRIAL_SECONDS), self._place.computer)
+        return Expected(None) if shown is None else Expected(shown.rate, shown.memory / math.prod(part.frame))
 
     def check_memory(self, problem: Problem, expected: Expected) -> None:
         """Refuse an image for which a method takes more memory than there is.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from nidbench.cases.kernels import check_reach, one_kernel
 from nidbench.compute.messages import Outcome
 from nidbench.errors import InputError, NidbenchError
 from nidbench.images import Units, kernel_notice
-from nidbench.images.write import Pixels
+from nidbench.images.write import Pixels, check_holds
 from nidbench.physics.arrays import Image, Kernel
 from nidbench.physics.noise import Noise, NoiseSpec
 from nidbench.physics.noise_level import estimate_noise_level
@@ -98,28 +99,30 @@ def restore(request: Request, place: Place, events: Events) -> Done:
     kernel = _kernel(request, source)
     for note in (*source.notes, *_kernel_notes(request, kernel)):
         events.said(note)
-    candidates = [str(spec) for spec in parse_methods(request.twin)] if request.twin else []
     noise, response = _noise(request.noise), _response(request.response)
+    for path in filter(None, (request.out, request.variance)):
+        check_holds(path.suffix, source.stack.axes)
     check_room(request.out, source.stack.stored.values.nbytes)
     if source.path.suffix.lower() in (".jpg", ".jpeg") and noise.level is None:
         events.said("JPEG smooths noise, so that its estimate may be too low: give --noise where you know it")
     bench = Bench(place, one_method(request.method), request.method_file)
+    candidates = _candidates(request, place)
     if bench.facts.note:
         events.said(bench.facts.note)
     problems = _problems(source, kernel, noise, response)
-    first = next(iter(problems))
+    first = next(problems)
     if bench.needs_trial(first):
         _tried(bench, first, source.stack.count, events)
     results: list[tuple[Problem, Outcome]] = []
     pages = []
-    for number, problem in enumerate(_problems(source, kernel, noise, response), 1):
+    for number, problem in enumerate(chain([first], problems), 1):
         of = f" page {number} of {source.stack.count}" if source.stack.count > 1 else ""
         events.began(f"{bench.label}{of}")
         outcome = bench.restored(problem, events)
         pages.append(_page(problem, outcome))
         results.append((problem, outcome))
     done = _written(request, source, bench, noise, results, pages)
-    return replace(done, twin=_twin(request, place, candidates, first, events)) if candidates else done
+    return replace(done, twin=_twin(request, candidates, first, events)) if candidates else done
 
 
 def _kernel(request: Request, source: Source) -> Kernel:
@@ -199,11 +202,23 @@ def _page(problem: Problem, outcome: Outcome) -> PageResult:
     return PageResult(sigma, outcome.seconds, outcome.iterations, outcome.stopped, tests)
 
 
-def _twin(request: Request, place: Place, candidates: Sequence[str], problem: Problem, events: Events) -> list[Ranked]:
+def _candidates(request: Request, place: Place) -> dict[str, Bench]:
+    """Return the methods for a twin, by their names; none where no twin is asked for.
+
+    Raises:
+        NidbenchError: where one cannot be made: before anything is computed.
+    """
+    if not request.twin:
+        return {}
+    specs = [str(spec) for spec in parse_methods(request.twin)]
+    return {spec: Bench(place, one_method(spec), request.method_file) for spec in dict.fromkeys((MAKER, *specs))}
+
+
+def _twin(request: Request, benches: Mapping[str, Bench], problem: Problem, events: Events) -> list[Ranked]:
     """Return the candidates by what they make of a twin of the measurement's middle."""
 
     def restored(method: str, blurred: Problem) -> tuple[Image, float]:
-        bench = Bench(place, one_method(method), request.method_file)
+        bench = benches[method]
         events.began(f"twin: {bench.label}")
         if bench.facts.batch:
             events.said(expectation(bench.label, blurred, bench.trial(blurred), 1, bench.facts.stops_itself))
@@ -217,7 +232,7 @@ def _twin(request: Request, place: Place, candidates: Sequence[str], problem: Pr
         events.said(f"no twin could be made: {error}")
         return []
     twin, truth = twin_of(part, made, problem.sigma())
-    return rank(twin, truth, candidates, restored)
+    return rank(twin, truth, [str(spec) for spec in parse_methods(request.twin)], restored)
 
 
 def _of(outcome: Outcome) -> Image:

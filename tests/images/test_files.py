@@ -25,6 +25,11 @@ def values(shape, kind):
     return generator.integers(np.iinfo(kind).min, np.iinfo(kind).max, shape, dtype=kind, endpoint=True)
 
 
+def opened(path):
+    with Image.open(path) as picture:
+        return np.array(picture)
+
+
 @pytest.mark.parametrize("axes", AXES)
 @pytest.mark.parametrize("suffix", LOSSLESS)
 def test_every_format_keeps_every_value_of_the_types_it_holds(tmp_path, suffix, axes):
@@ -52,15 +57,15 @@ def test_other_libraries_read_the_same(tmp_path):
         assert np.array_equal(read(path), deep)
     shallow = values((20, 31, 3), np.uint8)
     (tmp_path / "a.png").write_bytes(encoded(".png", Pixels(shallow, "YXS"), PLAIN))
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), shallow)
+    assert np.array_equal(opened(tmp_path / "a.png"), shallow)
     (tmp_path / "g.png").write_bytes(encoded(".png", Pixels(deep[..., 0], "YX"), PLAIN))
-    assert np.array_equal(np.asarray(Image.open(tmp_path / "g.png")), deep[..., 0])
+    assert np.array_equal(opened(tmp_path / "g.png"), deep[..., 0])
 
 
 def test_jpeg_is_near(tmp_path):
     smooth = np.add.outer(np.arange(40), np.arange(50)).astype(np.uint8)
     (tmp_path / "a.jpg").write_bytes(encoded(".jpg", Pixels(smooth, "YX"), PLAIN))
-    assert np.abs(np.asarray(Image.open(tmp_path / "a.jpg")).astype(int) - smooth).max() <= 3
+    assert np.abs(opened(tmp_path / "a.jpg").astype(int) - smooth).max() <= 3
 
 
 @pytest.mark.parametrize("axes", ["ZYX", "TZYX", "ZYXS"])
