@@ -150,6 +150,17 @@ def notebook(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """The report in a real browser, which also draws the documentation's pictures of it.
+
+    It is the system's Chromium, or that of NIDBENCH_CHROMIUM: none is downloaded.
+    """
+    session.install(*CONSTRAINTS, "-e", ".[test,browser]")
+    pictures = str(ROOT / "docs" / "pictures")
+    session.run("pytest", "tests/report/test_browser.py", *session.posargs, env={"NIDBENCH_DOCS_PICTURES": pictures})
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """The README's first command."""
     session.install(*CONSTRAINTS, ".")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,6 +83,7 @@ def track(
     say: Callable[[str], None],
     sheets: Sequence[Path] = (),
     tables: Mapping[str, Path] | None = None,
+    report: Path | None = None,
 ) -> bool:
     """Write a sweep to MLflow and say where it is, or why it is not; return whether it is.
 
@@ -94,16 +93,23 @@ def track(
         say: takes a line.
         sheets: contact sheets to show there.
         tables: tables to show there, by format.
+        report: the page to show there.
     """
     from nidbench.report.tracking import TrackingError, default_uri, sync
 
     texts = {path.name: path.read_text() for path in (tables or {}).values()}
     try:
-        sync(store, sweep_cells, sheets=sheets, tables=texts)
+        tracked = sync(
+            store, sweep_cells, sheets=sheets, tables=texts, report=report, begins=lambda: say("mlflow    writing")
+        )
     except TrackingError as error:
         say(f"warning: {error}; the records are complete, nidbench sync tries again")
         return False
-    say(f"mlflow    {os.environ.get('MLFLOW_TRACKING_URI') or default_uri(store)}; nidbench ui opens it")
+    uri = default_uri(store)
+    if uri.startswith(("http://", "https://")):
+        say(f"mlflow    {uri.rstrip('/')}{tracked.page}")
+    else:
+        say(f"mlflow    http://127.0.0.1:5000{tracked.page}, once nidbench ui serves {uri}")
     return True
 
 
@@ -122,7 +128,7 @@ def write_figure(
     Raises:
         NidbenchError: what `figures.draw` raises, and for an ending of no known form.
     """
-    from nidbench.report.figures import draw
+    from nidbench.report.figures import draw, saved
     from nidbench.report.sweep_sheets import sheet_name
 
     drawn = draw(name, store, sweep, choice, Measurements(sweep))
@@ -133,9 +139,8 @@ def write_figure(
         raise InputError(
             f"cannot draw {path}: let its name end in one of {', '.join(f'.{ending}' for ending in known)}"
         )
-    content = BytesIO()
-    drawn.figure.savefig(content, format=form, dpi=200)
+    content = saved(drawn.figure, form)
     with results_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, content.getvalue())
+        write_whole(path, content)
     return path, drawn.lines

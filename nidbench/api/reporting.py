@@ -95,6 +95,8 @@ def _target(store: Store, sweep: Sweep, file: Path | None, folder: Path | None) 
     """
     target = folder / INDEX if folder else file or store.root / "reports" / f"{sweep.name}.html"
     with results_errors(target.parent):
+        if target.is_dir():
+            raise InputError(f"{target} is a folder: give the name of a file, or --folder for a page with its pictures")
         if target.exists() and not _is_report(target):
             raise InputError(f"{target} is no report of nidbench, and stays as it is: give another name")
         if folder and folder.is_dir() and not target.exists() and any(folder.iterdir()):

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from nidbench.errors import NidbenchError
 from nidbench.system.signals import exit_code
 
-from . import options
+from . import completion, options
 from .shared import make_console, say
 
 if TYPE_CHECKING:
+    from nidbench.analysis.cells import SweepCells
     from nidbench.api.running import Ran
     from nidbench.records import Store
     from nidbench.sweep.cost import CostEstimate
@@ -48,8 +50,16 @@ _T = TypeVar("_T")
 
 
 @click.command()
-@click.option("--methods", help="Methods, such as ours,dip@fast or 'ours:no-sa[iterations=500,lr=2e-3]'.")
-@click.option("--dataset", help="Datasets, separated by commas, or folder:PATH; each has its own kernels and noise.")
+@click.option(
+    "--methods",
+    shell_complete=completion.methods,
+    help="Methods, such as ours,dip@fast or 'ours:no-sa[iterations=500,lr=2e-3]'.",
+)
+@click.option(
+    "--dataset",
+    shell_complete=completion.datasets,
+    help="Datasets, separated by commas, or folder:PATH; each has its own kernels and noise.",
+)
 @options.measurements
 @options.seeds
 @click.option("--preset", help="Preset of methods that name none: paper, released, fast or smoke.")
@@ -236,6 +246,7 @@ def _publish(
     """Write what people look at and say where it is; `compared` names a table of the paper and a protocol for it."""
     from nidbench.analysis.cells import SweepCells
     from nidbench.api.outputs import SHEETS, track, write_comparison, write_sheets, write_tables
+    from nidbench.report.results_table import traceback_lines
 
     console, sweep = make_console(), ran.sweep
     sweep_cells = SweepCells.read(store, sweep)
@@ -251,8 +262,29 @@ def _publish(
         sheets, cases = write_sheets(store, sweep, SHEETS)
         more = f" (the first {len(sheets)} of {cases} cases; nidbench sheets draws more)" if len(sheets) < cases else ""
         say(console, f"pictures  {store.root / 'sheets' / sweep.name}{more}")
-    if given["tracking"] == "mlflow":
-        track(store, sweep_cells, partial(say, console), sheets, tables)
+    is_tracked = given["tracking"] == "mlflow"
+    page = (
+        _report(store, sweep_cells, protocol, pictures=given["pictures"]) if given["pictures"] or is_tracked else None
+    )
+    if is_tracked:
+        track(store, sweep_cells, partial(say, console), sheets, tables, page)
+    for line in traceback_lines(store, sweep_cells):
+        say(console, line)
+
+
+def _report(store: Store, sweep_cells: SweepCells, protocol: str, *, pictures: bool) -> Path | None:
+    """Write the report, without its pictures where these are too many for one page, and say where it is."""
+    from nidbench.api.reporting import CELLS, write_report
+
+    console, few = make_console(), len(sweep_cells.cells) <= CELLS
+    try:
+        path = write_report(store, sweep_cells, protocol, pictures=pictures and few)
+    except NidbenchError as error:  # the results are there all the same
+        say(console, f"warning: no report: {error}")
+        return None
+    more = "" if few or not pictures else "; nidbench report --folder DIR has pictures of all cells"
+    say(console, f"report    {path}{more}")
+    return path
 
 
 def _end(summary: Summary) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from . import completion
 from .shared import make_console
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def data() -> None:
 
 
 @data.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.anything)
 @click.pass_context
 def fetch(context: click.Context, name: str) -> None:
     """Download what is missing of NAME: a dataset with its kernels, a kernel set, or a method's weights.
@@ -77,7 +78,7 @@ def _tell(file: RemoteFile, state: str, why: str = "") -> None:
 
 
 @data.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.anything)
 @click.pass_context
 def verify(context: click.Context, name: str) -> None:
     """Compare the files of NAME with their SHA-256.
@@ -108,7 +109,7 @@ def _all_whole(name: str) -> bool:
 
 
 @data.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.anything)
 @click.argument("given", nargs=-1, required=True, metavar="FILES...", type=click.Path(path_type=Path))
 @click.pass_context
 def add(context: click.Context, name: str, given: Sequence[Path]) -> None:

@@ -59,7 +59,9 @@ def sheets(sweep: str | None, most: int | None, output: Path) -> None:
 
 
 @click.command()
-@click.argument("name", type=click.Choice(["fig1", "fig3", "fig5", "fig11", "fig12", "curves"]))
+@click.argument(
+    "name", type=click.Choice(["fig1", "fig3", "fig5", "fig11", "fig12", "curves", "pareto", "differences"])
+)
 @options.sweep
 @click.option(
     "--method",
@@ -77,6 +79,13 @@ def sheets(sweep: str | None, most: int | None, output: Path) -> None:
     default=1,
     show_default=True,
     help="Which case, counted from 1, of those that --image, --kernel and --noise leave.",
+)
+@click.option("--together", is_flag=True, help="curves: all methods on one axis.")
+@click.option(
+    "--against",
+    default="",
+    metavar="LABEL",
+    help="differences: the method that others are compared with  [default: ours, else the first]",
 )
 @click.option("--layer", type=click.IntRange(1), help="fig5: layer whose channels are shown  [default: 17 or the last]")
 @click.option(
@@ -98,7 +107,8 @@ def figure(name: str, sweep: str | None, output: Path, file: Path | None, **choi
     draws in their PCA plane, beside the truth (run --keep draws). fig5: variance of what enters its layers (run --keep
     layers). fig11: deviation of the output beside its error. fig12: PSNR against the number of averaged passes. Not the
     paper's: curves, PSNR against iterations and seconds, with the factor that each preset gains over paper or released
-    at equal PSNR.
+    at equal PSNR; pareto, mean PSNR over mean seconds; differences, a forest plot of what `nidbench differences`
+    prints. A --file that ends in .pdf or .svg has text as text.
     """
     from nidbench.api.outputs import write_figure
     from nidbench.report.figures import Choice

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 import click
 
+from . import completion
+
 Decorator: TypeAlias = "Callable[[Callable[..., Any]], Callable[..., Any]]"
 
 
@@ -22,13 +24,14 @@ def together(*decorators: Decorator) -> Decorator:
     return decorate
 
 
-sweep = click.argument("sweep", required=False)
+sweep = click.argument("sweep", required=False, shell_complete=completion.sweeps)
 output = click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("results"),
     show_default=True,
-    help="The results folder.",
+    envvar="NIDBENCH_OUTPUT",
+    help="The results folder; NIDBENCH_OUTPUT names another by default.",
 )
 form = click.option(
     "--format",
@@ -38,9 +41,18 @@ form = click.option(
     show_default=True,
     help="Format of the table.",
 )
-protocol = click.option("--protocol", default="half-kernel", show_default=True, help="Metric protocol of the table.")
+protocol = click.option(
+    "--protocol",
+    default="half-kernel",
+    show_default=True,
+    shell_complete=completion.protocols,
+    help="Metric protocol of the table.",
+)
 protocol_of_the_paper = click.option(
-    "--protocol", default="", help="Metric protocol  [default: the one nearest to the paper's]"
+    "--protocol",
+    default="",
+    shell_complete=completion.protocols,
+    help="Metric protocol  [default: the one nearest to the paper's]",
 )
 published = click.option(
     "--paper",
@@ -54,6 +66,7 @@ name = click.option("--name", default="", help="Name of the sweep  [default: mad
 kernels = click.option(
     "--kernels",
     default="",
+    shell_complete=completion.kernels,
     help="Kernel sets or kernels, levin or levin/1,levin/4; files, psf.npy; formulas, gaussian:SIGMA, disk:RADIUS, "
     "motion:LENGTH:ANGLE; with kernel errors, perturbed:noise=0.1 or levin/4@estimated:PATH (estimated:PATH:turned for "
     "files that are to be turned by 180 degrees).",

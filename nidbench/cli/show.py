@@ -13,14 +13,16 @@ from .shared import read_sweep, tell
 
 @click.command()
 @options.sweep
+@click.option("--by-image", is_flag=True, help="A row for each measurement, a column for each method: PSNR.")
 @options.form
 @options.protocol
 @options.output
-def table(sweep: str | None, form: str, protocol: str, output: Path) -> None:
+def table(sweep: str | None, by_image: bool, form: str, protocol: str, output: Path) -> None:
     """Print the table of a SWEEP, by default the latest."""
+    from nidbench.report.image_table import render_images
     from nidbench.report.results_table import render
 
-    click.echo(render(read_sweep(output, sweep), form, protocol))
+    click.echo((render_images if by_image else render)(read_sweep(output, sweep), form, protocol))
 
 
 @click.command()

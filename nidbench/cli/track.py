@@ -29,12 +29,15 @@ def sync(context: click.Context, sweep: str | None, output: Path) -> None:
     """Write a SWEEP's records, by default the latest's, to MLflow, beside them or where MLFLOW_TRACKING_URI says."""
     from nidbench.analysis.cells import SweepCells
     from nidbench.api.outputs import existing_sheets, track, write_tables
+    from nidbench.api.reporting import CELLS, write_report
     from nidbench.scoring.protocols import DEFAULT
 
     store, chosen = open_sweep(output, sweep)
     sweep_cells = SweepCells.read(store, chosen)
     tables = write_tables(store, sweep_cells, DEFAULT.name)
-    if not track(store, sweep_cells, partial(say, make_console()), existing_sheets(store, chosen), tables):
+    pictures = len(sweep_cells.cells) <= CELLS
+    page = write_report(store, sweep_cells, DEFAULT.name, pictures=pictures) if sweep_cells.cells else None
+    if not track(store, sweep_cells, partial(say, make_console()), existing_sheets(store, chosen), tables, page):
         context.exit(1)
 
 
@@ -48,9 +51,11 @@ def ui(context: click.Context, arguments: Sequence[str], output: Path) -> None:
     Ctrl-C, SIGTERM and SIGHUP end it with all that it started; the exit code is 130, 143 or 129 then.
     """
     from nidbench.records import Store
-    from nidbench.report.tracking import ui_command
+    from nidbench.report.tracking import experiment_page, ui_command
 
-    command = [*ui_command(Store(output, create=False)), *arguments]
+    store = Store(output, create=False)
+    command = [*ui_command(store), *arguments]
+    click.echo(f"open {experiment_page(store, arguments)} once the server is ready")
     # no word to its makers: a benchmark machine may have no internet
     environment = {"MLFLOW_DISABLE_TELEMETRY": "true", **os.environ}
     # of its own session: a signal to it alone would leave its servers running

@@ -457,9 +457,8 @@ class Store:
 
     def _tidy(self) -> None:
         cells = [folder for folder in (self.root / "cells").glob("*") if folder.is_dir()]
-        written = [
-            folder for kind in ("tables", "sheets", "figures", "reports") for folder in (self.root / kind).glob("**")
-        ]
+        kinds = ("tables", "sheets", "figures", "reports")
+        written = [folder for kind in kinds for folder in (self.root / kind).glob("**")]
         for folder in (
             self.root,
             self.root / "sweeps",

@@ -18,7 +18,7 @@ def fingerprint(target: str) -> str:
     Args:
         target: `module:attribute`, or the path of a Python file.
     """
-    start = Path(target) if target.endswith(".py") else _source(target.partition(":")[0])
+    start = Path(target) if target.endswith(".py") else source_file(target.partition(":")[0])
     sources: dict[Path, str] = {}
     if start is not None:
         _collect(start, sources)
@@ -34,20 +34,29 @@ def stated_version(target: str) -> int | None:
     Args:
         target: as in `fingerprint`.
     """
+    infos = stated_infos(target)
+    return _version(infos[0]) if len(infos) == 1 else None
+
+
+def stated_infos(target: str) -> list[ast.expr | None]:
+    """Return what the class of a target is given as `info` in its source; none where there is no source to read.
+
+    Args:
+        target: as in `fingerprint`.
+    """
     module, _, attribute = target.partition(":")
-    path = Path(target) if target.endswith(".py") else _source(module)
+    path = Path(target) if target.endswith(".py") else source_file(module)
     try:
         tree = ast.parse(path.read_bytes()) if path is not None else ast.Module([], [])
     except (OSError, SyntaxError, ValueError):
-        return None
-    infos = [
+        return []
+    return [
         node.value
         for definition in tree.body
         if isinstance(definition, ast.ClassDef) and attribute in ("", definition.name)
         for node in definition.body
         if isinstance(node, ast.Assign | ast.AnnAssign) and "info" in _names(node)
     ]
-    return _version(infos[0]) if len(infos) == 1 else None
 
 
 def _names(node: ast.Assign | ast.AnnAssign) -> list[str]:
@@ -93,7 +102,7 @@ def _imports(tree: ast.AST) -> set[str]:
     return {name.partition(".")[0] for name in names}
 
 
-def _source(module: str) -> Path | None:
+def source_file(module: str) -> Path | None:
     """Return the file of a module, searched as by `import` but without importing its packages; None for no source."""
     folders: Sequence[str] | None = None
     name = ""

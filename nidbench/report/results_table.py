@@ -21,7 +21,7 @@ from nidbench.analysis.groups import GROUP, group_starts
 from nidbench.analysis.intervals import FEWEST
 from nidbench.analysis.scope import kernel_scope
 from nidbench.analysis.summary import INPUT, distinct, summary_frame
-from nidbench.records import STATUSES, Sweep
+from nidbench.records import STATUSES, Store, Sweep
 from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
 
@@ -54,6 +54,24 @@ def _failure_line(row: pd.Series[Any]) -> str:
     seed = f" seed {row['seed']}" if row["seed"] else ""
     case = f"{row['dataset']}/{row['image']} {row['kernel']} {row['noise']} #{row['noise_seed']}"
     return f"{row['label']}{seed} on {case}: {row['status']}" + (f": {row['error']}" if row["error"] else "")
+
+
+def traceback_lines(store: Store, sweep_cells: SweepCells, limit: int = 3) -> list[str]:
+    """Return where the tracebacks of failed cells are, each with its cell; those beyond the limit share a line.
+
+    Args:
+        store: the results folder.
+        sweep_cells: the sweep, read.
+        limit: at most so many have a line of their own.
+    """
+    failed = [cell for cell in sweep_cells.cells if cell.record is not None and cell.record.status == "failed"]
+    lines = [
+        f"traceback {path} ({cell.planned.label} on {cell.planned.case})"
+        for cell in failed[:limit]
+        if cell.record is not None and (path := store.file(cell.record, "log.json")) is not None
+    ]
+    more = [f"          and {len(failed) - limit} more: nidbench report shows them all"] if len(failed) > limit else []
+    return lines + more
 
 
 def render(

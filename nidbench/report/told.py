@@ -27,8 +27,9 @@ _FILES = ("mlflow.db", "mlflow.db-journal", "mlflow.db-wal", "mlartifacts")
 
 
 class _Told(msgspec.Struct):
-    """The file's content: the id of the sweep's run, the hash of what was written, and `_state` after it."""
+    """The file's content: ids of experiment and run, the hash of what was written, and `_state` after it."""
 
+    experiment: str
     run: str
     content: str
     state: str
@@ -46,19 +47,19 @@ class Told:
         self._root = store.root
         self._path = store.root / "tracked" / f"{sweep}.json"
 
-    def run(self, content: str) -> str | None:
-        """Return the id of the sweep's run where the database was told just this and is as it was then, else None."""
+    def run(self, content: str) -> tuple[str, str] | None:
+        """Return the ids of the experiment and the sweep's run, if the database was told this and is as it was then."""
         try:
             told = msgspec.json.decode(self._path.read_bytes(), type=_Told)
         except (OSError, ValueError):  # there is none, or it is damaged
             return None
-        return told.run if (told.content, told.state) == (content, _state(self._root)) else None
+        return (told.experiment, told.run) if (told.content, told.state) == (content, _state(self._root)) else None
 
-    def keep(self, run: str, content: str) -> None:
+    def keep(self, experiment: str, run: str, content: str) -> None:
         """Note that the database has just been told."""
         with suppress(OSError):  # nothing depends on it
             self._path.parent.mkdir(exist_ok=True)
-            write_whole(self._path, msgspec.json.encode(_Told(run, content, _state(self._root))))
+            write_whole(self._path, msgspec.json.encode(_Told(experiment, run, content, _state(self._root))))
 
 
 def _state(root: Path) -> str:

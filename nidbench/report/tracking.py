@@ -12,25 +12,29 @@ import logging
 import math
 import os
 import re
+import sqlite3
 import sys
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from urllib.parse import quote
 
 import pandas as pd
 
 from nidbench.analysis.cells import SweepCells
-from nidbench.analysis.groups import CASE
+from nidbench.analysis.groups import CASE, named
 from nidbench.errors import NidbenchError, ResultsError
 from nidbench.records import Log, Record, Store, Sweep
 from nidbench.scoring.protocols import DEFAULT
 from nidbench.scoring.scorer import MEASURES
 
+from .html.pictures import levels
 from .told import Told, content_hash
 
 if TYPE_CHECKING:
@@ -42,7 +46,7 @@ _T = TypeVar("_T")
 EXPERIMENT = "nidbench"
 
 #: Raised when runs get other content, so that those there are get written again.
-LAYOUT = 1
+LAYOUT = 2
 
 #: What one child run is about.
 CHILD = ["label", "preset", "dataset", "noise", "seed"]
@@ -68,6 +72,23 @@ class TrackingError(NidbenchError):
     """MLflow could not be written; records are complete all the same, and `nidbench sync` makes up for it."""
 
 
+class Tracked(NamedTuple):
+    """Where a sweep is in MLflow.
+
+    Attributes:
+        experiment: id of the experiment.
+        run: id of the sweep's run.
+    """
+
+    experiment: str
+    run: str
+
+    @property
+    def page(self) -> str:
+        """The address of the run below that of MLflow's pages."""
+        return f"/#/experiments/{self.experiment}/runs/{self.run}"
+
+
 def sync(
     store: Store,
     sweep_cells: SweepCells,
@@ -75,8 +96,10 @@ def sync(
     tracking_uri: str | None = None,
     sheets: Sequence[Path] = (),
     tables: Mapping[str, str] | None = None,
-) -> str:
-    """Bring MLflow up to date with a sweep's records, and return the id of its parent run.
+    report: Path | None = None,
+    begins: Callable[[], None] = lambda: None,
+) -> Tracked:
+    """Bring MLflow up to date with a sweep's records, and return where its parent run is.
 
     Args:
         store: the results folder, for the logs beside the records.
@@ -84,25 +107,30 @@ def sync(
         tracking_uri: where to; else `MLFLOW_TRACKING_URI`, else `mlflow.db` in the results folder.
         sheets: contact sheets to keep with the parent run.
         tables: file name -> text to keep with it.
+        report: the page to keep with it.
+        begins: called before MLflow is imported and written, which takes seconds.
 
     Raises:
         TrackingError: MLflow is not installed, cannot be reached or written, or its database is damaged.
     """
     uri, told = tracking_uri or default_uri(store), Told(store, sweep_cells.sweep.name)
     cells, asked = sweep_cells.frame(), _asked(sweep_cells.sweep)
-    content = content_hash((uri, asked, _hash(cells)), tables or {}, sheets)
+    files = [*sheets, *([] if report is None else [report])]
+    content = content_hash((uri, asked, _hash(cells)), tables or {}, files)
     is_local = uri == _local_uri(store)
-    run = told.run(content) if is_local else None
-    if run is not None:  # without importing MLflow, which takes longer than all the rest
-        return run
+    known = told.run(content) if is_local else None
+    if known is not None:  # without importing MLflow, which takes longer than all the rest
+        return Tracked(*known)
+    begins()
     with _quiet(), _tracking_errors(uri):
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri=uri)
-        run = _Sync(client, _experiment(client, uri, store), store, sweep_cells).write(sheets, tables or {})
+        experiment = _experiment(client, uri, store)
+        run = _Sync(client, experiment, store, sweep_cells).write(sheets, tables or {}, report)
     if is_local:
-        told.keep(run, content)
-    return run
+        told.keep(experiment, run, content)
+    return Tracked(experiment, run)
 
 
 def default_uri(store: Store) -> str:
@@ -126,6 +154,24 @@ def ui_command(store: Store) -> list[str]:
     artifacts = (store.root / "mlartifacts").resolve().as_uri()
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--workers", "1"]
     return [*command, "--backend-store-uri", uri, "--default-artifact-root", artifacts]
+
+
+def experiment_page(store: Store, arguments: Sequence[str] = ()) -> str:
+    """Return the address at which `ui_command` shows the runs of a results folder; that of the server for none yet.
+
+    Args:
+        store: the results folder.
+        arguments: those of `mlflow ui`, which may choose a port.
+    """
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    ports = [after for word, after in pairwise(words) if word in ("--port", "-p")]
+    address = f"http://127.0.0.1:{ports[-1] if ports else 5000}"
+    path = default_uri(store).removeprefix("sqlite:///")
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as database:
+        wanted = "SELECT experiment_id FROM experiments WHERE name = ?"
+        for (experiment,) in database.execute(wanted, (EXPERIMENT,)):
+            return f"{address}/#/experiments/{experiment}/runs"
+    return address
 
 
 @contextmanager
@@ -220,7 +266,7 @@ class _Sync:
         # The folder is part of a sweep's identity: on one server the sweeps of several may have the same name.
         self._tags = {"nidbench.sweep": self._sweep.name, "nidbench.output": store.root.resolve().as_posix()}
 
-    def write(self, sheets: Sequence[Path], tables: Mapping[str, str]) -> str:
+    def write(self, sheets: Sequence[Path], tables: Mapping[str, str], report: Path | None) -> str:
         """Write the parent and whichever children have changed, and return the parent's id."""
         cells, parent, others = self._cells, self._parent(), self._children()
         for _, child_cells in cells.groupby(CHILD, sort=False):
@@ -235,7 +281,7 @@ class _Sync:
                 self._client.delete_run(old.info.run_id)
         for leftover in others.values():
             self._client.delete_run(leftover.info.run_id)
-        self._write_parent(parent, cells, sheets, tables)
+        self._write_parent(parent, cells, sheets, tables, report)
         return str(parent.info.run_id)
 
     def _adopt(self, child: Run, parent: str) -> None:
@@ -282,6 +328,7 @@ class _Sync:
         self._log(run_id, _params(about, records), _metrics(child_cells), end)
         self._log_curve(run_id, records, end)
         self._client.log_text(run_id, child_cells.to_csv(index=False), "cells.csv")
+        self._log_picture(run_id, records)
         # The hash goes last: a run without it was cut off while it was written, and is written again.
         self._client.set_tag(run_id, "nidbench.cell_set_hash", content)
         self._client.set_terminated(run_id, _status(child_cells), end)
@@ -309,18 +356,35 @@ class _Sync:
         for chunk in _chunks(metrics, _METRICS_PER_BATCH):
             self._client.log_batch(run_id, metrics=chunk)
 
+    def _log_picture(self, run_id: str, records: Sequence[Record]) -> None:
+        """Keep the restoration of the first done cell, x on [0, 1] in 8 bit, to be recognised by."""
+        for record in records:
+            if record.status == "done":
+                with suppress(ResultsError, KeyError):  # it is a view: records say what is wrong with their arrays
+                    shown = levels(self._store.arrays(record.id)["image"])
+                    if len(shown) in (1, 3):
+                        self._client.log_image(run_id, shown.transpose(1, 2, 0), artifact_file="restoration.png")
+                return
+
     def _write_parent(
-        self, parent: Run, cells: pd.DataFrame, sheets: Sequence[Path], tables: Mapping[str, str]
+        self,
+        parent: Run,
+        cells: pd.DataFrame,
+        sheets: Sequence[Path],
+        tables: Mapping[str, str],
+        report: Path | None,
     ) -> None:
         run_id, content = parent.info.run_id, _hash(cells)
         changed = parent.data.tags.get("nidbench.cell_set_hash") != content
         if changed:
-            self._log(run_id, {}, _counts(cells), int(time.time() * 1000))
+            self._log(run_id, {}, _counts(cells) | _of_methods(cells), int(time.time() * 1000))
             self._client.log_text(run_id, cells.to_csv(index=False), "cells.csv")
             self._client.log_text(run_id, _asked(self._sweep), "asked.json")
             self._client.log_dict(run_id, self._environments(cells), "environment.json")
         for name, text in tables.items():
             self._client.log_text(run_id, text, f"tables/{name}")
+        if report is not None:
+            self._client.log_artifact(run_id, str(report))
         known = _files(self._client, run_id, "sheets")
         for path in sheets:
             if changed or known.get(f"sheets/{path.name}") != path.stat().st_size:
@@ -384,6 +448,22 @@ def _milliseconds(text: str) -> int | None:
 def _counts(cells: pd.DataFrame) -> dict[str, float]:
     missing, done = (cells["status"] == "missing").sum(), (cells["status"] == "done").sum()
     return {"cells": len(cells), "done": done, "missing": missing, "failures": len(cells) - done - missing}
+
+
+def _of_methods(cells: pd.DataFrame) -> dict[str, float]:
+    """Return the mean PSNR, SSIM and seconds of each method over all its done cells, as `psnr/ours`."""
+    done = named(cells[cells["status"] == "done"])
+    means = done.groupby("method", sort=False)[["psnr", "ssim", "seconds"]].mean()
+    return {
+        _key(f"{what}/{_plain(str(method))}"): float(value)
+        for method, row in means.iterrows()
+        for what, value in row.items()
+    }
+
+
+def _plain(label: str) -> str:
+    """Return a label in which a slash does not make a folder of MLflow's."""
+    return label.replace("/", "_")
 
 
 def _metrics(cells: pd.DataFrame) -> dict[str, float]:

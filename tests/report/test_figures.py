@@ -12,11 +12,14 @@ from click.testing import CliRunner
 from frames import cells_frame
 from PIL import Image
 
+from nidbench.analysis.differences import differences_frame
+from nidbench.analysis.summary import summary_frame
 from nidbench.api.outputs import write_figure
 from nidbench.cli import main
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.records import Store
 from nidbench.report.figures import FIGURES, Choice, Drawn, draw
+from nidbench.report.typeset import number
 from nidbench.rescoring.measurements import Measurements
 from nidbench.scoring.protocols import DEFAULT
 
@@ -79,7 +82,11 @@ def overlaps(found: Drawn) -> list[tuple[str, str]]:
 def test_the_command_draws_each_figure_and_prints_its_numbers(results, name):
     lines = call("figure", name, "--output", results).strip().splitlines()
     path = Path(lines[-1])
-    case = "" if name in ("fig12", "curves") else "-sample__camera__sample-motion__gaussian-0.05__0"
+    case = (
+        ""
+        if name in ("fig12", "curves", "pareto", "differences")
+        else "-sample__camera__sample-motion__gaussian-0.05__0"
+    )
     assert path == results / "figures" / "all" / f"{name}{case}.png"
     with Image.open(path) as picture:
         assert picture.format == "PNG"
@@ -333,3 +340,42 @@ def test_a_label_with_dollars_is_text(make_record, make_store):
     figure = draw("fig12", store, odd, Choice(), Measurements(sweep)).figure
     figure.canvas.draw()  # raises where the label is taken for a formula
     assert any("a" in text.get_text() for axes in figure.axes for text in axes.get_legend().get_texts())
+
+
+def test_the_cost_figure_has_the_numbers_of_the_summary(results):
+    summary = summary_frame(cells_frame(Store(results), Store(results).sweep("all"))).set_index("method")
+    heading, *lines = drawn(results, "pareto").lines
+    assert heading == "sample sample gaussian:0.05: mean PSNR and mean seconds of a cell"
+    shown = dict(line.split(": ", 1) for line in lines)
+    assert list(shown) == [name for name in summary.index if name != "input"]
+    assert all(shown[name].startswith(f"{summary.loc[name, 'psnr']:.2f} dB in ") for name in shown)
+    best = summary.loc[list(shown), "psnr"].idxmax()
+    assert shown[best].endswith("no other method beats both")
+
+
+def test_the_forest_has_the_numbers_of_the_differences(results):
+    frame = differences_frame(cells_frame(Store(results), Store(results).sweep("all")), "wiener")
+    lines = drawn(results, "differences", against="wiener").lines
+    expected = [f"{row.method} to wiener" for row in frame.itertuples()]
+    assert [line.partition(",")[0] for line in lines] == expected
+    for line, value in zip(lines, frame["difference"], strict=True):
+        assert f": {number(value, '+.2f')} dB" in line
+
+
+def test_all_methods_share_an_axis_together(results):
+    found = drawn(results, "curves", together=True)
+    (first, _) = found.figure.axes
+    assert [text.get_text() for text in first.get_legend().get_texts()] == ["sampler", "sampler[spread=0.3]"]
+    assert len(first.lines) == 2
+    assert overlaps(found) == []
+
+
+@pytest.mark.parametrize(("form", "text"), [("svg", b"PSNR, dB</text>"), ("pdf", b"/Type /Font")])
+def test_figures_for_a_paper_have_text_as_text_and_the_same_bytes(results, tmp_path, form, text):
+    files = [tmp_path / f"{n}.{form}" for n in (1, 2)]
+    for file in files:
+        call("figure", "pareto", "--output", results, "--file", file)
+    first, second = (file.read_bytes() for file in files)
+    assert text in first
+    assert b"Type3" not in first
+    assert first == second

@@ -9,12 +9,14 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from nidbench.analysis.cells import SweepCells
 from nidbench.errors import NidbenchError
 from nidbench.records import Store, Sweep
-from nidbench.report.tracking import EXPERIMENT, TrackingError, default_uri, sync, ui_command
+from nidbench.report.tracking import EXPERIMENT, TrackingError, default_uri, experiment_page, sync, ui_command
 from nidbench.scoring.score import Score
 
 # SQLAlchemy, of its own use by MLflow; nidbench.report.tracking does the same while it syncs.
@@ -80,7 +82,7 @@ def test_parent_children_metrics_and_params(tracked, make_record):
         make_record("dip", "cat", 25.0),
         make_record("dip", "dog", status="timeout", error="over 60 s"),
     )
-    run_id = sync(store, SweepCells.read(store, sweep))
+    _, run_id = sync(store, SweepCells.read(store, sweep))
     parent, children = runs(store)
     assert (parent.info.run_id, parent.info.run_name, parent.info.status) == (run_id, "demo", "FAILED")
     assert parent.data.tags["nidbench.sweep"] == "demo"
@@ -334,3 +336,44 @@ def test_ui_command(make_store, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://example.org")
     with pytest.raises(TrackingError, match=r"open https://example\.org in a browser"):
         ui_command(store)
+
+
+def test_the_parent_has_each_method_s_means_and_the_report(tracked, make_record, tmp_path):
+    store, sweep = tracked(
+        make_record("ours", "cat", 26.0, ssim=0.7),
+        make_record("ours", "dog", 28.0, ssim=0.8),
+        make_record("ours:no-sa[lr=1e-3]", "cat", 25.0),
+    )
+    page = tmp_path / "demo.html"
+    page.write_text("<html></html>")
+    begun = []
+    where = sync(store, SweepCells.read(store, sweep), report=page, begins=lambda: begun.append("once"))
+    parent, _ = runs(store)
+    metrics = parent.data.metrics
+    assert (metrics["psnr/ours"], metrics["ssim/ours"], metrics["seconds/ours"]) == (27.0, 0.75, 10.0)
+    assert metrics["psnr/ours:no-sa_lr_1e-3_"] == 25.0
+    assert artifact(parent, "demo.html") == "<html></html>"
+    assert where.page == f"/#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}"
+    again = sync(store, SweepCells.read(store, sweep), report=page, begins=lambda: begun.append("again"))
+    assert (again, begun) == (where, ["once"])
+
+
+def test_a_child_has_a_picture_of_what_was_restored(tracked, make_record):
+    image = np.array([[[0.0, 0.5], [1.0, 2.0]]])
+    store, sweep = tracked(make_record("ours"), arrays={"image": image})
+    sync(store, SweepCells.read(store, sweep))
+    (child,) = runs(store)[1].values()
+    with Image.open(path_of(child) / "restoration.png") as picture:
+        assert np.asarray(picture.convert("L")).tolist() == [[0, 128], [255, 255]]
+
+
+def test_the_page_of_the_experiment(tracked, make_record):
+    store, sweep = tracked(make_record("ours"))
+    assert experiment_page(store) == "http://127.0.0.1:5000"
+    sync(store, SweepCells.read(store, sweep))
+    experiment = client_of(store).get_experiment_by_name(EXPERIMENT).experiment_id
+    assert experiment_page(store) == f"http://127.0.0.1:5000/#/experiments/{experiment}/runs"
+    for port in (("--port", "5001"), ("--port=5001",), ("-p", "5001")):
+        assert experiment_page(store, port).startswith("http://127.0.0.1:5001/#/")
+    (store.root / "mlflow.db").write_bytes(b"no database")
+    assert experiment_page(store) == "http://127.0.0.1:5000"

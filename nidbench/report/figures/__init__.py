@@ -1,4 +1,4 @@
-"""The paper's figures about uncertainty and ambiguity (Figs. 1, 3, 5, 11 and 12) and curves, from a sweep's records.
+"""Figures from a sweep's records: the paper's (Figs. 1, 3, 5, 11 and 12), curves, cost and differences.
 
 Each comes with the lines of numbers that it shows. Where the paper has one method over its iterations (Fig. 1), these
 have the methods of a sweep side by side, because records keep the scores of a curve and not its images.
@@ -11,14 +11,17 @@ from nidbench.records import Store, Sweep
 from nidbench.rescoring.measurements import Measurements
 
 from .averaging import averaging
+from .canvas import saved
 from .convergence import convergence
 from .deviations import deviations
 from .draws import draws
+from .forest import forest
 from .layers import layers
 from .null_band import null_band
+from .pareto import pareto
 from .view import Choice, Drawn, View, cases_of
 
-__all__ = ["FIGURES", "Choice", "Drawn", "draw"]
+__all__ = ["FIGURES", "Choice", "Drawn", "draw", "saved"]
 
 #: The paper's numbers of the figures, or names of those that are not the paper's, and what they show.
 FIGURES = {
@@ -28,6 +31,8 @@ FIGURES = {
     "fig11": "standard deviation of the output beside its error",
     "fig12": "PSNR against averaged passes, mean over the sweep",
     "curves": "PSNR against iterations and seconds, and the factor that a preset gains over another at equal PSNR",
+    "pareto": "mean PSNR over mean seconds of each method",
+    "differences": "paired differences to one method, with 95 % intervals",
 }
 
 
@@ -53,10 +58,9 @@ def draw(name: str, store: Store, sweep: Sweep, choice: Choice, measurements: Me
         if label not in labels:
             raise UnknownNameError(unknown(f"method of the sweep {sweep.name}", label, labels))
     keys = cases_of(sweep, choice)
-    if name == "fig12":
-        return averaging(store, sweep, keys, choice)
-    if name == "curves":
-        return convergence(store, sweep, keys, choice)
+    whole = {"fig12": averaging, "curves": convergence, "pareto": pareto, "differences": forest}
+    if name in whole:
+        return whole[name](store, sweep, keys, choice)
     if not 1 <= choice.case <= len(keys):
         raise InputError(f"case {choice.case}: give 1 to {len(keys)}, such as 1 for {keys[0]}")
     makers = {"fig1": null_band, "fig3": draws, "fig5": layers, "fig11": deviations}

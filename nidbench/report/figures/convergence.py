@@ -26,14 +26,18 @@ _LEGEND = 40  #: characters of a line of the legend
 
 
 def convergence(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Choice) -> Drawn:
-    """Draw the PSNR of each method's lines over what was spent, a row for each method and group of measurements."""
+    """Draw the PSNR of each method's lines over what was spent, a row for each method and group of measurements.
+
+    Where they are asked for together, the lines of all methods share the row of their group.
+    """
     lines = read_lines(store, planned_of(sweep, keys, choice))
     groups = list(dict.fromkeys(matched.group for line in lines for matched in line.records))
+    families = [{line.method for line in lines}] if choice.together else [{line.method} for line in lines]
     rows = [
         (group, shown)
-        for method in dict.fromkeys(line.method for line in lines)
+        for family in dict.fromkeys(map(frozenset, families))
         for group in groups
-        if (shown := [line for line in lines if line.method == method and line.curves(group)])
+        if (shown := [line for line in lines if line.method in family and line.curves(group)])
     ]
     if not rows:
         raise InputError(
@@ -42,20 +46,28 @@ def convergence(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Cho
         )
     cell_factors = cell_factors_frame(lines)
     factors = factors_frame(cell_factors)
-    heading = f"{sweep.name}   ({DEFAULT.name})\nfactor: to first reach what the reference returns, in how many cases"
+    said = "factor: to first reach what the reference returns, in how many cases"
+    heading = f"{sweep.name}   ({DEFAULT.name})" + ("" if choice.together else f"\n{said}")
     figure = empty_figure(8.6, 2.8 * len(rows) + 0.6, heading)
     grid = figure.subplots(len(rows), 2, squeeze=False, sharex="col", sharey="row")
     for (group, shown), panels in zip(rows, grid, strict=True):
         names = {
-            unit: [_named(line, factor_text(factors, line.name, group, unit)) for line in shown] for unit in _UNITS
+            unit: [
+                _named(line, "" if choice.together else factor_text(factors, line.name, group, unit)) for line in shown
+            ]
+            for unit in _UNITS
         }
         panels[0].set_ylim(_range(shown, group, max(sum(map(len, lines)) for lines in names.values())))
         for axes, unit in zip(panels, _UNITS, strict=True):
-            _show_lines(axes, shown, group, unit, names[unit])
-            decorate(axes, f"{shown[0].method}, {group_text(group)}")
+            _show_lines(axes, shown, group, unit, names[unit], single=not choice.together)
+            about = "" if choice.together else f"{shown[0].method}, "
+            decorate(axes, f"{about}{group_text(group)}")
         panels[0].set_ylabel("PSNR, dB", fontsize=8)
     for axes, unit in zip(grid[-1], _UNITS, strict=True):
-        axes.set_xlabel(f"{unit} (thick: mean, thin: single cases, dots: their own stops)", fontsize=8)
+        shown_as = (
+            "mean over cases, dot: end" if choice.together else "thick: mean, thin: single cases, dots: their own stops"
+        )
+        axes.set_xlabel(f"{unit} ({shown_as})", fontsize=8)
     return Drawn(figure, None, [*speedup_lines(cell_factors), *_without_factor(lines)])
 
 
@@ -67,13 +79,15 @@ def _named(line: Line, gained: str) -> list[str]:
     return [*settings, f"{last}: {gained}" if gained else last]
 
 
-def _show_lines(axes: Axes, lines: Sequence[Line], group: Group, unit: str, names: Sequence[Sequence[str]]) -> None:
-    """Show each case's curve, and thick their mean, in which a case that has stopped keeps what it returned."""
+def _show_lines(
+    axes: Axes, lines: Sequence[Line], group: Group, unit: str, names: Sequence[Sequence[str]], *, single: bool
+) -> None:
+    """Show the mean curve, in which a case that has stopped keeps what it returned; thin each case's own, if asked."""
     attribute = unit.replace("iterations", "iteration")
     for place, (line, name) in enumerate(zip(lines, names, strict=True)):
         curves = line.curves(group)
         style: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": "o", "markevery": [-1]}
-        for curve in curves if len(curves) > 1 else ():
+        for curve in curves if single and len(curves) > 1 else ():
             spent = [getattr(point, attribute) for point in curve]
             axes.plot(spent, [point.psnr for point in curve], linewidth=0.7, alpha=0.45, markersize=2.5, **style)
         places, means = mean_curve(curves, attribute)

@@ -6,9 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from nidbench.analysis.groups import CASE
 from nidbench.contract.truth import Truth
 from nidbench.errors import InputError, UnknownNameError, unknown
 from nidbench.physics.arrays import Image
@@ -30,6 +32,8 @@ class Choice:
         methods: labels; empty for all that have what it takes.
         image, kernel, noise: names that the cases must have; empty for any. A kernel's set may stand for its kernels.
         case: which of those that are left, from 1, where a figure shows one.
+        against: the method that others are compared with; empty for `ours` where it is there, else the first.
+        together: whether all methods share one axis, where each would have its own.
         layer: the layer whose channels are shown, from 1; None for the paper's 17th, or the last where there are fewer.
         threshold: of the near-null band, in parts of max |K|.
     """
@@ -39,6 +43,8 @@ class Choice:
     kernel: str = ""
     noise: str = ""
     case: int = 1
+    against: str = ""
+    together: bool = False
     layer: int | None = None
     threshold: float = THRESHOLD
 
@@ -75,6 +81,16 @@ def planned_of(sweep: Sweep, keys: Collection[CaseKey], choice: Choice) -> list[
         for planned in sweep.cells
         if planned.case in keys and planned.label in (choice.methods or (planned.label,))
     ]
+
+
+def chosen_cells(cells: pd.DataFrame, keys: Collection[CaseKey], choice: Choice) -> pd.DataFrame:
+    """Return the rows of `SweepCells.frame` of some cases and of the methods that a choice leaves.
+
+    The method that others are compared with stays.
+    """
+    named = [CaseKey(*key) in keys for key in cells[CASE].itertuples(index=False, name=None)]
+    wanted = {*choice.methods, choice.against} if choice.methods else set(cells["label"])
+    return cells[pd.Series(named, index=cells.index) & cells["label"].isin(wanted)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,8 +1,8 @@
 """The pictures of a case: what was blurred, what methods made of it and what it should have been, 8 bit as scored.
 
-A picture of an image has the very pixels that a score is computed from, so that nothing is lost between a number and
-what one sees. Errors are signed, restoration minus truth, the mean over channels, on one scale for all methods of a
-case; standard deviations are those that a method gave.
+A picture of a restoration has the very pixels that its score is computed from, so that nothing is lost between a number
+and what one sees; a truth is scored against as it is, and shown rounded. Errors are signed, restoration minus truth,
+the mean over channels, on one scale for all methods of a case; standard deviations are those that a method gave.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def shown(store: Store, key: CaseKey, cells: Sequence[Planned], measurements: Me
         chosen, lacking = choose(store, cells, measurements.today if case else None)
         problem = None if case is None else case.problem()
         truth = None if case is None or problem is None else closest(problem, case.truths())
-    except NidbenchError as error:
+    except (NidbenchError, KeyError, TypeError) as error:  # the data are gone, or it was asked for in another version
         reason, problem, truth = str(error), None, None
         chosen, lacking = choose(store, cells)
     arrays = _arrays(store, chosen, lacking)
@@ -138,7 +138,7 @@ def _compared(
     eight_bit = {name: to_8_bit(image) for name, image in images.items()}
     errors: dict[str, NDArray[np.float64]] = {}
     if truth is not None:
-        reference = to_8_bit(DEFAULT.reference(problem, truth))
+        reference = DEFAULT.reference(problem, truth).astype(np.float64)
         errors = {name: LEVELS * channel_mean(image - reference) for name, image in eight_bit.items()}
         eight_bit["truth"] = reference
     scales = {}

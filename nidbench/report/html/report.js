@@ -279,10 +279,11 @@
     chart.drawn.addEventListener("pointerleave", () => show(null));
     chart.drawn.addEventListener("blur", () => show(null));
     chart.drawn.addEventListener("keydown", (event) => {
-      const step = { ArrowLeft: -12, ArrowRight: 12 }[event.key];
-      if (!step) return;
+      const from = pixel ?? chart.box.left;
+      const to = { ArrowLeft: from - 12, ArrowRight: from + 12, Home: chart.box.left, End: chart.box.right }[event.key];
+      if (to === undefined) return;
       event.preventDefault();
-      show((pixel ?? chart.box.left) + step);
+      show(to);
     });
   }
   function valueAt(line, x) {
