@@ -110,9 +110,9 @@ def _level(frame: pd.DataFrame, noise: str) -> Sheet:
         )
     header = ["rank", "method", "PSNR", "96 pairs, 95 %", "SSIM", "behind", "95 %", "cells", "s", "MB"]
     caption = (
-        f"Noise of {PERCENT[noise]}. PSNR and SSIM: means over the cells of the row. 96 pairs: the interval of the mean "
-        "over all twelve images and eight kernels. Behind: how far the first is ahead, in dB, on the cells that both "
-        "have, paired by image."
+        f"Noise of {PERCENT[noise]}. PSNR and SSIM: means over the cells of the row. 96 pairs: the interval of the "
+        "mean over all twelve images and eight kernels. Behind: how far the first is ahead, in dB, on the cells that "
+        "both have, paired by image."
     )
     return Sheet(caption, header, 2, rows, set(), [], bold, italic)
 
@@ -120,8 +120,8 @@ def _level(frame: pd.DataFrame, noise: str) -> Sheet:
 def _caption() -> str:
     return (
         f"{len(PAIRS)} measurements a level: the images of Set12, whole, each under two of Levin's kernels. PSNR in dB "
-        f"under {DEFAULT.name}, with the rank among methods that have all {len(PAIRS)}; n: the mean is over so many and "
-        "not ranked. Bold is ahead of every other ranked method by 95 % intervals paired by image; italics are the "
+        f"under {DEFAULT.name}, with the rank among methods that have all {len(PAIRS)}; n: the mean is over so many "
+        "and not ranked. Bold is ahead of every other ranked method by 95 % intervals paired by image; italics are the "
         "first and what is not told apart from it. Seconds are means over the cells, memory the largest of them."
     )
 

@@ -15,7 +15,6 @@ nidbench's operator. deepinv is no dependency of nidbench: where it is missing n
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,7 @@ from tuning import IMAGES, kernels, picture
 
 from nidbench.contract import Clock, Problem, Run, Truth
 from nidbench.contract.global_state import generators_kept, seed_generators
+from nidbench.deepinverse.package import load
 from nidbench.physics.measure import measure
 from nidbench.registry.method_spec import all_settings
 
@@ -145,7 +145,7 @@ def blur_of(deepinv: Any, problem: Problem) -> Any:
 
 
 def _by_deepinv(job: Job) -> Found:
-    deepinv = import_module("deepinv")
+    deepinv = load()
     problem, truth = case(job)
     physics, channels, size = blur_of(deepinv, problem), job["channels"], (job["input"],) * 2
     y = torch.from_numpy(problem.blurred).float()[None]
