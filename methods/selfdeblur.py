@@ -26,8 +26,8 @@ from nidbench.physics.blur import Operator, circular_convolve, transfer_function
 
 from ._effort import schedule_of, stop_of
 from ._prior import FixedInput, Network, check_prior, prior_recipe
+from ._selfdeblur import CHANNELS, SKIP, similarities
 from ._skip import Skips
-from .selfdeblur_nonblind import CHANNELS, SKIP, similarities
 
 ITERATIONS = 5000
 NOISE, HIDDEN = 200, 1000  #: values that go into the network of the kernel, and of its one layer

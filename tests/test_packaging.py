@@ -173,7 +173,7 @@ def modules_in(package: str) -> set[str]:
                 "nidbench/api/results.py",
                 *(
                     name
-                    for package in ("analysis", "report", "report/html", "paper", "leaderboard")
+                    for package in ("analysis", "report", "report/figures", "report/html", "paper", "leaderboard")
                     for name in modules_in(package)
                 ),
             },
