@@ -88,7 +88,7 @@ class Report:
             for values in zip(*((each.chi_squared, each.whiteness, each.white) for each in tests), strict=True)
         )
         return (
-            f"chi-squared {_number(chi)} (noise: 1), whiteness {whiteness:.3f} (white noise: {white:.3f}): "
+            f"chi-squared {_number(chi)} (noise: 1), whiteness {whiteness:.2g} (white noise: {white:.2g}): "
             + verdict(chi, whiteness, white)
         )
 

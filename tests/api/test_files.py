@@ -26,7 +26,7 @@ def test_the_closing_lines_name_method_noise_residual_and_files():
     assert lines == [
         "method    tv: 1.2 s, 100 iterations",
         "noise     standard deviation 0.01 of intensity 1, 655 in the file's values, estimated from the image",
-        "residual  chi-squared 0.95 (noise: 1), whiteness 0.020 (white noise: 0.010): it looks like the noise",
+        "residual  chi-squared 0.95 (noise: 1), whiteness 0.02 (white noise: 0.01): it looks like the noise",
         "clipped   3 of 1000 values (0.30%) lay beyond what the file can hold",
         "note      JPEG loses detail",
         "restored  b.tif",
