@@ -300,6 +300,13 @@ def test_outputs_that_cannot_be_are_refused_before_anything_is_computed(tmp_path
     assert np.load(tmp_path / "there.npy").shape == blurred()[0].shape
 
 
+def test_fits_without_astropy_is_refused_before_anything_is_computed(tmp_path, kernel, monkeypatch):
+    np.save(tmp_path / "a.npy", blurred()[0])
+    monkeypatch.setitem(sys.modules, "astropy.io", None)
+    with pytest.raises(InputError, match=r"pip install 'nidbench\[fits\]'"):
+        Request(image=tmp_path / "a.npy", kernel=kernel, out=tmp_path / "b.fits")
+
+
 def test_a_folder_that_is_read_only(tmp_path, kernel):
     if os.geteuid() == 0:
         pytest.skip("root may write anywhere")
