@@ -26,6 +26,9 @@ _KEPT_TAGS |= {306: "DateTime", 33432: "Copyright"}
 
 _ORIENTATION, _PROFILE, _DESCRIPTION = 274, 34675, 270
 
+#: Begins a description by tifffile of how pages are stored: what is written says that anew.
+_SHAPE = '{"shape"'
+
 #: Units of TIFF's resolution -> pixels per metre for one pixel per unit.
 _PER_METRE = {2: 1 / 0.0254, 3: 100.0}
 
@@ -78,7 +81,7 @@ def _of_tiff(path: Path) -> Metadata:
         description = page.description
         alpha = len(page.extrasamples) > 0
         imagej = dict(file.imagej_metadata or {}) if file.is_imagej else None
-        is_shaped, compressed = file.is_shaped, int(page.compression) != 1
+        compressed = int(page.compression) != 1
         extra = [
             (tag.code, tag.dtype, tag.count, tag.value, True)
             for tag in page.tags
@@ -92,7 +95,7 @@ def _of_tiff(path: Path) -> Metadata:
         said["datetime"] = str(tags[306])
     if imagej is not None:
         said["imagej"] = {key: value for key, value in imagej.items() if key not in _IMAGEJ_STORAGE}
-    elif description and not is_shaped:
+    elif description and not description.startswith(_SHAPE):
         said["description"] = description
     if compressed:
         said["compression"] = "zlib"

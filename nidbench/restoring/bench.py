@@ -171,7 +171,7 @@ class Bench:
         return (
             f"{self.facts.spec} takes about {needed / (height * width):.0f} bytes a pixel, {size_text(int(needed))} "
             f"for {rows}x{columns} pixels, and {size_text(int(free))} are free: cut the image to at most "
-            f"{fitting[0]}x{fitting[1]}, or choose another --method; wiener takes least"
+            f"{fitting[0]}x{fitting[1]}, or choose another --method"
         )
 
     def restored(self, problem: Problem, events: Events) -> Outcome:
@@ -201,7 +201,7 @@ class Bench:
         if out_of_memory:
             return InputError(
                 f"{self.facts.spec} ran out of memory on {height}x{width} pixels: cut the image up, or choose another "
-                "--method; wiener takes least"
+                "--method"
             )
         last = error.strip().splitlines()[-1:] or ["no reason"]
         return NidbenchError(f"{self.facts.spec} failed, and nothing was written: {last[0]}")

@@ -13,6 +13,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from nidbench.errors import InputError
+from nidbench.images.fits import is_fits, library
 from nidbench.images.write import held_type, suffix_of
 from nidbench.system.whole_files import write_whole
 
@@ -79,6 +80,8 @@ class Request:
         if len({path.resolve() for path in outputs}) < len(outputs):
             raise InputError("the restoration, its variance and its preview have one file: give each its own")
         suffix_of(self.out)
+        if any(is_fits(path) for path in outputs):
+            library()  # found out now, not when the restoration is computed
         if self.variance is not None and held_type(self.variance.suffix, np.dtype(np.float32)).kind != "f":
             raise InputError(f"{self.variance} cannot hold a variance, real numbers: use .tif, .fits, .npy or .mat")
         if self.preview is not None and self.preview.suffix.lower() != ".png":

@@ -50,6 +50,7 @@ class Source:
         bits: bits of its integers, where they are fewer than those of their type; else None.
         metadata: what it says beside its pixels.
         notes: what was assumed or left out, in sentences.
+        whole: whether all of the file's images are to be restored.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Source:
     bits: int | None
     metadata: Metadata
     notes: Sequence[str] = ()
+    whole: bool = True
 
     @property
     def size(self) -> tuple[int, int]:
@@ -104,7 +106,7 @@ def read_source(path: Path, units: Units = UNSTATED, pages: str = "") -> Source:
     notes = [f"{path.name} has {assumed}"] if assumed else []
     if metadata.alpha:
         notes.append(f"{path.name} has an alpha channel, opaque everywhere, which is left out")
-    return Source(path, stack, white, bits, metadata, notes)
+    return Source(path, stack, white, bits, metadata, notes, whole=pages in ("", ALL))
 
 
 def _chosen(path: Path, pages: str) -> Stack:
@@ -208,7 +210,7 @@ def file_bytes(source: Source, out: Path, pixels: Pixels) -> tuple[bytes, Sequen
             notes.append(f"the pixels are as stored, and {out.name} says as {source.path.name} does: shown {how}")
         else:
             notes.append(f"the pixels are as stored; {suffix} cannot say that they are to be shown {how}")
-    of_size = pixels.values.shape == source.stack.arranged(source.stack.stored.values).shape
+    of_size = source.whole and pixels.values.shape == source.stack.arranged(source.stack.stored.values).shape
     if "<OME" in metadata.tiff.get("description", "")[:600] and not of_size:
         metadata = replace(metadata, tiff={**metadata.tiff, "description": ""})
         notes.append(f"the OME description of {source.path.name} is of other images, and was left out")

@@ -568,3 +568,48 @@ def test_estimated_kernels_that_there_are_not(tmp_path):
     (tmp_path / "02" / "1.mat").write_text("no kernel")
     with pytest.raises(InputError, match=r"02/1\.mat is not a kernel"):
         estimated.known_kernel(KERNEL, "02", "levin/1")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("blurred_car.png", "the name of blurred_car.png says that it is blurred"),
+        ("car-blur.jpg", "the name of car-blur.jpg says that it is blurred"),
+        ("my_psf.png", "my_psf.png beside the images says that they are blurred"),
+        ("kernel3.tif", "kernel3.tif beside the images"),
+        ("k.bmp", "k.bmp beside the images"),
+    ],
+)
+def test_a_folder_whose_files_say_that_it_is_blurred_is_not_blurred_again(tmp_path, name, words):
+    png(tmp_path / "car.png", 20, 30)
+    Image.fromarray(np.zeros((20, 30), np.uint8)).save(tmp_path / name)
+    with pytest.raises(InputError, match=words):
+        load_dataset(f"folder:{tmp_path}")
+
+
+@pytest.mark.parametrize("name", ["deblurred.png", "unblurred-2.png", "kick.png"])
+def test_names_that_only_sound_so_are_images(tmp_path, name):
+    png(tmp_path / name, 20, 30)
+    assert load_dataset(f"folder:{tmp_path}").names() == [Path(name).stem]
+
+
+def test_a_folder_called_blurred_is_not_taken_as_sharp(tmp_path):
+    png(tmp_path / "mine" / "blurred" / "a.png", 20, 30)
+    with pytest.raises(InputError, match=r"its name says that its images are blurred.*give the folder above it"):
+        load_dataset(f"folder:{tmp_path}/mine/blurred")
+    assert load_dataset(f"folder:{tmp_path}/mine").names() == ["a"]
+
+
+def test_a_folder_of_deep_pictures_and_one_of_arrays(tmp_path):
+    values = np.random.default_rng(0).random((20, 30))
+    deep = (values * 4095).astype(np.uint16)
+    (tmp_path / "deep").mkdir()
+    Image.fromarray(deep).save(tmp_path / "deep" / "a.png")
+    folder = load_dataset(f"folder:{tmp_path}/deep")
+    assert np.array_equal(folder.load("a")[0], deep / 65535)
+    assert "a.png has 16-bit values up to" in folder.notice(["a"])
+    (tmp_path / "arrays").mkdir()
+    np.save(tmp_path / "arrays" / "a.npy", values)
+    folder = load_dataset(f"folder:{tmp_path}/arrays")
+    assert np.array_equal(folder.load("a")[0], values)
+    assert folder.notice(["a"]).endswith("kernels of a set")

@@ -363,6 +363,16 @@ def test_measures_are_columns_of_cells(make_record, make_store):
     assert cells.loc[1, list(known)].isna().all()
 
 
+def test_the_residual_has_columns_where_images_have_no_truth(make_record, make_store):
+    residual = {"chi_squared": 0.934, "whiteness": 0.0216}
+    measured = make_record("tv", measures=residual, scores={}, input_scores={})
+    text = render(SweepCells.read(*make_store(measured)))
+    assert "chi2, white: of what is left" in text
+    (row,) = [line for line in text.splitlines() if line.startswith("|") and "tv" in line]
+    assert {"0.93", "0.022"} <= {cell.strip() for cell in row.split("|")}
+    assert "chi2" not in render(SweepCells.read(*make_store(make_record("tv"), name="scored")))
+
+
 @pytest.mark.parametrize(("brightness", "said"), [(1.0, False), (255.0, True), (0.004, True), (-0.1, True)])
 def test_restorations_on_another_scale_are_said(make_record, make_store, brightness, said):
     text = render(SweepCells.read(*make_store(make_record("ours", measures={"brightness": brightness}))))

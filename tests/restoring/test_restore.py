@@ -195,6 +195,22 @@ def test_stacks_are_restored_page_by_page_when_asked(tmp_path, kernel):
         run(tmp_path / "a.tif", kernel, tmp_path / "d.png", pages="all")
 
 
+def test_an_ome_description_stays_where_it_is_of_the_same_images(tmp_path, kernel):
+    pages = np.stack([blurred()[0]] * 3).astype(np.float32)
+    tifffile.imwrite(tmp_path / "a.ome.tif", pages, ome=True, metadata={"axes": "ZYX", "PhysicalSizeX": 0.1})
+    kept = run(tmp_path / "a.ome.tif", kernel, tmp_path / "b.tif", pages="all")
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert (file.is_ome, file.series[0].shape) == (True, pages.shape)
+        assert 'PhysicalSizeX="0.1"' in file.ome_metadata
+    assert not kept.notes
+    for asked in ({"pages": "2"}, {"pages": "all", "frame": "full"}):
+        other = run(tmp_path / "a.ome.tif", kernel, tmp_path / "c.tif", overwrite=True, **asked)
+        with tifffile.TiffFile(tmp_path / "c.tif") as file:
+            assert not file.is_ome
+            assert len(file.pages) == (1 if asked["pages"] == "2" else 3)
+        assert any("is of other images, and was left out" in note for note in other.notes)
+
+
 def test_a_preview_and_a_variance_that_no_classic_has(tmp_path, kernel):
     np.save(tmp_path / "a.npy", blurred(3).transpose(1, 2, 0))
     paths = {"preview": tmp_path / "p.png", "variance": tmp_path / "v.tif"}
@@ -282,6 +298,13 @@ def test_outputs_that_cannot_be_are_refused_before_anything_is_computed(tmp_path
             run(image, kernel, own, overwrite=True)
     run(image, kernel, tmp_path / "there.npy", overwrite=True)
     assert np.load(tmp_path / "there.npy").shape == blurred()[0].shape
+
+
+def test_fits_without_astropy_is_refused_before_anything_is_computed(tmp_path, kernel, monkeypatch):
+    np.save(tmp_path / "a.npy", blurred()[0])
+    monkeypatch.setitem(sys.modules, "astropy.io", None)
+    with pytest.raises(InputError, match=r"pip install 'nidbench\[fits\]'"):
+        Request(image=tmp_path / "a.npy", kernel=kernel, out=tmp_path / "b.fits")
 
 
 def test_a_folder_that_is_read_only(tmp_path, kernel):
