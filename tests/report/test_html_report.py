@@ -424,8 +424,9 @@ def test_several_grids_are_repeated_by_a_sweep_file():
 
 
 def test_what_was_asked_in_another_version_is_said():
-    said = account.commands(Sweep("odd", {"experiments": [{"method": "tv"}]}, []), Path("results"))
-    assert (said["run"], said["note"]) == ([], "How it was asked for is not known to this version.")
+    for asked in ({"experiments": [{"method": "tv"}]}, {"experiments": []}, {}):
+        said = account.commands(Sweep("odd", asked, []), Path("results"))
+        assert (said["run"], said["note"]) == ([], "How it was asked for is not known to this version.")
 
 
 def test_a_sweep_of_nothing_but_missing_cells_has_a_report(make_record, make_store):
