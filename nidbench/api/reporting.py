@@ -99,7 +99,13 @@ def _target(store: Store, sweep: Sweep, file: Path | None, folder: Path | None) 
             raise InputError(f"{target} is a folder: give the name of a file, or --folder for a page with its pictures")
         if target.exists() and not _is_report(target):
             raise InputError(f"{target} is no report of nidbench, and stays as it is: give another name")
-        if folder and folder.is_dir() and not target.exists() and any(folder.iterdir()):
+        # pictures alone are those of a report that was cut off
+        if (
+            folder
+            and folder.is_dir()
+            and not target.exists()
+            and {each.name for each in folder.iterdir()} - {"pictures"}
+        ):
             raise InputError(f"the folder {folder} holds other files: give an empty one, or one with a report")
     return target
 

@@ -359,7 +359,7 @@ class _Sync:
     def _log_picture(self, run_id: str, records: Sequence[Record]) -> None:
         """Keep the restoration of the first done cell, x on [0, 1] in 8 bit, to be recognised by."""
         for record in records:
-            if record.status == "done":
+            if record.status == "done" and self._store.file(record, "arrays.npz") is not None:
                 with suppress(ResultsError, KeyError):  # it is a view: records say what is wrong with their arrays
                     shown = levels(self._store.arrays(record.id)["image"])
                     if len(shown) in (1, 3):

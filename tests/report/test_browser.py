@@ -156,6 +156,14 @@ def test_all_methods_are_on_one_axis(visit, report):
     assert [text.split()[1:] for text in texts(page, "#curve-legend li")][1] == ["–"]  # noqa: RUF001 - not there yet
 
 
+@pytest.mark.parametrize("chart", ["#curve-chart", "#cost-chart"])
+def test_nothing_is_drawn_outside_of_its_chart(visit, report, chart):
+    page = visit(report)
+    heights = page.locator(f"{chart} .input").evaluate_all("all => all.map(each => +each.getAttribute('y1'))")
+    assert heights
+    assert all(20 <= height <= float(page.locator(f"{chart} svg").get_attribute("height")) - 40 for height in heights)
+
+
 def test_cost_names_every_method(visit, report):
     page = visit(report)
     names = page.locator("#cost-chart svg > text").evaluate_all("all => all.map(each => each.firstChild.data)")

@@ -322,6 +322,11 @@ def test_a_folder_has_the_same_pictures_as_files_and_forgets_those_of_before(res
     assert (folder / "mine.txt").exists()
 
 
+def test_a_folder_that_was_cut_off_is_written_again(sample_store, tmp_path):
+    (tmp_path / "f" / "pictures").mkdir(parents=True)
+    assert written(*sample_store, folder=tmp_path / "f").data["methods"] == ["ours", "dip"]
+
+
 def test_more_than_fifty_cells_want_a_folder(make_record, make_store, tmp_path):
     store, sweep = make_store(missing=tuple(make_record("ours", str(n)) for n in range(51)))
     with pytest.raises(InputError, match=r"51 cells, and one page takes 50 at most: give --folder DIR .*--no-pict"):
@@ -424,8 +429,9 @@ def test_several_grids_are_repeated_by_a_sweep_file():
 
 
 def test_what_was_asked_in_another_version_is_said():
-    said = account.commands(Sweep("odd", {"experiments": [{"method": "tv"}]}, []), Path("results"))
-    assert (said["run"], said["note"]) == ([], "How it was asked for is not known to this version.")
+    for asked in ({"experiments": [{"method": "tv"}]}, {"experiments": []}, {}):
+        said = account.commands(Sweep("odd", asked, []), Path("results"))
+        assert (said["run"], said["note"]) == ([], "How it was asked for is not known to this version.")
 
 
 def test_a_sweep_of_nothing_but_missing_cells_has_a_report(make_record, make_store):

@@ -168,7 +168,7 @@ def test_mlflow_is_asked_unless_all_is_as_it_was_left(tracked, make_record, monk
     elif change == "database":
         (store.root / "mlflow.db").unlink()
     elif change == "run":
-        client_of(store).set_tag(first, "mine", "1")
+        client_of(store).set_tag(first.run, "mine", "1")
     elif change == "table":
         tables["demo.md"] = "another"
     elif change == "sheet":
@@ -205,7 +205,7 @@ def test_what_was_deleted_in_the_browser_comes_back(tracked, make_record):
     client = client_of(store)
     client.delete_experiment(client.get_experiment_by_name(EXPERIMENT).experiment_id)
     sync(store, SweepCells.read(store, sweep))
-    client.delete_run(first)
+    client.delete_run(first.run)
     assert sync(store, SweepCells.read(store, sweep)) != first
     assert len(runs(store)[1]) == 1
 

@@ -39,7 +39,8 @@ BY_TURNS = (
     ("rescore", "--protocol", "kohler", "--dry-run"),
     (*RUN, "--dry-run"),
     RUN,
-    ("report", "--most", "1"),
+    ("sheets", "--most", "1"),
+    ("report",),
     ("table", "--format", "html"),
     ("sync",),
 )

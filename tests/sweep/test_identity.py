@@ -160,7 +160,7 @@ def test_another_kernel_is_another_cell_and_joined_sweeps_say_so(folder, tmp_pat
         assert f"1 of 1 cells old, so not comparable ({reason})" in call("table", both, "--output", out)
         assert cells_frame(store, store.sweep(both))["psnr"].isna().all()
     assert cells_frame(store, store.sweep("second+third"))["old"].eq("measured on other bytes").all()
-    assert call("report", "first", "--output", out).startswith("0 of 1 cases")  # the picture would be of other files
+    assert call("sheets", "first", "--output", out).startswith("0 of 1 cases")  # the picture would be of other files
 
 
 def test_cells_scored_against_different_truths_are_not_compared(make_record, make_store):

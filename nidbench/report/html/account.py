@@ -102,7 +102,7 @@ def commands(sweep: Sweep, root: Path) -> Content:
         ask = Ask(tuple(asks), device, precision, Path(file) if file else None, sweep.name)
         run = shlex.join(["nidbench", "run", "--config", "sweep.toml", *_chosen(sweep), *output])
         return {"run": [run], "show": shown, "file": ask_text(ask), "note": ""}
-    except (KeyError, TypeError, ValueError, NidbenchError):  # of another version, or made by hand
+    except (KeyError, IndexError, TypeError, ValueError, NidbenchError):  # of another version, or made by hand
         return {"run": [], "show": shown, "file": "", "note": "How it was asked for is not known to this version."}
 
 

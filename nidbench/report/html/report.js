@@ -219,7 +219,7 @@
     const input = +get("curve-case").value === 0 ? data.curves.groups[+get("curve-group").value].input : null;
     // the climb from the first, random predictions would press everything else together
     const returned = seen.map((each) => each.y[each.y.length - 1]);
-    const least = Math.max(Math.min(...seen.flatMap((each) => each.y)), Math.min(...returned, input ?? Infinity) - 4);
+    const least = Math.min(input ?? Infinity, Math.max(Math.min(...seen.flatMap((each) => each.y)), Math.min(...returned) - 4));
     const highest = Math.max(...seen.flatMap((each) => each.y), input ?? -Infinity);
     const title = unit() === "seconds" ? "seconds of a cell (logarithmic)" : "iterations (logarithmic)";
     const label = `PSNR in dB against ${title}: ` + seen.map((each) => `${data.methods[each.method]} ends at ${decibels(each.y[each.y.length - 1])}`).join(", ");
