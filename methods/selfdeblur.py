@@ -78,8 +78,6 @@ class SelfDeblur:
         check_prior(self)
         if not 0 <= self.squares <= 1:
             raise InputError(f"squares={self.squares}: give a share of the iterations in [0, 1], such as 0.2")
-        if stop_of(self).holds_out:
-            raise InputError("stop=held-out: SSIM mixes pixels, and none can be held out; use another stop")
 
     def restore(self, problem: Problem, run: Run) -> Restored:
         """Return the estimate after the last iteration, or after that which the stopping rule picks, and h."""
@@ -103,7 +101,13 @@ class SelfDeblur:
         return stop_of(self).ends_early
 
     def _recipe(self, problem: Problem, blinds: dict[Run, Blind]) -> Recipe:
-        """Return how the engine fits networks to problems such as this one; `blinds` gets what has their kernels."""
+        """Return how the engine fits networks to problems such as this one; `blinds` gets what has their kernels.
+
+        Raises:
+            InputError: for a stop that holds pixels out.
+        """
+        if stop_of(self).holds_out:
+            raise InputError("stop=held-out: SSIM mixes pixels, and none can be held out; use another stop")
         channels, size = problem.blurred.shape[0], problem.kernel.shape
         network = Network(
             (CHANNELS, *problem.frame), lambda generators: ImagesAndKernels(generators, channels, (size[0], size[1]))
