@@ -26,9 +26,11 @@ from nidbench.physics.blur import Operator, circular_convolve, transfer_function
 
 from ._effort import schedule_of, stop_of
 from ._prior import FixedInput, Network, check_prior, prior_recipe
+from ._similarity import similarities
 from ._skip import Skips
-from .selfdeblur_nonblind import CHANNELS, SKIP, similarities
 
+CHANNELS = 8  #: of z
+SKIP = 16  #: channels past every scale
 ITERATIONS = 5000
 NOISE, HIDDEN = 200, 1000  #: values that go into the network of the kernel, and of its one layer
 SLOWER = 0.01  #: its rate, in rates of the image's network

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from nidbench.methods._similarity import similarities
 from nidbench.methods.selfdeblur import SLOWER, ImagesAndKernels, SelfDeblur
-from nidbench.methods.selfdeblur_nonblind import similarities
 from scipy.signal import convolve2d
 
 from nidbench.api.restoring import restore
