@@ -2,7 +2,7 @@
 
     python .ci/no_fetched_data.py FILE...
 
-A file is known by its SHA-256, whatever its name. The exit code is 1 where one was recognised.
+A file is known by its SHA-256 or its git blob id, whatever its name. The exit code is 1 where one was recognised.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MANIFESTS = (ROOT / "datasets" / "files.csv", ROOT / "methods" / "files.csv")
 
 
 def listed(manifests: Sequence[Path]) -> dict[str, str]:
-    """Return SHA-256 -> `dataset/path` of all files that manifests list."""
+    """Return SHA-256 or `git-blob-sha1:` and an id -> `dataset/path` of all files that manifests list."""
     rows = [row for path in manifests for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())]
     return {row["sha256"]: f"{row['dataset']}/{row['path']}" for row in rows if row["sha256"]}
 
@@ -29,8 +29,15 @@ def recognised(files: Sequence[Path], manifests: Sequence[Path] = MANIFESTS) -> 
     return [
         f"{path} is {known[digest]}: its licence is not ours to pass it on, remove it from the commit"
         for path in files
-        if (digest := hashlib.sha256(path.read_bytes()).hexdigest()) in known
+        for digest in hashes(path.read_bytes())
+        if digest in known
     ]
+
+
+def hashes(content: bytes) -> tuple[str, str]:
+    """Return by what manifests know a content."""
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    return hashlib.sha256(content).hexdigest(), f"git-blob-sha1:{blob}"
 
 
 def main() -> int:

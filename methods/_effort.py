@@ -34,6 +34,8 @@ FAST: Mapping[str, Any] = {
     "window": 20,
     "margin": 2.0,
 }
+#: Of them what methods take that need no stop, as the mean of many x is their restoration.
+WITHOUT_STOP: Mapping[str, Any] = {name: FAST[name] for name in ("size_scaled", "warmup", "decay", "optimizer")}
 
 
 class Effort(Protocol):

@@ -95,11 +95,15 @@ class ASeqDIP:
             raise InputError(f"inner={self.inner}, width={self.width}: give at least 1, such as 2 and 64")
         if not 0 <= self.autoencoding < math.inf:
             raise InputError(f"autoencoding={self.autoencoding}: give a weight of at least 0, such as 5")
-        if stop_of(self).holds_out:
-            raise InputError(f"stop={self.stop}: the input of the network shows all of y; use averaged-noise-level")
 
     def recipe(self, problem: Problem) -> Recipe:
-        """Return how the engine fits networks to problems such as this one."""
+        """Return how the engine fits networks to problems such as this one.
+
+        Raises:
+            InputError: for a stop that holds pixels out.
+        """
+        if stop_of(self).holds_out:
+            raise InputError(f"stop={self.stop}: the input of the network shows all of y; use averaged-noise-level")
         channels, schedule = problem.blurred.shape[0], schedule_of(self, problem, self.usual)
 
         def objective(problem: Problem, run: Run) -> Autoencoding:

@@ -142,10 +142,11 @@ class Sirens(nn.Module):
 
     def forward(self, inputs: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:  # noqa: ARG002 - no dropout
         """Return x, Shape (N, C, H, W), from coordinates of Shape (N, 2, H, W)."""
-        maps = torch.sin(self.settings.first_omega * self.first(fold(inputs)))
-        for layer in self.layers:
-            maps = torch.sin(self.settings.omega * layer(maps))
-        return unfold(self.last(maps), inputs.shape[0])
+        with torch.autocast(inputs.device.type, enabled=False):  # bf16 would round phases of 30 to eighths
+            maps = torch.sin(self.settings.first_omega * self.first(fold(inputs)))
+            for layer in self.layers:
+                maps = torch.sin(self.settings.omega * layer(maps))
+            return unfold(self.last(maps), inputs.shape[0])
 
 
 def coordinates(frame: tuple[int, int]) -> Tensor:

@@ -26,9 +26,11 @@ from nidbench.physics.blur import Operator, circular_convolve, transfer_function
 
 from ._effort import schedule_of, stop_of
 from ._prior import FixedInput, Network, check_prior, prior_recipe
-from ._selfdeblur import CHANNELS, SKIP, similarities
+from ._similarity import similarities
 from ._skip import Skips
 
+CHANNELS = 8  #: of z
+SKIP = 16  #: channels past every scale
 ITERATIONS = 5000
 NOISE, HIDDEN = 200, 1000  #: values that go into the network of the kernel, and of its one layer
 SLOWER = 0.01  #: its rate, in rates of the image's network
@@ -78,8 +80,6 @@ class SelfDeblur:
         check_prior(self)
         if not 0 <= self.squares <= 1:
             raise InputError(f"squares={self.squares}: give a share of the iterations in [0, 1], such as 0.2")
-        if stop_of(self).holds_out:
-            raise InputError("stop=held-out: SSIM mixes pixels, and none can be held out; use another stop")
 
     def restore(self, problem: Problem, run: Run) -> Restored:
         """Return the estimate after the last iteration, or after that which the stopping rule picks, and h."""
@@ -103,7 +103,13 @@ class SelfDeblur:
         return stop_of(self).ends_early
 
     def _recipe(self, problem: Problem, blinds: dict[Run, Blind]) -> Recipe:
-        """Return how the engine fits networks to problems such as this one; `blinds` gets what has their kernels."""
+        """Return how the engine fits networks to problems such as this one; `blinds` gets what has their kernels.
+
+        Raises:
+            InputError: for a stop that holds pixels out.
+        """
+        if stop_of(self).holds_out:
+            raise InputError("stop=held-out: SSIM mixes pixels, and none can be held out; use another stop")
         channels, size = problem.blurred.shape[0], problem.kernel.shape
         network = Network(
             (CHANNELS, *problem.frame), lambda generators: ImagesAndKernels(generators, channels, (size[0], size[1]))

@@ -23,9 +23,11 @@ from nidbench.physics.blur import Operator
 
 from ._effort import stop_of
 from ._prior import Network, check_prior, compared, prior_recipe
-from ._selfdeblur import CHANNELS, SKIP, similarities
+from ._similarity import similarities
 from ._skip import Skips
 
+CHANNELS = 8  #: of z
+SKIP = 16  #: channels past every scale
 ITERATIONS = 1000
 
 

@@ -91,12 +91,18 @@ def test_a_file_that_a_manifest_lists_is_refused_under_any_name(no_fetched_data,
     manifest.write_text(f"dataset,path,sha256,bytes,url\nset12,01.png,{digest},22,https://data.test/01.png\n")
     (line,) = no_fetched_data.recognised([ours, theirs], [manifest])
     assert f"{theirs} is set12/01.png" in line
+    blob = subprocess.run(
+        ["git", "hash-object", str(theirs)], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    manifest.write_text(f"dataset,path,sha256,bytes,url\nepll,a.mat,git-blob-sha1:{blob},>=9,https://data.test/a\n")
+    (line,) = no_fetched_data.recognised([ours, theirs], [manifest])
+    assert f"{theirs} is epll/a.mat" in line
 
 
 def test_the_manifests_that_commits_are_held_to_are_those_that_downloads_are(no_fetched_data):
     listed = no_fetched_data.listed(no_fetched_data.MANIFESTS)
     assert {"set12/01.png"} <= set(listed.values())
-    assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in listed)
+    assert all(re.fullmatch("[0-9a-f]{64}|git-blob-sha1:[0-9a-f]{40}", digest) for digest in listed)
     command = [sys.executable, str(NO_FETCHED_DATA), str(ROOT / "README.md"), str(ROOT / "LICENSE")]
     assert subprocess.run(command, capture_output=True, text=True, check=False).returncode == 0
 

@@ -242,3 +242,37 @@ def test_what_is_no_file_is_refused_and_not_waited_for(wanted, downloads):
     provided = by_hand.provide(wanted, [downloads / "pipe"])
     assert provided.refused == {str(downloads / "pipe"): "is neither a file nor a folder, but a pipe or a device"}
     assert by_hand.provide(wanted, [downloads]).refused == {}
+
+
+def blob(content):
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+@pytest.fixture
+def known_by_git(tmp_path, monkeypatch):
+    """A file of which only the git blob and a least size are known."""
+    monkeypatch.setenv("NIDBENCH_DATA", str(tmp_path / "cache"))
+    content = CONTENTS["a/1.png"]
+    return RemoteFile("toy", "large.mat", "https://example.org/large.mat", "", 0, git_blob=blob(content), least=1000)
+
+
+def test_a_file_is_known_by_its_git_blob(known_by_git, downloads):
+    path = downloads / "renamed"
+    path.write_bytes(CONTENTS["a/1.png"])
+    assert by_hand.provide([known_by_git], [path]).taken == {known_by_git: str(path)}
+    assert state(known_by_git) == "ok"
+    destination(known_by_git).write_bytes(CONTENTS["a/1.png"][:-1] + b"x")
+    assert state(known_by_git) == "altered"
+
+
+def test_a_short_file_of_the_same_git_blob_is_the_pointer_to_it(known_by_git, downloads):
+    pointer = b"version https://git-lfs.github.com/spec/v1\n"
+    file = RemoteFile("toy", "large.mat", known_by_git.url, "", 0, git_blob=blob(pointer), least=1000)
+    path = downloads / "large.mat"
+    path.write_bytes(pointer)
+    provided = by_hand.provide([file], [path])
+    assert not provided.taken
+    assert "not its at least 1000 bytes, git blob id" in provided.refused[str(path)]
+    destination(file).parent.mkdir(parents=True, exist_ok=True)
+    destination(file).write_bytes(pointer)
+    assert state(file) == "altered"

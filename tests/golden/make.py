@@ -54,6 +54,7 @@ FITTED = (
     "inr",
     "aseqdip",
     "selfdeblur",
+    "self-diffusion",
 )
 TOLERANCES = dict.fromkeys(FITTED, 1e-3)
 TOLERANCES["engine"] = 1e-5

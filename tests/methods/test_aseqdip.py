@@ -125,10 +125,15 @@ def test_what_is_returned_is_the_last_that_became_the_input():
     assert not np.array_equal(even, ASeqDIP(iterations=6, width=2).restore(problem(), Run()).image)
 
 
-@pytest.mark.parametrize("settings", [{"inner": 0}, {"width": 0}, {"autoencoding": -1.0}, {"stop": "held-out"}])
+@pytest.mark.parametrize("settings", [{"inner": 0}, {"width": 0}, {"autoencoding": -1.0}])
 def test_settings_without_meaning_are_refused(settings):
     with pytest.raises(InputError, match=next(iter(settings))):
         ASeqDIP(**settings)
+
+
+def test_pixels_that_the_input_shows_are_not_held_out():
+    with pytest.raises(InputError, match="the input of the network shows all of y"):
+        ASeqDIP(stop="held-out").restore(problem(), Run())
 
 
 def test_iterations_are_those_of_the_authors():

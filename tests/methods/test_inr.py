@@ -33,6 +33,14 @@ def test_it_is_sines_of_sines_at_each_pixel_by_itself():
         assert abs(hidden[0]).max() <= 1 / np.sqrt(6)
 
 
+def test_phases_are_not_rounded_at_bf16():
+    network = Sirens([torch.Generator().manual_seed(1)], 1, INR())
+    inputs = coordinates((6, 7))[None]
+    plain = network(inputs)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(network(inputs), plain)
+
+
 def test_steepness_is_that_of_a_plane_and_of_one_row():
     """x rises by 3 from top to bottom, which are 2 apart, and falls by 1 from left to right."""
     rows, columns = coordinates((7, 4))

@@ -9,6 +9,7 @@ import pytest
 from nidbench.contract import NeedsFiles, StopsItself
 from nidbench.contract.conformance import check, checks
 from nidbench.files import cache
+from nidbench.files.download import fetch
 from nidbench.fitting import RULES, Stop
 from nidbench.registry.entry_points import Registry, load_method, methods
 from nidbench.registry.method_spec import DEFAULT_PRESET, MethodSpec, all_settings, resolve
@@ -29,6 +30,8 @@ def with_package(name):
 def test_conforms(name, with_files):
     with_files(load_method(methods(), name))
     method = resolve(MethodSpec(name), load_method(methods(), name), "smoke").method
+    if isinstance(method, NeedsFiles):
+        fetch(method.files())  # before anything is computed, as the harness does
     findings = check(method)
     assert len(findings) == len(checks())
     assert not [f"{finding.name}: {finding.message}" for finding in findings if not finding.passed]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from nidbench.methods import _selfdeblur, dikp
+from nidbench.methods import _similarity, dikp
 from nidbench.methods._skip import Skips
 from nidbench.methods.bpdip import BPDIP
 from nidbench.methods.ddec import DDec, Decoders
@@ -275,16 +275,16 @@ def test_similarity_is_scikit_images_inside():
         full=True,
     )
     # where no window reaches over the border
-    found = _selfdeblur.similarities(a, b)[0]
+    found = _similarity.similarities(a, b)[0]
     np.testing.assert_allclose(found[5:-5, 5:-5].numpy(), expected[5:-5, 5:-5], atol=1e-7)
-    assert _selfdeblur.similarities(a, a).min() == pytest.approx(1)
+    assert _similarity.similarities(a, a).min() == pytest.approx(1)
 
 
 def test_selfdeblur_asks_for_similarity():
     problem = problem_of()
     x = x_for(problem)
     operator = problem.operator()
-    expected = 1 - _selfdeblur.similarities(operator.predict(x), operator.blurred).mean()
+    expected = 1 - _similarity.similarities(operator.predict(x), operator.blurred).mean()
     assert loss_of(SelfDeblurNonblind(), problem)(x).value.item() == pytest.approx(expected.item(), rel=1e-6)
 
 

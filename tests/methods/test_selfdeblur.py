@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from nidbench.methods._selfdeblur import similarities
+from nidbench.methods._similarity import similarities
 from nidbench.methods.selfdeblur import SLOWER, ImagesAndKernels, SelfDeblur
 from scipy.signal import convolve2d
 
@@ -113,9 +113,14 @@ def test_the_kernel_is_in_the_details_and_sums_to_one(problem):
 
 
 def test_settings_without_meaning_are_refused():
-    for settings in ({"squares": -0.1}, {"squares": 1.5}, {"stop": "held-out"}):
+    for settings in ({"squares": -0.1}, {"squares": 1.5}):
         with pytest.raises(InputError, match=next(iter(settings))):
             SelfDeblur(**settings)
+
+
+def test_pixels_that_ssim_mixes_are_not_held_out(problem):
+    with pytest.raises(InputError, match="SSIM mixes pixels"):
+        SelfDeblur(stop="held-out").restore(problem, Run())
 
 
 def test_the_rate_is_halved_three_times_early():

@@ -167,7 +167,7 @@ def test_an_unknown_name_lists_near_misses_first():
     with pytest.raises(UnknownNameError) as caught:
         methods().load("weiner")
     message = str(caught.value)
-    assert message.startswith("unknown method 'weiner': did you mean wiener?")
+    assert message.startswith("unknown method 'weiner': did you mean wiener")
     assert "dip" in message
     assert "ours" in message
 

@@ -1,4 +1,8 @@
-"""What SelfDeblur with and without a known kernel share: the size of its network, and the measure of its loss."""
+"""The structural similarity of images, as a loss.
+
+Wang, Bovik, Sheikh, Simoncelli, "Image Quality Assessment: From Error Visibility to Structural Similarity", IEEE TIP 13
+(2004), in the form of SelfDeblur's authors.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-CHANNELS = 8  #: of z
-SKIP = 16  #: channels past every scale
-WINDOW, SPREAD = 11, 1.5  #: side and standard deviation of the Gaussian window of SSIM
-C1, C2 = 0.01**2, 0.03**2  #: its constants for intensities in [0, 1]
+WINDOW, SPREAD = 11, 1.5  #: side and standard deviation of the Gaussian window
+C1, C2 = 0.01**2, 0.03**2  #: constants for intensities in [0, 1]
 
 
 def similarities(a: Tensor, b: Tensor) -> Tensor:
