@@ -59,6 +59,7 @@ class DMSP:
         year=2017,
         paper="Bigdeli, Jin, Favaro, Zwicker: Deep Mean-Shift Priors for Image Restoration, NIPS 2017",
         licence="CC BY-NC-SA 4.0, non-commercial (weights, as the authors' DMSP-tensorflow states)",
+        supervised=True,
         presets={"released": {}, "fast": {"iterations": 100}, "smoke": {"iterations": 4}},
         variants={"noise-blind": {"noise_blind": True}},
         notice="its weights are for non-commercial use only (CC BY-NC-SA 4.0)",

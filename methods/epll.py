@@ -56,6 +56,7 @@ class EPLL:
         title="EPLL",
         year=2011,
         paper="Zoran, Weiss: From Learning Models of Natural Image Patches to Whole Image Restoration, ICCV 2011",
+        supervised=True,
         licence="none granted (mixture and code: all rights reserved by the authors)",
         notice="its mixture is fetched from public copies of the authors' package: all rights reserved by them",
     )

@@ -66,6 +66,7 @@ class PnPFFDNet:
         paper="Zhang, Li, Zuo, Zhang, Van Gool, Timofte: Plug-and-Play Image Restoration with Deep Denoiser Prior, "
         "IEEE TPAMI 44, 2022; Zhang, Zuo, Zhang: FFDNet: Toward a Fast and Flexible Solution for CNN-Based Image "
         "Denoising, IEEE TIP 27, 2018",
+        supervised=True,
         licence="IPOL's all-permissive notice (weights, kept in a repository under AGPL-3.0)",
     )
 
