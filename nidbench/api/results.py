@@ -147,6 +147,22 @@ class Results:
 
         return render(self._read, form, self.protocol)
 
+    def report(self, file: str | Path | None = None, *, folder: str | Path | None = None) -> Path:
+        """Write the sweep as an HTML page to look at, and return the page.
+
+        Args:
+            file: where to; None for `reports/<sweep>.html` in the results folder.
+            folder: for a page with its pictures as files beside it, which sweeps of more than 50 cells need.
+
+        Raises:
+            InputError: for pictures that are too many for one page, or a place that holds something else.
+            ResultsError: where nothing can be written.
+        """
+        from .reporting import write_report
+
+        page, beside = (None if place is None else Path(place) for place in (file, folder))
+        return write_report(self.store, self._read, self.protocol, file=page, folder=beside)
+
     def __repr__(self) -> str:
         counts = self.cells["status"].value_counts()
         states = ", ".join(f"{count} {status}" for status, count in counts.items())

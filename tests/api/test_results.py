@@ -41,6 +41,18 @@ def test_python_and_command_line_ask_the_same_question(results, folder):
         assert printed.output.rstrip("\n") == results.table(form).rstrip("\n")
 
 
+def test_the_report_of_python_is_that_of_the_command_line(results, folder, tmp_path):
+    page = results.report(tmp_path / "page.html")
+    call = ["report", results.name, "-o", str(tmp_path / "other.html"), "--output", str(folder)]
+    assert CliRunner().invoke(main, call).exit_code == 0
+    assert page.read_bytes() == (tmp_path / "other.html").read_bytes()
+    assert results.report(folder=tmp_path / "pages").name == "index.html"
+    (tmp_path / "notes.html").write_text("mine")
+    with pytest.raises(InputError, match="is no report of nidbench"):
+        results.report(tmp_path / "notes.html")
+    assert results.report().parent == folder / "reports"
+
+
 def test_frames_hold_what_the_records_say(results):
     records = [results.store.read(cell_id) for cell_id in results.cells["id"]]
     assert results.complete
