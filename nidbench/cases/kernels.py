@@ -7,11 +7,11 @@ and `psf.npy` is one of a file. `levin/4@perturbed:noise=0.1` blurs with it and 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 from nidbench.contract.kernel_set import KernelError, KernelSet
 from nidbench.errors import InputError, UnknownNameError, unknown
@@ -124,7 +124,7 @@ def _found(text: str) -> list[ChosenKernel]:
         file = KernelFile.parse(text)
         name = f"{FILE}/{file.label}"
         return [ChosenKernel(name, name, file=file)]
-    if Path(text).is_file():
+    if os.path.isfile(text):  # noqa: PTH113 - of a text that can be no path it is False, where `Path` raises
         raise InputError(f"kernel file {text} is none of {', '.join(KERNEL_SUFFIXES)}: give it the suffix that it has")
     set_name, mark, only = re.fullmatch(r"([^/:]*)([/:]?)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
     kernel_set = _kernel_set(set_name)

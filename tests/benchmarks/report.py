@@ -17,7 +17,7 @@ from nidbench.analysis.cells import SweepCells
 from nidbench.api.reporting import write_report
 from nidbench.physics.case_key import CaseKey
 from nidbench.records import Cell, Log, Planned, Point, Record, Store, Sweep
-from nidbench.scoring.metrics import Score
+from nidbench.scoring.score import Score
 
 LIMIT = 3.0
 METHODS = [f"method-{n}" for n in range(10)]

@@ -38,7 +38,8 @@ def test_a_folder_with_blurred_images_is_one_of_measurements(folder):
     assert made.files() == []
     assert made.names() == ["cat", "dog"]
     assert [made.kernels(name) for name in made.names()] == [["folder/cat"], ["folder/dog"]]
-    assert isinstance(Folder(folder / "blurred"), Folder)
+    with pytest.raises(InputError, match="they would be blurred anew: give the folder above it"):
+        Folder(folder / "blurred")
 
 
 def test_the_files_as_they_are(folder, pictures):

@@ -28,7 +28,7 @@ from nidbench.leaderboard.standings import standings_frame
 from nidbench.records import Cell, Record
 from nidbench.registry.entry_points import declared_versions
 from nidbench.registry.method_spec import all_settings
-from nidbench.scoring.metrics import Score
+from nidbench.scoring.score import Score
 from nidbench.sweep.sweep_file import read_ask
 
 ROOT = next(

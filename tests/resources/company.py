@@ -1,6 +1,7 @@
 """A method that restores several problems side by side, and does to the others what a test tells it."""
 
 import os
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,7 +14,9 @@ from nidbench.contract import MethodInfo, Problem, Restored, Run
 @dataclass(frozen=True)
 class Company:
     info: ClassVar[MethodInfo] = MethodInfo("Company")
-    mode: str = "work"  #: beside others: `work`, `raise` of every second, `exit`, `raise all`, `too few` or `nan`
+    mode: str = (
+        "work"  #: beside others: `work`, `raise` of every second, `exit`, `hang`, `raise all`, `too few` or `nan`
+    )
     iterations: int = 40
 
     def restore(self, problem: Problem, run: Run) -> Restored:
@@ -22,6 +25,8 @@ class Company:
     def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
         if self.mode == "exit":
             os._exit(3)
+        if self.mode == "hang":
+            signal.pause()
         if self.mode == "raise all":
             raise RuntimeError("told to fail")
         restored = self._restored(problems, runs)
