@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,9 @@ CELLS = 50
 
 #: Bytes up to which pictures fit into one page: browsers take seconds to read more.
 BYTES = 150 * 1024**2
+
+#: Names of a report's pictures: another file beside them is a person's.
+_PICTURE = re.compile(r"[0-9a-f]{20}\.png")
 
 #: The page in a folder.
 INDEX = "index.html"
@@ -99,15 +103,16 @@ def _target(store: Store, sweep: Sweep, file: Path | None, folder: Path | None) 
             raise InputError(f"{target} is a folder: give the name of a file, or --folder for a page with its pictures")
         if target.exists() and not _is_report(target):
             raise InputError(f"{target} is no report of nidbench, and stays as it is: give another name")
-        # pictures alone are those of a report that was cut off
-        if (
-            folder
-            and folder.is_dir()
-            and not target.exists()
-            and {each.name for each in folder.iterdir()} - {"pictures"}
-        ):
+        if folder and folder.is_dir() and not target.exists() and not _was_cut_off(folder):
             raise InputError(f"the folder {folder} holds other files: give an empty one, or one with a report")
     return target
+
+
+def _was_cut_off(folder: Path) -> bool:
+    """Return whether a folder holds nothing but pictures of a report that has no page yet."""
+    pictures = folder / "pictures"
+    others = {each.name for each in folder.iterdir()} - {"pictures"}
+    return not others and (not pictures.is_dir() or all(_PICTURE.fullmatch(each.name) for each in pictures.iterdir()))
 
 
 def _is_report(path: Path) -> bool:
@@ -120,6 +125,6 @@ def _is_report(path: Path) -> bool:
 def _forget(folder: Path, used: set[str]) -> None:
     """Remove the pictures of an earlier report that this one does not show."""
     for path in (folder / "pictures").glob("*.png"):
-        if f"pictures/{path.name}" not in used:
+        if _PICTURE.fullmatch(path.name) and f"pictures/{path.name}" not in used:
             with suppress(OSError):  # it is in nobody's way
                 path.unlink()

@@ -107,13 +107,15 @@ def read_kernel(path: Path, background: Background = "none", *, centred: bool = 
         weights = without_background(_plane(read_stored(path, _KERNELS).values), background)
         if not (np.isfinite(weights).all() and (weights > 0).any()):
             check_kernel(weights)
-        if centred:
-            weights = centred_kernel(weights)
+        if centred and wrapped(weights):
+            weights = np.fft.fftshift(weights)
     except InputError as error:
         raise InputError(f"{path} is not a kernel ({error}): {_WAY_OUT}") from error
-    if problem := fault(weights, kept=background == "keep"):
+    if problem := fault(weights, kept=background == "keep"):  # before zeros around it would hide a background
         reason, way_out = problem
         raise InputError(f"{path} is not a kernel ({reason}): {way_out}")
+    if centred:
+        weights = centred_kernel(weights)
     return normalised(weights.clip(0, None))
 
 
@@ -135,9 +137,15 @@ def centred_kernel(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     return moved
 
 
-def kernel_notice(kernel: Kernel) -> str:
-    """Return notes on a kernel that may be right: weight along its border, or off its middle; empty for none."""
-    return "; ".join(filter(None, (_border_notice(kernel), _middle_notice(kernel))))
+def kernel_notice(kernel: Kernel, *, shift: float | None = None) -> str:
+    """Return notes on a kernel that may be right: weight along its border, or off its middle; empty for none.
+
+    Args:
+        kernel: Shape (kh, kw), sum 1.
+        shift: pixels off the middle that are worth a note; None for more than a quarter of a side, as the kernels of
+            cameras that shook are seldom in the middle.
+    """
+    return "; ".join(filter(None, (_border_notice(kernel), _middle_notice(kernel, shift))))
 
 
 def _border_notice(kernel: Kernel) -> str:
@@ -153,11 +161,12 @@ def _border_notice(kernel: Kernel) -> str:
     )
 
 
-def _middle_notice(kernel: Kernel) -> str:
+def _middle_notice(kernel: Kernel, shift: float | None) -> str:
     middles = [side // 2 for side in kernel.shape]
     centroid = np.indices(kernel.shape).reshape(2, -1) @ kernel.ravel()
     down, right = (float(place - middle) for place, middle in zip(centroid, middles, strict=True))
-    if all(abs(shift) <= max(2.0, side / 4) for shift, side in zip((down, right), kernel.shape, strict=True)):
+    allowed = [max(2.0, side / 4) if shift is None else shift for side in kernel.shape]
+    if all(abs(off) <= most for off, most in zip((down, right), allowed, strict=True)):
         return ""
     return (
         f"has its weights {down:+.1f} rows and {right:+.1f} columns off its middle, by which restorations are shifted "

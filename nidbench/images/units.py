@@ -152,6 +152,9 @@ def _white_of_integers(stored: Stored, units: Units) -> tuple[float, str]:
     low, high = int(values.min()), int(values.max())
     if kind.kind == "b":
         raise InputError("it holds black and white only (bool), not shades: save the image as it was before")
+    most = 8 * kind.itemsize - (kind.kind == "i")
+    if kind != np.uint8 and units.bits is not None and units.bits > most:
+        raise InputError(f"it holds {kind}, of {most} bit at most, and {units.bits} are stated: correct the bits")
     known = stored.bits or (8 if kind == np.uint8 else units.bits)
     if known is not None:
         return _white_of_depth(known, low, high, units), ""

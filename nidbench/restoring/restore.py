@@ -32,6 +32,9 @@ from .twin import MAKER, SIDE, Ranked, rank, twin_of
 #: Longest side in pixels of the middle on which noise is estimated: more takes gigabytes, and says no more.
 _ESTIMATED_ON = 1024
 
+#: Pixels by which a kernel's centre of mass may be off its middle before a person is informed.
+_OFF_MIDDLE = 1.0
+
 #: Smallest side that y must have: an SSIM window.
 _LEAST = 11
 
@@ -136,7 +139,7 @@ def _kernel(request: Request, source: Source) -> Kernel:
 
 
 def _kernel_notes(request: Request, kernel: Kernel) -> Iterator[str]:
-    if notice := kernel_notice(kernel):
+    if notice := kernel_notice(kernel, shift=_OFF_MIDDLE):
         yield f"the kernel {request.kernel} {notice}"
 
 

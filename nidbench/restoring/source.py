@@ -102,7 +102,9 @@ def read_source(path: Path, units: Units = UNSTATED, pages: str = "") -> Source:
         metadata = metadata_of(path)
     except InputError as error:
         raise InputError(f"{path} cannot be restored ({error}): {_WAY_OUT}") from error
-    bits = stack.stored.bits or (units.bits if stack.stored.values.dtype.kind in "iu" else None)
+    kind = stack.stored.values.dtype
+    stated = units.bits if kind.kind in "iu" and kind != np.uint8 else None  # of 8 bit nothing else can be meant
+    bits = stack.stored.bits or stated
     notes = [f"{path.name} has {assumed}"] if assumed else []
     if metadata.alpha:
         notes.append(f"{path.name} has an alpha channel, opaque everywhere, which is left out")
@@ -194,7 +196,9 @@ def _as_type(values: NDArray[np.float64], kind: np.dtype[Any], bits: int | None)
         low, high = float(np.finfo(kind).min), float(np.finfo(kind).max)
         rounded = values
     else:
-        low, high = float(np.iinfo(kind).min), float(np.iinfo(kind).max if bits is None else 2**bits - 1)
+        most = np.iinfo(kind).max
+        low, high = float(np.iinfo(kind).min), float(most if bits is None else min(most, 2**bits - 1))
+        high = high if high <= most else float(np.nextafter(high, 0))  # the largest of 64 bit is no real number
         rounded = np.rint(values)
     clipped = int(np.count_nonzero((rounded < low) | (rounded > high)))
     return rounded.clip(low, high).astype(kind), clipped

@@ -244,6 +244,25 @@ def test_how_far_the_weights_lie_off_the_middle():
     assert kernel_notice(off / off.sum()).startswith("has its weights +7.0 rows and -2.0 columns off its middle")
 
 
+def test_a_shift_is_said_as_exactly_as_is_asked_for():
+    off = np.roll(bead(33, 1.5), (5, 3), (0, 1))
+    off /= off.sum()
+    assert kernel_notice(off) == ""  # so far off lie those of shaken cameras
+    assert kernel_notice(off, shift=1).startswith("has its weights +5.0 rows and +3.0 columns off its middle")
+    assert kernel_notice(bead(33, 1.5) / bead(33, 1.5).sum(), shift=1) == ""
+
+
+def test_moving_the_weights_to_the_middle_hides_no_background(tmp_path):
+    off = np.roll(bead(33, 1.5), (8, -6), (0, 1)) * 30_000 + 300
+    path = saved(tmp_path / "psf.npy", off)
+    for centred in (False, True):
+        with pytest.raises(InputError, match="lie on a background of 3"):
+            read_kernel(path, centred=centred)
+    taken_off = read_kernel(path, "border", centred=True)
+    middle = np.array(taken_off.shape) // 2
+    assert np.indices(taken_off.shape).reshape(2, -1) @ taken_off.ravel() == pytest.approx(middle, abs=0.5)
+
+
 BOX, LINE = np.ones((5, 5)), np.eye(9)[[4]].repeat(9, 0).T
 LOPSIDED = np.random.default_rng(0).random((5, 5))
 

@@ -315,7 +315,7 @@ def test_a_folder_has_the_same_pictures_as_files_and_forgets_those_of_before(res
                 assert content == base64.b64decode(mine["pictures"][kind].partition(",")[2])
     there = {f"pictures/{path.name}" for path in (folder / "pictures").iterdir()}
     assert there == {address for case in page.data["cases"] for address in cases.addresses(case["pictures"])}
-    (folder / "pictures" / "00ff.png").write_bytes(b"of an earlier report")
+    (folder / "pictures" / f"{'00ff' * 5}.png").write_bytes(b"of an earlier report")
     (folder / "mine.txt").write_text("stays")
     call("report", "real", "--output", results, "--folder", folder)
     assert {f"pictures/{path.name}" for path in (folder / "pictures").iterdir()} == there
@@ -350,6 +350,21 @@ def test_what_is_no_report_stays(sample_store, tmp_path):
     with pytest.raises(UnknownNameError, match="unknown method of the sweep 'nobody'"):
         written(store, sweep, against="nobody")
     assert not (store.root / "reports").exists()
+
+
+def test_a_person_s_pictures_stay(sample_store, tmp_path):
+    store, sweep = sample_store
+    mine = tmp_path / "project" / "pictures" / "holiday.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"mine")
+    with pytest.raises(InputError, match="holds other files"):
+        written(store, sweep, folder=tmp_path / "project")
+    report = tmp_path / "report"
+    for _ in range(2):
+        write_report(store, SweepCells.read(store, sweep), "half-kernel", folder=report)
+        (report / "pictures" / "note.png").write_bytes(b"mine")
+    write_report(store, SweepCells.read(store, sweep), "half-kernel", folder=report, pictures=False)
+    assert mine.read_bytes() == (report / "pictures" / "note.png").read_bytes() == b"mine"
 
 
 def test_places_that_cannot_be_written_are_said(sample_store, tmp_path):

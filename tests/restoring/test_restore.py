@@ -19,7 +19,7 @@ from nidbench.restoring.bench import Bench, Expected, Place, one_method
 from nidbench.restoring.events import Silent
 from nidbench.restoring.request import Request
 from nidbench.restoring.restore import restore
-from nidbench.restoring.source import read_source
+from nidbench.restoring.source import _as_type, read_source
 from nidbench.restoring.twin import TIED, psnr, rank, twin_of
 
 KERNEL = np.pad(np.outer([1, 2, 3, 2, 1], [1, 3, 2, 1, 0.5]), 1)
@@ -534,3 +534,27 @@ def test_sources_say_what_they_are(tmp_path):
     source = read_source(tmp_path / "a.npy")
     assert (source.size, source.colours, source.white) == ((54, 64), 3, 1.0)
     np.testing.assert_array_equal(source.image(0), blurred(3).astype(np.float32))
+
+
+@pytest.mark.parametrize(("kind", "bits", "most"), [(np.int16, 16, 15), (np.uint16, 32, 16)])
+def test_bits_that_a_type_cannot_hold_are_refused(tmp_path, kernel, kind, bits, most):
+    """White pixels came back black: what was clipped to more bits than there are wrapped round."""
+    tifffile.imwrite(tmp_path / "a.tif", (blurred()[0].clip(0, 1) * np.iinfo(kind).max).astype(kind))
+    with pytest.raises(InputError, match=f"of {most} bit at most, and {bits} are stated"):
+        run(tmp_path / "a.tif", kernel, tmp_path / "b.tif", bits=bits)
+
+
+def test_bits_of_a_camera_change_nothing_of_8_bit(tmp_path, kernel):
+    tifffile.imwrite(tmp_path / "a.tif", np.where(np.arange(70) % 20 < 10, 255, 0).astype(np.uint8)[None].repeat(60, 0))
+    for name, bits in (("b.tif", 12), ("c.tif", None)):
+        run(tmp_path / "a.tif", kernel, tmp_path / name, bits=bits)
+    assert (tmp_path / "b.tif").read_bytes() == (tmp_path / "c.tif").read_bytes()
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint32, np.int64, np.uint64])
+def test_what_is_brighter_than_white_is_white(kind):
+    most = np.iinfo(kind).max
+    stored, clipped = _as_type(np.array([2.0 * most, -1.0, 5.4]), np.dtype(kind), None)
+    assert stored[0] > 0.99 * most
+    assert stored[2] == 5
+    assert clipped == (1 if np.iinfo(kind).min < 0 else 2)
