@@ -55,6 +55,6 @@ class MethodReconstructor(_Reconstructor):  # type: ignore[misc]
             for problem in problems_of(y, physics):
                 run = Run(self.seed, device=str(y.device), precision=self.precision)
                 seed_generators(run.seed("global"))
-                image = check_restored(self.method.restore(problem, run), problem).image
+                image = check_restored(self.method.restore(self.method.info.given(problem), run), problem).image
                 restored.append(torch.from_numpy(image))
         return torch.stack(restored).to(y)

@@ -120,7 +120,7 @@ def _finished_rates(plan: Plan, pending: Sequence[Job], store: Store) -> dict[tu
         known = paces.get(kind(job))
         if known is not None and len(known) < _ENOUGH and job.planned.id not in waiting:
             record = store.read(job.planned.id)
-            same = record is not None and record.status == "done" and record.threads == job.threads
+            same = record is not None and record.status == "done" and (record.threads, record.batch) == (job.threads, 1)
             if same and record is not None and record.seconds is not None:
                 known.append(record.seconds / seconds(job, 1.0))
     return {cells: Rate(fmean(known), min(known), max(known)) for cells, known in paces.items() if known}

@@ -1,9 +1,10 @@
-"""The engine that computes cells of one method and frame side by side, where the method can."""
+"""The engine that computes cells of one method, frame and noise side by side, where the method can."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from shutil import rmtree
 
 import msgspec
 
@@ -11,7 +12,7 @@ from nidbench.compute.computer import Computer, DeadlineError, WorkerDiedError
 from nidbench.compute.messages import Batch, Of, Outcomes, Refusal
 from nidbench.system.signals import check
 
-from .cell import ComputedCell, ScoredCase, compute_cell, ended, task_of, watch_of
+from .cell import ComputedCell, ScoredCase, begin_work, compute_cell, ended, task_of, watch_of
 from .engine import Latest, Work, scored_case
 from .events import CellEvents, Events
 from .options import RunOptions
@@ -34,12 +35,14 @@ def _alike(job: Job) -> object:
     """Return what jobs have in common that can go side by side; a job whose method cannot is alike with none."""
     if not job.method.batch:
         return id(job)
-    method = job.method
-    return str(method.spec), method.preset, method.file, job.case.shape, job.device, job.threads, job.cell.precision
+    method, case = job.method, job.case
+    # how many iterations a fit takes may follow the noise: those of different lengths gain nothing together
+    known = case.key.noise, case.declared, case.shape
+    return str(method.spec), method.preset, method.file, *known, job.device, job.threads, job.cell.precision
 
 
 class SideBySide:
-    """Computes cells of one method and frame side by side, and others one after the other.
+    """Computes cells of one method, frame and noise side by side, and others one after the other.
 
     A cell that does not end well among others is computed alone, so that none is blamed for what another did.
 
@@ -60,9 +63,10 @@ class SideBySide:
             reports = [events.started(work.job) for work in group]
             cases = [self._cases.of(work.job) for work in group]
             done = self._together(group, cases, reports) if len(group) > 1 else {}
+            yield from ((work, done[work.job.cell.id]) for work in group if work.job.cell.id in done)
             for work, case, report in zip(group, cases, reports, strict=True):
-                cell = done.get(work.job.cell.id)
-                yield work, cell or compute_cell(work.request, case, self._computer, self._options, report)
+                if work.job.cell.id not in done:
+                    yield work, compute_cell(work.request, case, self._computer, self._options, report)
 
     def checkpoint(self, seconds: float) -> None:
         """Make the cells under way save their states, see `Engine`."""
@@ -114,4 +118,6 @@ class SideBySide:
                 done[work.job.cell.id] = cell
             else:
                 reports[place].warned(f"{outcome.status} beside {len(works) - 1} others: it is computed alone")
+                rmtree(work.request.work, ignore_errors=True)  # what others may have spoiled
+                begin_work(work.request)
         return done
