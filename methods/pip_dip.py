@@ -3,8 +3,12 @@
 Shabtay, Schwartz, Giryes, "PIP: Positional-encoding Image Prior", arXiv:2211.14298 (2022). Rewritten from the features
 that the paper and its authors' code agree on; none of the code is used.
 
-*Presets.* The authors change the input of the deep image prior and nothing else, so that `paper` has the iterations of
-Chen et al., IJCV 2022, for `dip`. `fast`: see docs/explanation/effort.md; its numbers are those of `dip`, not tuned.
+*Deviation.* This is the deep image prior on Fourier features, with its 3x3 convolutions. The paper goes further: its
+PIP replaces them by 1x1 ones, a network of each pixel alone, with far fewer parameters. That is not here.
+
+*Presets.* `paper` has the iterations of Chen et al., IJCV 2022, for `dip`; no noise is added to the features, as none
+is in the authors' script where the input is not noise. `fast`: see docs/explanation/effort.md; its numbers are
+those of `dip`, not tuned.
 """
 
 from __future__ import annotations
@@ -31,7 +35,7 @@ RATIO = 2 ** (FREQUENCIES / (FREQUENCIES - 1))  #: of one frequency to that befo
 class PIPDIP:
     """Fits f(z) to y through the blur: min |y - g(k * f(z))|^2, z the Fourier features of each pixel's position.
 
-    The network is that of `dip`. The estimate keeps the noise on z, as that of `dip` does.
+    The network is that of `dip`.
 
     Settings: see `_effort.Effort` and `_prior.PriorSettings`; here z spans [-1, 1].
     """
@@ -55,7 +59,7 @@ class PIPDIP:
     margin: float = 0.0
     window: int = 100
     patience: int = 1000
-    reg_noise: float = 1 / 30
+    reg_noise: float = 0.0
 
     def __post_init__(self) -> None:
         check_prior(self)

@@ -25,7 +25,7 @@ from nidbench.fitting import Draw, Estimate, Loss, LossOf, Predictor, Recipe, fi
 from nidbench.physics.blur import Operator, circular_convolve, transfer_function
 
 from ._effort import schedule_of, stop_of
-from ._prior import FixedInput, Network, check_prior, prior_recipe
+from ._prior import AMPLITUDE, FixedInput, Network, check_prior, prior_recipe
 from ._similarity import similarities
 from ._skip import Skips
 
@@ -33,6 +33,7 @@ CHANNELS = 8  #: of z
 SKIP = 16  #: channels past every scale
 ITERATIONS = 5000
 NOISE, HIDDEN = 200, 1000  #: values that go into the network of the kernel, and of its one layer
+MOST_KEPT = 8000  #: pixels of a kernel that goes into the details, which are text
 SLOWER = 0.01  #: its rate, in rates of the image's network
 
 
@@ -41,11 +42,12 @@ class SelfDeblur:
     """min |y - g(h * f(z))|^2, then max SSIM(y, g(h * f(z))), h = softmax of a small network: f and h are both fitted.
 
     Only the size of the kernel is used. The image's network is that of `selfdeblur-nonblind`; the kernel's has one
-    layer of 1000 ReLU6 from 200 uniform numbers that stay. As nothing tells where in the frame the image lies, x and h
-    may be shifted against the truth: scores count under protocols that align.
+    layer of 1000 ReLU6 from 200 numbers in [0, 0.1] that stay. As nothing tells where in the frame the image lies, x
+    and h may be shifted against the truth: scores count under protocols that align.
 
     Adam's rate is halved after 40, 60 and 80 % of the iterations; that of the kernel's network is a hundredth of it.
-    The authors restore colour from luminance; here all channels share h. h ends in the result's details as `kernel`.
+    The authors restore colour from luminance; here all channels share h. h ends in the result's details as `kernel`,
+    where it has at most 8,000 pixels.
 
     Settings: see `_effort.Effort` and `_prior.PriorSettings`, and this.
 
@@ -148,7 +150,9 @@ class ImagesAndKernels(nn.Module):
         self.images = Skips(generators, CHANNELS, channels, SKIP)
         self.size, count = size, len(generators)
         values = size[0] * size[1]
-        self.register_buffer("noise", torch.stack([torch.rand(NOISE, generator=each) for each in generators]))
+        self.register_buffer(
+            "noise", AMPLITUDE * torch.stack([torch.rand(NOISE, generator=each) for each in generators])
+        )
         # weights are these and SLOWER times what descends: a step of Adam has the same length whatever that factor
         self.register_buffer("first", _uniform(generators, NOISE, HIDDEN))
         self.register_buffer("last", _uniform(generators, HIDDEN, values))
@@ -218,6 +222,8 @@ class Blind:
 
 
 def _with_kernel(restored: Restored, blind: Blind) -> Restored:
+    if blind.kernel.numel() > MOST_KEPT:
+        return restored
     rows = [[round(value, 7) for value in row] for row in blind.kernel.tolist()]
     return replace(restored, details={**restored.details, "kernel": rows})
 

@@ -99,7 +99,7 @@ def test_the_kernel_is_a_softmax_of_a_small_network_and_moves_by_a_hundredth():
         np.testing.assert_allclose(corner, (raised / raised.sum()).reshape(SIZE), atol=1e-5)
         assert both[n, 1].sum() == pytest.approx(1, abs=1e-5)
     assert SLOWER == 0.01
-    assert 0 <= networks.noise.min() < networks.noise.max() <= 1
+    assert 0 <= networks.noise.min() < networks.noise.max() <= 0.1
 
 
 def test_the_kernel_is_in_the_details_and_sums_to_one(problem):
