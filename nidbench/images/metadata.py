@@ -136,7 +136,7 @@ _IMAGEJ_APART = ("Info", "Labels", "Ranges", "LUTs", "Plot", "ROI", "Overlays", 
 
 
 def _of_imagej(key: str, value: Any) -> Any:
-    """Return a value as ImageJ writes it in its description, which is ASCII: `\\u00b5m` for micrometres."""
+    """Return a value as ImageJ writes it in its description, which is ASCII: a letter beyond as its number."""
     if not isinstance(value, str) or key in _IMAGEJ_APART:
         return value
     return "".join(letter if letter.isascii() else f"\\u{ord(letter):04x}" for letter in value)

@@ -19,6 +19,7 @@ from nidbench.physics.noise_level import estimate_noise_level
 from nidbench.physics.problem import Problem
 from nidbench.physics.response import Response
 from nidbench.registry.method_spec import parse_methods
+from nidbench.scoring.calibration import shown_variance
 from nidbench.scoring.residual import ResidualTests, residual_tests
 from nidbench.system.durations import duration, duration_range
 
@@ -269,7 +270,7 @@ def _written(
     content, further = file_bytes(source, request.out, made.pixels)
     notes, files = [*made.notes, *further], [("restored", request.out, content)]
     if request.variance is not None:
-        variances = [outcome.variance for _, outcome in results if outcome.variance is not None]
+        variances = [_shown_variance(*result) for result in results if result[1].variance is not None]
         if len(variances) < len(results):
             notes.append(
                 f"{bench.label} gives no variance: {request.variance} was not written; ours and bpdip give one"
@@ -309,6 +310,16 @@ def _shift(problem: Problem, request: Request) -> tuple[int, int]:
 def _encoded(problem: Problem, image: Image) -> Image:
     """Return x as the camera stores it: through its gamma; highlights beyond a saturating camera's white stay."""
     return problem.response.apply(image) if problem.response.kind == "gamma" else image
+
+
+def _shown_variance(problem: Problem, outcome: Outcome) -> Image:
+    """Return the pixel variance of x as the camera stores it, like `_encoded` x."""
+    image, variance = _of(outcome), outcome.variance
+    if variance is None:
+        raise InputError("the method returned no variance")
+    if problem.response.kind != "gamma":
+        return variance
+    return shown_variance(image, variance, lambda linear: _encoded(problem, linear)).astype(np.float32)
 
 
 def _cut(problem: Problem, image: Image, request: Request) -> Image:

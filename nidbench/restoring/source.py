@@ -117,10 +117,11 @@ def read_source(path: Path, units: Units = UNSTATED, pages: str = "") -> Source:
 def _chosen(path: Path, pages: str) -> Stack:
     """Return the images of a file that are asked for."""
     if pages == "":
-        count = count_images(path, BLURRED)
+        count, (height, width) = count_images(path, BLURRED)
         if count > 1:
             raise InputError(
-                f"it holds {count} images: --pages all restores each by itself, in two dimensions, --pages 1 the first"
+                f"it holds {count} images of {height}x{width}: --pages all restores each by itself, in two dimensions, "
+                "--pages 1 the first"
             )
         return read_stack(path, BLURRED, paged=False)
     if pages != ALL and not (pages.isascii() and pages.isdecimal() and int(pages) >= 1):
@@ -208,7 +209,11 @@ def _as_type(values: NDArray[np.float64], kind: np.dtype[Any], bits: int | None)
 
 
 def file_bytes(source: Source, out: Path, pixels: Pixels) -> tuple[bytes, Sequence[str]]:
-    """Return the bytes of a file with restored images, and what it cannot say of the measurement, in sentences."""
+    """Return the bytes of a file with restored images, and what it cannot say of the measurement, in sentences.
+
+    Raises:
+        InputError: where the format's writer refuses them.
+    """
     notes = []
     suffix = suffix_of(out)
     metadata = Metadata() if suffix in source.plain else source.metadata
@@ -224,7 +229,13 @@ def file_bytes(source: Source, out: Path, pixels: Pixels) -> tuple[bytes, Sequen
     if "<OME" in metadata.tiff.get("description", "")[:600] and not of_size:
         metadata = replace(metadata, tiff={**metadata.tiff, "description": ""})
         notes.append(f"the OME description of {source.path.name} is of other images, and was left out")
-    return encoded(suffix, pixels, metadata), notes
+    try:
+        return encoded(suffix, pixels, metadata), notes
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # writers raise undocumented exceptions for what they cannot say
+        reason = " ".join(str(error).split())
+        raise InputError(f"the writer of {suffix} refuses it ({type(error).__name__}: {reason})") from error
 
 
 def tried(
@@ -254,8 +265,6 @@ def _refusal(source: Source, out: Path, pixels: Pixels) -> str:
     """Return why a measurement's metadata cannot be written; empty where it can."""
     try:
         file_bytes(source, out, pixels)
-    except InputError:
-        raise
-    except Exception as error:  # writers raise undocumented exceptions for what they cannot say
-        return f"its writer refuses it ({type(error).__name__}: {' '.join(str(error).split())})"
+    except InputError as error:
+        return str(error)
     return ""
