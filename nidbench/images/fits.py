@@ -91,10 +91,31 @@ def read(path: Path) -> Stored:
     return Stored(values)
 
 
-def header_of(path: Path) -> Any:
-    """Return the header of the picture of a file, which `encoded` takes."""
+def header_of(path: Path) -> tuple[Any, tuple[str, ...]]:
+    """Return the header of the picture of a file, which `encoded` takes, and the keywords that were left out of it.
+
+    Some programs write keywords that the format does not allow, such as `EXP TIM`, and that cannot be mended.
+    """
     with opened(path) as unit:
-        return unit.header.copy()
+        header = unit.header.copy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of cards that are mended
+        damaged = [place for place, card in enumerate(header.cards) if not _is_valid(card)]
+        names = tuple(dict.fromkeys(header.cards[place].keyword for place in damaged))
+    for place in reversed(damaged):
+        del header[place]
+    return header, names
+
+
+def _is_valid(card: Any) -> bool:
+    """Return whether a card of a header can be written, after it is mended as far as it can be."""
+    from astropy.io.fits.verify import VerifyError
+
+    try:
+        card.verify("silentfix+exception")
+    except (VerifyError, ValueError):
+        return False
+    return True
 
 
 def encoded(values: NDArray[Any], header: Any, corner: tuple[int, int] = (0, 0)) -> bytes:
@@ -110,8 +131,9 @@ def encoded(values: NDArray[Any], header: Any, corner: tuple[int, int] = (0, 0))
     for keyword in _OF_STORAGE:
         kept.remove(keyword, ignore_missing=True, remove_all=True)
     for axis, shift in zip("21", corner, strict=True):
-        if shift and f"CRPIX{axis}" in kept:
-            kept[f"CRPIX{axis}"] += shift
+        before = kept.get(f"CRPIX{axis}")
+        if shift and isinstance(before, int | float):  # some files have text there, which stays
+            kept[f"CRPIX{axis}"] = before + shift
     file = BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of keywords that were not standard before

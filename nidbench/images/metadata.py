@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import struct
 import warnings
 import zlib
@@ -32,6 +34,17 @@ _SHAPE = '{"shape"'
 #: Units of TIFF's resolution -> pixels per metre for one pixel per unit.
 _PER_METRE = {2: 1 / 0.0254, 3: 100.0}
 
+#: Units of TIFF's resolution that are written: none, inch, centimetre, and tifffile's millimetre and micrometre.
+_UNITS = (1, 2, 3, 4, 5)
+
+_NO_UNIT, _INCH = 1, 2
+
+#: The number by which TIFF says that a tag is text.
+_TEXT = 2
+
+#: The only form in which TIFF has a date.
+_DATE = re.compile(r"\d{4}:\d\d:\d\d \d\d:\d\d:\d\d", re.ASCII)
+
 
 @dataclass(frozen=True, eq=False)
 class Metadata:
@@ -46,6 +59,7 @@ class Metadata:
         tiff: arguments of `tifffile.imwrite` that say the same of a TIFF; empty for other files.
         header: of a FITS file, or None.
         alpha: whether it has an alpha channel, which readers here accept where it is opaque everywhere.
+        damaged: names of what it says in a way that no file may, which is left out.
     """
 
     per_metre: tuple[float, float] | None = None
@@ -56,6 +70,7 @@ class Metadata:
     tiff: Mapping[str, Any] = field(default_factory=dict)
     header: Any = None
     alpha: bool = False
+    damaged: tuple[str, ...] = ()
 
 
 def metadata_of(path: Path) -> Metadata:
@@ -66,7 +81,8 @@ def metadata_of(path: Path) -> Metadata:
     """
     with reading(path):
         if fits.is_fits(path):
-            return Metadata(header=fits.header_of(path))
+            header, damaged = fits.header_of(path)
+            return Metadata(header=header, damaged=damaged)
         if path.suffix.lower() in (".npy", ".npz", ".mat"):
             return Metadata()
         return _of_tiff(path) if tiffs.is_tiff(path) else _of_picture(path)
@@ -82,19 +98,17 @@ def _of_tiff(path: Path) -> Metadata:
         alpha = len(page.extrasamples) > 0
         imagej = dict(file.imagej_metadata or {}) if file.is_imagej else None
         compressed = int(page.compression) != 1
-        extra = [
-            (tag.code, tag.dtype, tag.count, tag.value, True)
-            for tag in page.tags
-            if tag.code in _KEPT_TAGS and tag.code != 306
-        ]
+        extra = [_as_written(tag) for tag in page.tags if tag.code in _KEPT_TAGS and _is_kept(tag)]
     said: dict[str, Any] = {"extratags": extra}
-    unit = int(tags.get(296, 2))
-    if 282 in tags and 283 in tags:
-        said |= {"resolution": (tags[282], tags[283]), "resolutionunit": unit}
-    if 306 in tags:
+    unit = tags.get(296, _INCH)
+    unit = int(unit) if unit in _UNITS else _NO_UNIT
+    resolution = (tags.get(282), tags.get(283))
+    if all(math.isfinite(_ratio(each)) for each in resolution):
+        said |= {"resolution": resolution, "resolutionunit": unit}
+    if _DATE.fullmatch(str(tags.get(306))):
         said["datetime"] = str(tags[306])
     if imagej is not None:
-        said["imagej"] = {key: value for key, value in imagej.items() if key not in _IMAGEJ_STORAGE}
+        said["imagej"] = {key: _of_imagej(key, value) for key, value in imagej.items() if key not in _IMAGEJ_STORAGE}
     elif description and not description.startswith(_SHAPE):
         said["description"] = description
     if compressed:
@@ -107,7 +121,7 @@ def _of_tiff(path: Path) -> Metadata:
     return Metadata(
         per_metre=per_metre,
         profile=None if profile is None else bytes(profile),
-        orientation=int(tags.get(_ORIENTATION, 1)),
+        orientation=_orientation(tags.get(_ORIENTATION)),
         tiff=said,
         alpha=alpha,
     )
@@ -117,9 +131,40 @@ def _of_tiff(path: Path) -> Metadata:
 _IMAGEJ_STORAGE = ("ImageJ", "images", "slices", "frames", "channels", "hyperstack", "mode", "axes", "Labels", "Ranges")
 
 
+#: What ImageJ keeps apart from its description, in UTF-16.
+_IMAGEJ_APART = ("Info", "Labels", "Ranges", "LUTs", "Plot", "ROI", "Overlays", "Properties")
+
+
+def _of_imagej(key: str, value: Any) -> Any:
+    """Return a value as ImageJ writes it in its description, which is ASCII: a letter beyond as its number."""
+    if not isinstance(value, str) or key in _IMAGEJ_APART:
+        return value
+    return "".join(letter if letter.isascii() else f"\\u{ord(letter):04x}" for letter in value)
+
+
+def _is_kept(tag: Any) -> bool:
+    """Return whether a tag of those that are kept says something: a date has an argument of its own."""
+    if tag.code == _ORIENTATION:
+        return _orientation(tag.value) == tag.value
+    return bool(tag.code != 306)
+
+
+def _as_written(tag: Any) -> tuple[int, int, int, Any, bool]:
+    """Return a tag as `tifffile.imwrite` takes it; text beyond ASCII as UTF-8, as most readers expect it."""
+    value = tag.value.encode() if tag.dtype == _TEXT and isinstance(tag.value, str) else tag.value
+    return tag.code, int(tag.dtype), tag.count, value, True
+
+
+def _orientation(value: Any) -> int:
+    """Return an orientation of EXIF or TIFF, or 1 where it is none of the eight that there are."""
+    return int(value) if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
 def _ratio(value: Any) -> float:
-    numerator, denominator = value if isinstance(value, tuple) else (value, 1)
-    return float(numerator) / float(denominator or 1)
+    """Return a rational number of TIFF; NaN where it is none, as with a denominator of 0."""
+    numerator, denominator = value if isinstance(value, tuple) and len(value) == 2 else (value, 1)
+    numbers = isinstance(numerator, int | float) and isinstance(denominator, int | float)
+    return float(numerator) / float(denominator) if numbers and denominator else math.nan
 
 
 def _of_picture(path: Path) -> Metadata:
@@ -127,14 +172,15 @@ def _of_picture(path: Path) -> Metadata:
         form, info, alpha = file.format, dict(file.info), "A" in file.mode
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged EXIF, which is then left out
-            orientation = int(file.getexif().get(_ORIENTATION, 1) or 1)
-    dpi = info.get("dpi")
-    per_metre = (float(dpi[0]) / 0.0254, float(dpi[1]) / 0.0254) if dpi and min(dpi) > 0 else None
+            orientation = _orientation(file.getexif().get(_ORIENTATION))
+    dpi = [float(each) for each in info.get("dpi", ())[:2]]
+    stated = len(dpi) == 2 and all(0 < each < math.inf for each in dpi)
+    per_metre = (dpi[0] / 0.0254, dpi[1] / 0.0254) if stated else None
     return Metadata(
         per_metre=per_metre,
         profile=info.get("icc_profile"),
         exif=info.get("exif"),
-        orientation=orientation if 1 <= orientation <= 8 else 1,
+        orientation=orientation,
         chunks=tuple(_chunks(path.read_bytes())) if form == "PNG" else (),
         alpha=alpha,
     )

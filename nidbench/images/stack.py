@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 from nidbench.errors import InputError
 
 from . import tiffs
+from .arrays import ARRAY_SUFFIXES
 from .read import SMALLEST_SIDE, read_stored
 from .stored import Stored, reading
 
 #: Numbers of colour channels that an axis may have.
 _COLOURS = (1, 3)
+
+#: Numbers of channels that a last axis of colours with alpha has -> what they are.
+_ALPHA = {2: "gray and alpha", 4: "RGBA"}
+
+#: Names of axes that count images, of arrays whose axes have none.
+_COUNTERS = "ZTCPQ"
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +66,8 @@ class Stack:
         return np.ascontiguousarray(np.expand_dims(array, ones))
 
 
-def count_images(path: Path, names: Sequence[str]) -> int:
-    """Return how many images a file holds, where it is read as it stands.
+def count_images(path: Path, names: Sequence[str]) -> tuple[int, tuple[int, int]]:
+    """Return how many images a file holds, where it is read as it stands, and their (h, w).
 
     Raises:
         InputError: where it cannot be read; the message does not name the file.
@@ -70,10 +77,14 @@ def count_images(path: Path, names: Sequence[str]) -> int:
             return tiffs.pages_in(path)
     stored = read_stored(path, names)
     shape = stored.values.shape
-    if stored.picture or _axes(shape, paged=False):
-        return 1
-    axes = _axes(shape, paged=True)
-    return int(np.prod([side for side, axis in zip(shape, axes, strict=False) if axis not in "1YXS"]))
+    if stored.picture:
+        return 1, (shape[0], shape[1])
+    _check_alpha(path, shape, paged=False)
+    axes = _axes(shape, paged=False) or _axes(shape, paged=True, last=_counts_last(path))
+    sides = list(zip(axes, shape, strict=False))
+    size = dict(sides)
+    count = int(np.prod([side for axis, side in sides if axis not in "1YXS"]))
+    return count, (size.get("Y", 0), size.get("X", 0))
 
 
 def read_stack(path: Path, names: Sequence[str], *, paged: bool) -> Stack:
@@ -82,8 +93,8 @@ def read_stack(path: Path, names: Sequence[str], *, paged: bool) -> Stack:
     Args:
         path: a picture, FITS or an array file.
         names: names that the array may have in a file with several.
-        paged: whether it is read as a stack: the first axes of its array count images. A colour image is otherwise
-            (H, W, 3) or (3, H, W).
+        paged: whether it is read as a stack: the first axes of its array count images, the last ones in a MATLAB file.
+            A colour image is otherwise (H, W, 3) or (3, H, W).
 
     Raises:
         InputError: where it cannot be read, or is no image or no stack; the message does not name the file.
@@ -95,14 +106,46 @@ def read_stack(path: Path, names: Sequence[str], *, paged: bool) -> Stack:
                 return _stack(stored, axes)
     stored = read_stored(path, names)
     shape = stored.values.shape
-    axes = ("YXS" if len(shape) == 3 else "YX") if stored.picture else _axes(shape, paged=paged)
+    if stored.picture:
+        return _stack(stored, "YXS" if len(shape) == 3 else "YX")
+    _check_alpha(path, shape, paged=paged)
+    axes = _axes(shape, paged=paged, last=_counts_last(path))
     if not axes:
         raise InputError(f"it has shape {shape}")
     return _stack(stored, axes)
 
 
-def _axes(shape: tuple[int, ...], *, paged: bool) -> str:
-    """Return the axes of an array that is no picture; empty where it cannot be one image, or a stack."""
+def _counts_last(path: Path) -> bool:
+    """Return whether the last axes of a file's array count images, as in MATLAB."""
+    return path.suffix.lower() == ".mat"
+
+
+def _check_alpha(path: Path, shape: tuple[int, ...], *, paged: bool) -> None:
+    """Refuse an array whose last axis is one of colours with alpha.
+
+    Raises:
+        InputError: naming what it seems to be.
+    """
+    if path.suffix.lower() not in ARRAY_SUFFIXES or len(shape) < 3 or shape[-1] not in _ALPHA:
+        return
+    of_matlab = _counts_last(path)
+    if of_matlab and paged:
+        return
+    stack = f"; --pages all restores a stack of {shape[-1]} images" if of_matlab else ""
+    raise InputError(
+        f"it has shape {shape}, whose last axis of {shape[-1]} seems to be {_ALPHA[shape[-1]]}: save it without alpha, "
+        f"such as its [..., :{shape[-1] - 1}]{stack}"
+    )
+
+
+def _axes(shape: tuple[int, ...], *, paged: bool, last: bool = False) -> str:
+    """Return the axes of an array that is no picture; empty where it cannot be one image, or a stack.
+
+    Args:
+        shape: of the array.
+        paged: whether it is a stack.
+        last: whether the last axes of a stack count images.
+    """
     ones = 0
     while len(shape) > 3 and shape[0] == 1:
         ones, shape = ones + 1, shape[1:]
@@ -114,12 +157,14 @@ def _axes(shape: tuple[int, ...], *, paged: bool) -> str:
         if len(shape) == 3 and shape[0] in _COLOURS and shape[2] not in _COLOURS:
             return "1" * ones + "SYX"
         return "1" * ones + "YXS" if len(shape) == 3 and shape[2] in _COLOURS else ""
-    counters = "ZTCPQ"
+    if last:
+        coloured = len(shape) > 3 and shape[2] in _COLOURS
+        return "1" * ones + ("YXS" + _COUNTERS[: len(shape) - 3] if coloured else "YX" + _COUNTERS[: len(shape) - 2])
     if len(shape) > 3 and shape[-1] in _COLOURS:
-        return "1" * ones + counters[: len(shape) - 3] + "YXS"
+        return "1" * ones + _COUNTERS[: len(shape) - 3] + "YXS"
     if len(shape) > 3 and shape[-3] in _COLOURS:
-        return "1" * ones + counters[: len(shape) - 3] + "SYX"
-    return "1" * ones + counters[: len(shape) - 2] + "YX"
+        return "1" * ones + _COUNTERS[: len(shape) - 3] + "SYX"
+    return "1" * ones + _COUNTERS[: len(shape) - 2] + "YX"
 
 
 def _stack(stored: Stored, axes: str) -> Stack:

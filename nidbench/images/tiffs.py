@@ -145,8 +145,8 @@ def read(path: Path) -> Stored:
     return Stored(without_alpha(channels_last, min(colours, channels_last.shape[-1])), picture=True, bits=stated)
 
 
-def pages_in(path: Path) -> int:
-    """Return how many images a file holds, previews and masks not counted.
+def pages_in(path: Path) -> tuple[int, tuple[int, int]]:
+    """Return how many images a file holds, previews and masks not counted, and their (h, w).
 
     Raises:
         InputError: for images of several sizes or types.
@@ -155,7 +155,9 @@ def pages_in(path: Path) -> int:
 
     with quiet(), TiffFile(path) as file:
         series = _series(file)
-        return int(series.shape[0]) if _may_be_stack(series.keyframe) else _count(series)
+        page = series.keyframe
+        count = int(series.shape[0]) if _may_be_stack(page) else _count(series)
+        return count, (int(page.imagelength), int(page.imagewidth))
 
 
 def read_pages(path: Path) -> tuple[Stored, str]:

@@ -98,6 +98,8 @@ def encoded(suffix: str, pixels: Pixels, metadata: Metadata) -> bytes:
     form = suffix.lower()
     stacked = any(letter not in "1YXS" for letter in pixels.axes)
     check_holds(suffix, pixels.axes)
+    if stacked:
+        pixels = _counted(pixels, last=form == ".mat")
     if form in _SINGLE:
         image = _channels_last(pixels)
         if form == ".png":
@@ -108,6 +110,17 @@ def encoded(suffix: str, pixels: Pixels, metadata: Metadata) -> bytes:
     if form in fits.FITS_SUFFIXES:
         return fits.encoded(_channels_before(pixels), metadata.header, pixels.corner)
     return _array(form, pixels.values)
+
+
+def _counted(pixels: Pixels, *, last: bool) -> Pixels:
+    """Return a stack with the axes that count images before its rows, or as its last ones, as in MATLAB."""
+    counting = [place for place, letter in enumerate(pixels.axes) if letter not in "1YXS"]
+    if (min(counting) > pixels.axes.index("Y")) == last:
+        return pixels
+    others = [place for letter in "1YXS" for place, axis in enumerate(pixels.axes) if axis == letter]
+    order = [*others, *counting] if last else [*counting, *others]
+    axes = "".join(pixels.axes[place] for place in order)
+    return Pixels(np.ascontiguousarray(pixels.values.transpose(order)), axes, pixels.corner)
 
 
 def check_holds(suffix: str, axes: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from nidbench.errors import InputError
+from nidbench.images import KernelFile
 from nidbench.images.fits import is_fits, library
 from nidbench.images.write import held_type, suffix_of
 from nidbench.system.whole_files import write_whole
@@ -73,9 +75,9 @@ class Request:
         outputs = [path for path in (self.out, self.variance, self.preview) if path is not None]
         for path in outputs:
             _check_output(path, self.overwrite)
-            if path.exists() and self.image.exists() and path.samefile(self.image):
+            if _is_same(path, self.image):
                 raise InputError(f"{path} is the measurement itself: give another file, which leaves it as it is")
-            if path.exists() and Path(self.kernel).exists() and path.samefile(self.kernel):
+            if _is_same(path, KernelFile.parse(self.kernel).path) or _is_same(path, Path(self.kernel)):
                 raise InputError(f"{path} is the kernel's file: give another one")
         if len({path.resolve() for path in outputs}) < len(outputs):
             raise InputError("the restoration, its variance and its preview have one file: give each its own")
@@ -88,8 +90,27 @@ class Request:
             raise InputError(f"the preview {self.preview} is a PNG: give it the suffix .png")
 
 
+def _is_same(path: Path, other: Path) -> bool:
+    """Return whether two paths are one file that is there."""
+    try:
+        return path.samefile(other.expanduser())
+    except (OSError, ValueError, RuntimeError):  # one is not there, can be no path, or is of a person who is not there
+        return False
+
+
+def _is_loop(path: Path) -> bool:
+    """Return whether a path is a link that leads back to itself."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
+
+
 def _check_output(path: Path, overwrite: bool) -> None:
     """Refuse a file that cannot be written, before anything is computed for it."""
+    if _is_loop(path):
+        raise InputError(f"{path} is a link that leads back to itself: remove it, or give another file")
     if path.is_dir():
         raise InputError(f"{path} is a folder: give a file in it, such as {path / 'restored.tif'}")
     if not path.parent.is_dir():

@@ -19,6 +19,7 @@ from nidbench.physics.noise_level import estimate_noise_level
 from nidbench.physics.problem import Problem
 from nidbench.physics.response import Response
 from nidbench.registry.method_spec import parse_methods
+from nidbench.scoring.calibration import shown_variance
 from nidbench.scoring.residual import ResidualTests, residual_tests
 from nidbench.system.durations import duration, duration_range
 
@@ -26,7 +27,7 @@ from .bench import Bench, Expected, Place, middle, one_method
 from .events import Events
 from .preview import preview
 from .request import Request, check_room, write_file
-from .source import Source, file_bytes, numbers, read_source
+from .source import Source, file_bytes, numbers, read_source, tried
 from .twin import MAKER, SIDE, Ranked, rank, twin_of
 
 #: Longest side in pixels of the middle on which noise is estimated: more takes gigabytes, and says no more.
@@ -114,6 +115,9 @@ def restore(request: Request, place: Place, events: Events) -> Done:
         events.said(bench.facts.note)
     problems = _problems(source, kernel, noise, response)
     first = next(problems)
+    said, source = source.notes, _writable(source, request, first)
+    for note in source.notes[len(said) :]:
+        events.said(note)
     if bench.needs_trial(first):
         _tried(bench, first, source.stack.count, events)
     results: list[tuple[Problem, Outcome]] = []
@@ -126,6 +130,15 @@ def restore(request: Request, place: Place, events: Events) -> Done:
         results.append((problem, outcome))
     done = _written(request, source, bench, noise, results, pages)
     return replace(done, twin=_twin(request, candidates, first, events)) if candidates else done
+
+
+def _writable(source: Source, request: Request, problem: Problem) -> Source:
+    """Return a measurement without metadata that could not be written: found out before anything is computed."""
+    files = [(request.out, source.kind)]
+    if request.variance is not None:
+        files.append((request.variance, np.dtype(np.float32)))
+    frame = source.size if request.frame == "y" else problem.frame
+    return tried(source, files, frame, _shift(problem, request))
 
 
 def _kernel(request: Request, source: Source) -> Kernel:
@@ -254,13 +267,13 @@ def _written(
     pages: Sequence[PageResult],
 ) -> Done:
     """Write what was asked for: all files are made before the first is written."""
-    corner = (0, 0) if request.frame == "y" else _corner(results[0][0])
+    corner = _shift(results[0][0], request)
     shown = [_cut(problem, _encoded(problem, _of(outcome)), request) for problem, outcome in results]
     made = numbers(source, request.out, shown, corner)
     content, further = file_bytes(source, request.out, made.pixels)
     notes, files = [*made.notes, *further], [("restored", request.out, content)]
     if request.variance is not None:
-        variances = [outcome.variance for _, outcome in results if outcome.variance is not None]
+        variances = [_shown_variance(*result) for result in results if result[1].variance is not None]
         if len(variances) < len(results):
             notes.append(
                 f"{bench.label} gives no variance: {request.variance} was not written; ours and bpdip give one"
@@ -289,8 +302,10 @@ def _written(
     )
 
 
-def _corner(problem: Problem) -> tuple[int, int]:
-    """Return where the first pixel of y is in x."""
+def _shift(problem: Problem, request: Request) -> tuple[int, int]:
+    """Return where the first pixel of y is in what is written of x."""
+    if request.frame == "y":
+        return 0, 0
     rows, columns = problem.valid
     return rows.start, columns.start
 
@@ -298,6 +313,16 @@ def _corner(problem: Problem) -> tuple[int, int]:
 def _encoded(problem: Problem, image: Image) -> Image:
     """Return x as the camera stores it: through its gamma; highlights beyond a saturating camera's white stay."""
     return problem.response.apply(image) if problem.response.kind == "gamma" else image
+
+
+def _shown_variance(problem: Problem, outcome: Outcome) -> Image:
+    """Return the pixel variance of x as the camera stores it, like `_encoded` x."""
+    image, variance = _of(outcome), outcome.variance
+    if variance is None:
+        raise InputError("the method returned no variance")
+    if problem.response.kind != "gamma":
+        return variance
+    return shown_variance(image, variance, lambda linear: _encoded(problem, linear)).astype(np.float32)
 
 
 def _cut(problem: Problem, image: Image, request: Request) -> Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nidbench.errors import InputError
 from nidbench.images import BLURRED, UNSTATED, Units
+from nidbench.images.fits import is_fits
 from nidbench.images.metadata import Metadata, metadata_of
 from nidbench.images.stack import Stack, count_images, read_stack
 from nidbench.images.stored import Stored
@@ -51,6 +52,7 @@ class Source:
         metadata: what it says beside its pixels.
         notes: what was assumed or left out, in sentences.
         whole: whether all of the file's images are to be restored.
+        plain: suffixes of the formats to which its metadata cannot be written.
     """
 
     path: Path
@@ -60,6 +62,7 @@ class Source:
     metadata: Metadata
     notes: Sequence[str] = ()
     whole: bool = True
+    plain: frozenset[str] = frozenset()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -108,16 +111,19 @@ def read_source(path: Path, units: Units = UNSTATED, pages: str = "") -> Source:
     notes = [f"{path.name} has {assumed}"] if assumed else []
     if metadata.alpha:
         notes.append(f"{path.name} has an alpha channel, opaque everywhere, which is left out")
+    if metadata.damaged:
+        notes.append(f"{path.name} says {', '.join(metadata.damaged)} as FITS does not allow it, which is left out")
     return Source(path, stack, white, bits, metadata, notes, whole=pages in ("", ALL))
 
 
 def _chosen(path: Path, pages: str) -> Stack:
     """Return the images of a file that are asked for."""
     if pages == "":
-        count = count_images(path, BLURRED)
+        count, (height, width) = count_images(path, BLURRED)
         if count > 1:
             raise InputError(
-                f"it holds {count} images: --pages all restores each by itself, in two dimensions, --pages 1 the first"
+                f"it holds {count} images of {height}x{width}: --pages all restores each by itself, in two dimensions, "
+                "--pages 1 the first"
             )
         return read_stack(path, BLURRED, paged=False)
     if pages != ALL and not (pages.isascii() and pages.isdecimal() and int(pages) >= 1):
@@ -187,6 +193,8 @@ def numbers(source: Source, out: Path, images: Sequence[Image], corner: tuple[in
     stored, clipped = _as_type(values, held, bits)
     if out.suffix.lower() in (".jpg", ".jpeg"):
         notes.append("JPEG loses detail: .png or .tif keep every value")
+    if bits is not None and held.kind in "iu" and bits < 8 * held.itemsize:
+        notes.append(f"values are {bits} bit, 0 to {2**bits - 1}, in {8 * held.itemsize}-bit numbers")
     return Numbers(Pixels(source.stack.arranged(stored), source.stack.axes, corner), clipped, notes)
 
 
@@ -205,9 +213,16 @@ def _as_type(values: NDArray[np.float64], kind: np.dtype[Any], bits: int | None)
 
 
 def file_bytes(source: Source, out: Path, pixels: Pixels) -> tuple[bytes, Sequence[str]]:
-    """Return the bytes of a file with restored images, and what it cannot say of the measurement, in sentences."""
-    metadata, notes = source.metadata, []
+    """Return the bytes of a file with restored images, and what it cannot say of the measurement, in sentences.
+
+    Raises:
+        InputError: where the format's writer refuses them.
+    """
+    notes = []
     suffix = suffix_of(out)
+    metadata = Metadata() if suffix in source.plain else source.metadata
+    if is_fits(out) != is_fits(source.path):
+        notes.append("rows are kept in their order, and viewers of FITS show row 0 at the bottom, others at the top")
     if metadata.orientation != 1:
         how = _ORIENTED[metadata.orientation - 2]
         if suffix in (".jpg", ".jpeg", ".png", ".tif", ".tiff"):
@@ -218,4 +233,42 @@ def file_bytes(source: Source, out: Path, pixels: Pixels) -> tuple[bytes, Sequen
     if "<OME" in metadata.tiff.get("description", "")[:600] and not of_size:
         metadata = replace(metadata, tiff={**metadata.tiff, "description": ""})
         notes.append(f"the OME description of {source.path.name} is of other images, and was left out")
-    return encoded(suffix, pixels, metadata), notes
+    try:
+        return encoded(suffix, pixels, metadata), notes
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # writers raise undocumented exceptions for what they cannot say
+        reason = " ".join(str(error).split())
+        raise InputError(f"the writer of {suffix} refuses it ({type(error).__name__}: {reason})") from error
+
+
+def tried(
+    source: Source, images: Iterable[tuple[Path, np.dtype[Any]]], frame: Sequence[int], corner: tuple[int, int]
+) -> Source:
+    """Return a measurement without what the writers of some files refuse of its metadata, and with notes of that.
+
+    Black images are encoded in place of restored ones, so that none is lost for what its file cannot say.
+
+    Args:
+        source: the measurement.
+        images: files that are to be written, and the type of their numbers.
+        frame: (h, w) of the restored images.
+        corner: row and column of the measurement's first pixel in them.
+    """
+    black = np.zeros((source.stack.count, *frame, source.colours), np.uint8)
+    for out, kind in images:
+        held = held_type(suffix_of(out), kind)
+        pixels = Pixels(source.stack.arranged(black.astype(held)), source.stack.axes, corner)
+        if refused := _refusal(source, out, pixels):
+            note = f"{out.name} says nothing of what {source.path.name} says beside its pixels: {refused}"
+            source = replace(source, plain=source.plain | {suffix_of(out)}, notes=[*source.notes, note])
+    return source
+
+
+def _refusal(source: Source, out: Path, pixels: Pixels) -> str:
+    """Return why a measurement's metadata cannot be written; empty where it can."""
+    try:
+        file_bytes(source, out, pixels)
+    except InputError as error:
+        return str(error)
+    return ""

@@ -7,7 +7,7 @@ these errors (`coverage`). Averaging draws helps if they lie around the truth an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -41,6 +41,23 @@ def calibration(image: NDArray[Any], variance: NDArray[Any], truth: NDArray[Any]
     values["mean_variance"] = float(variance.mean(dtype=np.float64))
     values |= {f"coverage_{100 * level:.0f}": covered for level, covered in coverage(image, variance, truth).items()}
     return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
+def shown_variance(
+    image: NDArray[Any], variance: NDArray[Any], shown: Callable[[NDArray[Any]], NDArray[Any]]
+) -> NDArray[np.float64]:
+    """Return the variance of an image after a response.
+
+    The interval of the image plus or minus a standard deviation passes the response, and half of its length is the new
+    standard deviation. The slope of the response would not do, because that of a gamma is infinite at 0.
+
+    Args:
+        image: the image before the response.
+        variance: its variance, the same shape; below 0 counts as 0.
+        shown: the response, of an image of that shape.
+    """
+    deviation = np.sqrt(variance.astype(np.float64).clip(0, None))
+    return np.asarray(np.square((shown(image + deviation) - shown(image - deviation)) / 2))
 
 
 def error_variance_correlation(image: NDArray[Any], variance: NDArray[Any], truth: NDArray[Any]) -> float:

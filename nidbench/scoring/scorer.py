@@ -144,8 +144,7 @@ class Compared:
 def compare(image: Image, variance: Image | None, problem: Problem, truth: Truth) -> Compared:
     """Return x, its pixel variance and a truth on the region of the default protocol.
 
-    Where the truth is display-encoded, the interval x plus or minus a standard deviation passes the response, and half
-    of its length is the new standard deviation. The slope of g would not do, because it is infinite at 0.
+    Where the truth is display-encoded, they are as the camera shows them: see `calibration.shown_variance`.
 
     Args:
         image: x, Shape (C, H, W) in the frame of x.
@@ -159,9 +158,10 @@ def compare(image: Image, variance: Image | None, problem: Problem, truth: Truth
     shown = DEFAULT.crop(image, problem, truth)
     spread = None
     if variance is not None:
-        deviation = np.sqrt(DEFAULT.crop(variance, problem, truth).astype(np.float64).clip(0, None))
-        high, low = (encoded(shown + sign * deviation, problem, truth) for sign in (1, -1))
-        spread = np.square((high - low) / 2) if truth.encoded else np.square(deviation)
+        linear = DEFAULT.crop(variance, problem, truth)
+        spread = np.square(np.sqrt(linear.astype(np.float64).clip(0, None)))
+        if truth.encoded:
+            spread = calibration.shown_variance(shown, linear, lambda image: encoded(image, problem, truth))
     clipped = encoded(shown, problem, truth).clip(0, 1)
     return Compared(clipped, DEFAULT.reference(problem, truth), spread)
 

@@ -80,7 +80,7 @@ def test_stacks_come_back_as_they_were(tmp_path, suffix, axes):
     assert np.array_equal(stack.stored.values.reshape(stored.shape), stored)
     on_disk = read_stack(path, (), paged=True).arranged(stack.stored.values)
     assert np.array_equal(on_disk if suffix != ".fits" or "S" not in axes else np.moveaxis(on_disk, -3, -1), stored)
-    assert count_images(path, ()) == stack.count
+    assert count_images(path, ()) == (stack.count, stack.stored.values.shape[1:3])
     assert np.array_equal(stack.only(2).stored.values[0].squeeze(), stored.reshape(-1, *shape[axes.index("Y") :])[1])
 
 

@@ -3,18 +3,21 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from scipy.io import savemat
 
 import nidbench as nb
 from nidbench.compute.same_process import SameProcess
 from nidbench.errors import InputError, NidbenchError
 from nidbench.images.stack import read_stack
 from nidbench.physics.measure import blur
+from nidbench.restoring import restore as module
 from nidbench.restoring.bench import Bench, Expected, Place, one_method
 from nidbench.restoring.events import Silent
 from nidbench.restoring.request import Request
@@ -178,7 +181,7 @@ def test_the_residual_of_a_restoration_is_reported_on_the_way_and_at_the_end(tmp
 def test_stacks_are_restored_page_by_page_when_asked(tmp_path, kernel):
     pages = np.stack([blurred()[0], blurred()[0][:, ::-1], 0.5 * blurred()[0]]).astype(np.float32)
     tifffile.imwrite(tmp_path / "a.tif", pages, photometric="minisblack")
-    with pytest.raises(InputError, match="holds 3 images: --pages all restores each by itself"):
+    with pytest.raises(InputError, match="holds 3 images of 54x64: --pages all restores each by itself"):
         run(tmp_path / "a.tif", kernel, tmp_path / "b.tif")
     assert not (tmp_path / "b.tif").exists()
     done = run(tmp_path / "a.tif", kernel, tmp_path / "b.tif", pages="all")
@@ -558,3 +561,74 @@ def test_what_is_brighter_than_white_is_white(kind):
     assert stored[0] > 0.99 * most
     assert stored[2] == 5
     assert clipped == (1 if np.iinfo(kind).min < 0 else 2)
+
+
+# --- what a measurement says that no file may -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def image(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", blurred()[0].astype(np.float32))
+    return tmp_path / "a.tif"
+
+
+@pytest.mark.parametrize("frame", ["y", "full"])
+def test_metadata_that_no_writer_takes_is_left_out_and_said_before_computing(
+    tmp_path, kernel, image, monkeypatch, frame
+):
+    read, notes = module.read_source, Notes()
+
+    def damaged(*asked):
+        source = read(*asked)
+        return replace(source, metadata=replace(source.metadata, tiff={"datetime": "soon"}))
+
+    monkeypatch.setattr(module, "read_source", damaged)
+    (tmp_path / "spread.py").write_text(SPREAD)
+    own = {"method": "spread", "method_file": tmp_path / "spread.py", "variance": tmp_path / "v.tif", "frame": frame}
+    done = run(image, kernel, tmp_path / "b.tif", notes, **own)
+    assert done.complete
+    assert tifffile.imread(tmp_path / "b.tif").shape == tifffile.imread(tmp_path / "v.tif").shape
+    said = [note for note in notes.texts if "says nothing of what a.tif says beside its pixels" in note]
+    assert len(said) == 1
+    assert "invalid datetime" in said[0]
+
+
+def test_a_variance_passes_the_response(tmp_path, kernel):
+    stored = blurred().clip(0, 1)[0]
+    np.save(tmp_path / "a.npy", 100 * stored)
+    (tmp_path / "spread.py").write_text(SPREAD)
+    own = {"method": "spread", "method_file": tmp_path / "spread.py", "response": "gamma:2.2"}
+    run(tmp_path / "a.npy", kernel, tmp_path / "b.npy", scale=100, variance=tmp_path / "v.npy", **own)
+    x = (np.load(tmp_path / "b.npy") / 100) ** 2.2
+    high, low = ((x + sign * 0.5).clip(0, None) ** (1 / 2.2) for sign in (1, -1))
+    np.testing.assert_allclose(np.load(tmp_path / "v.npy"), (50 * (high - low)) ** 2, rtol=1e-3)
+
+
+def test_stacks_of_matlab(tmp_path, kernel):
+    pages = np.stack([blurred()[0], blurred()[0][::-1]], -1).repeat(3, -1)
+    savemat(tmp_path / "a.mat", {"image": pages})
+    with pytest.raises(InputError, match="holds 6 images of 54x64: --pages all"):
+        run(tmp_path / "a.mat", kernel, tmp_path / "b.npy")
+    run(tmp_path / "a.mat", kernel, tmp_path / "b.tif", pages="all")
+    run(tmp_path / "a.mat", kernel, tmp_path / "c.npy", pages="4")
+    np.testing.assert_allclose(tifffile.imread(tmp_path / "b.tif")[3], np.load(tmp_path / "c.npy"), atol=1e-6)
+
+
+def test_neither_the_kernel_nor_a_link_to_itself_is_written_to(tmp_path, kernel, image, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for text in (f"{kernel}:border", "~/psf.npy:turned:centred"):
+        with pytest.raises(InputError, match="is the kernel's file"):
+            Request(image=image, kernel=text, out=tmp_path / "psf.npy", overwrite=True)
+    assert np.array_equal(np.load(kernel), KERNEL)
+    (tmp_path / "loop.tif").symlink_to(tmp_path / "loop.tif")
+    with pytest.raises(InputError, match="leads back to itself"):
+        Request(image=image, kernel=kernel, out=tmp_path / "loop.tif")
+
+
+def test_what_is_said_of_rows_and_depth(tmp_path, kernel):
+    pytest.importorskip("astropy")
+    tifffile.imwrite(tmp_path / "a.tif", np.rint(blurred()[0].clip(0, 1) * 4095).astype(np.uint16))
+    notes = run(tmp_path / "a.tif", kernel, tmp_path / "b.fits", bits=12).notes
+    assert sum("viewers of FITS show row 0 at the bottom" in note for note in notes) == 1
+    assert "values are 12 bit, 0 to 4095, in 16-bit numbers" in notes
+    assert not run(tmp_path / "b.fits", kernel, tmp_path / "c.fits", bits=16).notes

@@ -1,0 +1,133 @@
+"""What a file says in a way that no writer takes is mended or left out when it is read."""
+
+import numpy as np
+import pytest
+import tifffile
+from scipy.io import loadmat, savemat
+
+from nidbench.errors import InputError
+from nidbench.images.metadata import Metadata, metadata_of
+from nidbench.images.stack import count_images, read_stack
+from nidbench.images.write import Pixels, encoded
+
+PIXELS = np.arange(20 * 31, dtype=np.uint16).reshape(20, 31)
+
+
+def again(tmp_path, suffix=".tif", corner=(0, 0), name="a.tif"):
+    """Write the pixels with what a file says, and return the path."""
+    path = tmp_path / f"b{suffix}"
+    path.write_bytes(encoded(suffix, Pixels(PIXELS, "YX", corner), metadata_of(tmp_path / name)))
+    return path
+
+
+def tags_of(path):
+    with tifffile.TiffFile(path) as file:
+        return {tag.code: tag.value for tag in file.pages.first.tags}
+
+
+def test_text_of_a_tiff_beyond_ascii_stays(tmp_path):
+    extra = [(33432, 2, 0, "© Müller".encode(), True), (315, 2, 0, "Łukasz".encode(), True)]
+    tifffile.imwrite(tmp_path / "a.tif", PIXELS, extratags=extra, metadata=None)
+    tags = tags_of(again(tmp_path))
+    assert (tags[33432], tags[315]) == ("© Müller", "Łukasz")
+
+
+@pytest.mark.parametrize("date", [b"2026-01-02T03:04:05", b"yesterday", b"2026:01:02 03:04   "])
+def test_a_date_that_is_none_is_left_out(tmp_path, date):
+    tifffile.imwrite(tmp_path / "a.tif", PIXELS, extratags=[(306, 2, 0, date, True)], metadata=None)
+    assert 306 not in tags_of(again(tmp_path))
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 200])
+def test_an_orientation_that_there_is_not_is_none(tmp_path, orientation):
+    tifffile.imwrite(tmp_path / "a.tif", PIXELS, extratags=[(274, 3, 1, orientation, True)], metadata=None)
+    assert metadata_of(tmp_path / "a.tif").orientation == 1
+    assert 274 not in tags_of(again(tmp_path))
+
+
+def scaled(path, tags):
+    """Write a TIFF of 300 pixels per inch, with some tags replaced."""
+    tifffile.imwrite(path, PIXELS, resolution=(300, 300), resolutionunit=2, metadata=None)
+    with tifffile.TiffFile(path, mode="r+") as file:
+        for code, value in tags.items():
+            file.pages.first.tags[code].overwrite(value)
+
+
+@pytest.mark.parametrize("ratio", [(0, 0), (1, 0)])
+def test_a_resolution_that_is_no_number_is_left_out(tmp_path, ratio):
+    scaled(tmp_path / "a.tif", {282: ratio})
+    assert metadata_of(tmp_path / "a.tif").per_metre is None
+    tags = tags_of(again(tmp_path))
+    assert (tags[282], tags[283], tags[296]) == ((1, 1), (1, 1), 1)
+
+
+@pytest.mark.parametrize("unit", [0, 7])
+def test_a_unit_that_there_is_not_is_none(tmp_path, unit):
+    scaled(tmp_path / "a.tif", {296: unit})
+    tags = tags_of(again(tmp_path))
+    assert tags[282][0] / tags[282][1] == pytest.approx(300)
+    assert tags[296] == 1
+
+
+def test_micrometres_of_imagej_are_written_as_it_does(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", PIXELS, imagej=True, metadata={"unit": "um", "Info": "5 µm beads"})
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content.replace(b"unit=um", b"unit=\xb5m"))
+    with tifffile.TiffFile(again(tmp_path)) as file:
+        assert file.imagej_metadata["unit"] == "\\u00b5m"
+        assert file.imagej_metadata["Info"] == "5 µm beads"
+
+
+def fits_of(tmp_path, *cards):
+    """Make a file with cards that astropy would not write."""
+    fits = pytest.importorskip("astropy.io.fits")
+    fits.writeto(tmp_path / "a.fits", PIXELS, fits.Header([("OBJECT", "M 31"), ("HERE", 1)]))
+    content = bytearray((tmp_path / "a.fits").read_bytes())
+    start = content.index(b"HERE    =")
+    for place, card in enumerate((*cards, "END")):
+        content[start + 80 * place : start + 80 * (place + 1)] = card.encode().ljust(80)
+    (tmp_path / "a.fits").write_bytes(content)
+    return fits
+
+
+def test_keywords_that_fits_has_not_are_left_out(tmp_path):
+    fits = fits_of(tmp_path, "EXP TIM =                 30.0", "EXP(S)  =                 30.0", "GAIN    = 2.5")
+    assert metadata_of(tmp_path / "a.fits").damaged == ("EXP TIM", "EXP(S)")
+    header = fits.getheader(again(tmp_path, ".fits", name="a.fits"))
+    assert (header["OBJECT"], header["GAIN"]) == ("M 31", 2.5)
+    assert not any(keyword.startswith("EXP") for keyword in header)
+
+
+@pytest.mark.parametrize("card", ["CRPIX1  = abc def", "CRPIX1  = 'abc'", "CRPIX1  ="])
+def test_coordinates_that_are_no_numbers_stay(tmp_path, card):
+    fits = fits_of(tmp_path, card, "CRPIX2  = 3.0")
+    header = fits.getheader(again(tmp_path, ".fits", corner=(2, 5), name="a.fits"))
+    assert header["CRPIX2"] == 5.0
+    assert not isinstance(header["CRPIX1"], float)
+
+
+@pytest.mark.parametrize("axes", ["YXZ", "YXSZ"])
+def test_stacks_of_matlab_count_along_the_last_axis(tmp_path, axes):
+    stored = np.random.default_rng(0).random((20, 31, 4) if axes == "YXZ" else (20, 31, 3, 5))
+    path = tmp_path / "a.mat"
+    path.write_bytes(encoded(".mat", Pixels(stored, axes), Metadata()))
+    stack = read_stack(path, (), paged=True)
+    assert np.array_equal(stack.stored.values.squeeze(), np.moveaxis(stored, -1, 0))
+    assert np.array_equal(stack.arranged(stack.stored.values), stored)
+    (tmp_path / "b.tif").write_bytes(encoded(".tif", Pixels(stored, axes), Metadata()))
+    assert np.array_equal(tifffile.imread(tmp_path / "b.tif"), np.moveaxis(stored, -1, 0))
+    first = np.ascontiguousarray(np.moveaxis(stored, -1, 0))
+    (tmp_path / "c.mat").write_bytes(encoded(".mat", Pixels(first, axes[-1] + axes[:-1]), Metadata()))
+    assert np.array_equal(loadmat(tmp_path / "c.mat")["image"], stored)
+    if axes == "YXSZ":
+        assert count_images(path, ()) == (5, (20, 31))
+
+
+@pytest.mark.parametrize(("channels", "name"), [(2, "gray and alpha"), (4, "RGBA")])
+@pytest.mark.parametrize("suffix", [".npy", ".mat"])
+def test_colours_with_alpha_are_no_stack(tmp_path, suffix, channels, name):
+    values = np.random.default_rng(0).random((20, 31, channels))
+    np.save(tmp_path / "a.npy", values)
+    savemat(tmp_path / "a.mat", {"image": values})
+    with pytest.raises(InputError, match=f"seems to be {name}: save it without alpha"):
+        count_images(tmp_path / f"a{suffix}", ())
