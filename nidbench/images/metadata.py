@@ -145,7 +145,7 @@ def _of_imagej(key: str, value: Any) -> Any:
 def _is_kept(tag: Any) -> bool:
     """Return whether a tag of those that are kept says something: a date has an argument of its own."""
     if tag.code == _ORIENTATION:
-        return _orientation(tag.value) == tag.value
+        return bool(_orientation(tag.value) == tag.value)
     return bool(tag.code != 306)
 
 
