@@ -8,8 +8,8 @@ Where the paper leaves room, the code takes one reading; docs/explanation/sa-dro
 - Section 4.1's padding of 2 would grow every map: it is 1. "Probability for generating Omega 0.3" is that of being
   replaced.
 - Eq. 15 leaves open how variances become factors, over which neurons, and whether the "former" ratio is the last or
-  the first: the settings `adapt_scaling`, `adapt_scope` and `adapt_from`. The default takes the variance of a pixel,
-  averaged over the layer's channels, min-max over the layer's pixels, times the first ratio. The variance is of
+  the first: the settings `adapt_scaling`, `adapt_scope` and `adapt_from`. The default scales by min-max over all neurons
+  of a layer and multiplies the first ratios: an experiment chose it (results/reference/adaptation). The variance is of
   `adapt_draws` passes, taken before the layer's dropout.
 - The paper's "w/o Dropout" disables "dropout inference", perhaps the averaging, too; `no-dropout` averages seeds.
 - `paper` stops, as section 3.2 says, once the residual of all that y shows is below the estimated noise, and a single
@@ -134,7 +134,7 @@ class Ours:
     adapt_until: float = 1.0
     adapt_draws: int = 10
     adapt_scaling: str = "min-max"
-    adapt_scope: str = "pixel"
+    adapt_scope: str = "layer"
     adapt_from: str = "initial"
     passes: int = 50
     aggregate: bool = True
