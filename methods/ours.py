@@ -8,9 +8,9 @@ Where the paper leaves room, the code takes one reading; docs/explanation/sa-dro
 - Section 4.1's padding of 2 would grow every map: it is 1. "Probability for generating Omega 0.3" is that of being
   replaced.
 - Eq. 15 leaves open how variances become factors, over which neurons, and whether the "former" ratio is the last or
-  the first: the settings `adapt_scaling`, `adapt_scope` and `adapt_from`. The default scales by min-max over all neurons
-  of a layer and multiplies the first ratios: an experiment chose it (results/reference/adaptation). The variance is of
-  `adapt_draws` passes, taken before the layer's dropout.
+  the first: the settings `adapt_scaling`, `adapt_scope` and `adapt_from`. The default scales by min-max over all
+  neurons of a layer and multiplies the first ratios: an experiment chose it (results/reference/adaptation). The
+  variance is of `adapt_draws` passes, taken before the layer's dropout.
 - The paper's "w/o Dropout" disables "dropout inference", perhaps the averaging, too; `no-dropout` averages seeds.
 - `paper` stops, as section 3.2 says, once the residual of all that y shows is below the estimated noise, and a single
   stochastic iterate suffices. `released` goes by the loss, as the authors' code does: by replaced pixels, channel by

@@ -21,8 +21,8 @@ from nidbench.records import Planned, Record, Store, Sweep, error_line
 from nidbench.registry.entry_points import declared_versions
 from nidbench.registry.fingerprint import fingerprint
 from nidbench.scoring import protocols
+from nidbench.scoring.measures import MEASURES
 from nidbench.scoring.protocols import DEFAULT
-from nidbench.scoring.scorer import MEASURES
 from nidbench.versions import outdated
 
 from .groups import CASE

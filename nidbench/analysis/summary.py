@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nidbench.scoring.residual import MEASURES as RESIDUAL
+from nidbench.scoring.measures import OF_RESIDUAL
 
 from .cells import SHARED, counted
 from .groups import CASE, GROUP, named
@@ -138,7 +138,7 @@ def _method_row(method_cells: pd.DataFrame, measurements: int) -> dict[str, Any]
         "leading": False,
         "notes": "; ".join(_notes(method_cells, measurements)),
     }
-    means = ("psnr", "ssim", "stop_psnr", "oracle_psnr", "end_psnr", "seconds", "iterations", *RESIDUAL)
+    means = ("psnr", "ssim", "stop_psnr", "oracle_psnr", "end_psnr", "seconds", "iterations", *OF_RESIDUAL)
     return row | {name: done[name].mean() for name in means}
 
 

@@ -120,7 +120,7 @@ class Record:
         shows_y: whether the restoration, a file of someone's, shows only what y shows.
         error: what went wrong where it failed, in a line; the log has the traceback.
         finished: when it ended, UTC, ISO 8601.
-        measures: further measures of the restoration, by the names of `scoring.scorer.MEASURES`. Those that have no
+        measures: further measures of the restoration, by the names of `scoring.measures.MEASURES`. Those that have no
             defined value, for want of a truth or a variance, are left out.
         kept: which further arrays the method was asked for, by the names of `contract.run.KEEPS`; `kept.npz` holds
             those that it had.

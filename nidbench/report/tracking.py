@@ -31,8 +31,8 @@ from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.groups import CASE, named
 from nidbench.errors import NidbenchError, ResultsError
 from nidbench.records import Log, Record, Store, Sweep
+from nidbench.scoring.measures import MEASURES
 from nidbench.scoring.protocols import DEFAULT
-from nidbench.scoring.scorer import MEASURES
 
 from .html.pictures import levels
 from .told import Told, content_hash

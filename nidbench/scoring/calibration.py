@@ -17,15 +17,11 @@ from numpy.typing import NDArray
 
 from nidbench.errors import InputError
 
-#: Nominal levels of the coverages in records.
-LEVELS = (0.5, 0.68, 0.95)
-
-#: Names of the results of `calibration` in records.
-MEASURES = ("variance_correlation", "mean_variance", *(f"coverage_{100 * level:.0f}" for level in LEVELS))
+from .measures import LEVELS
 
 
 def calibration(image: NDArray[Any], variance: NDArray[Any], truth: NDArray[Any]) -> dict[str, float]:
-    """Return the values of `MEASURES` that are defined, by name.
+    """Return the values of `measures.OF_VARIANCE` that are defined, by name.
 
     `mean_variance`, in squares of the image's unit, can be compared with the mean squared error.
 

@@ -43,9 +43,6 @@ THRESHOLD = 0.05
 #: Fraction of a side over which an error rises from 0; without this taper jumps at the border would fill the spectrum.
 RAMP = 1 / 8
 
-#: Names of the results of `measures` in records.
-MEASURES = ("null_mse", "seen_mse", "null_share", "null_ratio", "noisy_share", "noisy_error")
-
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -67,7 +64,7 @@ class Split:
 
 
 def measures(error: Image, truth: Image, problem: Problem) -> dict[str, float]:
-    """Return the values of `MEASURES` that are defined, by name.
+    """Return the values of `measures.OF_NULL_BAND` that are defined, by name.
 
     `null_mse` and `seen_mse` are the mean squared errors inside and outside the near-null band. `null_share` is the
     fraction of the frequencies in it, and `null_ratio` the error's energy in it divided by the truth's. `noisy_share`

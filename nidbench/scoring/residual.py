@@ -21,9 +21,6 @@ from nidbench.physics.arrays import Image
 from nidbench.physics.measure import convolved
 from nidbench.physics.problem import Problem
 
-#: Names of the results of `measures` in records.
-MEASURES = ("chi_squared", "whiteness")
-
 #: Largest lag in pixels along rows and columns.
 REACH = 4
 
@@ -69,7 +66,7 @@ def residual_tests(problem: Problem, image: Image, sigma: float | None = None) -
 
 
 def measures(problem: Problem, image: Image) -> dict[str, float]:
-    """Return the values of `MEASURES` that are defined for x, Shape (C, H, W), by name."""
+    """Return the values of `measures.OF_RESIDUAL` that are defined for x, Shape (C, H, W), by name."""
     found = residual_tests(problem, image)
     values = {"chi_squared": found.chi_squared, "whiteness": found.whiteness}
     return {name: value for name, value in values.items() if np.isfinite(value)}

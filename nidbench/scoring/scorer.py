@@ -20,9 +20,6 @@ from .protocols import Region as Region
 from .protocols import protocol as find_protocol
 from .score import Score
 
-#: Names of the results of `Scorer.measures`.
-MEASURES = (*null_band.MEASURES, *calibration.MEASURES, "brightness", *residual.MEASURES)
-
 #: Numbers of averaged draws after which the average is scored.
 PASSES = (1, 2, 3, 5, 10, 20, 30, 50, 100, 200, 500, 1000)
 
@@ -93,7 +90,7 @@ class Scorer:
         return psnr(to_8_bit(shown), crop.reference(problem, truth))
 
     def measures(self, image: Image, variance: Image | None) -> dict[str, float]:
-        """Return the values of `MEASURES` that are defined for x and its pixel variance, by name.
+        """Return the values of `measures.MEASURES` that are defined for x and its pixel variance, by name.
 
         They are computed on the region of the default protocol, against the best match of the truths. Where there is no
         truth they are those of the residual, which need none, see `residual`.

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import spearmanr
 
 from nidbench.errors import InputError
-from nidbench.scoring.calibration import MEASURES, calibration, coverage, error_variance_correlation, plane_of_draws
+from nidbench.scoring.calibration import calibration, coverage, error_variance_correlation, plane_of_draws
+from nidbench.scoring.measures import OF_VARIANCE
 
 SHAPE = (3, 200, 300)
 
@@ -58,13 +59,13 @@ def test_a_variance_alike_everywhere_says_nothing_of_where(generator):
     variance = np.full_like(image, 0.01)
     assert math.isnan(error_variance_correlation(image, variance, np.zeros_like(image)))
     measures = calibration(image, variance, np.zeros_like(image))
-    assert set(measures) == set(MEASURES) - {"variance_correlation"}
+    assert set(measures) == set(OF_VARIANCE) - {"variance_correlation"}
     assert measures["mean_variance"] == pytest.approx(0.01)
 
 
 def test_all_measures_are_named(generator):
     image, variance = generator.random((2, 1, 20, 20))
-    assert tuple(calibration(image, variance, np.zeros_like(image))) == MEASURES
+    assert tuple(calibration(image, variance, np.zeros_like(image))) == OF_VARIANCE
 
 
 def test_what_cannot_be_compared_is_refused():

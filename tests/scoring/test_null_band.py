@@ -5,8 +5,8 @@ import pytest
 
 from nidbench.contract import Noise, Problem, Response
 from nidbench.errors import InputError
+from nidbench.scoring.measures import OF_NULL_BAND
 from nidbench.scoring.null_band import (
-    MEASURES,
     THRESHOLD,
     decibels,
     measures,
@@ -140,7 +140,7 @@ def test_measures_are_those_of_the_split(shape):
     error, truth = 0.1 * np.random.default_rng(4).standard_normal((3, *shape)), np.repeat(natural(shape), 3, axis=0)
     split, split_of_truth = split_error(error, BOX), split_error(truth, BOX)
     values = measures(error, truth, problem(shape=shape))
-    assert set(values) == set(MEASURES)
+    assert set(values) == set(OF_NULL_BAND)
     assert values["null_mse"] == pytest.approx(split.inside_mse)
     assert values["seen_mse"] == pytest.approx(split.outside_mse)
     assert values["null_share"] == pytest.approx(split.share)
@@ -195,7 +195,7 @@ def test_photons_are_noise_of_the_mean_pixel():
 )
 def test_where_nothing_tells_there_is_no_noisy_band(known):
     truth = natural()
-    assert set(measures(truth, truth, problem(**known))) == set(MEASURES) - {"noisy_share", "noisy_error"}
+    assert set(measures(truth, truth, problem(**known))) == set(OF_NULL_BAND) - {"noisy_share", "noisy_error"}
 
 
 def test_a_kernel_that_hides_nothing_has_no_ratio():

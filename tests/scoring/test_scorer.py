@@ -10,10 +10,10 @@ from nidbench.cases.request import CaseRequest
 from nidbench.cases.source import cases
 from nidbench.contract import Noise, Problem, Response, Truth
 from nidbench.physics.measure import measure
+from nidbench.scoring.measures import MEASURES, OF_NULL_BAND, OF_RESIDUAL
 from nidbench.scoring.protocols import CROPS, PROTOCOLS
 from nidbench.scoring.score import Score
 from nidbench.scoring.scorer import (
-    MEASURES,
     PASSES,
     Averages,
     Scorer,
@@ -22,7 +22,6 @@ from nidbench.scoring.scorer import (
     compare,
     extended,
     null_band,
-    residual,
 )
 
 KERNEL = np.full((5, 4), 1 / 20)  # rows 2 before and 2 after, columns 1 before and 2 after
@@ -260,12 +259,12 @@ def test_measures_are_of_the_region_that_y_shows(problem):
     estimate[outside], variance[outside] = 0.0, 9.0
     variance[inside] *= np.random.default_rng(7).uniform(0.9, 1.1, variance[inside].shape)
     values = Scorer(problem, [Truth(sharp)]).measures(estimate, variance)
-    assert set(values) == set(MEASURES) - set(residual.MEASURES)
+    assert set(values) == set(MEASURES) - set(OF_RESIDUAL)
     expected = calibration.calibration(estimate[inside], variance[inside].astype(float), sharp[inside])
     assert {name: values[name] for name in expected} == pytest.approx(expected)
     assert values["coverage_95"] == pytest.approx(0.95, abs=0.02)
     hidden = null_band.measures(estimate[inside].astype(float) - sharp[inside], sharp[inside], problem)
-    assert {name: values[name] for name in null_band.MEASURES} == pytest.approx(hidden)
+    assert {name: values[name] for name in OF_NULL_BAND} == pytest.approx(hidden)
     assert values["null_mse"] + values["seen_mse"] == pytest.approx(0.05**2, rel=0.05)
 
 
@@ -285,8 +284,8 @@ def test_measures_are_against_the_truth_that_matches_best(problem):
 
 def test_without_variance_or_truth_there_are_fewer_measures(problem, sharp):
     estimate, _ = spread_and_estimate(sharp)
-    assert set(Scorer(problem, [Truth(sharp)]).measures(estimate, None)) == {*null_band.MEASURES, "brightness"}
-    assert set(Scorer(problem, []).measures(sharp, sharp)) == set(residual.MEASURES)
+    assert set(Scorer(problem, [Truth(sharp)]).measures(estimate, None)) == {*OF_NULL_BAND, "brightness"}
+    assert set(Scorer(problem, []).measures(sharp, sharp)) == set(OF_RESIDUAL)
 
 
 def test_a_variance_goes_through_the_response_as_its_interval_does():

@@ -26,7 +26,7 @@ from nidbench.compute.same_process import SameProcess
 from nidbench.contract import Clock
 from nidbench.errors import InputError
 from nidbench.records import Record, Store
-from nidbench.scoring.scorer import MEASURES, null_band, residual
+from nidbench.scoring.measures import MEASURES, OF_NULL_BAND, OF_RESIDUAL
 from nidbench.sweep.cost import Rate, estimate, kind, method_rates
 from nidbench.sweep.engine import Serial
 from nidbench.sweep.options import RunOptions
@@ -564,9 +564,9 @@ def test_words_that_cannot_be_kept_are_refused():
 
 def test_every_done_cell_has_its_measures(tmp_path):
     _, _, records, _ = sweep(tmp_path, sampling("sampler,wiener"))
-    assert set(records["sampler camera"].measures) == set(MEASURES) - set(residual.MEASURES)
+    assert set(records["sampler camera"].measures) == set(MEASURES) - set(OF_RESIDUAL)
     measures = records["wiener camera"].measures
-    assert set(measures) == {*null_band.MEASURES, "brightness"}
+    assert set(measures) == {*OF_NULL_BAND, "brightness"}
     # the taper weighs the middle more, so that the sum is near the error of the score and not equal to it
     scored = 10 ** (-records["wiener camera"].scores["half-kernel"].psnr / 10)
     assert measures["null_mse"] + measures["seen_mse"] == pytest.approx(scored, rel=0.5)
