@@ -13,6 +13,8 @@ Records are the truth; MLflow runs, tables and pictures are made from them and c
 
 from __future__ import annotations
 
+from .attempts import ARRAYS as ARRAYS
+from .attempts import file_name as file_name
 from .cell import Cell as Cell
 from .record import DAMAGE as DAMAGE
 from .record import FORMAT as FORMAT
@@ -21,10 +23,8 @@ from .record import Log as Log
 from .record import Point as Point
 from .record import Record as Record
 from .record import error_line as error_line
-from .store import ARRAYS as ARRAYS
 from .store import Store as Store
 from .store import checked_name as checked_name
-from .store import file_name as file_name
 from .sweep import FROM_FILES as FROM_FILES
 from .sweep import Choices as Choices
 from .sweep import Planned as Planned

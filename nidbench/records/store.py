@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
 import shutil
-import time
-import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +19,11 @@ from nidbench.errors import DamagedError, InputError, ResultsError
 from nidbench.system.signals import shielded
 from nidbench.system.whole_files import GONE, results_errors, sweep_partials, sync_folder, write_whole
 
+from .attempts import ARRAYS, attempt_of, file_name, forget_others, packed, unpacked
 from .lock import locked
+from .mark import Mark
 from .record import DAMAGE, FORMAT, Log, Record
 from .sweep import Sweep, joined
-
-#: Files of arrays that a cell may have beside its record.
-ARRAYS = ("arrays.npz", "kept.npz")
 
 #: Bytes of a name: file systems take 255, and what is made from it has endings.
 _NAME_BYTES = 100
@@ -50,39 +46,6 @@ def checked_name(what: str, name: str) -> str:
     return name
 
 
-def file_name(name: str, attempt: int) -> str:
-    """Return how a file beside a record is called: `arrays.npz` of the first attempt, `arrays.2.npz` of the second.
-
-    Args:
-        name: `log.json` or one of `ARRAYS`.
-        attempt: that of the record.
-    """
-    stem, _, ending = name.partition(".")
-    return name if attempt == 1 else f"{stem}.{attempt}.{ending}"
-
-
-class _Mark(NamedTuple):
-    """What tells a file from the one that was there before under its name."""
-
-    changed: int
-    renamed: int
-    size: int
-    number: int
-
-    @classmethod
-    def of(cls, found: os.stat_result) -> _Mark:
-        return cls(found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether a later change of the file would show: the clocks of file systems tick every 2 s at worst."""
-        return time.time_ns() - max(self.changed, self.renamed) > _TICK
-
-
-#: Nanoseconds within which a file system may give two changes one time.
-_TICK = 3 * 10**9
-
-
 class Store:
     """A results folder.
 
@@ -100,7 +63,7 @@ class Store:
     def __init__(self, root: Path | str, *, create: bool = True) -> None:
         self.root = Path(root)
         self._made = False
-        self._known: dict[str, tuple[_Mark, Record]] = {}
+        self._known: dict[str, tuple[Mark, Record]] = {}
         marker = self.root / "nidbench.json"
         with results_errors(self.root):
             if marker.exists():
@@ -134,7 +97,7 @@ class Store:
         known = self._known.get(cell_id)
         if known is not None:
             with suppress(OSError):  # reading it says what is wrong
-                if _Mark.of(os.stat(self._record_path(cell_id))) == known[0]:  # noqa: PTH116 - see `_record_path`
+                if Mark.of(os.stat(self._record_path(cell_id))) == known[0]:  # noqa: PTH116 - see `_record_path`
                     return known[1]
         return self._read_anew(cell_id)
 
@@ -195,12 +158,12 @@ class Store:
         found = self._read(cell_id)
         return None if found is None else found[1]
 
-    def _read(self, cell_id: str) -> tuple[_Mark, Record] | None:
+    def _read(self, cell_id: str) -> tuple[Mark, Record] | None:
         path = self._record_path(cell_id)
         with _reading(path):
             try:
                 with open(path, "rb") as file:  # noqa: PTH123 - see `_record_path`
-                    mark = _Mark.of(os.fstat(file.fileno()))
+                    mark = Mark.of(os.fstat(file.fileno()))
                     record = Record.from_json(file.read())
             except FileNotFoundError:
                 return None
@@ -234,8 +197,8 @@ class Store:
         """
         single = {name: array.astype(np.float32) for name, array in arrays.items()}
         beside = {
-            "arrays.npz": _packed(single) if single else None,
-            "kept.npz": None if kept is None else _packed(kept),
+            "arrays.npz": packed(single) if single else None,
+            "kept.npz": None if kept is None else packed(kept),
         }
         self._replace(record, beside)
         shutil.rmtree(self.work(record.id), ignore_errors=True)
@@ -285,7 +248,7 @@ class Store:
                     write_whole(path, content, sync=False)
             sync_folder(folder)  # before the record that names them
             write_whole(folder / "record.json", replace(record, attempt=attempt).to_json().encode())
-            self._forget_others(folder, attempt)
+            forget_others(folder, attempt)
 
     def update(self, record: Record) -> None:
         """Replace a record by one that says more of the same restoration; its arrays stay, and its log without another.
@@ -334,7 +297,7 @@ class Store:
     def _arrays_beside(self, cell_id: str, name: str) -> dict[str, NDArray[Any]]:
         for path in self._now_beside(cell_id, name):
             try:
-                return _unpacked(path)
+                return unpacked(path)
             except ResultsError as error:
                 fault = error
         raise fault
@@ -469,29 +432,12 @@ class Store:
         ):
             sweep_partials(folder)
         for folder in cells:
-            if any(_attempt_of(path) > 1 for path in folder.iterdir()):
+            if any(attempt_of(path) > 1 for path in folder.iterdir()):
                 with suppress(ResultsError):  # a damaged record: its cell's files are of no use, and in nobody's way
-                    self._forget_others(folder, self._attempt(folder.name))
+                    forget_others(folder, self._attempt(folder.name))
         # under the lock nobody writes a checkpoint: this one is of a version whose names do not say who wrote them
         for path in self.root.glob("work/*/checkpoint.partial"):
             path.unlink(missing_ok=True)
-
-    @staticmethod
-    def _forget_others(folder: Path, attempt: int) -> None:
-        """Remove the files of a cell's other attempts."""
-        for path in folder.iterdir():
-            if _attempt_of(path) not in (0, attempt):
-                path.unlink(missing_ok=True)
-
-
-#: Files of a cell beside its record: those of the first attempt have plain names, those of the second `arrays.2.npz`.
-_BESIDE = re.compile(r"(?:arrays|kept|log)(?:\.([0-9]{1,9}))?\.(?:npz|json)")
-
-
-def _attempt_of(path: Path) -> int:
-    """Return which attempt at a cell a file is of; 0 for what is of none."""
-    match = _BESIDE.fullmatch(path.name)
-    return 0 if match is None else int(match[1] or 1)
 
 
 @contextmanager
@@ -506,19 +452,3 @@ def _reading(path: Path | str) -> Iterator[None]:
     except DAMAGE as error:
         reason = f"{type(error).__name__}: {error}"[:300]
         raise DamagedError(f"{path} is damaged ({reason}): rerun the sweep to compute the cell again") from error
-
-
-def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    content = io.BytesIO()
-    named: dict[str, Any] = dict(arrays)
-    np.savez(content, **named)
-    return content.getvalue()
-
-
-def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        # not np.load(path): it leaves damaged files open
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
-            return {name: content[name] for name in content.files}
-    except (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
-        raise ResultsError(f"{path} cannot be read ({error}): delete its folder and rerun the sweep") from error

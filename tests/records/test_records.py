@@ -355,7 +355,7 @@ def settled(store, cell_id):
 @pytest.fixture
 def patient(monkeypatch):
     """The clock of a reader that comes a minute after whatever was just written."""
-    monkeypatch.setattr("nidbench.records.store.time.time_ns", lambda now=time.time_ns: now() + 60 * 10**9)
+    monkeypatch.setattr("nidbench.records.mark.time.time_ns", lambda now=time.time_ns: now() + 60 * 10**9)
 
 
 @pytest.mark.usefixtures("patient")
