@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Set
 from importlib.util import find_spec
@@ -39,6 +40,7 @@ class Display:
             TextColumn("{task.fields[last]}"),
             console=console,
             disable=not _is_live(console),
+            speed_estimate_period=math.inf,  # cells take minutes: the pace is that of all so far
         )
         # each line would be an output of its own in a notebook
         self._bar_suffices = console.is_jupyter and _is_live(console)
@@ -89,13 +91,19 @@ class Display:
             result = f"[bold red]{record.status}[/]: {escape(record.error)}"
         where = f"{key.dataset}/{key.image} {key.kernel} {key.noise} seed {job.planned.seed}"
         seconds = "" if record.seconds is None else f" in {record.seconds:.1f} s"
+        self._progress.update(self._cells, completed=self._ended)
         if record.status != "done" or not self._bar_suffices:
             self._console.print(
-                f"[{self._ended}/{self._count}] {escape(job.planned.label)}  {escape(where)}  {result}{seconds}",
+                f"[{self._ended}/{self._count}] {escape(job.planned.label)}  {escape(where)}  {result}{seconds}"
+                f"{self._left()}",
                 highlight=False,
                 soft_wrap=True,
             )
-        self._progress.update(self._cells, completed=self._ended)
+
+    def _left(self) -> str:
+        """Return how long the rest takes at the pace so far, for a log, which has no bar that shows it."""
+        seconds = self._progress.tasks[self._cells].time_remaining
+        return "" if _is_live(self._console) or not seconds or seconds < 60 else f", about {duration(seconds)} left"
 
     def say(self, text: str) -> None:
         """Print a text as it is: no markup, no colours of numbers, no breaks."""

@@ -60,6 +60,22 @@ def test_a_done_cell_is_one_line_with_its_score_and_time():
     assert "look here" in text
 
 
+def test_a_log_says_how_long_the_rest_takes_at_the_pace_so_far():
+    text, job, clock = io.StringIO(), FakeJob(), [0.0]
+    done = record("done", scores={"half-kernel": Score(26.56, 0.77)}, seconds=100.0)
+    with Display(Console(file=text, width=60, get_time=lambda: clock[0])) as display:
+        display.planned(Plan(Sweep("s", {}, [job.planned]), [job]), 5)
+        for now in (90.0, 190.0, 290.0, 390.0, 490.0):
+            clock[0] = now
+            display.ended(job, done)
+    first, second, third, fourth, last = [line for line in text.getvalue().splitlines() if line.startswith("[")]
+    assert first.endswith("in 100.0 s")  # no pace yet
+    assert second.endswith("in 100.0 s, about 5 min left")
+    assert third.endswith("about 3.3 min left")
+    assert fourth.endswith("about 1.7 min left")
+    assert last.endswith("in 100.0 s")
+
+
 def test_a_failed_cell_is_one_line_with_its_reason():
     text = shown(record("failed", error="Traceback (most recent call last):\n  in f\nRuntimeError: no such thing\n"))
     assert "failed: RuntimeError: no such thing" in text
