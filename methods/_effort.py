@@ -30,9 +30,9 @@ FAST: Mapping[str, Any] = {
     "warmup": 20,
     "decay": "cosine",
     "optimizer": "soap",
-    "stop": "held-out",
+    "stop": "rising-variance",
     "window": 20,
-    "margin": 2.0,
+    "margin": 0.1,
 }
 #: Of them what methods take that need no stop, as the mean of many x is their restoration.
 WITHOUT_STOP: Mapping[str, Any] = {name: FAST[name] for name in ("size_scaled", "warmup", "decay", "optimizer")}
@@ -95,13 +95,14 @@ class Effort(Protocol):
     def margin(self) -> float:
         """Of `averaged-noise-level`: how far below sigma, in standard deviations of the rms of the noise in y.
 
-        Of `held-out`: by how many standard errors the residual of held-out pixels must rise.
+        Of `held-out`: by how many standard errors the residual of held-out pixels must rise. Of `rising-variance`: by
+        what share of its lowest the variance of the iterates must.
         """
         ...
 
     @property
     def window(self) -> int:
-        """Of `windowed-variance` and `held-out`: iterates whose variance or residual is taken."""
+        """Of `windowed-variance`, `rising-variance` and `held-out`: iterates whose variance or residual is taken."""
         ...
 
     @property

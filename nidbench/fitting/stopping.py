@@ -8,6 +8,9 @@
     held-out              once the residual of pixels of y that no loss sees, averaged over `window` iterations, has
                           risen above its lowest by `margin` standard errors (the validation loss of Yaman et al.,
                           "Zero-Shot Self-Supervised Learning for MRI Reconstruction", ICLR 2022, on pixels)
+    rising-variance       once the variance of the last `window` iterates has risen by `margin` of its lowest since the
+                          residual has all but settled: ES-WMV's signal without its patience, as the rise is what ends
+                          the fit. It looks at x, where `held-out` knows the error of k * x only
     windowed-variance     ES-WMV: the minimum of the variance of the last `window` iterates, once `patience` iterations
                           brought no lower one (Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023)
     lowest-residual       never, but what is returned is the network after the iteration of the lowest residual, a new
@@ -37,6 +40,8 @@ PRODUCTS = 10
 #: Share of the pixels of y that `held-out` leaves out of the loss.
 HELD = 0.05
 _NO_PIXELS = torch.empty(0)
+#: Share of its sum over the window before that the residual keeps once the descent is over.
+SETTLED = 0.95
 #: Factor by which a residual must be lower than the lowest to take its place (Heckel and Hand's `fit`).
 LOWER = 1.005
 
@@ -84,7 +89,8 @@ class Stop:
         window: iterates whose variance is taken, or of `held-out` whose residuals are averaged.
         patience: iterations without a lower variance.
         margin: how far below sigma `averaged-noise-level` goes, in standard deviations, sigma / sqrt(2 n), of the rms
-            that noise has in the n pixels of y; by how many standard errors the residual of `held-out` must rise.
+            that noise has in the n pixels of y; by how many standard errors the residual of `held-out` must rise; by
+            what share of its lowest the variance of `rising-variance` must.
     """
 
     rule: str = "iterations"
@@ -258,34 +264,93 @@ def standard_error(values: Tensor) -> float:
     return float(values.std()) / math.sqrt(values.numel())
 
 
+class _Iterates:
+    """The last iterates of a fit and their variance."""
+
+    def __init__(self, window: int) -> None:
+        self._window, self._count = window, 0
+        self._kept: Tensor | None = None
+
+    def take(self, x: Tensor) -> float | None:
+        """Take an iterate, Shape (C, H, W); return the mean variance of the pixels over the window, None until full."""
+        if self._kept is None:
+            self._kept = x.new_zeros((self._window, *x.shape))
+        self._kept[self._count % self._window] = x
+        self._count += 1
+        return None if self._count < self._window else float(self._kept.var(0, correction=0).mean())
+
+    def state(self) -> dict[str, Any]:
+        return {"count": self._count, "iterates": None if self._kept is None else self._kept.cpu()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._count, self._kept = state["count"], state["iterates"]
+
+
 class _WindowedVariance:
     def __init__(self, stop: Stop, threshold: float) -> None:  # noqa: ARG002 - likewise
         self.best: bool | None = False
-        self._window, self._patience = stop.window, stop.patience
-        self._count = self._since = 0
+        self._patience, self._since = stop.patience, 0
         self._lowest = math.inf
-        self._iterates: Tensor | None = None
+        self._iterates = _Iterates(stop.window)
 
     def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:  # noqa: ARG002 - likewise
-        if self._iterates is None:
-            self._iterates = x.new_zeros((self._window, *x.shape))
-        self._iterates[self._count % self._window] = x
-        self._count += 1
-        if self._count < self._window:
+        variance = self._iterates.take(x)
+        if variance is None:
             return None
-        variance = float(self._iterates.var(0, correction=0).mean())
         self.best = variance < self._lowest
         self._since = 0 if self.best else self._since + 1
         self._lowest = min(self._lowest, variance)
         return "windowed variance" if self._since >= self._patience else None
 
     def state(self) -> dict[str, Any]:
-        iterates = None if self._iterates is None else self._iterates.cpu()
-        return {"count": self._count, "since": self._since, "lowest": self._lowest, "iterates": iterates}
+        return {**self._iterates.state(), "since": self._since, "lowest": self._lowest}
 
     def load(self, state: dict[str, Any]) -> None:
-        self._count, self._since, self._lowest = state["count"], state["since"], state["lowest"]
-        self._iterates = state["iterates"]
+        self._iterates.load(state)
+        self._since, self._lowest = state["since"], state["lowest"]
+
+
+class _RisingVariance:
+    """Takes the variance of the iterates as a measure of the noise in them, which grows as noise is fitted.
+
+    It says nothing before the descent is over: iterates that have not left the start yet hardly vary, either.
+    """
+
+    best: bool | None = None
+
+    def __init__(self, stop: Stop, threshold: float) -> None:  # noqa: ARG002 - likewise
+        self._margin, self._window = stop.margin, stop.window
+        self._iterates = _Iterates(stop.window)
+        self._residuals: deque[float] = deque(maxlen=2 * stop.window)
+        self._settled, self._lowest = False, math.inf
+
+    def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:  # noqa: ARG002 - likewise
+        variance = self._iterates.take(x)
+        self._residuals.append(residual)
+        if not self._settled:
+            self._settled = self._has_settled()
+        if variance is None or not self._settled:
+            return None
+        self._lowest = min(self._lowest, variance)
+        return "rising variance" if variance > (1 + self._margin) * self._lowest else None
+
+    def _has_settled(self) -> bool:
+        residuals = list(self._residuals)
+        before, now = residuals[: self._window], residuals[self._window :]
+        return len(now) == self._window and sum(now) >= SETTLED * sum(before)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            **self._iterates.state(),
+            "residuals": list(self._residuals),
+            "settled": self._settled,
+            "lowest": self._lowest,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        self._iterates.load(state)
+        self._residuals.extend(state["residuals"])
+        self._settled, self._lowest = state["settled"], state["lowest"]
 
 
 class _LowestResidual:
@@ -314,6 +379,7 @@ RULES: dict[str, Rule] = {
     "smoothed-noise-level": _SmoothedNoiseLevel,
     "averaged-noise-level": _AveragedNoiseLevel,
     "held-out": _HeldOut,
+    "rising-variance": _RisingVariance,
     "windowed-variance": _WindowedVariance,
     "lowest-residual": _LowestResidual,
 }

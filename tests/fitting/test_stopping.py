@@ -156,6 +156,42 @@ def test_the_windowed_variance_waits_for_a_full_window():
     assert feed(stopper, [1.0] * 10, still) == (6, "windowed variance")
 
 
+def test_the_rising_variance_stops_once_it_is_above_its_lowest_by_the_margin():
+    noise = np.abs(np.arange(120) - 60) / 400 + 0.01  # quietest at iteration 61
+    images = iterates(120, noise)
+    windows = [images[end - 10 : end].numpy() for end in range(10, 121)]
+    variances = np.array([((window - window.mean(0)) ** 2).mean() for window in windows])
+    for margin in (0.05, 0.5, 2.0):
+        risen = variances > (1 + margin) * np.minimum.accumulate(variances)
+        risen[:10] = False  # the residuals of two windows are compared first
+        stopper = Stop("rising-variance", window=10, margin=margin).start()
+        assert feed(stopper, [1.0] * 120, images) == (10 + int(np.argmax(risen)), "rising variance")
+
+
+def test_the_rising_variance_heeds_nothing_before_the_residual_has_settled():
+    images = iterates(60, np.linspace(0.01, 0.05, 60))
+    falling = [0.9**count for count in range(40)] + [0.9**40] * 20
+    stopper = Stop("rising-variance", window=5, margin=0.1).start()
+    count, reason = feed(stopper, falling, images)
+    assert reason == "rising variance"
+    assert count > 45  # the first two windows whose sums differ by less than 5 % end there
+    never = Stop("rising-variance", window=5, margin=0.1).start()
+    assert feed(never, [0.9**count for count in range(60)], images) is None
+
+
+def test_the_rising_variance_goes_on_from_its_state():
+    images = iterates(120, np.abs(np.arange(120) - 60) / 400 + 0.01)
+    whole = Stop("rising-variance", window=10, margin=0.5).start()
+    reasons = [whole.update(1.0, image, None) for image in images]
+    for cut in (4, 15, 30, 70):
+        first = Stop("rising-variance", window=10, margin=0.5).start()
+        assert [first.update(1.0, image, None) for image in images[:cut]] == reasons[:cut]
+        second = Stop("rising-variance", window=10, margin=0.5).start()
+        second.load(first.state())
+        assert [second.update(1.0, image, None) for image in images[cut:]] == reasons[cut:]
+    assert any(reasons)
+
+
 def test_the_lowest_residual_counts_where_it_is_lower_by_half_a_percent():
     residuals = [1.0, 0.996, 0.99, 2.0, 0.5, 0.499, 0.4]
     lowest, expected = math.inf, []
@@ -173,9 +209,9 @@ def test_the_lowest_residual_counts_where_it_is_lower_by_half_a_percent():
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_that_says_that_it_ends_early_does(rule):
     stop = Stop(rule, memory=6, window=5, patience=4)
-    still = torch.ones(40, 1, 2, 2)
+    restless = iterates(40, np.linspace(0.001, 0.2, 40))
     residuals = [float(n) for n in range(40)] if stop.holds_out else [0.0] * 40
-    assert (feed(stop.start(0.4), residuals, still) is not None) == stop.ends_early
+    assert (feed(stop.start(0.4), residuals, restless) is not None) == stop.ends_early
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -199,7 +235,8 @@ def test_a_state_goes_on_where_it_was(rule, cut):
     [
         (
             {"rule": "early"},
-            "use iterations, noise-level, smoothed-noise-level, averaged-noise-level, held-out, windowed-variance",
+            "use iterations, noise-level, smoothed-noise-level, averaged-noise-level, held-out, rising-variance, "
+            "windowed-variance",
         ),
         ({"window": 1}, "window=1"),
         ({"patience": 0}, "patience=0"),
