@@ -235,8 +235,7 @@ def test_a_state_goes_on_where_it_was(rule, cut):
     [
         (
             {"rule": "early"},
-            "use iterations, noise-level, smoothed-noise-level, averaged-noise-level, held-out, rising-variance, "
-            "windowed-variance",
+            "averaged-noise-level, held-out, rising-variance, windowed-variance, lowest-residual",
         ),
         ({"window": 1}, "window=1"),
         ({"patience": 0}, "patience=0"),

@@ -22,7 +22,7 @@ PAGES = sorted(
 #: Pages and sections whose figures are those of committed results.
 MEASURED = [
     *((f"methods/{name}.md", "Measured here") for name in NAMES),
-    ("explanation/sa-dropout.md", "What SA gains here"),
+    ("explanation/sa-dropout.md", "What SA gained here by `pixel`, `initial`"),
     ("explanation/stops.md", "What was measured"),
 ]
 #: What a licence can be that binds users.
