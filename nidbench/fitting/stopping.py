@@ -9,7 +9,7 @@
                           risen above its lowest by `margin` standard errors (the validation loss of Yaman et al.,
                           "Zero-Shot Self-Supervised Learning for MRI Reconstruction", ICLR 2022, on pixels)
     rising-variance       once the variance of the last `window` iterates has risen by `margin` of its lowest since the
-                          residual has all but settled: ES-WMV's signal without its patience, as the rise is what ends
+                          residual came near the noise: ES-WMV's signal without its patience, as the rise is what ends
                           the fit. It looks at x, where `held-out` knows the error of k * x only
     windowed-variance     ES-WMV: the minimum of the variance of the last `window` iterates, once `patience` iterations
                           brought no lower one (Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023)
@@ -25,7 +25,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -40,8 +40,8 @@ PRODUCTS = 10
 #: Share of the pixels of y that `held-out` leaves out of the loss.
 HELD = 0.05
 _NO_PIXELS = torch.empty(0)
-#: Share of its sum over the window before that the residual keeps once the descent is over.
-SETTLED = 0.95
+#: Times sigma^2 below which the residual is near the noise: networks can stay for long at what they begin with.
+NEAR = 1.1
 #: Factor by which a residual must be lower than the lowest to take its place (Heckel and Hand's `fit`).
 LOWER = 1.005
 
@@ -113,7 +113,7 @@ class Stop:
     @property
     def needs_noise_level(self) -> bool:
         """Whether the rule compares residuals with the noise."""
-        return self.rule in ("noise-level", "smoothed-noise-level", "averaged-noise-level")
+        return self.rule in ("noise-level", "smoothed-noise-level", "averaged-noise-level", "rising-variance")
 
     @property
     def holds_out(self) -> bool:
@@ -313,44 +313,35 @@ class _WindowedVariance:
 class _RisingVariance:
     """Takes the variance of the iterates as a measure of the noise in them, which grows as noise is fitted.
 
-    It says nothing before the descent is over: iterates that have not left the start yet hardly vary, either.
+    It says nothing before the residual, a mean over the window, is near the noise: iterates that have not left the
+    start yet hardly vary, either.
     """
 
     best: bool | None = None
 
-    def __init__(self, stop: Stop, threshold: float) -> None:  # noqa: ARG002 - likewise
-        self._margin, self._window = stop.margin, stop.window
+    def __init__(self, stop: Stop, threshold: float) -> None:
+        self._margin, self._near = stop.margin, NEAR * (math.sqrt(threshold) - STABILISER) ** 2
         self._iterates = _Iterates(stop.window)
-        self._residuals: deque[float] = deque(maxlen=2 * stop.window)
-        self._settled, self._lowest = False, math.inf
+        self._residuals: deque[float] = deque(maxlen=stop.window)
+        self._is_near, self._lowest = False, math.inf
 
     def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:  # noqa: ARG002 - likewise
         variance = self._iterates.take(x)
         self._residuals.append(residual)
-        if not self._settled:
-            self._settled = self._has_settled()
-        if variance is None or not self._settled:
+        self._is_near = self._is_near or fmean(self._residuals) < self._near
+        if variance is None or not self._is_near:
             return None
         self._lowest = min(self._lowest, variance)
         return "rising variance" if variance > (1 + self._margin) * self._lowest else None
 
-    def _has_settled(self) -> bool:
-        residuals = list(self._residuals)
-        before, now = residuals[: self._window], residuals[self._window :]
-        return len(now) == self._window and sum(now) >= SETTLED * sum(before)
-
     def state(self) -> dict[str, Any]:
-        return {
-            **self._iterates.state(),
-            "residuals": list(self._residuals),
-            "settled": self._settled,
-            "lowest": self._lowest,
-        }
+        kept = {"residuals": list(self._residuals), "near": self._is_near, "lowest": self._lowest}
+        return self._iterates.state() | kept
 
     def load(self, state: dict[str, Any]) -> None:
         self._iterates.load(state)
         self._residuals.extend(state["residuals"])
-        self._settled, self._lowest = state["settled"], state["lowest"]
+        self._is_near, self._lowest = state["near"], state["lowest"]
 
 
 class _LowestResidual:

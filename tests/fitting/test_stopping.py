@@ -10,7 +10,7 @@ from scipy import stats
 
 from nidbench.errors import InputError
 from nidbench.fitting import RULES, Stop, noise_threshold
-from nidbench.fitting.stopping import PRODUCTS
+from nidbench.fitting.stopping import NEAR, PRODUCTS
 
 FLAT, ONES = torch.zeros(1, 2, 2), torch.ones(1, 2, 2)
 
@@ -163,30 +163,33 @@ def test_the_rising_variance_stops_once_it_is_above_its_lowest_by_the_margin():
     variances = np.array([((window - window.mean(0)) ** 2).mean() for window in windows])
     for margin in (0.05, 0.5, 2.0):
         risen = variances > (1 + margin) * np.minimum.accumulate(variances)
-        risen[:10] = False  # the residuals of two windows are compared first
-        stopper = Stop("rising-variance", window=10, margin=margin).start()
+        stopper = Stop("rising-variance", window=10, margin=margin).start(noise_threshold(1.0))
         assert feed(stopper, [1.0] * 120, images) == (10 + int(np.argmax(risen)), "rising variance")
 
 
-def test_the_rising_variance_heeds_nothing_before_the_residual_has_settled():
+def test_the_rising_variance_heeds_nothing_before_the_residual_is_near_the_noise():
+    """Networks that stay for long at what they begin with vary more once they leave it."""
     images = iterates(60, np.linspace(0.01, 0.05, 60))
-    falling = [0.9**count for count in range(40)] + [0.9**40] * 20
-    stopper = Stop("rising-variance", window=5, margin=0.1).start()
-    count, reason = feed(stopper, falling, images)
-    assert reason == "rising variance"
-    assert count > 45  # the first two windows whose sums differ by less than 5 % end there
-    never = Stop("rising-variance", window=5, margin=0.1).start()
-    assert feed(never, [0.9**count for count in range(60)], images) is None
+    residuals = [1.5] * 30 + [1.05] * 30
+    means = np.convolve(residuals, np.ones(5) / 5, "valid")
+    near = 5 + int(np.argmax(means < NEAR))
+    reason = feed(Stop("rising-variance", window=5, margin=0.0).start(noise_threshold(1.0)), residuals, images)
+    assert reason is not None
+    assert near < reason[0] < near + 5
+    never = Stop("rising-variance", window=5, margin=0.0).start(noise_threshold(0.9))
+    assert feed(never, residuals, images) is None
+    noiseless = Stop("rising-variance", window=5, margin=0.0).start(noise_threshold(0.0))
+    assert feed(noiseless, [1e-9] * 60, images) is None
 
 
 def test_the_rising_variance_goes_on_from_its_state():
     images = iterates(120, np.abs(np.arange(120) - 60) / 400 + 0.01)
-    whole = Stop("rising-variance", window=10, margin=0.5).start()
+    whole = Stop("rising-variance", window=10, margin=0.5).start(noise_threshold(1.0))
     reasons = [whole.update(1.0, image, None) for image in images]
     for cut in (4, 15, 30, 70):
-        first = Stop("rising-variance", window=10, margin=0.5).start()
+        first = Stop("rising-variance", window=10, margin=0.5).start(noise_threshold(1.0))
         assert [first.update(1.0, image, None) for image in images[:cut]] == reasons[:cut]
-        second = Stop("rising-variance", window=10, margin=0.5).start()
+        second = Stop("rising-variance", window=10, margin=0.5).start(noise_threshold(1.0))
         second.load(first.state())
         assert [second.update(1.0, image, None) for image in images[cut:]] == reasons[cut:]
     assert any(reasons)
