@@ -9,8 +9,8 @@
                           risen above its lowest by `margin` standard errors (the validation loss of Yaman et al.,
                           "Zero-Shot Self-Supervised Learning for MRI Reconstruction", ICLR 2022, on pixels)
     rising-variance       once the variance of the last `window` iterates has risen by `margin` of its lowest since the
-                          residual came near the noise: ES-WMV's signal without its patience, as the rise is what ends
-                          the fit. It looks at x, where `held-out` knows the error of k * x only
+                          residual of their average came near the noise: ES-WMV's signal without its patience, as the
+                          rise is what ends the fit. It looks at x; `held-out` knows the error of k * x only
     windowed-variance     ES-WMV: the minimum of the variance of the last `window` iterates, once `patience` iterations
                           brought no lower one (Wang et al., "Early Stopping for Deep Image Prior", TMLR 2023)
     lowest-residual       never, but what is returned is the network after the iteration of the lowest residual, a new
@@ -25,7 +25,7 @@ import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import median
 from typing import Any, Protocol, TypeAlias
 
 import torch
@@ -40,7 +40,7 @@ PRODUCTS = 10
 #: Share of the pixels of y that `held-out` leaves out of the loss.
 HELD = 0.05
 _NO_PIXELS = torch.empty(0)
-#: Times sigma^2 below which the residual is near the noise: networks can stay for long at what they begin with.
+#: Times sigma^2 below which the residual of the average is near the noise: networks may stay for long at their start.
 NEAR = 1.1
 #: Factor by which a residual must be lower than the lowest to take its place (Heckel and Hand's `fit`).
 LOWER = 1.005
@@ -183,39 +183,58 @@ class _SmoothedNoiseLevel:
         self._sum, self._weight = state["sum"], state["weight"]
 
 
-class _AveragedNoiseLevel:
+class _AveragedResiduals:
     """Estimates the residual of averaged passes by the product of two, whose scatter is independent.
 
     The mean of (k * x1 - y)(k * x2 - y) over pixels has the expected value of the squared residual of the average of
     infinitely many passes, if x1 and x2 are of the same network. Two iterations that follow each other are nearly that.
-    The median of the last products heeds neither single ones nor the few iterations after the network was upset, such
-    as by other dropout ratios.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.recent: deque[float] = deque(maxlen=count)
+        self._last: Tensor | None = None
+
+    def take(self, difference: Tensor | None, rule: str) -> bool:
+        """Take an iteration's difference; return whether there are as many estimates as were asked for."""
+        if difference is None:
+            raise TypeError(f"stop={rule} looks at Loss.difference, which this objective leaves out")
+        last, self._last = self._last, difference.clone()
+        if last is not None:
+            self.recent.append(float((last * difference).mean()))
+        return len(self.recent) == self.recent.maxlen
+
+    def state(self) -> dict[str, Any]:
+        return {"products": list(self.recent), "last": None if self._last is None else self._last.cpu()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        self.recent.extend(state["products"])
+        self._last = state["last"]
+
+
+class _AveragedNoiseLevel:
+    """Looks at the median of the last estimates.
+
+    It heeds neither single ones nor the few iterations after the network was upset, such as by other dropout ratios.
     """
 
     best: bool | None = None
 
     def __init__(self, stop: Stop, threshold: float) -> None:
         self._level, self._margin = math.sqrt(threshold) - STABILISER, stop.margin
-        self._products: deque[float] = deque(maxlen=PRODUCTS)
-        self._last: Tensor | None = None
+        self._residuals = _AveragedResiduals(PRODUCTS)
 
     def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:  # noqa: ARG002 - likewise
-        if difference is None:
-            raise TypeError("stop=averaged-noise-level looks at Loss.difference, which this objective leaves out")
-        last, self._last = self._last, difference.clone()
-        if last is None:
+        enough = self._residuals.take(difference, "averaged-noise-level")
+        if difference is None or not enough:
             return None
-        self._products.append(float((last * difference).mean()))
         level = max(0.0, self._level * (1 - self._margin / math.sqrt(2 * difference.numel())))
-        enough = len(self._products) == PRODUCTS
-        return "averaged noise level" if enough and median(self._products) < level**2 else None
+        return "averaged noise level" if median(self._residuals.recent) < level**2 else None
 
     def state(self) -> dict[str, Any]:
-        return {"products": list(self._products), "last": None if self._last is None else self._last.cpu()}
+        return self._residuals.state()
 
     def load(self, state: dict[str, Any]) -> None:
-        self._products.extend(state["products"])
-        self._last = state["last"]
+        self._residuals.load(state)
 
 
 class _HeldOut:
@@ -313,34 +332,34 @@ class _WindowedVariance:
 class _RisingVariance:
     """Takes the variance of the iterates as a measure of the noise in them, which grows as noise is fitted.
 
-    It says nothing before the residual, a mean over the window, is near the noise: iterates that have not left the
-    start yet hardly vary, either.
+    It says nothing before the residual of their average is near the noise: iterates that have not left the start yet
+    hardly vary, either.
     """
 
     best: bool | None = None
 
     def __init__(self, stop: Stop, threshold: float) -> None:
         self._margin, self._near = stop.margin, NEAR * (math.sqrt(threshold) - STABILISER) ** 2
-        self._iterates = _Iterates(stop.window)
-        self._residuals: deque[float] = deque(maxlen=stop.window)
+        self._iterates, self._residuals = _Iterates(stop.window), _AveragedResiduals(PRODUCTS)
         self._is_near, self._lowest = False, math.inf
 
     def update(self, residual: float, x: Tensor, difference: Tensor | None) -> str | None:  # noqa: ARG002 - likewise
         variance = self._iterates.take(x)
-        self._residuals.append(residual)
-        self._is_near = self._is_near or fmean(self._residuals) < self._near
+        if not self._is_near:
+            enough = self._residuals.take(difference, "rising-variance")
+            self._is_near = enough and median(self._residuals.recent) < self._near
         if variance is None or not self._is_near:
             return None
         self._lowest = min(self._lowest, variance)
         return "rising variance" if variance > (1 + self._margin) * self._lowest else None
 
     def state(self) -> dict[str, Any]:
-        kept = {"residuals": list(self._residuals), "near": self._is_near, "lowest": self._lowest}
-        return self._iterates.state() | kept
+        near = {"near": self._is_near, "lowest": self._lowest}
+        return self._iterates.state() | self._residuals.state() | near
 
     def load(self, state: dict[str, Any]) -> None:
         self._iterates.load(state)
-        self._residuals.extend(state["residuals"])
+        self._residuals.load(state)
         self._is_near, self._lowest = state["near"], state["lowest"]
 
 
