@@ -354,7 +354,8 @@ def test_a_sweep_file_and_a_question_at_once_are_refused(tmp_path):
 
 
 def test_what_a_run_keeps_is_named_and_checked(tmp_path):
-    assert "use draws or layers" in refused(*RUN, "--methods", "wiener", "--keep", "pictures", "--output", tmp_path)
+    said = refused(*RUN, "--methods", "wiener", "--keep", "pictures", "--output", tmp_path)
+    assert "use draws, layers, kernel" in said
     call(*RUN, "--methods", "wiener", "--output", tmp_path)
     again = call(*RUN, "--methods", "wiener", "--keep", "draws,layers", "--dry-run", "--output", tmp_path).output
     assert "2 cells are done without draws and layers: they are computed again" in again
