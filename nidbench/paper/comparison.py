@@ -29,7 +29,7 @@ from nidbench.scoring.protocols import DEFAULT
 
 from .conditions import Condition, Table
 from .labels import base_label, is_blind, read_label
-from .published import numbers
+from .published import QUOTED, numbers
 from .tables import find_table, table
 from .verdicts import Verdict, columns, judge, measured
 
@@ -100,7 +100,8 @@ def comparison_frame(cells: pd.DataFrame, name: str) -> pd.DataFrame:
     - `published` and `measured` are PSNR in dB, `difference` is measured minus published. `low` and `high` are the 95 %
       interval of the mean over the paper's grid: the measured mean itself where all of it has a score, NaN where the
       interval is not known. `*_ssim` are the same for SSIM.
-    - `verdict` is a word of the module's list, `by` has the quantities that it rests on, `why` the reasons.
+    - `verdict` is a word of the module's list, `by` has the quantities that it rests on, `why` the reasons: what was
+      measured otherwise, or of what is quoted why it cannot be run here.
     - `images` and `measurements` count the images, and the pairs of image and kernel, that have a score;
       `paper_images` and `paper_measurements` those of the paper.
 
@@ -181,7 +182,8 @@ def _rows(paper_table: Table, condition: Condition, cells: pd.DataFrame) -> Iter
         quote |= {"published": row["psnr"], "published_ssim": row["ssim"]}
         mine = cells[(bases == row["label"]) | (plain == _plain(row["method"]))]
         if mine.empty:
-            yield _unmeasured(condition) | quote | {"verdict": "not run" if row["label"] else "quoted"}
+            verdict, why = ("not run", "") if row["label"] else ("quoted", QUOTED[row["method"]])
+            yield _unmeasured(condition) | quote | {"verdict": verdict, "why": why}
         else:
             yield from (quote | measured_row for measured_row in _measured(condition, mine, row["psnr"], row["ssim"]))
     others = cells[~bases.isin(quoted["label"]) & ~plain.isin(quoted["method"].map(_plain))]

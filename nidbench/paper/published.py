@@ -7,8 +7,7 @@ from importlib.resources import files
 
 import pandas as pd
 
-#: The paper's names of methods -> labels here. Others cannot be run, or not as the paper ran them: IBM3D is of an
-#: unnamed version, and of the rest neither code nor weights can be had.
+#: The paper's names of methods -> labels here. Others cannot be run, see `QUOTED`.
 LABELS = {
     "Ours": "ours",
     "w/o SA": "ours:no-sa",
@@ -28,7 +27,35 @@ LABELS = {
     "SelfDeblur": "selfdeblur",
 }
 
-#: Of them what is run only where it is asked for by name -> why.
+_UNKNOWN_WEIGHTS = "its weights come from a link, and no hash of them is known to pin a download by"
+_LARGE_WEIGHTS = "its weights are large files of its authors' repository, and no adapter reads them here"
+_MATLAB = "its authors' program is for MATLAB and for research only, and no independent version is here"
+_COMPILED = "its authors' program is in C++, and no independent version is here"
+
+#: The paper's names of methods that are quoted only -> why they cannot be run here.
+QUOTED = {
+    "IBM3D": "the paper does not say whether it means IDD-BM3D or BM3D deblurring, which is bm3d here",
+    "IRCNN": _LARGE_WEIGHTS,
+    "CPCR": _LARGE_WEIGHTS,
+    "RGDN": _LARGE_WEIGHTS,
+    "DPDNN": "its models are for single kernels, and the paper trained its own",
+    "NNet": "the public models are for images of 32x32 pixels, and the paper trained its own",
+    "VEM": _UNKNOWN_WEIGHTS,
+    "TLS": _UNKNOWN_WEIGHTS,
+    "ASN": _UNKNOWN_WEIGHTS,
+    "Cho et al.": _UNKNOWN_WEIGHTS,
+    "DWDN": "the paper trained its own weights, which are not public",
+    "VST-BM3D": "the paper does not say how it is put together for deblurring, and no code of it is known",
+    "RWL2": "no code of it is known, and the paper does not give its settings",
+    "MRD": _COMPILED,
+    "Pan-L0": _MATLAB,
+    "Pan-DCP": _MATLAB,
+    "Yang & Ji": "no code of it is known",
+    "Anger-L0": _COMPILED,
+    "Anger-HN": _COMPILED,
+}
+
+#: Of `LABELS` what is run only where it is asked for by name -> why.
 BY_NAME_ONLY = {"epll": "its authors' mixture was never run here: --methods epll asks for it"}
 
 

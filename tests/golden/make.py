@@ -55,6 +55,8 @@ FITTED = (
     "aseqdip",
     "selfdeblur",
     "self-diffusion",
+    "deep-red",
+    "pgsure-dip",
 )
 TOLERANCES = dict.fromkeys(FITTED, 1e-3)
 TOLERANCES["engine"] = 1e-5

@@ -15,7 +15,7 @@ from nidbench.errors import InputError, UnknownNameError
 from nidbench.paper.anchor import anchor_frame
 from nidbench.paper.comparison import comparison_frame, default_table, scored_cells
 from nidbench.paper.comparison_table import render_anchored, render_comparison, render_scored
-from nidbench.paper.published import BY_NAME_ONLY, LABELS, numbers, published
+from nidbench.paper.published import BY_NAME_ONLY, LABELS, QUOTED, numbers, published
 from nidbench.paper.tables import TABLES, table
 from nidbench.paper.verdicts import WITHIN, WITHIN_SSIM
 from nidbench.scoring.protocols import PROTOCOLS
@@ -225,6 +225,10 @@ def test_what_cannot_be_run_is_quoted_and_what_was_not_run_says_so():
     verdicts = frame.set_index(frame["method"].where(frame["method"] != "", frame["paper_method"]))["verdict"]
     assert (verdicts["IRCNN"], verdicts["dip"], verdicts["wiener"]) == ("quoted", "not run", "not in the paper")
     assert {verdicts[label] for label in ("dmsp", "epll")} == {"not run"}
+    said = frame.set_index("paper_method")["why"]
+    assert (said["IRCNN"], said["FID"]) == (QUOTED["IRCNN"], "")
+    text = render_scored(grid(), "table2")
+    assert f"- IRCNN, RGDN, CPCR (set12 levin gaussian:0.05): {QUOTED['IRCNN']}" in text
     assert frame["verdict"].value_counts()["quoted"] == 7
     assert frame.loc[frame["method"] == "wiener", "published"].isna().all()
     assert set(frame["category"]) == {"non-learning", "dataset-free", "supervised", ""}
