@@ -14,7 +14,7 @@ could be held out; nothing was tuned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -24,12 +24,13 @@ import torch
 from skimage.restoration import denoise_nl_means
 from torch import Tensor
 
-from nidbench.contract import Image, MethodInfo, Problem, Restored, Run
+from nidbench.contract import Image, MethodInfo, Problem
 from nidbench.errors import InputError
-from nidbench.fitting import Draw, Estimate, Loss, LossOf, Predictor, Recipe, fit_each, fit_one
+from nidbench.fitting import Draw, Estimate, Loss, LossOf, Predictor, Recipe
 from nidbench.physics.blur import Operator
 
 from ._effort import FAST, stop_of
+from ._fitted import Fitted
 from ._prior import FixedInput, check_prior, prior_recipe, super_resolution
 
 ITERATIONS = 30_000  #: of the authors
@@ -38,7 +39,7 @@ PATCH, REACH = 5, 6  #: sides of patches, and how far they are looked for, in pi
 
 
 @dataclass(frozen=True)
-class DeepRED:
+class DeepRED(Fitted):
     """min |k * f(z) - y|^2 + beta/2 x'(x - D(x)) with x = f(z): one step of Adam, then x and the dual u, in turn.
 
     Adam sees mean (k * f(z) - y)^2 + mu mean (f(z) - (x - u))^2. Then x <- (beta d + mu (f(z) + u)) / (beta + mu),
@@ -67,17 +68,8 @@ class DeepRED:
         },
     )
 
-    iterations: int | None = None
-    share: float = 1.0
-    size_scaled: bool = False
     lr: float = 0.004
-    warmup: int = 0
     decay: str = "steps"
-    optimizer: str = "adam"
-    stop: str = "iterations"
-    margin: float = 0.0
-    window: int = 100
-    patience: int = 1000
     reg_noise: float = 0.01
     beta: float = 0.02
     mu: float = 0.04
@@ -106,18 +98,6 @@ class DeepRED:
             return SplitImage(fixed, operator.extend(operator.blurred), denoiser, self.beta, self.mu, self.every)
 
         return prior_recipe(self, problem, super_resolution(problem), lambda _: ITERATIONS, around=split)
-
-    def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return x - u after the last iteration, or after that which the stopping rule picks."""
-        return fit_one(self.recipe(problem), problem, run)
-
-    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Restore several problems of one frame, those of equally many iterations side by side."""
-        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
-
-    def stops_itself(self) -> bool:
-        """Return whether the stopping rule may end a fit before its last iteration."""
-        return stop_of(self).ends_early
 
 
 class SplitImage:

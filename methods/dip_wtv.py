@@ -15,7 +15,7 @@ docs/explanation/effort.md and the rate of `dip`; nothing was tuned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
@@ -23,12 +23,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nidbench.contract import Image, MethodInfo, Problem, Restored, Run
+from nidbench.contract import Image, MethodInfo, Problem
 from nidbench.errors import InputError
-from nidbench.fitting import Draw, Estimate, Loss, LossOf, Predictor, Recipe, fit_each, fit_one
+from nidbench.fitting import Draw, Estimate, Loss, LossOf, Predictor, Recipe
 from nidbench.physics.blur import Operator
 
-from ._effort import FAST, by_noise, stop_of
+from ._effort import FAST, by_noise
+from ._fitted import Fitted
 from ._prior import FixedInput, Network, check_prior, prior_recipe
 from ._skip import SKIP, Skips
 
@@ -40,7 +41,7 @@ NEAR, NEARER = 40.0, 0.01  #: dB of f(z) against y from which mu is raised, and 
 
 
 @dataclass(frozen=True)
-class DIPWTV:
+class DIPWTV(Fitted):
     """min |k * f(z) - y|^2 + sum w_i |grad f(z)|_i: one step of Adam, then t and the dual u of t = grad f(z), in turn.
 
     Adam sees mean (k * f(z) - y)^2 + mu sum_d mean (d f(z) - t_d + u_d)^2 over both directions d. Then
@@ -76,17 +77,7 @@ class DIPWTV:
         },
     )
 
-    iterations: int | None = None
-    share: float = 1.0
-    size_scaled: bool = False
     lr: float = 0.001
-    warmup: int = 0
-    decay: str = "constant"
-    optimizer: str = "adam"
-    stop: str = "iterations"
-    margin: float = 0.0
-    window: int = 100
-    patience: int = 1000
     reg_noise: float = 0.033
     mu: float = 0.0008
     noise_scaled: bool = False
@@ -111,18 +102,6 @@ class DIPWTV:
             return SplitGradient(fixed, y, self.mu, self.through_zero, self.raising, self.averaging)
 
         return prior_recipe(self, problem, _network(problem), self.usual, around=split)
-
-    def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
-        return fit_one(self.recipe(problem), problem, run)
-
-    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Restore several problems of one frame, those of equally many iterations side by side."""
-        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
-
-    def stops_itself(self) -> bool:
-        """Return whether the stopping rule may end a fit before its last iteration."""
-        return stop_of(self).ends_early
 
     def usual(self, problem: Problem) -> int:
         """Return the authors' 5000 iterations, or what they grow to at the problem's noise level."""

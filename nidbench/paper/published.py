@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: The paper's names of methods -> labels here. Others cannot be run, see `QUOTED`.
 LABELS = {
@@ -60,11 +64,19 @@ BY_NAME_ONLY = {"epll": "its authors' mixture was never run here: --methods epll
 
 
 @cache
+def _rows() -> Sequence[Mapping[str, str]]:
+    """Return the rows of the file, as text: lists of tables need no pandas."""
+    with (files("nidbench.paper") / "published.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@cache
 def numbers() -> pd.DataFrame:
     """Return all numbers: table, dataset, kernels, noise, method, category, psnr (dB), ssim, label ("" if none)."""
-    with (files("nidbench.paper") / "published.csv").open(encoding="utf-8") as file:
-        texts = ("table", "dataset", "kernels", "noise", "method", "category")
-        frame = pd.read_csv(file, dtype=dict.fromkeys(texts, "str"), keep_default_na=False, na_values={"ssim": [""]})
+    import pandas as pd
+
+    scores = ({"psnr": float(row["psnr"]), "ssim": float(row["ssim"] or "nan")} for row in _rows())
+    frame = pd.DataFrame([{**row, **numeric} for row, numeric in zip(_rows(), scores, strict=True)])
     frame["label"] = frame["method"].map(LABELS).fillna("")
     return frame
 
@@ -78,7 +90,6 @@ def published(table: str, dataset: str, kernels: str, noise: str) -> dict[str, f
         kernels: likewise.
         noise: likewise.
     """
-    frame = numbers()
-    rows = frame[(frame["table"] == table) & (frame["dataset"] == dataset) & (frame["kernels"] == kernels)]
-    runnable = rows[(rows["noise"] == noise) & (rows["label"] != "")]
-    return dict(zip(runnable["label"].tolist(), runnable["psnr"].tolist(), strict=True))
+    wanted = {"table": table, "dataset": dataset, "kernels": kernels, "noise": noise}
+    rows = [row for row in _rows() if wanted.items() <= row.items() and row["method"] in LABELS]
+    return {LABELS[row["method"]]: float(row["psnr"]) for row in rows}

@@ -133,7 +133,7 @@ def problem():
 
 
 def test_the_input_is_the_adjoint_of_the_tapered_y():
-    objective = PGSUREDIP()._recipe(problem()).objective(problem(), Run())
+    objective = PGSUREDIP().recipe(problem()).objective(problem(), Run())
     operator = problem().operator("cpu")
     assert isinstance(operator, Operator)
     wanted = torch.fft.irfft2(torch.fft.rfft2(operator.tapered) * operator.transfer.conj(), s=operator.frame)
