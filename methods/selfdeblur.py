@@ -19,8 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nidbench.contract import Image, MethodInfo, Problem, Restored, Run
-from nidbench.contract.run import KERNEL
+from nidbench.contract import KERNEL, Image, MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
 from nidbench.fitting import Draw, Estimate, Loss, LossOf, Predictor, Recipe, fit_each, fit_one
 from nidbench.physics.blur import Operator, circular_convolve, transfer_function
