@@ -30,16 +30,20 @@ made from [committed records](https://github.com/nidbench/nidbench/tree/main/res
   of the paper's Table 2.
 - **Ranks.** A method is ranked at a level if it has a score for all 24, by today's versions of method, measurement
   and metric. Others are listed with the number n of their measurements, and with how far they are behind the first on
-  these. Means over different measurements do not compare.
+  these. Means over different measurements do not compare. Where a method was computed in several precisions, on
+  several devices or by several versions, the records that cover most of the set stand for it; they are never mixed.
 - **Intervals.** The set has twelve images, so that methods close to each other may change places on others: look at
   *behind* with its interval before you look at the rank.
 - **Kind.** *Dataset-free* methods see nothing but the measurement, the kernel and what is declared of the noise.
-  *Supervised* ones have learned from sharp images; they are points of reference.
+  *Supervised* ones have learned from sharp images; they are points of reference. *Blind* ones are given the size of
+  the kernel only, and may return x shifted against the truth, for which this page's protocol does not align: they are
+  listed, and not ranked.
 - **Of the paper.** Whether the method's records reproduce its row in Table 2 of Chen et al., see
   [verdicts](how-to/paper-tables.md); *not comparable* says that something else was run, such as a preset that is not
   the paper's.
 - **Cost.** Seconds are wall time of a method alone in its process with one thread, on machines that did other work as
-  well: differences of a factor of two say nothing.
+  well: differences of a factor of two say nothing. Where records had more threads, or were fitted side by side, a
+  note below the table says so, as their seconds do not compare with the others.
 
 """
 

@@ -15,19 +15,20 @@ tuned.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nidbench.contract import Image, MethodInfo, Problem, Restored, Run
+from nidbench.contract import Image, MethodInfo, Problem, Run
 from nidbench.errors import InputError
-from nidbench.fitting import Draw, Estimate, Loss, Predictor, Recipe, fit_each, fit_one
+from nidbench.fitting import Draw, Estimate, Loss, Predictor, Recipe
 from nidbench.physics.blur import Operator
 
 from ._effort import FAST, by_noise, check_effort, schedule_of, stop_of
+from ._fitted import Fitted
 from ._plain_unet import PlainUNets
 from ._prior import compared
 
@@ -35,7 +36,7 @@ ITERATIONS = 10_000  #: of the authors: 5000 inputs, two steps with each
 
 
 @dataclass(frozen=True)
-class ASeqDIP:
+class ASeqDIP(Fitted):
     """min mean (g(k * f(z)) - y)^2 + autoencoding mean (f(z) - z)^2, and z <- f(z) after every second step of Adam.
 
     z begins as the edge-tapered y. f is a U-Net that ends linearly: x is not confined to [0, 1]. The restoration is z:
@@ -73,17 +74,7 @@ class ASeqDIP:
         },
     )
 
-    iterations: int | None = None
-    share: float = 1.0
-    size_scaled: bool = False
     lr: float = 1e-4
-    warmup: int = 0
-    decay: str = "constant"
-    optimizer: str = "adam"
-    stop: str = "iterations"
-    margin: float = 0.0
-    window: int = 100
-    patience: int = 1000
     autoencoding: float = 5.0
     inner: int = 2
     width: int = 64
@@ -111,18 +102,6 @@ class ASeqDIP:
 
         networks = lambda generators: PlainUNets(generators, channels, self.width)  # noqa: E731
         return Recipe(networks, objective, schedule, stop_of(self), self.optimizer)
-
-    def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return the last z."""
-        return fit_one(self.recipe(problem), problem, run)
-
-    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Restore several problems of one frame, those of equally many iterations side by side."""
-        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
-
-    def stops_itself(self) -> bool:
-        """Return whether the stopping rule may end a fit before its last iteration."""
-        return stop_of(self).ends_early
 
     def usual(self, problem: Problem) -> int:
         """Return the authors' 10,000 iterations, or what they grow to at the problem's noise level."""

@@ -17,12 +17,13 @@ from typing import ClassVar
 
 import torch
 
-from nidbench.contract import MethodInfo, Problem, Restored, Run
+from nidbench.contract import MethodInfo, Problem
 from nidbench.errors import InputError
-from nidbench.fitting import Fold, Member, Recipe, fit_each, fit_one
+from nidbench.fitting import Fold, Member, Recipe
 
 from ._average import Averaged, check_average
-from ._effort import WITHOUT_STOP, by_noise, schedule_of, stop_of
+from ._effort import WITHOUT_STOP, by_noise, schedule_of
+from ._fitted import Fitted
 from ._prior import Network, check_prior, prior_recipe
 from ._skip import Skips
 
@@ -32,7 +33,7 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  #: of Adam
 
 
 @dataclass(frozen=True)
-class ASGLD:
+class ASGLD(Fitted):
     """Fits f(z) to y through the blur, min |y - g(k * f(z))|^2, by Adam with noise in its momentum.
 
     A step takes m + (1 - 0.9) c n in place of the momentum m, n from N(0, 1), and m itself stays without noise: where
@@ -61,17 +62,7 @@ class ASGLD:
         },
     )
 
-    iterations: int | None = None
-    share: float = 1.0
-    size_scaled: bool = False
     lr: float = 0.002
-    warmup: int = 0
-    decay: str = "constant"
-    optimizer: str = "adam"
-    stop: str = "iterations"
-    margin: float = 0.0
-    window: int = 100
-    patience: int = 1000
     reg_noise: float = 1 / 40
     momentum_noise: float = 1e-6
     burn_in: float = 0.25
@@ -96,18 +87,6 @@ class ASGLD:
             around=lambda fixed, _: Averaged(fixed, burn_in, 1),
             adapt=self.disturb,
         )
-
-    def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return the mean of x, or the last where the stopping rule ends the fit in its burn-in."""
-        return fit_one(self.recipe(problem), problem, run)
-
-    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Restore several problems of one frame, those of equally many iterations side by side."""
-        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
-
-    def stops_itself(self) -> bool:
-        """Return whether the stopping rule may end a fit before its last iteration."""
-        return stop_of(self).ends_early
 
     def usual(self, problem: Problem) -> int:
         """Return the authors' 20,000 iterations, or what they grow to at the problem's noise level."""

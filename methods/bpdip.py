@@ -21,19 +21,19 @@ authors make it three.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nidbench.contract import MethodInfo, Problem, Restored, Run
+from nidbench.contract import MethodInfo, Problem
 from nidbench.errors import InputError
-from nidbench.fitting import Loss, LossOf, Recipe, fit_each, fit_one
+from nidbench.fitting import Loss, LossOf, Recipe
 from nidbench.physics.blur import Operator
 
-from ._effort import CHOSEN_ON, FAST, by_noise, stop_of
+from ._effort import CHOSEN_ON, FAST, by_noise
+from ._fitted import Fitted
 from ._prior import check_prior, compared, prior_recipe, super_resolution
 
 ITERATIONS = 7000  #: of the authors, for this loss
@@ -41,7 +41,7 @@ FLOOR = 1e-3  #: added to |K|^2 whatever the noise
 
 
 @dataclass(frozen=True)
-class BPDIP:
+class BPDIP(Fitted):
     """min |(K K* + c)^(-1/2) (y - g(K f(z)))|^2 with K circular blur and c = epsilon sigma^2 + 1e-3.
 
     The network is that of `dip`; the estimate is f(z) without noise on z, as the authors' is.
@@ -75,17 +75,6 @@ class BPDIP:
         tuned_on={"fast": CHOSEN_ON},
     )
 
-    iterations: int | None = None
-    share: float = 1.0
-    size_scaled: bool = False
-    lr: float = 0.01
-    warmup: int = 0
-    decay: str = "constant"
-    optimizer: str = "adam"
-    stop: str = "iterations"
-    margin: float = 0.0
-    window: int = 100
-    patience: int = 1000
     reg_noise: float = 0.03
     epsilon: float = 0.01
     sigma_scale: float = 255.0
@@ -102,18 +91,6 @@ class BPDIP:
         """Return how the engine fits networks to problems such as this one."""
         network = super_resolution(problem)
         return prior_recipe(self, problem, network, self.usual, self.misfit, plain_estimate=True)
-
-    def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
-        return fit_one(self.recipe(problem), problem, run)
-
-    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Restore several problems of one frame, those of equally many iterations side by side."""
-        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
-
-    def stops_itself(self) -> bool:
-        """Return whether the stopping rule may end a fit before its last iteration."""
-        return stop_of(self).ends_early
 
     def usual(self, problem: Problem) -> int:
         """Return the authors' 7000 iterations, or what they grow to at the problem's noise level."""

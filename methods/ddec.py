@@ -20,11 +20,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nidbench.contract import MethodInfo, Problem, Restored, Run
+from nidbench.contract import MethodInfo, Problem
 from nidbench.errors import InputError
-from nidbench.fitting import Recipe, fit_each, fit_one
+from nidbench.fitting import Recipe
 
-from ._effort import CHOSEN_ON, FAST, by_noise, stop_of
+from ._effort import CHOSEN_ON, FAST, by_noise
+from ._fitted import Fitted
 from ._layers import BatchNorm, Conv, fold, unfold, upsampled
 from ._prior import Network, check_prior, prior_recipe
 
@@ -33,7 +34,7 @@ SCALES = 5  #: doublings from z to x
 
 
 @dataclass(frozen=True)
-class DDec:
+class DDec(Fitted):
     """Fits a decoder of a small fixed z to y through the blur: min |y - g(k * f(z))|^2.
 
     Settings: see `_effort.Effort` and `_prior.PriorSettings`, and these.
@@ -58,17 +59,7 @@ class DDec:
         tuned_on={"fast": CHOSEN_ON},
     )
 
-    iterations: int | None = None
-    share: float = 1.0
-    size_scaled: bool = False
-    lr: float = 0.01
-    warmup: int = 0
-    decay: str = "constant"
-    optimizer: str = "adam"
     stop: str = "lowest-residual"
-    margin: float = 0.0
-    window: int = 100
-    patience: int = 1000
     reg_noise: float = 0.0
     channels: int = 128
     noise_scaled: bool = False
@@ -81,18 +72,6 @@ class DDec:
     def recipe(self, problem: Problem) -> Recipe:
         """Return how the engine fits networks to problems such as this one."""
         return prior_recipe(self, problem, self._network(problem), usual=self.usual)
-
-    def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
-        return fit_one(self.recipe(problem), problem, run)
-
-    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Restore several problems of one frame, those of equally many iterations side by side."""
-        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
-
-    def stops_itself(self) -> bool:
-        """Return whether the stopping rule may end a fit before its last iteration."""
-        return stop_of(self).ends_early
 
     def usual(self, problem: Problem) -> int:
         """Return the default of the authors' `fit`, or what it grows to at the problem's noise level."""

@@ -15,26 +15,26 @@ with a kernel of 27x27.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nidbench.contract import MethodInfo, Problem, Restored, Run
+from nidbench.contract import MethodInfo, Problem
 from nidbench.errors import InputError
-from nidbench.fitting import Loss, LossOf, Recipe, fit_each, fit_one
+from nidbench.fitting import Loss, LossOf, Recipe
 from nidbench.physics.blur import Operator
 
-from ._effort import CHOSEN_ON, FAST, stop_of, usual_of_dip
+from ._effort import CHOSEN_ON, FAST, usual_of_dip
+from ._fitted import Fitted
 from ._prior import check_prior, compared, prior_recipe, super_resolution
 
 EPSILON = 1e-8  #: under the root of total variation, whose derivative is infinite at 0
 
 
 @dataclass(frozen=True)
-class DIKP:
+class DIKP(Fitted):
     """min |y - g(k * f(z))|^2 + alpha TV(f(z)), with the network and settings of `dip`.
 
     Settings: see `_effort.Effort` and `_prior.PriorSettings`, and this.
@@ -57,17 +57,6 @@ class DIKP:
         tuned_on={"fast": CHOSEN_ON},
     )
 
-    iterations: int | None = None
-    share: float = 1.0
-    size_scaled: bool = False
-    lr: float = 0.01
-    warmup: int = 0
-    decay: str = "constant"
-    optimizer: str = "adam"
-    stop: str = "iterations"
-    margin: float = 0.0
-    window: int = 100
-    patience: int = 1000
     reg_noise: float = 0.03
     alpha: float | None = None
 
@@ -79,18 +68,6 @@ class DIKP:
     def recipe(self, problem: Problem) -> Recipe:
         """Return how the engine fits networks to problems such as this one."""
         return prior_recipe(self, problem, super_resolution(problem), usual=usual_of_dip, misfit=self.misfit)
-
-    def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
-        return fit_one(self.recipe(problem), problem, run)
-
-    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Restore several problems of one frame, those of equally many iterations side by side."""
-        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
-
-    def stops_itself(self) -> bool:
-        """Return whether the stopping rule may end a fit before its last iteration."""
-        return stop_of(self).ends_early
 
     def misfit(self, operator: Operator, problem: Problem) -> LossOf:
         """Return the mean squared residual plus alpha times the mean total variation."""

@@ -10,19 +10,19 @@ docs/explanation/effort.md.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from nidbench.contract import MethodInfo, Problem, Restored, Run
-from nidbench.fitting import Recipe, fit_each, fit_one
+from nidbench.contract import MethodInfo, Problem
+from nidbench.fitting import Recipe
 
-from ._effort import CHOSEN_ON, FAST, stop_of, usual_of_dip
+from ._effort import CHOSEN_ON, FAST, usual_of_dip
+from ._fitted import Fitted
 from ._prior import check_prior, prior_recipe, super_resolution
 
 
 @dataclass(frozen=True)
-class DIP:
+class DIP(Fitted):
     """Fits f(z) to y through the blur, from a fixed random z: min |y - g(k * f(z))|^2 (paper eq. 2).
 
     Settings: see `_effort.Effort` and `_prior.PriorSettings`. The estimate keeps the noise on z, as the authors' does.
@@ -43,17 +43,6 @@ class DIP:
         tuned_on={"fast": CHOSEN_ON},
     )
 
-    iterations: int | None = None
-    share: float = 1.0
-    size_scaled: bool = False
-    lr: float = 0.01
-    warmup: int = 0
-    decay: str = "constant"
-    optimizer: str = "adam"
-    stop: str = "iterations"
-    margin: float = 0.0
-    window: int = 100
-    patience: int = 1000
     reg_noise: float = 0.03
 
     def __post_init__(self) -> None:
@@ -62,15 +51,3 @@ class DIP:
     def recipe(self, problem: Problem) -> Recipe:
         """Return how the engine fits networks to problems such as this one."""
         return prior_recipe(self, problem, super_resolution(problem), usual=usual_of_dip)
-
-    def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
-        return fit_one(self.recipe(problem), problem, run)
-
-    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Restore several problems of one frame, those of equally many iterations side by side."""
-        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
-
-    def stops_itself(self) -> bool:
-        """Return whether the stopping rule may end a fit before its last iteration."""
-        return stop_of(self).ends_early

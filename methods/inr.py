@@ -18,12 +18,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from nidbench.contract import MethodInfo, Problem, Restored, Run
+from nidbench.contract import MethodInfo, Problem
 from nidbench.errors import InputError
-from nidbench.fitting import Loss, LossOf, Recipe, fit_each, fit_one
+from nidbench.fitting import Loss, LossOf, Recipe
 from nidbench.physics.blur import Operator
 
-from ._effort import FAST, stop_of
+from ._effort import FAST
+from ._fitted import Fitted
 from ._layers import Conv, fold, unfold
 from ._prior import Network, check_prior, compared, prior_recipe
 
@@ -32,7 +33,7 @@ LAYERS = 5  #: with sines, after the first
 
 
 @dataclass(frozen=True)
-class INR:
+class INR(Fitted):
     """min mean (g(k * f(z)) - y)^2 + alpha mean |df/dz|, z the rows and columns of the pixels, each from -1 to 1.
 
     f has a layer of sines of high frequency, five of low frequency and a linear one, each of `width`. All its values at
@@ -63,17 +64,6 @@ class INR:
         },
     )
 
-    iterations: int | None = None
-    share: float = 1.0
-    size_scaled: bool = False
-    lr: float = 0.01
-    warmup: int = 0
-    decay: str = "constant"
-    optimizer: str = "adam"
-    stop: str = "iterations"
-    margin: float = 0.0
-    window: int = 100
-    patience: int = 1000
     reg_noise: float = 0.0
     width: int = 64
     first_omega: float = 30.0
@@ -93,18 +83,6 @@ class INR:
     def recipe(self, problem: Problem) -> Recipe:
         """Return how the engine fits networks to problems such as this one."""
         return prior_recipe(self, problem, self._network(problem), lambda _: ITERATIONS, self.misfit)
-
-    def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
-        return fit_one(self.recipe(problem), problem, run)
-
-    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Restore several problems of one frame, those of equally many iterations side by side."""
-        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
-
-    def stops_itself(self) -> bool:
-        """Return whether the stopping rule may end a fit before its last iteration."""
-        return stop_of(self).ends_early
 
     def misfit(self, operator: Operator, problem: Problem) -> LossOf:  # noqa: ARG002 - a `Misfit`
         """Return the mean squared residual plus alpha times the mean absolute derivative."""

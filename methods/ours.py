@@ -30,18 +30,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from nidbench.contract import Image, MethodInfo, Problem, Restored, Run
+from nidbench.contract import Image, MethodInfo, Problem, Run
 from nidbench.errors import InputError
-from nidbench.fitting import Draw, Estimate, Fold, Loss, Member, Predictor, Recipe, fit_each, fit_one, noise_threshold
+from nidbench.fitting import Draw, Estimate, Fold, Loss, Member, Predictor, Recipe, noise_threshold
 
 from ._effort import CHOSEN_ON, FAST, check_effort, schedule_of, stop_of, usual_of_dip
+from ._fitted import Fitted
 from ._layers import Moments
 from ._ratios import adapted, keeping_variances, means, neuron_variances, quantiles
 from ._unet import CAP, RATIOS, UNets
 
 
 @dataclass(frozen=True)
-class Ours:
+class Ours(Fitted):
     """The paper's method; every part is a setting, so that its ablations are variants.
 
     Settings: see `_effort.Effort`, and these. `iterations` is the paper's "maximal epoch number" (section 4.1); where
@@ -113,16 +114,8 @@ class Ours:
     )
 
     iterations: int | None = 100_000
-    share: float = 1.0
-    size_scaled: bool = False
     lr: float = 1e-4
-    warmup: int = 0
-    decay: str = "constant"
-    optimizer: str = "adam"
     stop: str = "noise-level"
-    margin: float = 0.0
-    window: int = 100
-    patience: int = 1000
     sigma: str = "estimated"
     clamp: bool = False
     replaced: float = 0.3
@@ -180,18 +173,6 @@ class Ours:
             adapt=partial(self._adapt, self.adapt_until * schedule.iterations) if self._adapts else None,
             inspect=keeping_variances,
         )
-
-    def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
-        return fit_one(self.recipe(problem), problem, run)
-
-    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Restore several problems of one frame, those of equally many iterations side by side."""
-        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
-
-    def stops_itself(self) -> bool:
-        """Return whether the stopping rule may end a fit before its last iteration."""
-        return stop_of(self).ends_early
 
     @property
     def _adapts(self) -> bool:

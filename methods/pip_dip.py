@@ -13,17 +13,17 @@ those of `dip`, not tuned.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from nidbench.contract import MethodInfo, Problem, Restored, Run
-from nidbench.fitting import Recipe, fit_each, fit_one
+from nidbench.contract import MethodInfo, Problem
+from nidbench.fitting import Recipe
 
-from ._effort import FAST, stop_of, usual_of_dip
+from ._effort import FAST, usual_of_dip
+from ._fitted import Fitted
 from ._prior import Network, check_prior, prior_recipe
 from ._skip import Skips
 
@@ -32,7 +32,7 @@ RATIO = 2 ** (FREQUENCIES / (FREQUENCIES - 1))  #: of one frequency to that befo
 
 
 @dataclass(frozen=True)
-class PIPDIP:
+class PIPDIP(Fitted):
     """Fits f(z) to y through the blur: min |y - g(k * f(z))|^2, z the Fourier features of each pixel's position.
 
     The network is that of `dip`.
@@ -48,17 +48,6 @@ class PIPDIP:
         presets={"paper": {}, "fast": {"share": 0.05, **FAST}, "smoke": {"iterations": 4, "lr": 1e-8}},
     )
 
-    iterations: int | None = None
-    share: float = 1.0
-    size_scaled: bool = False
-    lr: float = 0.01
-    warmup: int = 0
-    decay: str = "constant"
-    optimizer: str = "adam"
-    stop: str = "iterations"
-    margin: float = 0.0
-    window: int = 100
-    patience: int = 1000
     reg_noise: float = 0.0
 
     def __post_init__(self) -> None:
@@ -67,18 +56,6 @@ class PIPDIP:
     def recipe(self, problem: Problem) -> Recipe:
         """Return how the engine fits networks to problems such as this one."""
         return prior_recipe(self, problem, _network(problem), usual=usual_of_dip)
-
-    def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
-        return fit_one(self.recipe(problem), problem, run)
-
-    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Restore several problems of one frame, those of equally many iterations side by side."""
-        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
-
-    def stops_itself(self) -> bool:
-        """Return whether the stopping rule may end a fit before its last iteration."""
-        return stop_of(self).ends_early
 
 
 def _network(problem: Problem) -> Network:

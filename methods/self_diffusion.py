@@ -20,12 +20,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from nidbench.contract import Image, MethodInfo, Problem, Restored, Run
+from nidbench.contract import Image, MethodInfo, Problem, Run
 from nidbench.errors import InputError
-from nidbench.fitting import Draw, Estimate, Loss, Predictor, Recipe, fit_each, fit_one, seeded
+from nidbench.fitting import Draw, Estimate, Loss, Predictor, Recipe, seeded
 from nidbench.physics.blur import Operator
 
 from ._effort import FAST, by_noise, check_effort, schedule_of, stop_of
+from ._fitted import Fitted
 from ._plain_unet import PlainUNets
 from ._prior import compared
 
@@ -34,7 +35,7 @@ LEAST, MOST = 1e-4, 1e-2  #: beta of the first and of the last step of the noise
 
 
 @dataclass(frozen=True)
-class SelfDiffusion:
+class SelfDiffusion(Fitted):
     """In rounds t = T-1 ... 0: x_t = x + s_t n, min mean (g(k * D(x_t)) - y)^2 by some steps of Adam, x <- D(x_t).
 
     x begins as noise from N(0, 1); n is drawn anew in each round; s_t^2 = 1 - prod (1 - beta_i) over i <= t, beta from
@@ -62,17 +63,7 @@ class SelfDiffusion:
         },
     )
 
-    iterations: int | None = None
-    share: float = 1.0
-    size_scaled: bool = False
     lr: float = 1e-3
-    warmup: int = 0
-    decay: str = "constant"
-    optimizer: str = "adam"
-    stop: str = "iterations"
-    margin: float = 0.0
-    window: int = 100
-    patience: int = 1000
     rounds: int = 40
     width: int = 64
     noise_scaled: bool = False
@@ -93,18 +84,6 @@ class SelfDiffusion:
 
         networks = lambda generators: PlainUNets(generators, channels, self.width)  # noqa: E731
         return Recipe(networks, objective, schedule, stop_of(self), self.optimizer)
-
-    def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
-        return fit_one(self.recipe(problem), problem, run)
-
-    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Restore several problems of one frame, those of equally many iterations side by side."""
-        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
-
-    def stops_itself(self) -> bool:
-        """Return whether the stopping rule may end a fit before its last iteration."""
-        return stop_of(self).ends_early
 
     def usual(self, problem: Problem) -> int:
         """Return the authors' 6000 iterations, or what they grow to at the problem's noise level."""

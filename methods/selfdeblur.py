@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nidbench.contract import Image, MethodInfo, Problem, Restored, Run
+from nidbench.contract import KERNEL, Image, MethodInfo, Problem, Restored, Run
 from nidbench.errors import InputError
 from nidbench.fitting import Draw, Estimate, Loss, LossOf, Predictor, Recipe, fit_each, fit_one
 from nidbench.physics.blur import Operator, circular_convolve, transfer_function
@@ -46,8 +46,8 @@ class SelfDeblur:
     and h may be shifted against the truth: scores count under protocols that align.
 
     Adam's rate is halved after 40, 60 and 80 % of the iterations; that of the kernel's network is a hundredth of it.
-    The authors restore colour from luminance; here all channels share h. h ends in the result's details as `kernel`,
-    where it has at most 8,000 pixels.
+    The authors restore colour from luminance; here all channels share h. h is kept as `kernel` where the run asks for
+    it, and ends in the result's details, where it has at most 8,000 pixels.
 
     Settings: see `_effort.Effort` and `_prior.PriorSettings`, and this.
 
@@ -86,7 +86,7 @@ class SelfDeblur:
     def restore(self, problem: Problem, run: Run) -> Restored:
         """Return the estimate after the last iteration, or after that which the stopping rule picks, and h."""
         blinds: dict[Run, Blind] = {}
-        return _with_kernel(fit_one(self._recipe(problem, blinds), problem, run), blinds[run])
+        return _with_kernel(fit_one(self._recipe(problem, blinds), problem, run), blinds[run], run)
 
     def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
         """Restore several problems of one frame, those of one kernel size side by side."""
@@ -97,7 +97,8 @@ class SelfDeblur:
             recipes = [self._recipe(problems[n], blinds) for n in group]
             together = fit_each(recipes, [problems[n] for n in group], [runs[n] for n in group])
             for n, outcome in zip(group, together, strict=True):
-                outcomes[n] = _with_kernel(outcome, blinds[runs[n]]) if isinstance(outcome, Restored) else outcome
+                run = runs[n]
+                outcomes[n] = _with_kernel(outcome, blinds[run], run) if isinstance(outcome, Restored) else outcome
         return outcomes
 
     def stops_itself(self) -> bool:
@@ -221,11 +222,13 @@ class Blind:
         return Estimate(both[:-1])
 
 
-def _with_kernel(restored: Restored, blind: Blind) -> Restored:
+def _with_kernel(restored: Restored, blind: Blind, run: Run) -> Restored:
+    if run.keeps(KERNEL):
+        run.keep(KERNEL, blind.kernel.cpu().numpy())
     if blind.kernel.numel() > MOST_KEPT:
         return restored
     rows = [[round(value, 7) for value in row] for row in blind.kernel.tolist()]
-    return replace(restored, details={**restored.details, "kernel": rows})
+    return replace(restored, details={**restored.details, KERNEL: rows})
 
 
 def _uniform(generators: Sequence[torch.Generator], inputs: int, outputs: int) -> Tensor:

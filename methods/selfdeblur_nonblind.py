@@ -11,17 +11,16 @@ at 9.9 dB at 5 %. `fast` ends after 80, with a cosine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
-from nidbench.contract import MethodInfo, Problem, Restored, Run
-from nidbench.fitting import Loss, LossOf, Recipe, fit_each, fit_one
+from nidbench.contract import MethodInfo, Problem
+from nidbench.fitting import Loss, LossOf, Recipe
 from nidbench.physics.blur import Operator
 
-from ._effort import stop_of
+from ._fitted import Fitted
 from ._prior import Network, check_prior, compared, prior_recipe
 from ._similarity import similarities
 from ._skip import Skips
@@ -32,7 +31,7 @@ ITERATIONS = 1000
 
 
 @dataclass(frozen=True)
-class SelfDeblurNonblind:
+class SelfDeblurNonblind(Fitted):
     """max SSIM(y, g(k * f(z))), Adam's rate halved after 70, 80 and 90 % of the iterations.
 
     Settings: see `_effort.Effort` and `_prior.PriorSettings`.
@@ -47,17 +46,7 @@ class SelfDeblurNonblind:
         tuned_on={"fast": "set12/02"},
     )
 
-    iterations: int | None = None
-    share: float = 1.0
-    size_scaled: bool = False
-    lr: float = 0.01
-    warmup: int = 0
     decay: str = "halving"
-    optimizer: str = "adam"
-    stop: str = "iterations"
-    margin: float = 0.0
-    window: int = 100
-    patience: int = 1000
     reg_noise: float = 0.001
 
     def __post_init__(self) -> None:
@@ -66,18 +55,6 @@ class SelfDeblurNonblind:
     def recipe(self, problem: Problem) -> Recipe:
         """Return how the engine fits networks to problems such as this one."""
         return prior_recipe(self, problem, _network(problem), lambda _: ITERATIONS, dissimilarity)
-
-    def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return the estimate after the last iteration, or after that which the stopping rule picks."""
-        return fit_one(self.recipe(problem), problem, run)
-
-    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Restore several problems of one frame, those of equally many iterations side by side."""
-        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
-
-    def stops_itself(self) -> bool:
-        """Return whether the stopping rule may end a fit before its last iteration."""
-        return stop_of(self).ends_early
 
 
 def _network(problem: Problem) -> Network:

@@ -16,19 +16,20 @@ from typing import ClassVar
 
 import torch
 
-from nidbench.contract import MethodInfo, Problem, Restored, Run
+from nidbench.contract import MethodInfo, Problem
 from nidbench.errors import InputError
-from nidbench.fitting import Fold, Member, Recipe, fit_each, fit_one
+from nidbench.fitting import Fold, Member, Recipe
 
 from ._average import Averaged, check_average
-from ._effort import WITHOUT_STOP, by_noise, schedule_of, stop_of
+from ._effort import WITHOUT_STOP, by_noise, schedule_of
+from ._fitted import Fitted
 from ._prior import check_prior, prior_recipe, super_resolution
 
 ITERATIONS = 20_000  #: of the authors, for denoising
 
 
 @dataclass(frozen=True)
-class SGLDDIP:
+class SGLDDIP(Fitted):
     """Fits f(z) to y through the blur, min |y - g(k * f(z))|^2; after each step convolutions get noise of 2 x rate.
 
     The network is that of `dip`. The authors also go back where y is suddenly fitted by 5 dB less, and decay weights by
@@ -57,17 +58,6 @@ class SGLDDIP:
         },
     )
 
-    iterations: int | None = None
-    share: float = 1.0
-    size_scaled: bool = False
-    lr: float = 0.01
-    warmup: int = 0
-    decay: str = "constant"
-    optimizer: str = "adam"
-    stop: str = "iterations"
-    margin: float = 0.0
-    window: int = 100
-    patience: int = 1000
     reg_noise: float = 1 / 30
     weight_noise: float = 2.0
     burn_in: float = 0.35
@@ -91,18 +81,6 @@ class SGLDDIP:
             around=lambda fixed, _: Averaged(fixed, burn_in, self.every),
             adapt=self.disturb,
         )
-
-    def restore(self, problem: Problem, run: Run) -> Restored:
-        """Return the mean of x, or the last where the stopping rule ends the fit in its burn-in."""
-        return fit_one(self.recipe(problem), problem, run)
-
-    def restore_many(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored | Exception]:
-        """Restore several problems of one frame, those of equally many iterations side by side."""
-        return fit_each([self.recipe(problem) for problem in problems], problems, runs)
-
-    def stops_itself(self) -> bool:
-        """Return whether the stopping rule may end a fit before its last iteration."""
-        return stop_of(self).ends_early
 
     def usual(self, problem: Problem) -> int:
         """Return the authors' 20,000 iterations, or what they grow to at the problem's noise level."""

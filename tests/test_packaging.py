@@ -182,7 +182,7 @@ def modules_in(package: str) -> set[str]:
         ("pooch", {"nidbench/files/cache.py", "nidbench/files/download.py"}),
         ("tifffile", {f"nidbench/images/{name}.py" for name in ("tiffs", "metadata", "write")}),
         ("astropy", {"nidbench/images/fits.py"}),
-        ("skimage", {"nidbench/scoring/metrics.py", "methods/tv.py"}),
+        ("skimage", {"nidbench/scoring/metrics.py", "methods/tv.py", "methods/deep_red.py"}),
         ("h5py", {"methods/fdn.py"}),
         ("bm3d", {"methods/bm3d.py"}),
         ("deepinv", {"nidbench/deepinverse/package.py"}),

@@ -79,7 +79,7 @@ def reproduce_table(
     """
 
     def protocol_of(planned: Planned) -> str:
-        return protocol or paper_protocol(wanted.table, planned.case)
+        return protocol or paper_protocol(wanted.table, planned.case, planned.label)
 
     def planner(computer: Computer, options: RunOptions, chooser: Chooser) -> tuple[Plan, Rates | None]:
         return wanted.plan(store, computer, options, display, display.say, chooser, write=not dry_run)

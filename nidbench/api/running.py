@@ -47,7 +47,7 @@ class Computing:
         retry: whether cells that failed before are tried again.
         renew: whether cells are computed again that rest on an older engine or measurement.
         observe: iterations between observations of an estimate.
-        keep: arrays to store besides the restorations: `draws`, `layers` or `draws,layers`.
+        keep: arrays to store besides the restorations: `draws`, `layers`, `kernel`, several separated by commas.
         checkpoint_every: seconds between checkpoints.
         in_process: whether to compute in this process, for debuggers; no limit holds then.
         workers: processes of this machine that compute cells at once; None for one cell after the other.

@@ -155,7 +155,7 @@ def reproduce(
         find_protocol(protocol)
     dataset, kernels = given["dataset"], given["kernels"]
     ask = _paper_ask(table, budget, given)
-    for line in lacking(table, dataset, kernels):
+    for line in lacking(table, dataset, kernels, given["methods"]):
         click.echo(line)
     store, display, computing = Store(output), Display(make_console()), _chosen(Computing, given)
     target = file or store.root / "sweeps" / f"{ask.name}.toml"

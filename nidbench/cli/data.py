@@ -1,4 +1,4 @@
-"""The group `data`: files of datasets, kernel sets and methods."""
+"""Commands about files: the group `data`, of datasets, kernel sets and methods, and `kernels`, of estimates."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from . import completion
-from .shared import make_console
+from . import completion, options
+from .shared import make_console, open_sweep
 
 if TYPE_CHECKING:
     from nidbench.files.download import Fetched
@@ -146,4 +146,33 @@ def path(name: str | None) -> None:
     click.echo("\n".join(map(str, lines)))
 
 
-COMMANDS = (data,)
+@click.command()
+@options.sweep
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder to write them to, as IMAGE/KERNEL.npy.",
+)
+@click.option(
+    "--method", default="", metavar="LABEL", help="The method, as tables name it, where several have kernels."
+)
+@click.option("--noise", default="", help="Of the measurements, where the sweep has several.")
+@options.output
+@click.pass_context
+def kernels(context: click.Context, sweep: str | None, folder: Path, method: str, noise: str, output: Path) -> None:
+    """Write the kernels that a blind method estimated in a SWEEP, by default the latest, as files.
+
+    --kernels estimated:FOLDER:keep of `nidbench run` and `nidbench reproduce` gives them, as they are, to non-blind
+    methods. The exit code is 1 where cells of the method have none.
+    """
+    from nidbench.api.estimates import write_kernels
+
+    written = write_kernels(*open_sweep(output, sweep), folder, method, noise)
+    click.echo("\n".join(written.lines()))
+    if written.lacking:
+        context.exit(1)
+
+
+COMMANDS = (data, kernels)

@@ -164,7 +164,11 @@ computing = together(
         show_default=True,
         help="Observe the estimate after every this many iterations; 0 for never.",
     ),
-    click.option("--keep", default="", help="Extra arrays to store for figures: draws, layers or draws,layers."),
+    click.option(
+        "--keep",
+        default="",
+        help="Extra arrays to store: draws or layers for figures, kernel of blind methods; several with commas.",
+    ),
     click.option(
         "--checkpoint-every",
         type=click.FloatRange(0),

@@ -15,14 +15,24 @@ if TYPE_CHECKING:
 
 
 @click.command(name="list")
-@click.argument("kind", type=click.Choice(["methods", "datasets", "kernels", "kernel-errors", "protocols", "sweeps"]))
+@click.argument(
+    "kind", type=click.Choice(["methods", "datasets", "kernels", "kernel-errors", "protocols", "tables", "sweeps"])
+)
 @options.output
 def list_(kind: str, output: Path) -> None:
-    """List what is registered, with its title and presets, or the sweeps of a results folder, the latest first."""
+    """List what is registered, with its title and presets.
+
+    tables are the paper's, with the measurements and methods that `nidbench reproduce` has of each; sweeps those of a
+    results folder, the latest first.
+    """
     if kind == "protocols":
         from nidbench.scoring.protocols import PROTOCOLS
 
         lines = [f"{protocol.name:20s} {protocol.title}" for protocol in PROTOCOLS.values()]
+    elif kind == "tables":
+        from nidbench.paper.experiments import table_lines
+
+        lines = list(table_lines())
     elif kind == "sweeps":
         lines = list(_sweep_lines(output))
     else:

@@ -45,11 +45,12 @@ from .dataset import Dataset, DatasetInfo, FilesByHand, KnownTruths, Labelled, M
 from .kernel_set import UNKNOWN, KernelError, KernelSet, KernelSetInfo
 from .method import BatchMethod, Method, MethodInfo, NeedsFiles, Setting, Settings, StopsItself
 from .restored import Restored, check_restored
-from .run import NEVER, Clock, Run
+from .run import KERNEL, NEVER, Clock, Run
 from .truth import StoredTruth, Truth
 
 __all__ = [
     "IDENTITY",
+    "KERNEL",
     "MEASURED",
     "NEVER",
     "UNKNOWN",

@@ -54,8 +54,11 @@ DRAWS = "draws"
 #: Names that a method cannot give to an array: `DRAWS`, and the parameters of `numpy.savez`.
 RESERVED = (DRAWS, "file", "allow_pickle")
 
-#: Values of `--keep`: posterior draws, and the variances of a network's neurons.
-KEEPS = (DRAWS, "layers")
+#: The name of the kernel that a blind method estimated, among arrays and in `Restored.details`.
+KERNEL = "kernel"
+
+#: Values of `--keep`: posterior draws, the variances of a network's neurons, and the kernel that a method estimated.
+KEEPS = (DRAWS, "layers", KERNEL)
 
 #: The clock of a run without observations.
 NEVER = Clock(0)
@@ -200,7 +203,7 @@ class Run:
         return handed.floats(label, image if isinstance(image, np.ndarray) else np.asarray(image), self._shape)
 
     def keeps(self, kind: str) -> bool:
-        """Return whether a kind of extra array is to be kept: `layers` for maps of the network's layers.
+        """Return whether a kind of extra array is to be kept: `layers` for maps of the network's layers, or `kernel`.
 
         Computations that serve only these arrays must draw from a separate random stream, so that keeping arrays does
         not change the result.
@@ -210,7 +213,8 @@ class Run:
     def keep(self, name: str, array: NDArray[Any]) -> None:
         """Store an array under a name beside the restoration; call this where `keeps` returns True.
 
-        For `layers` the names are `layer 01`, `layer 02`, ... from input to output, and the arrays, Shape (C, H, W),
+        `kernel` is a kernel that the method estimated, Shape (kh, kw), for true convolution, of any positive sum. For
+        `layers` the names are `layer 01`, `layer 02`, ... from input to output, and the arrays, Shape (C, H, W),
         hold the variance of every neuron over stochastic passes. Float64 is stored as float32, other types as they are.
         Float16 is good enough for images, but not for variances: its smallest step of 6e-8 makes them zero.
 

@@ -18,6 +18,9 @@ from .standings import standings_frame
 #: Noise levels as headings have them.
 PERCENT = dict(zip(LEVELS, ("1 %", "3 %", "5 %"), strict=True))
 
+#: Columns that decide whether seconds compare -> what notes say of them.
+_COSTS = (("threads", "seconds with threads: {}"), ("batch", "seconds with restorations side by side: {}"))
+
 #: Cells of a method over all levels.
 ALL = len(PAIRS) * len(LEVELS)
 
@@ -57,7 +60,7 @@ def _overview(frame: pd.DataFrame) -> Sheet:
         by_level = {str(noise): row for noise, row in own.iterrows()}
         first = own.iloc[0]
         cells = int(own["measurements"].sum())
-        words = [method, number(first["year"], ".0f"), first["kind"] or UNKNOWN, _reproduced(own)]
+        words = [method, number(first["year"], ".0f"), _kind(first), _reproduced(own)]
         levels = [_ranked(by_level[noise]) if noise in by_level else UNKNOWN for noise in LEVELS]
         seconds, memory = own["seconds"].mean(), own["peak_memory_mb"].max()
         for column, noise in enumerate(LEVELS, len(words)):
@@ -73,6 +76,10 @@ def _ranked(row: pd.Series[Any]) -> str:
     """Return PSNR and rank; of a method without a rank, over how many measurements the mean is."""
     place = f"#{row['rank']:.0f}" if not math.isnan(row["rank"]) else f"n={row['measurements']}"
     return f"{row['psnr']:.2f} ({place})"
+
+
+def _kind(row: pd.Series[Any]) -> str:
+    return ", ".join(filter(None, (row["kind"], "blind" if row["blind"] else ""))) or UNKNOWN
 
 
 def _reproduced(own: pd.DataFrame) -> str:
@@ -128,10 +135,16 @@ def _caption() -> str:
 
 def _notes(frame: pd.DataFrame) -> list[str]:
     notes: list[str] = []
-    for column, words in (("precision", "computed in"), ("device", "computed on")):
+    for column, words in (("precision", "computed in {}"), ("device", "computed on {}"), *_COSTS):
         usual = frame[column].mode().iloc[0]
         others = frame[frame[column] != usual].groupby(column)["method"].unique()
-        notes += [f"{words} {value}, others {usual}: {', '.join(sorted(names))}" for value, names in others.items()]
+        notes += [
+            f"{words.format(value or 'unknown')}, others {usual or 'unknown'}: {', '.join(sorted(names))}"
+            for value, names in others.items()
+        ]
+    blind = sorted(frame[frame["blind"]]["method"].unique())
+    if blind:
+        notes.append(f"blind, told only the size of the kernel, and therefore not ranked: {', '.join(blind)}")
     old = frame[frame["old"] != ""].groupby("old")["method"].unique()
     notes += [f"not ranked for an older version ({what}): {', '.join(sorted(names))}" for what, names in old.items()]
     return notes

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from nidbench.analysis.cells import ReadCell, SweepCells
 from nidbench.contract.method import Setting
@@ -16,8 +17,10 @@ from nidbench.records import Cell, Planned, Record, Sweep
 from nidbench.records.record import DAMAGE
 from nidbench.registry.entry_points import declared_versions, load_method, methods
 from nidbench.registry.method_spec import DEFAULT_PRESET
+from nidbench.scoring.protocols import DEFAULT
+from nidbench.versions import outdated
 
-from .fixed_set import of_table
+from .fixed_set import LEVELS, PAIRS, of_table
 
 
 def read_records(files: Iterable[Path]) -> list[Record]:
@@ -57,8 +60,9 @@ def _records_of(file: Path) -> Iterator[Record]:
 def entries(records: Sequence[Record]) -> SweepCells:
     """Return what records hold of the paper's measurements on Set12 as cells of one sweep.
 
-    What was told another noise level than the true one, or has a response, is left out. Where one label was computed in
-    several precisions or on several devices, the one with most measurements stands for it.
+    What was told another noise level than the true one, has a response, or was scored from files is left out. Where one
+    label was computed in several ways, such as precisions, devices or versions, they are never mixed: the way that
+    covers most of the fixed set stands for it, by today's versions if any of it is, whatever else it has records of.
 
     Args:
         records: of any cells.
@@ -69,19 +73,60 @@ def entries(records: Sequence[Record]) -> SweepCells:
     fitting = [record for record in records if _is_asked(record)]
     if not fitting:
         raise ResultsError("no record is of the leaderboard's measurements: see docs/leaderboard.md for what they are")
-    by_label: dict[str, dict[tuple[str, str], list[Record]]] = {}
+    today = declared_versions({record.cell.method for record in fitting})
+    by_label: dict[str, dict[_Way, list[Record]]] = {}
     for record in fitting:
         ways = by_label.setdefault(label_of(record.cell), {})
-        ways.setdefault((record.cell.precision, record.cell.device), []).append(record)
-    chosen = [record for ways in by_label.values() for record in max(ways.values(), key=len)]
+        ways.setdefault(_way(record), []).append(record)
+    chosen = [
+        record
+        for ways in by_label.values()
+        for record in max(ways.values(), key=lambda way_records: _coverage(way_records, today))
+    ]
     cells = [ReadCell(_planned(record), record) for record in chosen]
     sweep = Sweep(name="leaderboard", asked={}, cells=tuple(cell.planned for cell in cells))
-    return SweepCells(sweep, cells, declared_versions({record.cell.method for record in chosen}))
+    return SweepCells(sweep, cells, today)
 
 
 def _is_asked(record: Record) -> bool:
     cell = record.cell
-    return of_table(cell.case) and (cell.declared, cell.response) == ("known", "identity")
+    computed = cell.precision != ""  # restorations that came as files have none
+    return computed and of_table(cell.case) and (cell.declared, cell.response) == ("known", "identity")
+
+
+_Way: TypeAlias = "tuple[object, ...]"
+
+
+def _way(record: Record) -> _Way:
+    """Return what all records of a label have to share.
+
+    Of a registered method the version says whether two sources give the same results: its golden results hold it to
+    that. Of others only an equal source does.
+    """
+    cell = record.cell
+    source = record.source if info_of(cell.method) is None else ""
+    settings = json.dumps(dict(cell.settings), sort_keys=True)
+    versions = tuple(sorted(record.versions.items()))
+    return cell.precision, cell.device, cell.version, versions, settings, source
+
+
+def _coverage(records: Sequence[Record], today: Mapping[str, int]) -> tuple[object, ...]:
+    """Return what the records of one way cover of the fixed set: the more, the greater; of equal ones the latest."""
+    done = {(record.cell.case.noise, *_pair(record)) for record in records if _counts(record)}
+    whole = sum((noise, *pair) in done for noise in LEVELS for pair in PAIRS)
+    first = records[0]
+    cell = first.cell
+    is_today = today.get(cell.method, cell.version) == cell.version and not outdated(first.versions)
+    levels = sum(all((noise, *pair) in done for pair in PAIRS) for noise in LEVELS)
+    return is_today and whole > 0, levels, whole, len(records), max(record.finished for record in records)
+
+
+def _pair(record: Record) -> tuple[str, str]:
+    return record.cell.case.image, record.cell.case.kernel
+
+
+def _counts(record: Record) -> bool:
+    return record.status == "done" and DEFAULT.name in record.scores
 
 
 def _planned(record: Record) -> Planned:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
@@ -26,7 +26,8 @@ _TYPES: dict[str, Any] = {
     **dict.fromkeys(("shared", "measurements"), "int64"),
     "first": "bool",
     **dict.fromkeys(("seconds", "peak_memory_mb", "year"), "float64"),
-    **dict.fromkeys(("kind", "verdict", "by", "precision", "device", "old"), "str"),
+    "blind": "bool",
+    **dict.fromkeys(("kind", "verdict", "by", "precision", "device", "threads", "batch", "old"), "str"),
 }
 
 
@@ -34,12 +35,15 @@ def standings_frame(sweep_cells: SweepCells) -> pd.DataFrame:
     """Return a row for each method at each noise level that it has a measurement of.
 
     - `rank` is by mean PSNR among the methods that have a score for each of the 24 measurements of the level, computed
-      by what is today's version; NaN for others. Equal means share the better rank.
+      by what is today's version; NaN for others. Equal means share the better rank. A method that is `blind` is told
+      less than the others, and its x may be shifted against the truth: it has no rank and is not compared.
     - `psnr` and `ssim` are means over the method's `measurements` of the set. `low` and `high` are the 95 % interval of
       the mean PSNR over all 96 pairs of image and kernel, of which these are some; NaN where it is not known.
     - `behind` is how far it is behind the first, in dB, on the `shared` measurements that both have, paired by image,
       with its 95 % interval by Student's t; `first` marks the first and what is not told apart from it.
-    - `seconds` is the mean over its measurements, `peak_memory_mb` the largest, in 10^6 bytes.
+    - `seconds` is the mean over its measurements, `peak_memory_mb` the largest, in 10^6 bytes. `threads` and `batch`,
+      the number of restorations side by side, are those of its records, separated by commas where they differ, empty
+      where they are not known: seconds compare between methods that have the same.
     - `kind` is `dataset-free` or `supervised`, empty for a method that is not installed here.
     - `verdict` says whether it reproduces the paper's Table 2 at this level, from all its records of that table, not
       only those of the set, and `by` by which quantities.
@@ -60,7 +64,7 @@ def standings_frame(sweep_cells: SweepCells) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for noise in LEVELS:
         level = on_set[on_set["noise"] == noise]
-        for row in _level_rows(level):
+        for row in _level_rows(level, {label for label, method in methods.items() if _is_blind(method)}):
             label = row["method"]
             verdict, by = verdicts.get((noise, label), ("", ""))
             about = {"noise": noise, "registered": methods[label], "verdict": verdict, "by": by}
@@ -70,19 +74,23 @@ def standings_frame(sweep_cells: SweepCells) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
 
-def _level_rows(level: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of one noise level: the ranked by rank, then the others by name."""
+def _level_rows(level: pd.DataFrame, blind: Collection[str]) -> list[dict[str, Any]]:
+    """Return the rows of one noise level: the ranked by rank, then the others by name; `blind` labels have no rank."""
     if level.empty:
         return []
     scores = Scores(level.assign(method=level["label"]))
     rows = {str(label): _own(cells) for label, cells in level.groupby("label", sort=True)}
-    whole = [label for label, row in rows.items() if row["measurements"] == len(PAIRS) and not row["old"]]
+    whole = [
+        label
+        for label, row in rows.items()
+        if row["measurements"] == len(PAIRS) and not row["old"] and label not in blind
+    ]
     ranks = pd.Series({label: rows[label]["psnr"] for label in whole}, dtype=float).rank(ascending=False, method="min")
     first = str(ranks.idxmin()) if whole else ""
     leaders = set(scores.leaders(whole)) if len(whole) > 1 else set(whole)
     for label, row in rows.items():
         row |= {"method": label, "rank": float(ranks.get(label, math.nan)), "first": label in leaders}
-        row |= _behind(scores, first, label)
+        row |= {"blind": label in blind} | _behind(scores, "" if label in blind else first, label)
     return sorted(rows.values(), key=lambda row: (math.isnan(row["rank"]), row["rank"], row["method"]))
 
 
@@ -100,8 +108,14 @@ def _own(cells: pd.DataFrame) -> dict[str, Any]:
         "peak_memory_mb": float(cells["peak_memory_mb"].max()),
         "precision": ", ".join(sorted(cells["precision"].unique())),
         "device": ", ".join(sorted(cells["device"].unique())),
+        "threads": _counts(cells["threads"]),
+        "batch": _counts(cells["batch"]),
         "old": "; ".join(sorted(set(cells["old"]) - {""})),
     }
+
+
+def _counts(numbers: pd.Series[float]) -> str:
+    return ", ".join(f"{value:.0f}" for value in sorted(numbers.dropna().unique()))
 
 
 def _mean(by_pair: pd.DataFrame) -> GridMean:
@@ -121,6 +135,11 @@ def _behind(scores: Scores, first: str, label: str) -> dict[str, Any]:
         "behind_high": apart.high,
         "shared": apart.pairs,
     }
+
+
+def _is_blind(method: str) -> bool:
+    info = info_of(method)
+    return info is not None and info.blind
 
 
 def _facts(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:

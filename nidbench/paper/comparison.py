@@ -28,8 +28,8 @@ from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
 
 from .conditions import Condition, Table
-from .labels import base_label, read_label
-from .published import numbers
+from .labels import base_label, is_blind, read_label
+from .published import QUOTED, numbers
 from .tables import find_table, table
 from .verdicts import Verdict, columns, judge, measured
 
@@ -76,8 +76,11 @@ def _scored_under(sweep_cells: SweepCells, protocol: str) -> pd.DataFrame:
 
 def _protocols_of(cells: pd.DataFrame, paper_table: Table) -> pd.Series[str]:
     """Return the name of the protocol of each cell's condition in a table; half-kernel for those that it has not."""
-    groups = list(cells[GROUP].itertuples(index=False, name=None))
-    of_group = {group: paper_table.protocol_of(*group) for group in dict.fromkeys(groups)}
+    groups = list(cells[[*GROUP, "label"]].itertuples(index=False, name=None))
+    of_group = {
+        (*group, label): paper_table.protocol_of(*group, blind=is_blind(label))
+        for *group, label in dict.fromkeys(groups)
+    }
     return pd.Series([of_group[group] for group in groups], cells.index, dtype="str")
 
 
@@ -97,7 +100,8 @@ def comparison_frame(cells: pd.DataFrame, name: str) -> pd.DataFrame:
     - `published` and `measured` are PSNR in dB, `difference` is measured minus published. `low` and `high` are the 95 %
       interval of the mean over the paper's grid: the measured mean itself where all of it has a score, NaN where the
       interval is not known. `*_ssim` are the same for SSIM.
-    - `verdict` is a word of the module's list, `by` has the quantities that it rests on, `why` the reasons.
+    - `verdict` is a word of the module's list, `by` has the quantities that it rests on, `why` the reasons: what was
+      measured otherwise, or of what is quoted why it cannot be run here.
     - `images` and `measurements` count the images, and the pairs of image and kernel, that have a score;
       `paper_images` and `paper_measurements` those of the paper.
 
@@ -130,10 +134,34 @@ def grids_of(cells: pd.DataFrame, paper_table: Table) -> Iterator[tuple[Conditio
 
 
 def cells_of(cells: pd.DataFrame, paper_table: Table, condition: Condition) -> pd.DataFrame:
-    """Return the cells of a condition of a table."""
-    groups = cells[GROUP].drop_duplicates()
-    fitting = {group for group in groups.itertuples(index=False, name=None) if paper_table.row_of(*group) == condition}
-    return cells[pd.MultiIndex.from_frame(cells[GROUP]).isin(list(fitting))] if fitting else cells[:0]
+    """Return the cells of a condition of a table; those of blind methods beside each set of estimated kernels."""
+    names = [*GROUP, "label"]
+    fitting = [
+        (*group, label)
+        for *group, label in cells[names].drop_duplicates().itertuples(index=False, name=None)
+        if paper_table.row_of(*group, blind=is_blind(label)) == condition
+    ]
+    if not fitting:
+        return cells[:0]
+    return _beside_estimates(cells[pd.MultiIndex.from_frame(cells[names]).isin(fitting)], condition)
+
+
+def _beside_estimates(cells: pd.DataFrame, condition: Condition) -> pd.DataFrame:
+    """Return cells of which those under the true kernels are named as those under estimates of them.
+
+    Only blind methods have such, and the measurements are the same: only what non-blind ones are told is another.
+    """
+    by_truth = cells["kernel_set"] == condition.blurred_by
+    blind, others = cells[by_truth], cells[~by_truth]
+    if blind.empty or others.empty:
+        return cells
+    in_set = blind["kernel"].str.partition("/")[2]
+    copies = [
+        blind.assign(kernel_set=name, kernel=f"{name}/" + in_set)[~blind["label"].isin(group["label"])]
+        for name, group in others.groupby("kernel_set", sort=False)
+    ]
+    together: pd.DataFrame = pd.concat([*copies, others], ignore_index=True)
+    return together
 
 
 def quoted_rows(paper_table: Table, condition: Condition) -> pd.DataFrame:
@@ -154,7 +182,8 @@ def _rows(paper_table: Table, condition: Condition, cells: pd.DataFrame) -> Iter
         quote |= {"published": row["psnr"], "published_ssim": row["ssim"]}
         mine = cells[(bases == row["label"]) | (plain == _plain(row["method"]))]
         if mine.empty:
-            yield _unmeasured(condition) | quote | {"verdict": "not run" if row["label"] else "quoted"}
+            verdict, why = ("not run", "") if row["label"] else ("quoted", QUOTED[row["method"]])
+            yield _unmeasured(condition) | quote | {"verdict": verdict, "why": why}
         else:
             yield from (quote | measured_row for measured_row in _measured(condition, mine, row["psnr"], row["ssim"]))
     others = cells[~bases.isin(quoted["label"]) & ~plain.isin(quoted["method"].map(_plain))]
@@ -196,7 +225,7 @@ def _measured(condition: Condition, cells: pd.DataFrame, psnr: float, ssim: floa
 def reasons(condition: Condition, cells: pd.DataFrame) -> Iterator[str]:
     """Yield what was measured otherwise than in the paper; `cells` are those of one method."""
     first = cells.iloc[0]
-    if condition.lacking:
+    if condition.lacking and not is_blind(first["label"]):
         yield condition.lacking
     if first["dataset"] != condition.dataset:
         yield f"measured on {first['dataset']}, in the paper on {condition.dataset}"

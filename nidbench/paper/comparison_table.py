@@ -224,4 +224,5 @@ def _reasons(frame: pd.DataFrame) -> Iterator[str]:
     for why, rows in reasons.groupby("why", sort=False):
         where = rows[GROUP].agg(" ".join, axis=1).unique()
         everywhere = len(where) == conditions > 1
-        yield f"{', '.join(rows['method'].unique())} ({'everywhere' if everywhere else ', '.join(where)}): {why}"
+        names = rows["method"].where(rows["method"] != "", rows.get("paper_method", "")).unique()
+        yield f"{', '.join(names)} ({'everywhere' if everywhere else ', '.join(where)}): {why}"

@@ -10,7 +10,8 @@ from nidbench.physics.case_key import MEASURED
 from nidbench.physics.noise import NoiseSpec
 from nidbench.scoring.protocols import DEFAULT
 
-from .published import published
+from .labels import is_blind
+from .published import BY_NAME_ONLY, published
 
 #: Comes before the kernel error in the name of a kernel set, as in `levin@estimated:mine`.
 ERROR = "@"
@@ -34,7 +35,8 @@ class Condition:
         published_dataset, published_kernels: the names that `published` has for them, where those are others.
         settings: label of a method -> its settings in this experiment where they are not the preset's, as in brackets.
         otherwise: label of a method -> what the paper did with it that is not done here.
-        lacking: why the row cannot be measured here, and what can; empty where it can.
+        lacking: why the row cannot be measured here, and what can; empty where it can. Blind methods can all the same.
+        blurred_by: where the paper estimated the kernels: the true ones, of which blind methods know the size.
     """
 
     dataset: str
@@ -49,6 +51,7 @@ class Condition:
     settings: Mapping[str, str] = field(default_factory=dict)
     otherwise: Mapping[str, str] = field(default_factory=dict)
     lacking: str = ""
+    blurred_by: str = ""
 
     @property
     def text(self) -> str:
@@ -72,14 +75,29 @@ class Condition:
             if kernel.noise
         }
 
-    def measures(self, kernel_set: str, noise: str) -> bool:
-        """Return whether a group of a sweep on the row's dataset, or on one in its place, is of this row."""
-        same = ERROR in kernel_set if self.kernels == INACCURATE else kernel_set == self.kernels
-        return same and self.noise in ("", noise)
+    def measures(self, kernel_set: str, noise: str, *, blind: bool = False) -> bool:
+        """Return whether a group of a sweep on the row's dataset, or on one in its place, is of this row.
 
-    def labels(self, table: str) -> list[str]:
-        """Return the methods of the row that can be run here, in the order of the paper, with their settings."""
-        return [label + self.settings.get(label, "") for label in published(table, *self.key)]
+        Args:
+            kernel_set: as tables name it.
+            noise: likewise.
+            blind: whether the group is of blind methods, which the row has under the kernels that blurred.
+        """
+        same = ERROR in kernel_set if self.kernels == INACCURATE else kernel_set == self.kernels
+        return (same or (blind and kernel_set == self.blurred_by)) and self.noise in ("", noise)
+
+    def labels(self, table: str, *, blind: bool | None = None) -> list[str]:
+        """Return the methods of the row that are run here, in the order of the paper, with their settings.
+
+        Args:
+            table: the row's.
+            blind: only those that are blind, or only those that are not; None for all.
+        """
+        return [
+            label + self.settings.get(label, "")
+            for label in published(table, *self.key)
+            if label not in BY_NAME_ONLY and blind in (None, is_blind(label))
+        ]
 
 
 @dataclass(frozen=True)
@@ -103,13 +121,16 @@ class Table:
         """Whether it has one dataset only, so that what it says of methods is a claim beyond that."""
         return len({condition.dataset for condition in self.conditions}) == 1
 
-    def row_of(self, dataset: str, kernel_set: str, noise: str) -> Condition | None:
-        """Return the condition that a group of a sweep is of, if there is one."""
-        fitting = [condition for condition in self.conditions if condition.measures(kernel_set, noise)]
+    def row_of(self, dataset: str, kernel_set: str, noise: str, *, blind: bool = False) -> Condition | None:
+        """Return the condition that a group of a sweep is of, if there is one; `blind` as of `Condition.measures`."""
+        fitting = [condition for condition in self.conditions if condition.measures(kernel_set, noise, blind=blind)]
         chosen = [condition for condition in fitting if condition.dataset == dataset or self.stands_for_any]
         return chosen[0] if chosen else None
 
-    def protocol_of(self, dataset: str, kernel_set: str, noise: str) -> str:
-        """Return the metric protocol nearest to the paper's for a group of a sweep; half-kernel without a condition."""
-        condition = self.row_of(dataset, kernel_set, noise)
+    def protocol_of(self, dataset: str, kernel_set: str, noise: str, *, blind: bool = False) -> str:
+        """Return the metric protocol nearest to the paper's for a group of a sweep; half-kernel without a condition.
+
+        `blind` is as of `Condition.measures`.
+        """
+        condition = self.row_of(dataset, kernel_set, noise, blind=blind)
         return DEFAULT.name if condition is None else condition.protocol

@@ -85,7 +85,8 @@ class Reproduction:
             rates = method_rates(plan, pending, store, computer, settings, say)
             chosen = restrict(self.ask, affordable(pending, [job.case.key for job in plan.jobs], rates, seconds))
             plan = make_plan(chosen, computer, chooser)
-        about = coverage_line(self.table, [job.case.key for job in plan.jobs], self.dataset, self.kernels)
+        keys, methods = [job.case.key for job in plan.jobs], ",".join(grid.methods for grid in self.ask.experiments)
+        about = coverage_line(self.table, keys, self.dataset, self.kernels, methods)
         say(about)
         if write:
             with results_errors(self.file.parent):

@@ -13,7 +13,7 @@ from nidbench.errors import InputError, UnknownNameError, unknown
 from nidbench.physics.case_key import MEASURED, CaseKey
 
 from .conditions import INACCURATE, Condition, Table
-from .labels import base_label
+from .labels import base_label, is_blind
 
 
 def _noises(condition: Condition, *noises: str) -> Iterator[Condition]:
@@ -39,6 +39,7 @@ _SET12_INACCURATE = replace(
     noise="gaussian:0.01",
     protocol="shift-aligned",
     lacking=_UNTOLD.format("Yang & Ji 2019 for Set12"),
+    blurred_by="levin",
 )
 
 # Section 4.3.2: "the iteration number of the proposed method is fixed to 2.5 x 10^4".
@@ -88,6 +89,7 @@ TABLES: dict[str, Table] = {
                     published_dataset="lai-synthetic",
                     settings=_FIXED,
                     lacking=_UNTOLD.format("SelfDeblur for the images of Lai et al."),
+                    blurred_by="lai",
                 ),
                 Condition(
                     "kohler",
@@ -129,9 +131,15 @@ def table(name: str) -> Table:
     return TABLES[name]
 
 
-def paper_protocol(name: str, key: CaseKey) -> str:
-    """Return the metric protocol nearest to the paper's for a measurement; half-kernel for one that it has not."""
-    return table(name).protocol_of(key.dataset, key.kernel.partition("/")[0], key.noise)
+def paper_protocol(name: str, key: CaseKey, label: str = "") -> str:
+    """Return the metric protocol nearest to the paper's for a measurement; half-kernel for one that it has not.
+
+    Args:
+        name: `table2` to `table9`.
+        key: the measurement.
+        label: the method that restores it, of which it counts whether it is blind.
+    """
+    return table(name).protocol_of(key.dataset, key.kernel.partition("/")[0], key.noise, blind=is_blind(label))
 
 
 def find_table(groups: Iterable[tuple[str, str, str, str]]) -> str:
@@ -160,7 +168,7 @@ def _shared(paper_table: Table, asked: Iterable[tuple[str, str, str, str]]) -> t
     """Return how many pairs of method and condition a table shares with a sweep, and how many conditions."""
     methods, conditions = set(), set()
     for dataset, kernel_set, noise, label in asked:
-        row, base = paper_table.row_of(dataset, kernel_set, noise), base_label(label)
+        row, base = paper_table.row_of(dataset, kernel_set, noise, blind=is_blind(label)), base_label(label)
         if row is not None and row.dataset == dataset:
             conditions.add(row.key)
             if base in map(base_label, row.labels(paper_table.name)):

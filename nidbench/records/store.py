@@ -318,7 +318,8 @@ class Store:
         """Return the further arrays that a cell was asked to keep.
 
         `draws` are the posterior draws, Shape (n, C, H, W), float16; other names are the method's own, such as
-        `layer 01`. Names that do not occur had nothing to be kept.
+        `layer 01`; `kernel` is a kernel that it estimated, Shape (kh, kw). Names that do not occur had nothing to be
+        kept.
 
         Raises:
             ResultsError: where it is missing or damaged.

@@ -19,11 +19,13 @@ class Stated:
     Attributes:
         title: the name in the literature; empty where the source does not say it in so many words.
         presets, variants: names.
+        blind: whether it says that the method finds the kernel itself.
     """
 
     title: str = ""
     presets: Sequence[str] = ()
     variants: Sequence[str] = ()
+    blind: bool = False
 
 
 def stated(target: str) -> Stated:
@@ -38,7 +40,9 @@ def stated(target: str) -> Stated:
     given = {keyword.arg: keyword.value for keyword in infos[0].keywords}
     title = infos[0].args[0] if infos[0].args else given.get("title")
     text = title.value if isinstance(title, ast.Constant) and isinstance(title.value, str) else ""
-    return Stated(text, _keys(given.get("presets")), _keys(given.get("variants")))
+    blind = given.get("blind")
+    is_blind = isinstance(blind, ast.Constant) and blind.value is True
+    return Stated(text, _keys(given.get("presets")), _keys(given.get("variants")), is_blind)
 
 
 def _keys(node: ast.expr | None) -> list[str]:

@@ -41,4 +41,4 @@ class RunOptions:
     def __post_init__(self) -> None:
         for word in self.keep:
             if word not in KEEPS:
-                raise InputError(f"cannot keep {word!r}: use {' or '.join(KEEPS)}, or both separated by a comma")
+                raise InputError(f"cannot keep {word!r}: use {', '.join(KEEPS)}, several separated by commas")

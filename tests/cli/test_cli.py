@@ -212,7 +212,7 @@ def test_unknown_sweep_lists_those_there_are(tmp_path):
 def test_help_and_lists_import_nothing_heavy():
     code = (
         "import sys; from click.testing import CliRunner; from nidbench.cli import main\n"
-        "for call in (['--help'], ['list', 'methods'], ['list', 'datasets']):\n"
+        "for call in (['--help'], *(['list', kind] for kind in ('methods', 'datasets', 'tables'))):\n"
         "    assert CliRunner().invoke(main, call).exit_code == 0\n"
         "heavy = {'torch', 'mlflow', 'pandas', 'matplotlib', 'skimage', 'nidbench.methods.ours'}\n"
         "print(sorted(heavy & set(sys.modules)))"
@@ -354,7 +354,8 @@ def test_a_sweep_file_and_a_question_at_once_are_refused(tmp_path):
 
 
 def test_what_a_run_keeps_is_named_and_checked(tmp_path):
-    assert "use draws or layers" in refused(*RUN, "--methods", "wiener", "--keep", "pictures", "--output", tmp_path)
+    said = refused(*RUN, "--methods", "wiener", "--keep", "pictures", "--output", tmp_path)
+    assert "use draws, layers, kernel" in said
     call(*RUN, "--methods", "wiener", "--output", tmp_path)
     again = call(*RUN, "--methods", "wiener", "--keep", "draws,layers", "--dry-run", "--output", tmp_path).output
     assert "2 cells are done without draws and layers: they are computed again" in again
@@ -515,7 +516,7 @@ def test_wrong_questions_for_a_table(tmp_path):
     assert "unknown dataset of table2 'sample'" in refused("reproduce", "table2", "--dataset", "sample", *options)
     assert "give a time such as" in refused("reproduce", "table2", "--budget", "soon", *options)
     assert "unknown method" in refused("reproduce", "table7", "--methods", "our", *options)
-    told = refused("reproduce", "table6", "--dataset", "lai", *options)
+    told = refused("reproduce", "table6", "--dataset", "lai", "--methods", "fid", *options)
     assert "not public; nidbench reproduce table6 --kernels estimated:PATH takes estimates of your own" in told
     call(*RUN, "--methods", "wiener", "--output", tmp_path)
     assert "no table of the paper has sample sample gaussian:0.05" in refused("compare", "--output", tmp_path)

@@ -151,6 +151,13 @@ def test_a_cosine_falls_from_the_rate_to_almost_nothing():
     assert 0 < rates[-1] < 1e-6
 
 
+def test_steps_are_thirty_of_a_tenth_each():
+    """As DeepRED's authors have it: x 0.9 after every thousandth of 30,000 iterations."""
+    schedule = Schedule(30_000, 0.004, decay="steps")
+    rates = [schedule.rate(i) / 0.004 for i in (1, 1000, 1001, 2000, 2001, 30_000)]
+    assert rates == pytest.approx([1, 1, 0.9, 0.9, 0.81, 0.9**29])
+
+
 def test_halving_halves_at_seventy_eighty_and_ninety_percent():
     schedule = Schedule(1000, 0.01, decay="halving")
     rates = [schedule.rate(i) for i in (1, 700, 701, 800, 801, 900, 901, 1000)]
@@ -165,7 +172,7 @@ def test_halving_halves_at_seventy_eighty_and_ninety_percent():
         ({"lr": float("nan")}, "lr=nan"),
         ({"lr": float("inf")}, "lr=inf"),
         ({"warmup": -1}, "warmup=-1: give iterations, or 0"),
-        ({"decay": "linear"}, "decay='linear': use constant, cosine, halving or early-halving"),
+        ({"decay": "linear"}, "decay='linear': use constant, cosine, halving, early-halving or steps"),
     ],
 )
 def test_impossible_schedules_are_refused(settings, message):

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from nidbench.methods.deepinverse import DeepInverse
 from nidbench.methods.dip import DIP
+from nidbench.methods.selfdeblur import SelfDeblur
 
 from nidbench.cases import cases
 from nidbench.cli import main
@@ -190,6 +191,81 @@ def test_the_latest_of_two_records_of_a_cell_and_the_fuller_precision_count(tmp_
     assert found.loc["tv", "precision"] == "float32"
     plain = by_method(records).loc["tv", "psnr"]
     assert found.loc["tv", "psnr"] == pytest.approx(plain + (1.0 - records[0].scores["half-kernel"].psnr) / 24)
+
+
+def test_what_covers_the_set_stands_for_a_label_not_what_has_most_records():
+    images = [f"{image:02}" for image in range(1, 13)]
+    elsewhere = [(i, f"levin/{k}") for i in images for k in range(1, 9) if (i, f"levin/{k}") not in PAIRS]
+    half = [record("tv", i, k, psnr=99.0, precision="bf16") for i, k in [*elsewhere, *PAIRS[:5]]]
+    found = by_method([*half, *whole("tv", 26.0)])
+    assert len(half) > 2 * len(PAIRS)
+    assert (found.loc["tv", "measurements"], found.loc["tv", "precision"]) == (24, "float32")
+
+
+def test_failed_cells_cover_nothing():
+    failed = [
+        replace(each, status="failed", scores={})
+        for level in LEVELS
+        for each in whole("tv", 1.0, level, precision="bf16")
+    ]
+    assert by_method([*failed, *whole("tv", 26.0)[:3]]).loc["tv", "measurements"] == 3
+
+
+def test_an_older_version_does_not_stand_for_todays_however_much_it_covers():
+    old = whole("wiener", 40.0, version=99)
+    found = by_method([*whole("tv", 26.0), *old, *whole("wiener", 24.0)[:7]])
+    assert (found.loc["wiener", "measurements"], found.loc["wiener", "old"]) == (7, "")
+
+
+def test_sources_of_a_method_that_no_golden_result_holds_are_never_mixed(monkeypatch):
+    monkeypatch.setitem(SETTINGS, "of-a-file", {"weight": 1.0})
+    monkeypatch.setitem(VERSIONS, "of-a-file", 1)
+    records = whole("of-a-file", 25.0)
+    edited = [replace(each, source="new") for each in records[:10]]
+    old = [replace(each, source="old") for each in records[10:]]
+    found = by_method([*whole("tv", 26.0), *edited, *old])
+    assert found.loc["of-a-file[weight=1.0]", "measurements"] == 14
+    moved = [replace(each, source=str(n % 2)) for n, each in enumerate(whole("tv", 26.0))]
+    assert by_method(moved).loc["tv", "measurements"] == 24
+
+
+def test_settings_that_read_alike_are_never_mixed(monkeypatch):
+    monkeypatch.setitem(VERSIONS, "gone", 1)
+    monkeypatch.setitem(SETTINGS, "gone", {})
+    cut = [record("gone", i, k, settings={"sha256": "0" * 63 + str(n % 2)}) for n, (i, k) in enumerate(PAIRS[:11])]
+    assert by_method(cut).loc["gone[sha256=00000000]", "measurements"] == 6
+
+
+def test_restorations_from_files_are_not_taken():
+    files = [record("wiener", i, k, settings={"scored": "from files"}, precision="", device="") for i, k in PAIRS]
+    assert list(by_method([*whole("tv", 26.0), *files]).index) == ["tv"]
+
+
+def test_blind_methods_are_marked_and_neither_ranked_nor_compared(monkeypatch):
+    monkeypatch.setitem(SETTINGS, "selfdeblur", all_settings(SelfDeblur()))
+    monkeypatch.setitem(VERSIONS, "selfdeblur", SelfDeblur.info.version)
+    records = [*whole("tv", 26.0), *whole("wiener", 25.0), *whole("selfdeblur", 30.0)]
+    found = by_method(records)
+    assert found["rank"].dropna().to_dict() == {"tv": 1, "wiener": 2}
+    assert found["first"].to_dict() == {"tv": True, "wiener": False, "selfdeblur": False}
+    assert np.isnan(found.loc["selfdeblur", "behind"])
+    assert found["blind"].to_dict() == {"tv": False, "wiener": False, "selfdeblur": True}
+    text = render(entries(records))
+    assert "dataset-free, blind" in text
+    assert "blind, told only the size of the kernel, and therefore not ranked: selfdeblur" in text
+
+
+def test_threads_and_restorations_side_by_side_are_said_where_they_differ():
+    alone, together = whole("tv", 26.0, threads=1), whole("wiener", 25.0, threads=1, batch=8)
+    quick = whole("fdn", 27.0, threads=4)
+    unknown = [replace(each, threads=None) for each in whole("fdn", 27.0)]
+    text = render(entries([*alone, *together, *quick]))
+    assert "seconds with threads: 4, others 1: fdn" in text
+    assert "seconds with restorations side by side: 8, others 1: wiener" in text
+    assert "seconds with threads: unknown, others 1: fdn" in render(entries([*alone, *together, *unknown]))
+    assert "seconds with" not in render(entries(alone))
+    mixed = [replace(each, threads=1 + n % 2) for n, each in enumerate(alone)]
+    assert by_method(mixed).loc["tv", "threads"] == "1, 2"
 
 
 def test_methods_are_named_by_preset_variant_and_settings():

@@ -112,6 +112,18 @@ def test_the_kernel_is_in_the_details_and_sums_to_one(problem):
     assert [np.shape(each.details["kernel"]) for each in outcomes] == [(3, 5), SIZE]
 
 
+def test_the_kernel_is_kept_where_the_run_asks_for_it(problem):
+    kept = {}
+    run = Run(keep=("kernel",), on_keep=kept.__setitem__)
+    details = SelfDeblur(iterations=2).restore(problem, run).details
+    np.testing.assert_allclose(kept["kernel"], details["kernel"], atol=1e-6)
+    assert kept["kernel"].dtype == np.float32
+    silent = Run(keep=("draws",), on_keep=kept.__setitem__)
+    kept.clear()
+    SelfDeblur(iterations=2).restore(problem, silent)
+    assert not kept
+
+
 def test_settings_without_meaning_are_refused():
     for settings in ({"squares": -0.1}, {"squares": 1.5}):
         with pytest.raises(InputError, match=next(iter(settings))):

@@ -15,7 +15,7 @@ from nidbench.errors import InputError, UnknownNameError
 from nidbench.paper.anchor import anchor_frame
 from nidbench.paper.comparison import comparison_frame, default_table, scored_cells
 from nidbench.paper.comparison_table import render_anchored, render_comparison, render_scored
-from nidbench.paper.published import LABELS, numbers, published
+from nidbench.paper.published import BY_NAME_ONLY, LABELS, QUOTED, numbers, published
 from nidbench.paper.tables import TABLES, table
 from nidbench.paper.verdicts import WITHIN, WITHIN_SSIM
 from nidbench.scoring.protocols import PROTOCOLS
@@ -223,8 +223,13 @@ def test_what_cannot_be_run_is_quoted_and_what_was_not_run_says_so():
     frame = comparison_frame(pd.concat([grid(), grid(label="wiener", preset="default")]), "table2")
     assert len(frame) == 17 + 1
     verdicts = frame.set_index(frame["method"].where(frame["method"] != "", frame["paper_method"]))["verdict"]
-    assert (verdicts["EPLL"], verdicts["dip"], verdicts["wiener"]) == ("quoted", "not run", "not in the paper")
-    assert frame["verdict"].value_counts()["quoted"] == 9
+    assert (verdicts["IRCNN"], verdicts["dip"], verdicts["wiener"]) == ("quoted", "not run", "not in the paper")
+    assert {verdicts[label] for label in ("dmsp", "epll")} == {"not run"}
+    said = frame.set_index("paper_method")["why"]
+    assert (said["IRCNN"], said["FID"]) == (QUOTED["IRCNN"], "")
+    text = render_scored(grid(), "table2")
+    assert f"- IRCNN, RGDN, CPCR (set12 levin gaussian:0.05): {QUOTED['IRCNN']}" in text
+    assert frame["verdict"].value_counts()["quoted"] == 7
     assert frame.loc[frame["method"] == "wiener", "published"].isna().all()
     assert set(frame["category"]) == {"non-learning", "dataset-free", "supervised", ""}
 
@@ -253,7 +258,7 @@ def test_seeds_that_have_some_measurements_only_are_not_comparable():
     assert row(pd.concat([grid(psnr=PSNR["ours"]), grid(psnr=PSNR["ours"], noise_seed=1)]))["verdict"] == "reproduced"
 
 
-@pytest.mark.parametrize(("label", "method"), [("EPLL", "EPLL"), ("IBM3D", "IBM3D"), ("epll", "EPLL")])
+@pytest.mark.parametrize(("label", "method"), [("IRCNN", "IRCNN"), ("IBM3D", "IBM3D"), ("ircnn", "IRCNN")])
 def test_files_of_a_system_that_cannot_run_here_have_its_row(label, method):
     psnr, ssim = PAPER.loc[("table2", "set12", "levin", "gaussian:0.05", method), ["psnr", "ssim"]]
     frame = comparison_frame(grid(label=label, psnr=psnr, ssim=ssim, preset="", source="files"), "table2")
@@ -355,6 +360,33 @@ def test_the_table_is_found_from_the_sweep(make_record, make_store):
         default_table(make_store(make_record(), name="other")[1])
 
 
+def test_a_blind_method_has_its_row_by_the_kernels_that_blurred_beside_others_by_estimates():
+    noise = {"noise": "gaussian:0.01", "protocol": "shift-aligned"}
+    names = [f"levin/{n}" for n in range(1, 9)]
+    psnr, ssim = PAPER.loc[("table6", "set12", "inaccurate", "gaussian:0.01", "SelfDeblur"), ["psnr", "ssim"]]
+    blind = grid(kernels=names, label="selfdeblur", psnr=psnr, ssim=ssim, preset="released", **noise)
+    (alone,) = comparison_frame(blind, "table6").query("method == 'selfdeblur'").to_dict("records")
+    assert (alone["kernel_set"], alone["verdict"], alone["why"]) == ("levin", "reproduced", "")
+    set_name = "levin@estimated:mine"
+    mine = [f"{set_name}/{n}" for n in range(1, 9)]
+    others = [grid(kernels=mine, label=label, kernel_set=set_name, **noise) for label in ("dip", "fid")]
+    cells = pd.concat([blind, *others])
+    frame = comparison_frame(cells, "table6")
+    assert set(frame["kernel_set"]) == {set_name}
+    assert not frame[frame["method"] != ""]["method"].duplicated().any()
+    verdicts = frame[frame["measured"].notna()].set_index("method")["verdict"].to_dict()
+    assert verdicts == {"selfdeblur": "reproduced", "dip": "not comparable", "fid": "not comparable"}
+    assert "Yang & Ji" in frame.set_index("method")["why"]["dip"]
+    anchored = anchor_frame(cells, "table6", "dip")
+    assert anchored[anchored["method"] == "selfdeblur"]["measurements"].tolist() == [96]
+
+
+def test_under_true_kernels_only_blind_methods_are_of_table_6():
+    cells = grid(kernels=[f"levin/{n}" for n in range(1, 9)], label="dip", noise="gaussian:0.01")
+    with pytest.raises(InputError, match="nothing of table6"):
+        comparison_frame(cells, "table6")
+
+
 def test_wrong_calls():
     with pytest.raises(InputError, match=r"nothing of table4, which has .*set12 levin poisson:128.*reproduce table4"):
         comparison_frame(grid(), "table4")
@@ -377,7 +409,8 @@ def test_every_table_compares_with_itself(name):
         scores = frame[there & (frame["noise"] == noise) & (frame["label"] != "")].set_index("label")
         images = [str(n) for n in range(condition.images)]
         per = condition.cases // condition.images
-        for label in condition.labels(name):
+        unasked = [label for label in BY_NAME_ONLY if label in scores.index]
+        for label in [*condition.labels(name), *unasked]:
             names = [f"{condition.kernels}/{n}" for n in range(per)]
             own = {"noise": condition.noise, "declared": condition.declared, "dataset": condition.dataset}
             own |= {"protocol": condition.protocol}

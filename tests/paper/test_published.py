@@ -1,8 +1,13 @@
 """The paper's numbers, against what its text says of them."""
 
-from nidbench.paper.published import LABELS, numbers, published
+import re
+from pathlib import Path
+
+from nidbench.paper.published import BY_NAME_ONLY, LABELS, QUOTED, numbers, published
 from nidbench.registry.entry_points import Registry, load_method, methods
 from nidbench.registry.method_spec import MethodSpec, parse_methods, resolve
+
+ROOT = next(folder for folder in Path(__file__).resolve().parents if (folder / "docs" / "methods").is_dir())
 
 
 def test_a_cell_of_table_2():
@@ -37,6 +42,14 @@ def test_every_label_is_a_method_of_nidbench():
         (spec,) = parse_methods(label)
         assert spec.name in known
         assert resolve(MethodSpec(spec.name, None, spec.variants), load_method(methods(), spec.name), None)
+
+
+def test_every_system_either_runs_or_has_a_reason_why_not():
+    assert set(numbers()["method"]) == LABELS.keys() | QUOTED.keys()
+    assert not LABELS.keys() & QUOTED.keys()
+    assert BY_NAME_ONLY.keys() <= set(LABELS.values())
+    page = (ROOT / "docs" / "methods" / "index.md").read_text()
+    assert dict(re.findall(r"^\| (?!\[)([^|]+) \| ([^|]+) \|$", page, re.MULTILINE)).items() >= QUOTED.items()
 
 
 def test_what_the_paper_has_not_is_nothing():

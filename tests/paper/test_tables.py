@@ -4,7 +4,7 @@ import pytest
 
 from nidbench.contract import CaseKey
 from nidbench.errors import InputError
-from nidbench.paper.labels import base_label
+from nidbench.paper.labels import base_label, is_blind
 from nidbench.paper.published import numbers
 from nidbench.paper.tables import TABLES, find_table, paper_protocol, table
 from nidbench.registry.entry_points import Registry
@@ -107,6 +107,14 @@ def test_a_sweep_that_no_table_has():
 def test_conditions_decide_where_no_method_does():
     assert find_table([("set12", "levin", "gaussian:0.05", "wiener")]) == "table2"
     assert find_table([("sun", "levin", "poisson:256", "tv")]) == "table4"
+
+
+def test_blind_methods_are_known_by_their_source():
+    assert is_blind("selfdeblur@fast[iterations=3]")
+    assert not any(map(is_blind, ("ours", "gone", "selfdeblur-nonblind", "somebody's images")))
+    key = CaseKey("set12", "01", "levin/1", "gaussian:0.01")
+    assert paper_protocol("table6", key, "selfdeblur") == "shift-aligned"
+    assert paper_protocol("table6", key, "ours") == "half-kernel"
 
 
 def test_labels_without_preset_and_settings():

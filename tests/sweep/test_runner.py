@@ -558,7 +558,7 @@ def test_a_done_cell_is_not_lost_to_what_it_cannot_keep(tmp_path):
 
 
 def test_words_that_cannot_be_kept_are_refused():
-    with pytest.raises(InputError, match="cannot keep 'drawings': use draws or layers"):
+    with pytest.raises(InputError, match="cannot keep 'drawings': use draws, layers, kernel"):
         RunOptions(keep=("drawings",))
 
 
