@@ -58,6 +58,7 @@ def write_report(
     """
     from nidbench.analysis.groups import named, reference
     from nidbench.report.html import cases
+    from nidbench.report.html.numbers import text_of
     from nidbench.report.html.page import page
 
     sweep, cells = sweep_cells.sweep, sweep_cells.frame(protocol)
@@ -71,7 +72,8 @@ def write_report(
         (target.parent if folder is None or not pictures else folder / "pictures").mkdir(parents=True, exist_ok=True)
         place = cases.inline if folder is None else cases.in_folder(folder, partial(write_whole, sync=False))
         pictured, used, size = [], set(), 0
-        for case in cases.pictured(store, sweep, cases.order(cells), protocol, place) if pictures else ():
+        keys = cases.order(cells) if pictures else []
+        for case in cases.pictured(store, sweep, keys, protocol, place, text_of(cells)):
             pictured.append(case)
             used |= set(cases.addresses(case))
             size += 0 if folder else sum(map(len, cases.addresses(case)))

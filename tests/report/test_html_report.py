@@ -22,9 +22,11 @@ from nidbench.api.reporting import write_report
 from nidbench.cli import main
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.records import Choices, Store, Sweep
-from nidbench.report.html import account, cases, curves, pictures
+from nidbench.report import results_table
+from nidbench.report.html import account, cases, curves, numbers, pictures
 from nidbench.report.html.page import embedded
 from nidbench.report.image_table import image_frame
+from nidbench.report.shown_cells import choose
 from nidbench.report.typeset import number
 from nidbench.rescoring.measurements import Measurements
 from nidbench.scoring.metrics import psnr
@@ -194,14 +196,63 @@ def test_scores_by_case(make_record, make_store):
     cells = SweepCells.read(store, sweep).frame()
     frame = image_frame(cells)
     assert list(frame.columns) == ["input", "ours", "dip"]
-    assert frame.loc[("sample", "a", "levin/1", "gaussian:0.05", 0)].tolist() == [20, 27, 25]
-    shown = cases.scores(cells, "half-kernel")
-    assert [[cell["text"] for cell in row] for row in shown["rows"]] == [
+    assert frame.loc[("sample", "a", "levin/1", "gaussian:0.05", 0, "known")].tolist() == [20, 27, 25]
+    shown = cases.scores(cells, "half-kernel", str)
+    assert [[cell["text"] for cell in row["cells"]] for row in shown["rows"]] == [
         ["a", "20.00", "27.00", "25.00"],
         ["b", "20.00", "missing", "timeout"],
     ]
-    assert [cell["best"] for cell in shown["rows"][0]] == [False, False, True, False]
+    assert [cell["best"] for cell in shown["rows"][0]["cells"]] == [False, False, True, False]
     assert len(shown["rows"]) == len(cases.order(cells))
+
+
+def test_what_methods_were_told_keeps_rows_points_and_means_apart(make_record, make_store):
+    told = {"known": (30.0, 28.0), "x2": (20.0, 24.0)}
+    store, sweep = make_store(
+        *(
+            make_record(name, image, value, declared=declared, seconds=seconds)
+            for declared, values in told.items()
+            for name, value, seconds in zip(("ours", "dip"), values, (8.0, 2.0), strict=True)
+            for image in "ab"
+        )
+    )
+    cells = SweepCells.read(store, sweep).frame()
+    page = written(store, sweep, pictures=False)
+    rows = [row[:3] for row in page.rows if row[:1] == ["ours"]]
+    assert rows == [["ours", "known", "30.00"], ["ours", "x2", "20.00"]]
+    assert image_frame(cells).reset_index()[["image", "declared", "ours", "dip"]].to_numpy().tolist() == [
+        [image, declared, *values] for image in "ab" for declared, values in told.items()
+    ]
+    shown = cases.scores(cells, "half-kernel", str)
+    assert [row["case"] for row in shown["rows"]] == [0, 0, 1, 1]
+    groups = page.data["cost"]
+    assert [group["title"].partition(", ")[2] for group in groups] == ["", "declared x2"]
+    for group, values in zip(groups, told.values(), strict=True):
+        assert [point["psnr"] for point in group["points"]] == list(values)
+        assert [point["front"] for point in group["points"]] == [values[0] > values[1], True]
+        assert group["input"] == 20
+
+
+@pytest.mark.parametrize("form", ["md", "html", "latex", "csv"])
+def test_names_that_rounding_would_make_alike_stay_apart(make_record, make_store, form):
+    names = ["tv[weight=0.5123456789]", "tv[weight=0.512345678]"]
+    store, sweep = make_store(*(make_record(name, "a", 20 + place) for place, name in enumerate(names)))
+    page = written(store, sweep, pictures=False)
+    assert page.data["methods"] == names
+    assert [row[0] for row in page.rows if row[:1] and row[0].startswith("tv[")][:2] == names
+    for by_image in ([], ["--by-image"]):
+        text = call("table", sweep.name, "--output", store.root, "--format", form, *by_image).replace("{[}", "[")
+        assert all(name in text for name in names)
+
+
+def test_every_column_of_numbers_has_a_meaning():
+    assert {title for title, _ in results_table.NUMBERS.values()} <= set(numbers.MEANINGS)
+
+
+@pytest.mark.parametrize("name", ["input", "truth"])
+def test_a_method_is_told_from_the_input_and_the_truth_beside_it(make_record, make_store, name):
+    store, sweep = make_store(make_record(name, "a"), arrays={"image": np.full((1, 4, 6), 0.5)})
+    assert list(choose(store, sweep.cells)[0]) == [f"{name} (method)"]
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------
