@@ -23,7 +23,7 @@ from nidbench.cli import main
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.records import Choices, Store, Sweep
 from nidbench.report import results_table
-from nidbench.report.html import account, cases, curves, numbers, pictures
+from nidbench.report.html import account, cases, curves, made_from, numbers, pictures
 from nidbench.report.html.page import embedded
 from nidbench.report.image_table import image_frame
 from nidbench.report.shown_cells import choose
@@ -31,6 +31,7 @@ from nidbench.report.typeset import number
 from nidbench.rescoring.measurements import Measurements
 from nidbench.scoring.metrics import psnr
 from nidbench.scoring.protocols import DEFAULT
+from nidbench.system.whole_files import write_whole
 
 SAMPLER = Path(__file__).parents[1] / "resources" / "sampler.py"
 HOSTILE = ["</script><script>alert(1)</script>", "a\"b'c&d<b>e", "x" * 300, "Ünïcode-模糊-🙂", "tab\tand\nline\x1b[31m"]
@@ -512,3 +513,63 @@ def test_one_method_has_no_differences(make_record, make_store):
     page = written(store, sweep, pictures=False)
     assert page.data["differences"]["references"] == []
     assert "differences need two" in page.text
+
+
+# --- a page that would be the same ----------------------------------------------------------------------------------
+
+
+def test_a_page_that_would_be_the_same_is_left_alone(make_record, make_store, monkeypatch):
+    store, sweep = make_store(make_record("ours", "a", 26.0), make_record("dip", "a", 25.0))
+
+    def rewritten(protocol="half-kernel", **options):
+        read, file = SweepCells.read(store, sweep), store.root / "reports" / f"{sweep.name}.html"
+        before = file.stat().st_ino if file.exists() else None
+        path = write_report(store, read, protocol, anew=False, **options)
+        is_new = path.stat().st_ino != before
+        assert path == file
+        content = file.read_bytes()
+        write_report(store, read, protocol, **options)
+        assert file.read_bytes() == content  # what was left is what would have been written
+        return is_new
+
+    def edit():
+        file = store.root / "reports" / f"{sweep.name}.html"
+        file.write_bytes(file.read_bytes().replace(b"26.00", b"62.00"))
+
+    assert rewritten()
+    assert not rewritten()
+    for changes in (
+        lambda: edit(),
+        lambda: store.write(make_record("ours", "a", 26.5), {"image": np.zeros((1, 4, 6))}),
+        lambda: monkeypatch.setattr("nidbench.report.html.made_from.version", lambda _: "0.2"),
+    ):
+        changes()
+        made_from._sources.cache_clear()
+        assert rewritten()
+        assert not rewritten()
+    monkeypatch.undo()
+    made_from._sources.cache_clear()
+    assert rewritten(protocol="cut-30")
+    assert rewritten(pictures=False)
+    assert rewritten(pictures=False, against="dip")
+
+
+def test_a_log_or_an_array_written_anew_makes_another_page(make_record, make_store):
+    store, sweep = make_store(make_record("ours", "a"), arrays={"image": np.zeros((1, 4, 6))})
+    read = SweepCells.read(store, sweep)
+    found = {made_from.made_from(store, read, "half-kernel", "", pictures=True)}
+    for name in ("log.json", "arrays.npz"):
+        file = store.file(read.cells[0].record, name)
+        write_whole(file, file.read_bytes() + b" ")
+        found.add(made_from.made_from(store, read, "half-kernel", "", pictures=True))
+    assert len(found) == 3
+
+
+def test_a_rerun_that_computes_nothing_leaves_the_report(results):
+    file = results / "reports" / "real.html"
+    run = ["run", "--dataset", "sample", "--tracking", "none", "--in-process", "--device", "cpu", "--observe", 2]
+    run += ["--precision", "float32", "--method-file", SAMPLER, "--methods", "sampler,wiener", "--name", "real"]
+    call(*run, "--output", results)
+    before = file.stat()
+    assert f"report    {file}" in call(*run, "--output", results)
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)

@@ -27,9 +27,6 @@ from nidbench.scoring.protocols import DEFAULT
 from . import account, cases, curves, numbers
 from .numbers import Content, text_of
 
-#: Within the first bytes of every report, by which one is known again.
-MARK = b'<meta name="generator" content="nidbench report">'
-
 
 def page(store: Store, sweep_cells: SweepCells, pictured: Sequence[Content] | None, protocol: str, against: str) -> str:
     """Return the report of a sweep as HTML: it needs no other file but the pictures that are addressed as such.
