@@ -58,6 +58,7 @@ class DIPWTV:
         paper="Cascarano, Sebastiani, Comes, Franchini, Porta: Combining Weighted Total Variation and Deep Image Prior "
         "for natural and medical image restoration via ADMM, ICCSA 2021",
         licence="authors' code: none granted (not used here)",
+        bounded=True,
         presets={
             "released": {},
             "fast": {"noise_scaled": True, "share": 0.04, **FAST, "lr": 0.01},
