@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,10 +101,9 @@ def track(
     from nidbench.report.tracking import TrackingError, default_uri, sync
 
     texts = {path.name: path.read_text() for path in (tables or {}).values()}
+    begins = partial(say, "mlflow    importing MLflow and writing, which takes some seconds")
     try:
-        tracked = sync(
-            store, sweep_cells, sheets=sheets, tables=texts, report=report, begins=lambda: say("mlflow    writing")
-        )
+        tracked = sync(store, sweep_cells, sheets=sheets, tables=texts, report=report, begins=begins)
     except TrackingError as error:
         say(f"warning: {error}; the records are complete, nidbench sync tries again")
         return False
