@@ -144,7 +144,7 @@ def write_figure(
         )
     content = saved(drawn.figure, form)
     with results_errors(path.parent):
-        if path.is_file() and not is_figure(path):
+        if path.exists() and not (path.is_file() and is_figure(path)):
             raise InputError(f"{path} is no figure of nidbench, as far as it says, and stays: give another --file")
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)

@@ -111,7 +111,7 @@ def _target(store: Store, sweep: Sweep, file: Path | None, folder: Path | None) 
     with results_errors(target.parent):
         if target.is_dir():
             raise InputError(f"{target} is a folder: give the name of a file, or --folder for a page with its pictures")
-        if target.exists() and not _is_report(target):
+        if target.exists() and not (target.is_file() and _is_report(target)):
             raise InputError(f"{target} is no report of nidbench, and stays as it is: give another name")
         if folder and folder.is_dir() and not target.exists() and not _was_cut_off(folder):
             raise InputError(f"the folder {folder} holds other files: give an empty one, or one with a report")

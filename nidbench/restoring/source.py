@@ -23,6 +23,9 @@ from nidbench.physics.arrays import Image
 #: The option that says which images of a stack to restore.
 ALL = "all"
 
+#: Planes that may be the colours of one image.
+_COLOURS = 3
+
 #: Real numbers beyond this are counts or another unit, not intensities on [0, 1].
 _COUNTS = 3.0
 
@@ -123,9 +126,10 @@ def _chosen(path: Path, pages: str) -> Stack:
     if pages == "":
         count, (height, width) = count_images(path, BLURRED)
         if count > 1:
+            colours = "; where they are the colours of one, save it as (H, W, 3)" if count == _COLOURS else ""
             raise InputError(
                 f"it holds {count} images of {height}x{width}: --pages all restores each by itself, in two dimensions, "
-                "--pages 1 the first"
+                f"--pages 1 the first{colours}"
             )
         return read_stack(path, BLURRED, paged=False)
     if pages != ALL and not (pages.isascii() and pages.isdecimal() and int(pages) >= 1):

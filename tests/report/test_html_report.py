@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 import shlex
 from html.parser import HTMLParser
@@ -573,3 +574,13 @@ def test_a_rerun_that_computes_nothing_leaves_the_report(results):
     before = file.stat()
     assert f"report    {file}" in call(*run, "--output", results)
     assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/null")])
+def test_a_pipe_or_device_in_the_place_of_a_report_is_refused(sample_store, make):
+    store, sweep = sample_store
+    path = store.root / "reports" / f"{sweep.name}.html"
+    path.parent.mkdir(exist_ok=True)
+    make(path)
+    with pytest.raises(InputError, match="is no report of nidbench, and stays as it is"):
+        write_report(store, SweepCells.read(store, sweep), "half-kernel")

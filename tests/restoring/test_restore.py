@@ -497,6 +497,13 @@ def test_an_image_of_one_value_is_restored_to_it(tmp_path, kernel):
     assert done.pages[0].sigma == pytest.approx(0, abs=1e-6)
 
 
+def test_three_planes_may_be_colours(tmp_path, kernel):
+    planes = np.rint(blurred(3).clip(0, 1) * 65535).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate")
+    with pytest.raises(InputError, match=r"holds 3 images .*--pages 1 the first; where .* save it as \(H, W, 3\)"):
+        run(tmp_path / "a.tif", kernel, tmp_path / "b.tif")
+
+
 def test_alpha_that_is_opaque_is_said(tmp_path, kernel):
     levels = np.rint(255 * blurred(3).clip(0, 1)).astype(np.uint8).transpose(1, 2, 0)
     Image.fromarray(np.dstack([levels, np.full(levels.shape[:2], 255, np.uint8)])).save(tmp_path / "a.png")
