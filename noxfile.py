@@ -153,8 +153,11 @@ def notebook(session: nox.Session) -> None:
 def browser(session: nox.Session) -> None:
     """The report in a real browser, which also draws the documentation's pictures of it.
 
-    It is the system's Chromium, or that of NIDBENCH_CHROMIUM: none is downloaded.
+    It is the system's Chromium or Chrome, or that of NIDBENCH_CHROMIUM: none is downloaded, and without one it fails,
+    where the tests would be skipped.
     """
+    if not any(map(shutil.which, (os.environ.get("NIDBENCH_CHROMIUM", ""), "chromium", "google-chrome"))):
+        session.error("there is no browser: install chromium, or name one in NIDBENCH_CHROMIUM")
     session.install(*CONSTRAINTS, "-e", ".[test,browser]")
     pictures = str(ROOT / "docs" / "pictures")
     session.run("pytest", "tests/report/test_browser.py", *session.posargs, env={"NIDBENCH_DOCS_PICTURES": pictures})

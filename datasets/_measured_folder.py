@@ -64,6 +64,11 @@ _EVEN = (
 )
 
 
+def _background_said(word: str) -> str:
+    """Return how a person says what to do about the background of a kernel; a kernel cannot be moved here."""
+    return "" if word == "centred" else f'write kernel_background = "{word}" into measured.toml'
+
+
 @dataclass(frozen=True)
 class _Camera:
     """What `measured.toml` says.
@@ -154,7 +159,7 @@ class MeasuredFolder:
         if blurred.assumed:
             yield "range of the blurred images", f"{self._blurred[name].name} has {blurred.assumed}"
         kernel = self._kernel_file(name)
-        if off := kernel_notice(problem.kernel):
+        if off := kernel_notice(problem.kernel, say=_background_said):
             yield "kernels", f"{kernel.name} {off}"
         if name not in self._sharp:
             return
@@ -203,7 +208,7 @@ class MeasuredFolder:
 
     def _problem(self, name: str, blurred: Image) -> Problem:
         camera = self._camera
-        weights = read_kernel(self._kernel_file(name), camera.background)
+        weights = read_kernel(self._kernel_file(name), camera.background, say=_background_said)
         turned = weights[::-1, ::-1] if camera.turned else weights
         return given(blurred, turned, camera.noise, camera.response)
 

@@ -55,6 +55,7 @@ class ASGLD(Fitted):
         paper="Wang, Li, Ji: Self-supervised Deep Image Restoration via Adaptive Stochastic Gradient Langevin "
         "Dynamics, CVPR 2022",
         licence="authors' code: none granted (not used here)",
+        bounded=True,
         presets={
             "paper": {},
             "fast": {"noise_scaled": True, "share": 0.03, **WITHOUT_STOP, "optimizer": "adam", "lr": 0.01},

@@ -60,6 +60,7 @@ class BPDIP(Fitted):
         year=2020,
         paper="Zukerman, Tirer, Giryes: BP-DIP: A Backprojection based Deep Image Prior, EUSIPCO 2020",
         licence="authors' code: none granted (not used here)",
+        bounded=True,
         presets={
             "paper": {},
             "released": {"sigma_scale": 1.0},

@@ -51,6 +51,7 @@ class DDec(Fitted):
         paper="Heckel, Hand: Deep Decoder: Concise Image Representations from Untrained Non-convolutional Networks, "
         "ICLR 2019",
         licence="authors' code: Apache-2.0 (not used here)",
+        bounded=True,
         presets={
             "paper": {},
             "fast": {"noise_scaled": True, "share": 0.08, **FAST},

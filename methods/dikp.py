@@ -48,6 +48,7 @@ class DIKP(Fitted):
         year=2019,
         paper="Wang, Wang, Li, Bilen: Image Deconvolution with Deep Image and Kernel Priors, ICCVW 2019",
         licence="no code is public",
+        bounded=True,
         presets={
             "paper": {},
             "fast": {"share": 0.05, **FAST},

@@ -33,6 +33,7 @@ class DIP(Fitted):
         year=2018,
         paper="Ulyanov, Vedaldi, Lempitsky: Deep Image Prior, CVPR 2018",
         licence="authors' code: Apache-2.0, contact for commercial use (not used here)",
+        bounded=True,
         presets={
             "paper": {},
             "fast": {"share": 0.05, **FAST},

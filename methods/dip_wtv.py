@@ -69,6 +69,7 @@ class DIPWTV(Fitted):
         paper="Cascarano, Sebastiani, Comes, Franchini, Porta: Combining Weighted Total Variation and Deep Image Prior "
         "for natural and medical image restoration via ADMM, ICCSA 2021",
         licence="authors' code: none granted (not used here)",
+        bounded=True,
         presets={
             "paper": {},
             "released": {"through_zero": True, "raising": 0.033, "averaging": 0.99},

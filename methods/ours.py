@@ -76,6 +76,7 @@ class Ours(Fitted):
         paper="Chen, Quan, Pang, Ji: Nonblind Image Deconvolution via Leveraging Model Uncertainty in An Untrained "
         "DNN, IJCV 2022",
         licence="authors' code: Apache-2.0, contact for commercial use (not used here)",
+        bounded=True,
         presets={
             "paper": {},
             "released": {

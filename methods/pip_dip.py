@@ -45,6 +45,7 @@ class PIPDIP(Fitted):
         year=2022,
         paper="Shabtay, Schwartz, Giryes: PIP: Positional-encoding Image Prior, arXiv:2211.14298, 2022",
         licence="authors' code: MIT (not used here)",
+        bounded=True,
         presets={"paper": {}, "fast": {"share": 0.05, **FAST}, "smoke": {"iterations": 4, "lr": 1e-8}},
     )
 

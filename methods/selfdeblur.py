@@ -60,6 +60,7 @@ class SelfDeblur:
         year=2020,
         paper="Ren, Zhang, Wang, Hu, Zuo: Neural Blind Deconvolution Using Deep Priors, CVPR 2020",
         licence="authors' code: none granted (not used here)",
+        bounded=True,
         presets={"released": {}, "fast": {"share": 0.1}, "smoke": {"iterations": 5, "lr": 1e-8}},
         blind=True,
     )

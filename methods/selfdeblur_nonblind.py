@@ -42,6 +42,7 @@ class SelfDeblurNonblind(Fitted):
         year=2020,
         paper="Ren, Zhang, Wang, Hu, Zuo: Neural Blind Deconvolution Using Deep Priors, CVPR 2020",
         licence="authors' code: none granted (not used here)",
+        bounded=True,
         presets={"released": {}, "fast": {"share": 0.08, "decay": "cosine"}, "smoke": {"iterations": 4, "lr": 1e-8}},
         tuned_on={"fast": "set12/02"},
     )

@@ -51,6 +51,7 @@ class SGLDDIP(Fitted):
         year=2019,
         paper="Cheng, Gadelha, Maji, Sheldon: A Bayesian Perspective on the Deep Image Prior, CVPR 2019",
         licence="authors' code: none granted (not used here)",
+        bounded=True,
         presets={
             "paper": {},
             "fast": {"noise_scaled": True, "share": 0.01, **WITHOUT_STOP, "every": 1},

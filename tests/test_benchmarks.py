@@ -450,3 +450,17 @@ def test_the_program_runs(iteration, monkeypatch, capsys):
     told = capsys.readouterr().out
     assert "48x48 float32: ours" in told
     assert "its 18 convolutions alone" in told
+
+
+def test_the_student_s_way_is_in_the_tutorial(programs):
+    """The tests of the documentation run these blocks; the benchmark takes their time."""
+    files, commands = programs("student").steps()
+    (text,) = files.values()
+    assert list(files) == ["my_method.py"]
+    code = [line for line in text.partition("@dataclass")[2].splitlines()[1:] if line.strip()]
+    assert len(code) <= 15
+    assert [command.split()[1] for command in commands] == ["check", "run", "report", "table"]
+    run = commands[1].split()
+    assert len(run[run.index("--methods") + 1].split(",")) == 5
+    assert run[run.index("--dataset") + 1] == "sample"
+    assert commands[-1].endswith("--format latex > mine.tex")

@@ -74,5 +74,6 @@ class Estimated:
                 f"kernel {name} of image {image} wants one file {own} with one of {', '.join(KERNEL_SUFFIXES)}, and "
                 f"there is {names}: put it there, or choose other --images and --kernels"
             )
-        estimate = read_kernel(found[0], self.background, centred=self.centred)
+        say = lambda word: f"say estimated:{self.folder}:{word}"  # noqa: E731
+        estimate = read_kernel(found[0], self.background, centred=self.centred, say=say)
         return estimate[::-1, ::-1] if self.turned else estimate

@@ -19,7 +19,7 @@ from .pairs import Scores
 #: The row of the blurred input in `summary_frame`.
 INPUT = "input"
 _SUMMARY_TYPES: dict[str, Any] = {
-    **dict.fromkeys((*GROUP, "method", "preset", "cells"), "str"),
+    **dict.fromkeys((*GROUP, "method", "preset", "declared", "cells"), "str"),
     **dict.fromkeys(("done", "planned", "failed", "missing", "old"), "int64"),
     **dict.fromkeys(("psnr", "psnr_low", "psnr_high", "ssim", "seed_std", "image_std"), "float64"),
     **dict.fromkeys(("stop_psnr", "oracle_psnr", "end_psnr"), "float64"),
@@ -37,7 +37,7 @@ def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
     """Return means over the cells of each method, in groups of one dataset, kernel set and noise.
 
     Each group begins with the row `input`: the blurred images, each measurement once. Then come the methods, a row for
-    each label, preset and declared noise level. A cell without a score counts in `cells` (as `5/6`), in `failed` or
+    each label, preset and `declared` noise level. A cell without a score counts in `cells` (as `5/6`), in `failed` or
     `missing`, and in `notes`; never in a mean. `seed_std` is the spread over method seeds (pooled within measurements,
     NaN for one seed), `image_std` the spread over images of their mean PSNR. `psnr_low` and `psnr_high` are the 95 %
     interval of the mean over images like these, by Student's t; methods saw the same images, so that two of them can
@@ -58,6 +58,23 @@ def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(_SUMMARY_TYPES)).astype(_SUMMARY_TYPES)
     texts = [name for name, kind in _SUMMARY_TYPES.items() if kind == "str"]
     return frame.assign(**{name: frame[name].mask(frame[name] == "") for name in texts})
+
+
+def with_names(frame: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Return a `summary_frame` whose methods have the names that `groups.named` gives them.
+
+    Args:
+        frame: from `summary_frame`.
+        names: of all methods, as `groups.named` has them.
+    """
+    with_preset = frame["method"] + " (" + frame["preset"].fillna("") + ")"
+    return frame.assign(method=frame["method"].where(~with_preset.isin(names), with_preset))
+
+
+def input_psnr(frame: pd.DataFrame) -> dict[tuple[str, ...], float]:
+    """Return the mean PSNR in dB of the blurred images of each group of a `summary_frame`, by the values of `GROUP`."""
+    inputs = frame[frame["method"] == INPUT]
+    return {tuple(str(row[name]) for name in GROUP): float(row["psnr"]) for row in inputs.to_dict("records")}
 
 
 def _method_rows(group: pd.DataFrame) -> list[dict[str, Any]]:
@@ -97,6 +114,7 @@ def _input_row(group: pd.DataFrame) -> dict[str, Any]:
     return {
         "method": INPUT,
         "preset": "",
+        "declared": "",
         "cells": f"{known}/{len(inputs)}",
         "done": known,
         "planned": len(inputs),
@@ -121,6 +139,7 @@ def _method_row(method_cells: pd.DataFrame, measurements: int) -> dict[str, Any]
     row: dict[str, Any] = {
         "method": method_cells["label"].iloc[0],
         "preset": method_cells["preset"].iloc[0],
+        "declared": method_cells["declared"].iloc[0],
         "cells": f"{len(done)}/{len(method_cells)}",
         "done": len(done),
         "planned": len(method_cells),

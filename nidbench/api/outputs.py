@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,10 @@ def sheet_folder(store: Store, sweep: Sweep) -> Path:
 
 
 def existing_sheets(store: Store, sweep: Sweep) -> list[Path]:
-    """Return the contact sheets that were drawn."""
-    return sorted(sheet_folder(store, sweep).glob("*.png"))
+    """Return the contact sheets that were drawn; a person's pictures beside them are none."""
+    from nidbench.report.sweep_sheets import is_sheet
+
+    return [path for path in sorted(sheet_folder(store, sweep).glob("*.png")) if is_sheet(path)]
 
 
 def write_sheets(store: Store, sweep: Sweep, most: int) -> tuple[list[Path], int]:
@@ -98,10 +101,9 @@ def track(
     from nidbench.report.tracking import TrackingError, default_uri, sync
 
     texts = {path.name: path.read_text() for path in (tables or {}).values()}
+    begins = partial(say, "mlflow    importing MLflow and writing, which takes some seconds")
     try:
-        tracked = sync(
-            store, sweep_cells, sheets=sheets, tables=texts, report=report, begins=lambda: say("mlflow    writing")
-        )
+        tracked = sync(store, sweep_cells, sheets=sheets, tables=texts, report=report, begins=begins)
     except TrackingError as error:
         say(f"warning: {error}; the records are complete, nidbench sync tries again")
         return False
@@ -126,9 +128,10 @@ def write_figure(
         file: where to, in the form of its ending; None for a PNG in the results folder.
 
     Raises:
-        NidbenchError: what `figures.draw` raises, and for an ending of no known form.
+        NidbenchError: what `figures.draw` raises, for an ending of no known form, and where there is a file that is no
+            figure of nidbench.
     """
-    from nidbench.report.figures import draw, saved
+    from nidbench.report.figures import draw, is_figure, saved
     from nidbench.report.sweep_sheets import sheet_name
 
     drawn = draw(name, store, sweep, choice, Measurements(sweep))
@@ -141,6 +144,8 @@ def write_figure(
         )
     content = saved(drawn.figure, form)
     with results_errors(path.parent):
+        if path.exists() and not (path.is_file() and is_figure(path)):
+            raise InputError(f"{path} is no figure of nidbench, as far as it says, and stays: give another --file")
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
     return path, drawn.lines

@@ -38,6 +38,7 @@ def write_report(
     file: Path | None = None,
     folder: Path | None = None,
     pictures: bool = True,
+    anew: bool = True,
 ) -> Path:
     """Write the report of a sweep and return its page.
 
@@ -49,6 +50,8 @@ def write_report(
         file: where to; None for `reports/<sweep>.html` in the results folder.
         folder: for a page with its pictures as files beside it, which a browser reads when they are looked at.
         pictures: False to leave them out.
+        anew: False to leave a file that was made from the same records, by the same version, as it is; for callers that
+            know the records to be of today's data, which pictures are made from.
 
     Raises:
         InputError: for pictures that are too many for one page, both a file and a folder, or a place that holds
@@ -57,8 +60,7 @@ def write_report(
         ResultsError: where nothing can be written.
     """
     from nidbench.analysis.groups import named, reference
-    from nidbench.report.html import cases
-    from nidbench.report.html.page import page
+    from nidbench.report.html.made_from import is_made_from, made_from, signed
 
     sweep, cells = sweep_cells.sweep, sweep_cells.frame(protocol)
     reference(list(named(cells)["method"].unique()), against)  # what is wrong is said before anything is made
@@ -67,18 +69,26 @@ def write_report(
     if folder is None and pictures and len(cells) > CELLS:
         raise InputError(_too_much(sweep, f"{len(cells)} cells", f"{CELLS} at most"))
     target = _target(store, sweep, file, folder)
+    made = made_from(store, sweep_cells, protocol, against, pictures=pictures)
+    if not anew and folder is None and is_made_from(target, made):
+        return target
+    from nidbench.report.html import cases  # here and not at the top, because of the libraries that draw
+    from nidbench.report.html.numbers import text_of
+    from nidbench.report.html.page import page
+
     with results_errors(target.parent):
         (target.parent if folder is None or not pictures else folder / "pictures").mkdir(parents=True, exist_ok=True)
         place = cases.inline if folder is None else cases.in_folder(folder, partial(write_whole, sync=False))
         pictured, used, size = [], set(), 0
-        for case in cases.pictured(store, sweep, cases.order(cells), protocol, place) if pictures else ():
+        keys = cases.order(cells) if pictures else []
+        for case in cases.pictured(store, sweep, keys, protocol, place, text_of(cells)):
             pictured.append(case)
             used |= set(cases.addresses(case))
             size += 0 if folder else sum(map(len, cases.addresses(case)))
             if size > BYTES:
                 raise InputError(_too_much(sweep, f"pictures of more than {size_text(BYTES)}", "that at most"))
         text = page(store, sweep_cells, pictured if pictures else None, protocol, against)
-        write_whole(target, text.encode("utf-8", "replace"))
+        write_whole(target, signed(text.encode("utf-8", "replace"), made))
         if folder is not None:
             _forget(folder, used)
     return target
@@ -101,7 +111,7 @@ def _target(store: Store, sweep: Sweep, file: Path | None, folder: Path | None) 
     with results_errors(target.parent):
         if target.is_dir():
             raise InputError(f"{target} is a folder: give the name of a file, or --folder for a page with its pictures")
-        if target.exists() and not _is_report(target):
+        if target.exists() and not (target.is_file() and _is_report(target)):
             raise InputError(f"{target} is no report of nidbench, and stays as it is: give another name")
         if folder and folder.is_dir() and not target.exists() and not _was_cut_off(folder):
             raise InputError(f"the folder {folder} holds other files: give an empty one, or one with a report")
@@ -116,7 +126,7 @@ def _was_cut_off(folder: Path) -> bool:
 
 
 def _is_report(path: Path) -> bool:
-    from nidbench.report.html.page import MARK
+    from nidbench.report.html.made_from import MARK
 
     with path.open("rb") as file:
         return MARK in file.read(1024)

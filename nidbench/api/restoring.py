@@ -16,7 +16,7 @@ from nidbench.contract.truth import Truth
 from nidbench.errors import InputError
 from nidbench.physics.arrays import Image, Kernel
 from nidbench.physics.case_key import CaseKey
-from nidbench.physics.noise import Noise, NoiseSpec
+from nidbench.physics.noise import Noise, NoiseSpec, noise_of_measurement
 from nidbench.physics.problem import Problem
 from nidbench.physics.response import Response
 
@@ -71,7 +71,10 @@ def restore(
     if precision not in ("float32", "bf16"):
         raise InputError(f"precision {precision!r}: use float32 or bf16")
     image, layout = channels_first("blurred", blurred)
-    known, camera = _noise(noise), Response.parse(text_of("response", response, "identity"))
+    known, camera = (
+        noise_of_measurement("gaussian" if noise is None else text_of("noise", noise, "gaussian:0.01")),
+        Response.parse(text_of("response", response, "identity")),
+    )
     problem = Problem(image.astype(np.float32), kernel_of(kernel), known, camera)
     check_scale(problem.blurred, known)
     check_reach(problem.kernel, problem.blurred.shape[1:])
@@ -83,22 +86,6 @@ def restore(
         restored = check_restored(chosen.restore(chosen.info.given(problem), run), problem)
     shown = restored.image[:, *problem.valid] if frame == "y" else restored.image
     return layout.back(shown)
-
-
-def _noise(text: str | None) -> Noise:
-    """Return what a method knows of the noise.
-
-    Raises:
-        InputError: for another kind than Gaussian and Poisson, or a level that breaks a rule.
-    """
-    if text is None or text in ("gaussian", "poisson"):
-        return Noise(text or "gaussian", None)
-    spec = NoiseSpec.parse(text_of("noise", text, "gaussian:0.01"))
-    if spec.kind == "bsnr":
-        raise InputError(
-            f"noise {text!r} depends on the sharp image: give gaussian:SIGMA, or gaussian where the level is unknown"
-        )
-    return Noise(spec.kind, spec.value)
 
 
 def _device(device: str, precision: str) -> str:

@@ -278,7 +278,7 @@ def _report(store: Store, sweep_cells: SweepCells, protocol: str, *, pictures: b
 
     console, few = make_console(), len(sweep_cells.cells) <= CELLS
     try:
-        path = write_report(store, sweep_cells, protocol, pictures=pictures and few)
+        path = write_report(store, sweep_cells, protocol, pictures=pictures and few, anew=False)
     except NidbenchError as error:  # the results are there all the same
         say(console, f"warning: no report: {error}")
         return None

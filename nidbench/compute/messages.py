@@ -184,6 +184,7 @@ class MethodFacts(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         fingerprint: hash of its source.
         batch: whether it can restore several problems side by side.
         stops_itself: whether a rule may end it before all iterations that it plans, see `StopsItself`.
+        bounded: whether x is on [0, 1] whatever y is, see `MethodInfo`.
     """
 
     spec: MethodSpec
@@ -195,6 +196,7 @@ class MethodFacts(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     fingerprint: str
     batch: bool
     stops_itself: bool
+    bounded: bool = False
 
 
 class Progress(msgspec.Struct, frozen=True, tag=True):

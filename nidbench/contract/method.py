@@ -41,6 +41,8 @@ class MethodInfo:
             a dataset are named as `set12/02, 04`, so that `run` and tables can warn where these are restored.
         supervised: whether it has learned from sharp images, which no dataset-free method has; or the name of a setting
             by which it has, wherever that is not None.
+        bounded: True where x is on [0, 1] whatever y is, as of networks that end in a sigmoid; `restore` warns where
+            the measurement is brighter.
     """
 
     title: str
@@ -55,6 +57,7 @@ class MethodInfo:
     notice: str = ""
     tuned_on: Mapping[str, str] = field(default_factory=dict)
     supervised: bool | str = False
+    bounded: bool = False
 
     def given(self, problem: Problem) -> Problem:
         """Return a problem as the method is to get it: of one that is blind, without what the kernel holds."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from nidbench.physics.kernel import check_kernel, normalised
 from .fits import FITS_SUFFIXES
 from .psf_faults import BACKGROUNDS as BACKGROUNDS
 from .psf_faults import Background as Background
-from .psf_faults import border, fault, without_background, wrapped
+from .psf_faults import Say as Say
+from .psf_faults import as_argument, border, fault, without_background, wrapped
 from .read import read_stored
 
 #: Suffixes of kernel files: arrays lose nothing, pictures are rounded.
@@ -79,13 +80,20 @@ class KernelFile:
     def __str__(self) -> str:
         return str(self.path.with_name(self.label))
 
+    def say(self, word: str) -> str:
+        """Return how a person says what else is to be done to the kernel: by the file's name with a word after it."""
+        changed = replace(self, centred=True) if word == CENTRED else replace(self, background=cast("Background", word))
+        return f"name it as {changed}"
+
     def kernel(self) -> Kernel:
         """Return the kernel, see `read_kernel`."""
-        kernel = read_kernel(self.path.expanduser(), self.background, centred=self.centred)
+        kernel = read_kernel(self.path.expanduser(), self.background, centred=self.centred, say=self.say)
         return np.ascontiguousarray(kernel[::-1, ::-1]) if self.turned else kernel
 
 
-def read_kernel(path: Path, background: Background = "none", *, centred: bool = False) -> Kernel:
+def read_kernel(
+    path: Path, background: Background = "none", *, centred: bool = False, say: Say = as_argument
+) -> Kernel:
     """Return the kernel of a file as it is stored, not rotated or shifted, divided by its sum.
 
     Args:
@@ -94,6 +102,7 @@ def read_kernel(path: Path, background: Background = "none", *, centred: bool = 
             with a single element, for batch or channel, are dropped, and so are two of three equal planes.
         background: the background to take off, see `Background`.
         centred: whether to move its weights to the middle, see `centred_kernel`.
+        say: how a person says what to do about a fault.
 
     Returns:
         Shape (kh, kw), float64, not negative, sum 1.
@@ -111,7 +120,7 @@ def read_kernel(path: Path, background: Background = "none", *, centred: bool = 
             weights = np.fft.fftshift(weights)
     except InputError as error:
         raise InputError(f"{path} is not a kernel ({error}): {_WAY_OUT}") from error
-    if problem := fault(weights, kept=background == "keep"):  # before zeros around it would hide a background
+    if problem := fault(weights, kept=background == "keep", say=say):  # before zeros around it would hide a background
         reason, way_out = problem
         raise InputError(f"{path} is not a kernel ({reason}): {way_out}")
     if centred:
@@ -137,31 +146,33 @@ def centred_kernel(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     return moved
 
 
-def kernel_notice(kernel: Kernel, *, shift: float | None = None) -> str:
+def kernel_notice(kernel: Kernel, *, shift: float | None = None, say: Say = as_argument) -> str:
     """Return notes on a kernel that may be right: weight along its border, or off its middle; empty for none.
 
     Args:
         kernel: Shape (kh, kw), sum 1.
         shift: pixels off the middle that are worth a note; None for more than a quarter of a side, as the kernels of
             cameras that shook are seldom in the middle.
+        say: how a person says what to do about it.
     """
-    return "; ".join(filter(None, (_border_notice(kernel), _middle_notice(kernel, shift))))
+    return "; ".join(filter(None, (_border_notice(kernel, say), _middle_notice(kernel, shift, say))))
 
 
-def _border_notice(kernel: Kernel) -> str:
+def _border_notice(kernel: Kernel, say: Say) -> str:
     if np.count_nonzero(kernel) == 1:
         return "is a single pixel, which blurs nothing"
     ring = border(kernel)
     is_box = ring.min() > 0.9 * kernel.max()
     if min(kernel.shape) < _SMALL or is_box or np.percentile(ring, 10) < _ALONG * kernel.mean():
         return ""
+    remedy = f"; {said} to take it off" if (said := say("border")) else ""
     return (
         f"has weight all along its border, {ring.sum():.0%} of its sum in its outermost pixels: it was cut off there, "
-        'or lies on a background, which kernel_background = "border" in measured.toml, or psf.npy:border, takes off'
+        f"or lies on a background{remedy}"
     )
 
 
-def _middle_notice(kernel: Kernel, shift: float | None) -> str:
+def _middle_notice(kernel: Kernel, shift: float | None, say: Say) -> str:
     middles = [side // 2 for side in kernel.shape]
     centroid = np.indices(kernel.shape).reshape(2, -1) @ kernel.ravel()
     down, right = (float(place - middle) for place, middle in zip(centroid, middles, strict=True))
@@ -170,7 +181,7 @@ def _middle_notice(kernel: Kernel, shift: float | None) -> str:
         return ""
     return (
         f"has its weights {down:+.1f} rows and {right:+.1f} columns off its middle, by which restorations are shifted "
-        "against the blurred image; psf.npy:centred moves them there"
+        "against the blurred image" + (f"; {said} to move them there" if (said := say(CENTRED)) else "")
     )
 
 

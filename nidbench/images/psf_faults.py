@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -13,20 +14,14 @@ Background: TypeAlias = Literal["none", "border", "clip", "keep"]
 
 BACKGROUNDS: tuple[Background, ...] = ("none", "border", "clip", "keep")
 
-_OFF = (
-    'write kernel_background = "border" into measured.toml, estimated:PATH:border, or psf.npy:border where the file '
-    "itself is named, to take it off, or take it off before you save the kernel"
-)
+Say: TypeAlias = Callable[[str], str]
+"""A value of `Background`, or `centred` -> how a person says that this is to be done; empty where it cannot be said."""
 
-_KEEP = (
-    '; if it is right as it stands, write kernel_background = "keep", estimated:PATH:keep, or psf.npy:keep where the '
-    "file itself is named"
-)
 
-_CLIP = (
-    'write kernel_background = "clip" into measured.toml, estimated:PATH:clip, or psf.npy:clip where the file itself '
-    'is named, to take them for 0 ("border" also takes off a background), or correct the file'
-)
+def as_argument(word: str) -> str:
+    """Return how it is said in Python."""
+    return "give centred=True" if word == "centred" else f'give background="{word}"'
+
 
 #: Negative weights down to this fraction of the largest weight are rounding errors, of FFTs in single precision.
 _ROUNDING = 1e-6
@@ -79,40 +74,46 @@ def _level(ring: NDArray[np.float64]) -> tuple[float, float]:
     return float(ring[np.abs(ring - middle) <= 3 * deviation].mean()), deviation
 
 
-def fault(weights: NDArray[np.float64], *, kept: bool) -> tuple[str, str] | None:
+def fault(weights: NDArray[np.float64], *, kept: bool, say: Say = as_argument) -> tuple[str, str] | None:
     """Return why weights are not a kernel, and the way out; None where they may be one.
 
     Args:
         weights: Shape (kh, kw), some of them positive.
         kept: True where a person states that they are right; only negative weights are then a fault.
+        say: how a person says what to do about it.
     """
+    keep = f"; if it is right as it stands, {say('keep')}"
     size = f"{weights.shape[0]}x{weights.shape[1]}"
     if weights.min() < -_ROUNDING * weights.max():
         below = -weights.clip(None, 0).sum() / weights.clip(0, None).sum()
         lowest = weights.min() / weights.max()
-        return f"it is negative in places, down to {lowest:.3g} of its largest weight, {below:.2g} of its sum", _CLIP
+        return f"it is negative in places, down to {lowest:.3g} of its largest weight, {below:.2g} of its sum", (
+            f'{say("clip")} to take them for 0 ("border" also takes off a background), or correct the file'
+        )
     if kept:
         return None
     if wrapped(weights):
         return (
             "its weights lie around its four corners",
-            "move its origin to the middle with numpy.fft.fftshift, or name the file as psf.npy:centred" + _KEEP,
+            "move its origin to the middle with numpy.fft.fftshift"
+            + (f", or {said}" if (said := say("centred")) else "")
+            + keep,
         )
     if level := _pedestal(weights):
         share = level * weights.size / weights.sum()
         return (
             f"its {size} pixels lie on a background of {level:.4g}, as of a camera's pedestal, {share:.0%} of its sum",
-            _OFF + _KEEP,
+            f"{say('border')} to take it off, or take it off before you save the kernel" + keep,
         )
     if _bright_border(weights):
         return (
             f"its {size} pixels are brighter along the border than inside, as those of an inverted picture",
-            "give the blur kernel bright, on a background of 0" + _KEEP,
+            "give the blur kernel bright, on a background of 0" + keep,
         )
     if _like_a_photograph(weights):
         return (
             f"its {size} pixels have weight along all four sides, as those of a photograph",
-            "give the blur kernel alone, on a background of 0" + _KEEP,
+            "give the blur kernel alone, on a background of 0" + keep,
         )
     return None
 

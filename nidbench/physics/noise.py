@@ -23,7 +23,9 @@ class Noise:
 
 
 _RANGES = {"gaussian": (0.0, 1.0), "poisson": (1.0, 1e9), "bsnr": (0.0, 120.0)}
-_EXAMPLES = "gaussian:0.05 (standard deviation on [0, 1]), poisson:128 (peak count) or bsnr:40 (dB)"
+_KNOWN = "gaussian:0.05 (standard deviation on [0, 1]), poisson:128 (peak count)"
+_EXAMPLES = f"{_KNOWN} or bsnr:40 (dB)"
+_OF_A_MEASUREMENT = f"{_KNOWN}, or gaussian or poisson alone where the level is not known"
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,24 @@ class NoiseSpec:
     value: float
 
     @classmethod
-    def parse(cls, text: str) -> NoiseSpec:
+    def parse(cls, text: str, examples: str = _EXAMPLES) -> NoiseSpec:
         """Read `kind:value`.
+
+        Args:
+            text: what was given.
+            examples: what errors offer in its place.
 
         Raises:
             InputError: for another form, an unknown kind or a value out of range.
         """
         kind, _, value = text.partition(":")
         if kind not in _RANGES:
-            raise InputError(f"noise {text!r} is of no known kind: use {_EXAMPLES}")
+            raise InputError(f"noise {text!r} is of no known kind: use {examples}")
         low, high = _RANGES[kind]
         try:
             number = float(value)
         except ValueError:
-            raise InputError(f"noise {text!r} has no number: use {_EXAMPLES}") from None
+            raise InputError(f"noise {text!r} has no number: use {examples}") from None
         if not (math.isfinite(number) and low <= number <= high):
             hint = " (a percentage? 5 % is gaussian:0.05)" if kind == "gaussian" and number > 1 else ""
             raise InputError(f"noise {text!r}: the value must lie in [{low:g}, {high:g}]{hint}")
@@ -60,6 +66,20 @@ class NoiseSpec:
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.value!r}".removesuffix(".0")
+
+
+def noise_of_measurement(text: str) -> Noise:
+    """Return what a person states of the noise of a measurement that is there: `kind:value`, or a kind alone.
+
+    Raises:
+        InputError: for another kind than Gaussian and Poisson, or a level that breaks a rule.
+    """
+    if text in ("gaussian", "poisson"):
+        return Noise(text, None)
+    spec = NoiseSpec.parse(text, _OF_A_MEASUREMENT)
+    if spec.kind == "bsnr":
+        raise InputError(f"noise {text!r} depends on the sharp image: use {_OF_A_MEASUREMENT}")
+    return Noise(spec.kind, spec.value)
 
 
 def declared_noise(noise: Noise, declared: str) -> Noise:

@@ -16,21 +16,29 @@ from .results_table import failure_lines, lacking_lines
 from .typeset import UNKNOWN, Sheet, check_format, number, write
 
 _LABELS = {"dataset": "dataset", "image": "image", "kernel": "kernel", "noise": "noise", "noise_seed": "draw"}
+_LABELS |= {"declared": "declared"}
+
+#: The columns that name a row: a measurement, and what methods were told of its noise level.
+ROW = [*CASE, "declared"]
 
 
 def image_frame(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the PSNR of each measurement (rows, by `CASE`) and method (columns, first `input`), in dB.
+    """Return the PSNR of each measurement (rows, by `ROW`) and method (columns, first `input`), in dB.
 
-    A method's seeds are averaged; NaN where it has no score.
+    A measurement has a row for each noise level that methods were told. A method's seeds are averaged; NaN where it has
+    no score.
 
     Args:
         cells: from `SweepCells.frame`.
     """
     methods = named(cells)
-    by_case = methods.groupby(CASE, sort=False)
-    scores = methods.pivot_table("psnr", CASE, "method", aggfunc="mean", sort=False, dropna=False)
-    scores = scores.reindex(columns=methods["method"].unique()).reindex(by_case["input_psnr"].first().index)
-    scores.insert(0, "input", by_case["input_psnr"].first(), allow_duplicates=True)
+    inputs = methods.groupby(CASE, sort=False)["input_psnr"].first()
+    scores = methods.groupby([*ROW, "method"], sort=False)["psnr"].mean().unstack("method")
+    by_case = methods[ROW].drop_duplicates()
+    by_case = by_case.iloc[by_case.groupby(CASE, sort=False).ngroup().argsort(kind="stable")]
+    rows = pd.MultiIndex.from_frame(by_case)
+    scores = scores.reindex(index=rows, columns=methods["method"].unique())
+    scores.insert(0, "input", inputs.reindex(rows.droplevel("declared")).to_numpy(), allow_duplicates=True)
     return scores
 
 
@@ -42,13 +50,13 @@ def image_sheet(cells: pd.DataFrame, protocol: str) -> Sheet:
         protocol: the name of their metric protocol, for the caption.
     """
     frame = image_frame(cells)
-    ended = named(cells).groupby([*CASE, "method"])["status"].first()
+    ended = named(cells).groupby([*ROW, "method"])["status"].first()
     labels = [name for name in _LABELS if name == "image" or frame.index.get_level_values(name).nunique() > 1]
     rows, bold = [], set()
     for place, (key, scores) in enumerate(zip(frame.index, frame.to_numpy(dtype=float), strict=True)):
         values = dict(zip(frame.columns[1:], scores[1:], strict=True))
         best = max((value for value in values.values() if not math.isnan(value)), default=math.nan)
-        about = dict(zip(CASE, key, strict=True))
+        about = dict(zip(ROW, key, strict=True))
         texts = [str(about[name]) for name in labels] + [number(scores[0], ".2f")]
         for method, value in values.items():
             if value == best:

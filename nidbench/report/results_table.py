@@ -159,7 +159,7 @@ NUMBERS = {
     "peak_memory_mb": ("MB", ".0f"),
 }
 _LABELS = {"dataset": "dataset", "kernel_set": "kernels", "noise": "noise", "method": "method", "preset": "preset"}
-_LABELS |= {"device": "device", "precision": "precision", "cells": "cells"}
+_LABELS |= {"declared": "declared", "device": "device", "precision": "precision", "cells": "cells"}
 
 
 def summary_sheet(cells: pd.DataFrame, summary: pd.DataFrame, protocol: str) -> Sheet:
@@ -171,8 +171,9 @@ def summary_sheet(cells: pd.DataFrame, summary: pd.DataFrame, protocol: str) -> 
         protocol: the name of their metric protocol.
     """
     methods = summary[summary["method"] != INPUT]
-    # What is the same for all methods is said once, in the caption.
-    labels = [name for name in _LABELS if name not in ("preset", "device", "precision") or methods[name].nunique() > 1]
+    # What is the same for all methods is said once, in the caption or a note.
+    said_once = ("preset", "declared", "device", "precision")
+    labels = [name for name in _LABELS if name not in said_once or methods[name].nunique() > 1]
     numbers = shown_numbers(summary, protocol)
     begins = group_starts(summary, GROUP)
     scenarios = _scenarios(cells)

@@ -13,7 +13,8 @@ def choose(
 ) -> tuple[dict[str, Record], list[str]]:
     """Return the first done record of each method label, and the labels that have none, or not all, with the reason.
 
-    A label that was planned with several presets, declared levels or seeds says which it is of: `ours (seed 0)`.
+    A label that was planned with several presets, declared levels or seeds says which it is of: `ours (seed 0)`; one
+    that is `input` or `truth`, as what is shown beside it, says that it is a method.
 
     Args:
         store: the results folder.
@@ -59,4 +60,5 @@ def _name(shown: Planned, cells: Sequence[Planned]) -> str:
         for what in ("preset", "declared", "seed")
         if len({getattr(cell, what) for cell in alike}) > 1
     ]
+    particulars += ["method"] if shown.label in ("input", "truth") else []
     return shown.label + (f" ({', '.join(particulars)})" if particulars else "")

@@ -47,10 +47,17 @@ def sheets(store: Store, sweep: Sweep, measurements: Measurements, folder: Path)
     return [path for path in paths if path is not None]
 
 
+#: Names of data set, image, kernel, noise and draw that no others look like in a file's name.
+_USUAL = (r"[\w.=@-]+(:[\w.=@-]+)?", r"[\w.=@-]+", r"[\w.=@-]+(/[\w.=@-]+)?", r"[\w.=-]+(:[\w.=]+)?", r"\d+")
+
+
 def sheet_name(key: CaseKey) -> str:
-    """Return the file name of a measurement's contact sheet."""
+    """Return the file name of a measurement's contact sheet; no other measurement has it."""
     names = (key.dataset, key.image, key.kernel, key.noise, str(key.noise_seed))
-    return "__".join(re.sub(r"[^\w.=-]+", "-", name) for name in names) + ".png"
+    parts = [re.sub(r"[^\w.=@-]+", "-", name) for name in names]
+    if not all(map(re.fullmatch, _USUAL, names)):  # others may look the same
+        parts.append(hashlib.sha256(repr(names).encode()).hexdigest()[:8])
+    return "__".join(parts) + ".png"
 
 
 def _sheet_of_case(
@@ -61,7 +68,7 @@ def _sheet_of_case(
     folder: Path,
 ) -> Path | None:
     chosen, lacking = choose(store, cells, measurements.today)
-    path = folder / sheet_name(key)
+    path = _free(folder / sheet_name(key))
     case = measurements.named(key) if chosen else None
     if case is None:
         return None
@@ -102,6 +109,21 @@ def _arrays(
         except ResultsError:
             lacking.append(f"{label} (damaged)")
     return arrays
+
+
+def is_sheet(path: Path) -> bool:
+    """Return whether a file is a contact sheet."""
+    return _made_from(path) is not None
+
+
+def _free(path: Path) -> Path:
+    """Return a path that a sheet may be written to: another one where a person has a picture there."""
+    try:
+        with Pillow.open(path) as picture:
+            is_taken = "nidbench" not in picture.info
+    except OSError:  # there is none, or it is damaged
+        return path
+    return path.with_stem(f"{path.stem}__nidbench") if is_taken else path
 
 
 def _made_from(path: Path) -> str | None:

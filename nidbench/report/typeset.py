@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from nidbench.errors import InputError
@@ -74,15 +75,16 @@ def interval_text(low: float, high: float, form: str) -> str:
 
 
 def write(sheet: Sheet, format: str) -> str:  # noqa: A002 - the name of the command line's option
-    """Return a table as `md`, `latex` or `html`; of long numbers in names, four digits.
+    """Return a table as `md`, `latex` or `html`; long numbers in names are rounded by `shortener`.
 
     Names of files, folders and methods are anyone's: what would be markup, a new line or an order to the terminal in
     them is text.
     """
     writers: dict[str, Callable[[Sheet], str]] = {"md": _markdown, "latex": _latex, "html": _html}
-    rows = [[shortened(one_line(text)) for text in row] for row in sheet.rows]
-    notes = [shortened(one_line(note)) for note in sheet.notes]
-    header = list(map(one_line, sheet.header))
+    short = shortener([*sheet.header, *(text for row in sheet.rows for text in row[: sheet.labels])])
+    rows = [[short(one_line(text)) for text in row] for row in sheet.rows]
+    notes = [short(one_line(note)) for note in sheet.notes]
+    header = [short(one_line(title)) for title in sheet.header]
     return writers[format](replace(sheet, caption=one_line(sheet.caption), header=header, rows=rows, notes=notes))
 
 
@@ -91,13 +93,30 @@ def one_line(text: str) -> str:
     return "".join(character if character.isprintable() else " " for character in text)
 
 
-def shortened(text: str) -> str:
-    """Return text whose numbers of more than six decimals are rounded to four digits.
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e-?\d+)?")
+_LONG_NUMBER = re.compile(r"\d+\.\d{7,}(?:e-?\d+)?")
 
-    >>> shortened("gaussian:0.027450980392156862")
-    'gaussian:0.02745'
+
+def shortener(texts: Iterable[str]) -> Callable[[str], str]:
+    """Return what rounds the numbers of more than six decimals in a text to four digits.
+
+    Those stay whole that would look like another number of the texts beside which they stand.
+
+    >>> short = shortener(["gaussian:0.027450980392156862", "tv[weight=0.51234567]", "tv[weight=0.51234568]"])
+    >>> short("gaussian:0.027450980392156862"), short("tv[weight=0.51234567]")
+    ('gaussian:0.02745', 'tv[weight=0.51234567]')
+
+    Args:
+        texts: the names that are shown together.
     """
-    return re.sub(r"\d+\.\d{7,}(?:e-?\d+)?", lambda match: f"{float(match[0]):.4g}", text)
+    numbers = {number for text in set(texts) for number in _NUMBER.findall(text)}
+    alike = Counter(map(_rounded, numbers))
+    kept = {number for number in numbers if alike[_rounded(number)] > 1}
+    return lambda text: _LONG_NUMBER.sub(lambda match: match[0] if match[0] in kept else _rounded(match[0]), text)
+
+
+def _rounded(number: str) -> str:
+    return f"{float(number):.4g}" if _LONG_NUMBER.fullmatch(number) else number
 
 
 def _markdown(sheet: Sheet) -> str:

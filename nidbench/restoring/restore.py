@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -11,10 +12,10 @@ import numpy as np
 from nidbench.cases.kernels import check_reach, one_kernel
 from nidbench.compute.messages import Outcome
 from nidbench.errors import InputError, NidbenchError
-from nidbench.images import Units, kernel_notice
+from nidbench.images import KernelFile, Units, kernel_notice
 from nidbench.images.write import Pixels, check_holds
 from nidbench.physics.arrays import Image, Kernel
-from nidbench.physics.noise import Noise, NoiseSpec
+from nidbench.physics.noise import Noise, noise_of_measurement
 from nidbench.physics.noise_level import estimate_noise_level
 from nidbench.physics.problem import Problem
 from nidbench.physics.response import Response
@@ -103,7 +104,7 @@ def restore(request: Request, place: Place, events: Events) -> Done:
     kernel = _kernel(request, source)
     for note in (*source.notes, *_kernel_notes(request, kernel)):
         events.said(note)
-    noise, response = _noise(request.noise), _response(request.response)
+    noise, response = noise_of_measurement(request.noise or "gaussian"), _response(request.response)
     for path in filter(None, (request.out, request.variance)):
         check_holds(path.suffix, source.stack.axes)
     check_room(request.out, source.stack.stored.values.nbytes)
@@ -113,6 +114,8 @@ def restore(request: Request, place: Place, events: Events) -> Done:
     candidates = _candidates(request, place)
     if bench.facts.note:
         events.said(bench.facts.note)
+    if bench.facts.bounded and (note := _beyond(bench, source, noise)):
+        events.said(note)
     problems = _problems(source, kernel, noise, response)
     first = next(problems)
     said, source = source.notes, _writable(source, request, first)
@@ -130,6 +133,38 @@ def restore(request: Request, place: Place, events: Events) -> Done:
         results.append((problem, outcome))
     done = _written(request, source, bench, noise, results, pages)
     return replace(done, twin=_twin(request, candidates, first, events)) if candidates else done
+
+
+#: Standard deviations of the noise by which white is exceeded without being brighter.
+_NOISE_ABOVE = 4.0
+
+
+def _beyond(bench: Bench, source: Source, noise: Noise) -> str:
+    """Return what a method that gives values of [0, 1] alone cannot restore of a measurement; empty for nothing."""
+    known = noise.level if noise.kind == "gaussian" else None
+    sigma = estimate_noise_level(_middle_of(source.image(0))) if known is None else known
+    values, white = source.stack.stored.values, source.white
+    highest, limit = float(values.max()), (1 + _NOISE_ABOVE * sigma) * white
+    confined = f"{bench.facts.spec} gives values from 0 to 1, of which 1 is {white:.6g} of {source.path.name}"
+    way_out = "in which --noise is measured then, or choose a --method that fits no network, such as tv"
+    if highest > limit:
+        share = np.count_nonzero(values > limit) / values.size
+        return (
+            f"{confined}, and {share:.2g} of its values are higher, up to {highest:.6g}: they come out too dark; say "
+            f"--scale {_rounded_up(highest)}, {way_out}"
+        )
+    if source.relative:
+        return (
+            f"{confined}, its largest: what the blur has spread, such as stars, is brighter, and comes out too dark; "
+            f"say a --scale above it, {way_out}"
+        )
+    return ""
+
+
+def _rounded_up(value: float) -> str:
+    """Return a number of two digits that is not lower."""
+    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
+    return f"{math.ceil(value / unit) * unit:.6g}"
 
 
 def _writable(source: Source, request: Request, problem: Problem) -> Source:
@@ -152,24 +187,9 @@ def _kernel(request: Request, source: Source) -> Kernel:
 
 
 def _kernel_notes(request: Request, kernel: Kernel) -> Iterator[str]:
-    if notice := kernel_notice(kernel, shift=_OFF_MIDDLE):
+    say = KernelFile.parse(request.kernel).say if KernelFile.is_meant(request.kernel) else lambda _word: ""
+    if notice := kernel_notice(kernel, shift=_OFF_MIDDLE, say=say):
         yield f"the kernel {request.kernel} {notice}"
-
-
-def _noise(text: str) -> Noise:
-    """Return what is known of the noise.
-
-    Raises:
-        InputError: for another kind than Gaussian and Poisson, or a level that breaks a rule.
-    """
-    if text in ("", "gaussian", "poisson"):
-        return Noise(text or "gaussian", None)
-    spec = NoiseSpec.parse(text)
-    if spec.kind == "bsnr":
-        raise InputError(
-            f"noise {text!r} depends on the sharp image: give gaussian:SIGMA, or leave it out to have it estimated"
-        )
-    return Noise(spec.kind, spec.value)
 
 
 def _response(text: str) -> Response:
@@ -287,8 +307,10 @@ def _written(
         files.append(("preview", request.preview, preview(problem.blurred, inside)))
     for _, path, whole in files:
         check_room(path, len(whole))
-    for _, path, whole in files:
-        write_file(path, whole)
+    written = [(name, write_file(path, whole, overwrite=request.overwrite)) for name, path, whole in files]
+    for (name, path), (_, asked, _) in zip(written, files, strict=True):
+        if path != asked:
+            notes.append(f"{asked} was made by somebody else while {bench.label} ran, and stays: {name} is {path.name}")
     return Done(
         method=bench.label,
         pages=pages,
@@ -297,7 +319,7 @@ def _written(
         clipped=made.clipped,
         values=made.pixels.values.size,
         notes=notes,
-        files=[(name, str(path)) for name, path, _ in files],
+        files=[(name, str(path)) for name, path in written],
         complete=request.variance is None or any(name == "variance" for name, _, _ in files),
     )
 

@@ -23,6 +23,9 @@ from nidbench.physics.arrays import Image
 #: The option that says which images of a stack to restore.
 ALL = "all"
 
+#: Planes that may be the colours of one image.
+_COLOURS = 3
+
 #: Real numbers beyond this are counts or another unit, not intensities on [0, 1].
 _COUNTS = 3.0
 
@@ -53,6 +56,7 @@ class Source:
         notes: what was assumed or left out, in sentences.
         whole: whether all of the file's images are to be restored.
         plain: suffixes of the formats to which its metadata cannot be written.
+        relative: whether the largest value was taken for intensity 1, as nothing says it.
     """
 
     path: Path
@@ -63,6 +67,7 @@ class Source:
     notes: Sequence[str] = ()
     whole: bool = True
     plain: frozenset[str] = frozenset()
+    relative: bool = False
 
     @property
     def size(self) -> tuple[int, int]:
@@ -100,7 +105,7 @@ def read_source(path: Path, units: Units = UNSTATED, pages: str = "") -> Source:
     """
     try:
         stack = _chosen(path, pages)
-        white, assumed = _white(stack.stored, units)
+        white, assumed, relative = _white(stack.stored, units)
         check_unit(stack.stored.values[:: max(1, stack.count // 8)].astype(np.float64) / white)
         metadata = metadata_of(path)
     except InputError as error:
@@ -113,7 +118,7 @@ def read_source(path: Path, units: Units = UNSTATED, pages: str = "") -> Source:
         notes.append(f"{path.name} has an alpha channel, opaque everywhere, which is left out")
     if metadata.damaged:
         notes.append(f"{path.name} says {', '.join(metadata.damaged)} as FITS does not allow it, which is left out")
-    return Source(path, stack, white, bits, metadata, notes, whole=pages in ("", ALL))
+    return Source(path, stack, white, bits, metadata, notes, whole=pages in ("", ALL), relative=relative)
 
 
 def _chosen(path: Path, pages: str) -> Stack:
@@ -121,9 +126,10 @@ def _chosen(path: Path, pages: str) -> Stack:
     if pages == "":
         count, (height, width) = count_images(path, BLURRED)
         if count > 1:
+            colours = "; where they are the colours of one, save it as (H, W, 3)" if count == _COLOURS else ""
             raise InputError(
                 f"it holds {count} images of {height}x{width}: --pages all restores each by itself, in two dimensions, "
-                "--pages 1 the first"
+                f"--pages 1 the first{colours}"
             )
         return read_stack(path, BLURRED, paged=False)
     if pages != ALL and not (pages.isascii() and pages.isdecimal() and int(pages) >= 1):
@@ -136,11 +142,11 @@ def _chosen(path: Path, pages: str) -> Stack:
     return stack.only(int(pages))
 
 
-def _white(stored: Stored, units: Units) -> tuple[float, str]:
-    """Return the value of intensity 1, the largest one where nothing says it, and what was assumed."""
+def _white(stored: Stored, units: Units) -> tuple[float, str, bool]:
+    """Return the value of intensity 1, what was assumed, and whether nothing says it, so that it is the largest one."""
     check_finite(stored.values)
     try:
-        return white_of(stored, units)
+        return (*white_of(stored, units), False)
     except InputError:
         low, high = float(stored.values.min()), float(stored.values.max())
         of_reals = stored.values.dtype.kind == "f"
@@ -148,10 +154,11 @@ def _white(stored: Stored, units: Units) -> tuple[float, str]:
         if units.stated() or not counts:
             raise
     what = "real numbers" if of_reals else f"{stored.values.dtype} values"
-    return high, (
+    said = (
         f"{what} up to {high:.6g}, whose range is not known: the largest is taken for intensity 1; if {high:.6g} is "
         "not white, say --scale VALUE"
     )
+    return high, said, True
 
 
 @dataclass(frozen=True, eq=False)

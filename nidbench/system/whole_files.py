@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import IO
 
@@ -73,6 +74,46 @@ def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
         file.write(content)
 
 
+def write_new(path: Path, content: bytes) -> Path:
+    """Write a file that takes no other's place, and return its path: with a number behind its name where that is taken.
+
+    It is complete or not there, as by `write_whole`.
+
+    Args:
+        path: the file to write, where there is none of its name.
+        content: all of its bytes.
+
+    Raises:
+        OSError: where it cannot be written.
+    """
+    further = (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in count(2))
+    partial = _partial(path)
+    try:
+        with shielded():
+            with partial.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            chosen = next(free for free in chain([path], further) if _is_placed(partial, free))
+    finally:
+        partial.unlink(missing_ok=True)
+    sync_folder(path.parent)
+    return chosen
+
+
+def _is_placed(partial: Path, path: Path) -> bool:
+    """Give a file its name, and return whether it has it: not where another file has."""
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without links
+        if os.path.lexists(path):
+            return False
+        partial.replace(path)
+    return True
+
+
 @contextmanager
 def writing_whole(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
     """Lend a file that takes the place of `path` when the block has ended well; see `write_whole`.
@@ -80,7 +121,7 @@ def writing_whole(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
     Raises:
         OSError: where it cannot be written, as on a full disk; no incomplete file is left.
     """
-    partial = path.with_name(f"{_partial_stem(path)}.{place()}.{os.getpid()}.partial")
+    partial = _partial(path)
     try:
         with partial.open("wb") as file:
             yield file
@@ -93,6 +134,11 @@ def writing_whole(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
         raise
     if sync:
         sync_folder(path.parent)
+
+
+def _partial(path: Path) -> Path:
+    """Return the name that a file has until it is complete."""
+    return path.with_name(f"{_partial_stem(path)}.{place()}.{os.getpid()}.partial")
 
 
 def _partial_stem(path: Path) -> str:

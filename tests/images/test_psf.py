@@ -166,7 +166,7 @@ NOISE = np.random.Generator(np.random.Philox(0)).standard_normal((31, 31))
 def test_a_pedestal_is_told_and_taken_off_where_that_is_asked_for(tmp_path, side, width, pedestal, peak, noise):
     right = bead(side, width)
     path = as_file(tmp_path, pedestal + peak * right + noise * NOISE[:side, :side])
-    with pytest.raises(InputError, match=r"lie on a background of .*: write kernel_background = \"border\" into meas"):
+    with pytest.raises(InputError, match=r"lie on a background of .*: give background=\"border\" to take it off"):
         read_kernel(path)
     kernel = read_kernel(path, "border")
     seen = np.load(path).clip(0, None)
@@ -207,7 +207,7 @@ def test_kernels_the_wrong_way_about_are_told(tmp_path):
 def test_a_kernel_that_is_refused_wrongly_is_kept_where_that_is_said(tmp_path):
     aperture = np.random.Generator(np.random.Philox(1)).random((33, 33))
     path = as_file(tmp_path, aperture)
-    with pytest.raises(InputError, match=r'photograph.*if it is right as it stands, write kernel_background = "keep"'):
+    with pytest.raises(InputError, match=r'photograph.*if it is right as it stands, give background="keep"'):
         read_kernel(path)
     assert np.allclose(read_kernel(path, "keep"), aperture / aperture.sum())
     with pytest.raises(InputError, match="negative in places"):

@@ -156,6 +156,35 @@ def test_all_methods_are_on_one_axis(visit, report):
     assert [text.split()[1:] for text in texts(page, "#curve-legend li")][1] == ["–"]  # noqa: RUF001 - not there yet
 
 
+def test_the_curves_of_one_case_name_methods_without_one(visit, report):
+    page = visit(report)
+    page.get_by_label("Curves of").select_option(index=1)
+    named = texts(page, "#curve-legend li")
+    assert named[:-1] == ["tv", "richardson-lucy"]
+    assert named[-1] == "without a curve of this case: fid, wiener"
+    page.get_by_label("Curves of").select_option(index=0)
+    assert not any(text.startswith("without") for text in texts(page, "#curve-legend li"))
+
+
+def test_what_methods_were_told_has_rows_and_panels_of_its_own(visit, make_record, make_store):
+    told = {"known": 30.0, "x2": 20.0}
+    records = [
+        make_record(name, image, value + place, declared=declared, seconds=1.0 + place)
+        for declared, value in told.items()
+        for place, name in enumerate(("ours", "dip"))
+        for image in ("a", "b")
+    ]
+    store, sweep = make_store(*records)
+    page = visit(write_report(store, SweepCells.read(store, sweep), "half-kernel", pictures=False).as_uri())
+    assert column(page, 2) == ["–", "known", "known", "x2", "x2"]  # noqa: RUF001 - the input was told nothing
+    assert column(page, 3) == ["20.00", "30.00", "31.00", "20.00", "21.00"]
+    groups = page.get_by_label("Group").last.locator("option").all_inner_texts()
+    assert [text.partition(", ")[2] for text in groups] == ["", "declared x2"]
+    assert [text.split()[0] for text in texts(page, "#scores tbody tr")] == ["a", "a", "b", "b"]
+    page.get_by_role("button", name="PSNR", exact=True).click()
+    assert column(page, 3)[1:] == ["31.00", "30.00", "21.00", "20.00"]
+
+
 @pytest.mark.parametrize("chart", ["#curve-chart", "#cost-chart"])
 def test_nothing_is_drawn_outside_of_its_chart(visit, report, chart):
     page = visit(report)

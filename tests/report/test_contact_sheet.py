@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ from PIL import Image
 from nidbench.contract import CaseKey, Noise, Problem, Response, Truth
 from nidbench.report.contact_sheet import contact_sheet, detail_window, draw
 from nidbench.report.shown_cells import choose
-from nidbench.report.sweep_sheets import sheet_name, sheets
+from nidbench.report.sweep_sheets import is_sheet, sheet_name, sheets
 
 
 def picture(shape=(1, 48, 40), level=0.0, seed=0):
@@ -257,7 +258,26 @@ def test_truths_elsewhere_in_the_frame_and_encoded(make_record, make_store, draw
 
 def test_sheet_names_are_file_names():
     name = sheet_name(CaseKey("köhler set", "a/../b", "levin/4", "bsnr:40", 3))
-    assert name == "köhler-set__a-..-b__levin-4__bsnr-40__3.png"
+    assert re.fullmatch(r"köhler-set__a-..-b__levin-4__bsnr-40__3__[0-9a-f]{8}\.png", name)
+
+
+def test_no_two_measurements_have_one_sheet_name():
+    images = ["a b", "a-b", "a/b", "a:b", "a@96", "a-96", "a  b", "模糊"]
+    names = [sheet_name(CaseKey("set", image, "levin/4", "bsnr:40", 0)) for image in images]
+    assert names[1] == "set__a-b__levin-4__bsnr-40__0.png"
+    assert len(set(names)) == len(images)
+
+
+def test_a_picture_of_a_person_s_stays_where_a_sheet_would_be(make_record, make_store, tmp_path):
+    store, sweep = make_store(make_record("ours"), arrays={"image": picture((1, 24, 26))})
+    made = Made(lambda _: problem_and_truth())
+    (path,) = sheets(store, sweep, made, tmp_path)
+    Image.new("L", (3, 3)).save(path)
+    before = path.read_bytes()
+    (beside,) = sheets(store, sweep, made, tmp_path)
+    assert path.read_bytes() == before
+    assert beside == path.with_stem(f"{path.stem}__nidbench")
+    assert (is_sheet(path), is_sheet(beside)) == (False, True)
 
 
 def test_without_a_truth_there_are_no_errors_and_the_kernel_takes_its_place(make_sheet):

@@ -18,7 +18,7 @@ from nidbench.api.outputs import write_figure
 from nidbench.cli import main
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.records import Store
-from nidbench.report.figures import FIGURES, Choice, Drawn, draw
+from nidbench.report.figures import FIGURES, Choice, Drawn, draw, is_figure
 from nidbench.report.typeset import number
 from nidbench.rescoring.measurements import Measurements
 from nidbench.scoring.protocols import DEFAULT
@@ -254,6 +254,7 @@ def test_curves_are_drawn_for_each_method_and_group_with_their_means(make_record
     assert overlaps(found) == []
     assert sum(" against its reference " in line for line in found.lines) == 4
     assert found.lines[-1] == "wiener: no curve, so no factor"
+    assert found.figure.get_suptitle().endswith("without a curve: wiener")
     one = draw("curves", store, sweep, Choice(methods=("dip@fast",), noise=noises[0], image="cat"), lambda _: None)
     assert one.lines == ["dip@fast: alone, so no factor; run another preset of dip beside it"]
     assert len(one.figure.axes[0].lines) == 1
@@ -331,6 +332,20 @@ def test_a_file_of_one_s_own_in_the_form_of_its_ending(results, tmp_path):
     with pytest.raises(InputError, match=r"a\.xyz: let its name end in one of .*\.png"):
         write_figure(store, store.sweep("all"), "fig12", Choice(), tmp_path / "a.xyz")
     assert list((tmp_path / "new").iterdir()) == [path]
+
+
+@pytest.mark.parametrize("form", ["png", "pdf", "svg", "eps", "jpg"])
+def test_a_figure_takes_the_place_of_figures_only(results, tmp_path, form):
+    store, file = Store(results), tmp_path / f"photo.{form}"
+    file.write_bytes(b"a person's")
+    with pytest.raises(InputError, match=rf"photo\.{form} is no figure of nidbench"):
+        write_figure(store, store.sweep("all"), "fig12", Choice(), file)
+    assert file.read_bytes() == b"a person's"
+    file.unlink()
+    write_figure(store, store.sweep("all"), "fig12", Choice(), file)
+    assert is_figure(file) == (form != "jpg")
+    if form != "jpg":
+        write_figure(store, store.sweep("all"), "fig12", Choice(), file)
 
 
 def test_a_label_with_dollars_is_text(make_record, make_store):

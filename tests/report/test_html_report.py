@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 import shlex
 from html.parser import HTMLParser
@@ -22,13 +23,16 @@ from nidbench.api.reporting import write_report
 from nidbench.cli import main
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.records import Choices, Store, Sweep
-from nidbench.report.html import account, cases, curves, pictures
+from nidbench.report import results_table
+from nidbench.report.html import account, cases, curves, made_from, numbers, pictures
 from nidbench.report.html.page import embedded
 from nidbench.report.image_table import image_frame
+from nidbench.report.shown_cells import choose
 from nidbench.report.typeset import number
 from nidbench.rescoring.measurements import Measurements
 from nidbench.scoring.metrics import psnr
 from nidbench.scoring.protocols import DEFAULT
+from nidbench.system.whole_files import write_whole
 
 SAMPLER = Path(__file__).parents[1] / "resources" / "sampler.py"
 HOSTILE = ["</script><script>alert(1)</script>", "a\"b'c&d<b>e", "x" * 300, "Ünïcode-模糊-🙂", "tab\tand\nline\x1b[31m"]
@@ -194,14 +198,63 @@ def test_scores_by_case(make_record, make_store):
     cells = SweepCells.read(store, sweep).frame()
     frame = image_frame(cells)
     assert list(frame.columns) == ["input", "ours", "dip"]
-    assert frame.loc[("sample", "a", "levin/1", "gaussian:0.05", 0)].tolist() == [20, 27, 25]
-    shown = cases.scores(cells, "half-kernel")
-    assert [[cell["text"] for cell in row] for row in shown["rows"]] == [
+    assert frame.loc[("sample", "a", "levin/1", "gaussian:0.05", 0, "known")].tolist() == [20, 27, 25]
+    shown = cases.scores(cells, "half-kernel", str)
+    assert [[cell["text"] for cell in row["cells"]] for row in shown["rows"]] == [
         ["a", "20.00", "27.00", "25.00"],
         ["b", "20.00", "missing", "timeout"],
     ]
-    assert [cell["best"] for cell in shown["rows"][0]] == [False, False, True, False]
+    assert [cell["best"] for cell in shown["rows"][0]["cells"]] == [False, False, True, False]
     assert len(shown["rows"]) == len(cases.order(cells))
+
+
+def test_what_methods_were_told_keeps_rows_points_and_means_apart(make_record, make_store):
+    told = {"known": (30.0, 28.0), "x2": (20.0, 24.0)}
+    store, sweep = make_store(
+        *(
+            make_record(name, image, value, declared=declared, seconds=seconds)
+            for declared, values in told.items()
+            for name, value, seconds in zip(("ours", "dip"), values, (8.0, 2.0), strict=True)
+            for image in "ab"
+        )
+    )
+    cells = SweepCells.read(store, sweep).frame()
+    page = written(store, sweep, pictures=False)
+    rows = [row[:3] for row in page.rows if row[:1] == ["ours"]]
+    assert rows == [["ours", "known", "30.00"], ["ours", "x2", "20.00"]]
+    assert image_frame(cells).reset_index()[["image", "declared", "ours", "dip"]].to_numpy().tolist() == [
+        [image, declared, *values] for image in "ab" for declared, values in told.items()
+    ]
+    shown = cases.scores(cells, "half-kernel", str)
+    assert [row["case"] for row in shown["rows"]] == [0, 0, 1, 1]
+    groups = page.data["cost"]
+    assert [group["title"].partition(", ")[2] for group in groups] == ["", "declared x2"]
+    for group, values in zip(groups, told.values(), strict=True):
+        assert [point["psnr"] for point in group["points"]] == list(values)
+        assert [point["front"] for point in group["points"]] == [values[0] > values[1], True]
+        assert group["input"] == 20
+
+
+@pytest.mark.parametrize("form", ["md", "html", "latex", "csv"])
+def test_names_that_rounding_would_make_alike_stay_apart(make_record, make_store, form):
+    names = ["tv[weight=0.5123456789]", "tv[weight=0.512345678]"]
+    store, sweep = make_store(*(make_record(name, "a", 20 + place) for place, name in enumerate(names)))
+    page = written(store, sweep, pictures=False)
+    assert page.data["methods"] == names
+    assert [row[0] for row in page.rows if row[:1] and row[0].startswith("tv[")][:2] == names
+    for by_image in ([], ["--by-image"]):
+        text = call("table", sweep.name, "--output", store.root, "--format", form, *by_image).replace("{[}", "[")
+        assert all(name in text for name in names)
+
+
+def test_every_column_of_numbers_has_a_meaning():
+    assert {title for title, _ in results_table.NUMBERS.values()} <= set(numbers.MEANINGS)
+
+
+@pytest.mark.parametrize("name", ["input", "truth"])
+def test_a_method_is_told_from_the_input_and_the_truth_beside_it(make_record, make_store, name):
+    store, sweep = make_store(make_record(name, "a"), arrays={"image": np.full((1, 4, 6), 0.5)})
+    assert list(choose(store, sweep.cells)[0]) == [f"{name} (method)"]
 
 
 # --- pictures -------------------------------------------------------------------------------------------------------
@@ -461,3 +514,73 @@ def test_one_method_has_no_differences(make_record, make_store):
     page = written(store, sweep, pictures=False)
     assert page.data["differences"]["references"] == []
     assert "differences need two" in page.text
+
+
+# --- a page that would be the same ----------------------------------------------------------------------------------
+
+
+def test_a_page_that_would_be_the_same_is_left_alone(make_record, make_store, monkeypatch):
+    store, sweep = make_store(make_record("ours", "a", 26.0), make_record("dip", "a", 25.0))
+
+    def rewritten(protocol="half-kernel", **options):
+        read, file = SweepCells.read(store, sweep), store.root / "reports" / f"{sweep.name}.html"
+        before = file.stat().st_ino if file.exists() else None
+        path = write_report(store, read, protocol, anew=False, **options)
+        is_new = path.stat().st_ino != before
+        assert path == file
+        content = file.read_bytes()
+        write_report(store, read, protocol, **options)
+        assert file.read_bytes() == content  # what was left is what would have been written
+        return is_new
+
+    def edit():
+        file = store.root / "reports" / f"{sweep.name}.html"
+        file.write_bytes(file.read_bytes().replace(b"26.00", b"62.00"))
+
+    assert rewritten()
+    assert not rewritten()
+    for changes in (
+        lambda: edit(),
+        lambda: store.write(make_record("ours", "a", 26.5), {"image": np.zeros((1, 4, 6))}),
+        lambda: monkeypatch.setattr("nidbench.report.html.made_from.version", lambda _: "0.2"),
+    ):
+        changes()
+        made_from._sources.cache_clear()
+        assert rewritten()
+        assert not rewritten()
+    monkeypatch.undo()
+    made_from._sources.cache_clear()
+    assert rewritten(protocol="cut-30")
+    assert rewritten(pictures=False)
+    assert rewritten(pictures=False, against="dip")
+
+
+def test_a_log_or_an_array_written_anew_makes_another_page(make_record, make_store):
+    store, sweep = make_store(make_record("ours", "a"), arrays={"image": np.zeros((1, 4, 6))})
+    read = SweepCells.read(store, sweep)
+    found = {made_from.made_from(store, read, "half-kernel", "", pictures=True)}
+    for name in ("log.json", "arrays.npz"):
+        file = store.file(read.cells[0].record, name)
+        write_whole(file, file.read_bytes() + b" ")
+        found.add(made_from.made_from(store, read, "half-kernel", "", pictures=True))
+    assert len(found) == 3
+
+
+def test_a_rerun_that_computes_nothing_leaves_the_report(results):
+    file = results / "reports" / "real.html"
+    run = ["run", "--dataset", "sample", "--tracking", "none", "--in-process", "--device", "cpu", "--observe", 2]
+    run += ["--precision", "float32", "--method-file", SAMPLER, "--methods", "sampler,wiener", "--name", "real"]
+    call(*run, "--output", results)
+    before = file.stat()
+    assert f"report    {file}" in call(*run, "--output", results)
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/null")])
+def test_a_pipe_or_device_in_the_place_of_a_report_is_refused(sample_store, make):
+    store, sweep = sample_store
+    path = store.root / "reports" / f"{sweep.name}.html"
+    path.parent.mkdir(exist_ok=True)
+    make(path)
+    with pytest.raises(InputError, match="is no report of nidbench, and stays as it is"):
+        write_report(store, SweepCells.read(store, sweep), "half-kernel")

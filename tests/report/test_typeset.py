@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt  # rich has it
 
-from nidbench.report.typeset import Sheet, number, shortened, write
+from nidbench.report.typeset import Sheet, number, shortener, write
 
 SHEET = Sheet("Two.", ["a|b", "x"], 1, [["m_1", "1.00"], ["m_2", "2.00"]], {0}, [], {(1, 1)}, {(0, 1), (1, 1)})
 
@@ -39,9 +39,18 @@ def test_bold_goes_before_italics(form, first, second):
     ],
 )
 def test_long_numbers_in_names_are_shortened_in_rows_and_notes(text, short):
-    assert shortened(text) == short
+    assert shortener([text])(text) == short
     sheet = Sheet("One.", ["a", "x"], 1, [[text, "1.00"]], {0}, [text])
     assert write(sheet, "md").count(short) == 2
+
+
+@pytest.mark.parametrize("other", ["0.51234", "0.512345678", "0.5123"])
+def test_numbers_stay_whole_that_would_look_like_another(other):
+    names = ["tv[weight=0.5123456789]", f"tv[weight={other}]"]
+    sheet = Sheet("One.", ["method", *names], 1, [[name, "1.00", "2.00"] for name in names], {0}, [", ".join(names)])
+    text = write(sheet, "md")
+    assert text.count(names[0]) == (3 if other != "0.51234" else 0)
+    assert len({line.partition("|")[2].partition("|")[0] for line in text.splitlines() if line.startswith("| tv")}) == 2
 
 
 def test_a_bar_in_a_text_does_not_end_a_cell():

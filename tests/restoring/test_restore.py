@@ -1,6 +1,7 @@
 """An image file in, a restored file out: type, range, size and metadata as they came; what cannot be is said."""
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,6 +18,7 @@ from nidbench.compute.same_process import SameProcess
 from nidbench.errors import InputError, NidbenchError
 from nidbench.images.stack import read_stack
 from nidbench.physics.measure import blur
+from nidbench.registry.entry_points import Registry, load_method
 from nidbench.restoring import restore as module
 from nidbench.restoring.bench import Bench, Expected, Place, one_method
 from nidbench.restoring.events import Silent
@@ -24,6 +26,7 @@ from nidbench.restoring.request import Request
 from nidbench.restoring.restore import restore
 from nidbench.restoring.source import _as_type, read_source
 from nidbench.restoring.twin import TIED, psnr, rank, twin_of
+from nidbench.system.whole_files import write_new
 
 KERNEL = np.pad(np.outer([1, 2, 3, 2, 1], [1, 3, 2, 1, 0.5]), 1)
 KERNEL /= KERNEL.sum()
@@ -310,6 +313,84 @@ def test_fits_without_astropy_is_refused_before_anything_is_computed(tmp_path, k
         Request(image=tmp_path / "a.npy", kernel=kernel, out=tmp_path / "b.fits")
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("folder", [False, True])
+def test_what_appears_in_the_place_of_the_output_stays_and_so_does_the_result(tmp_path, kernel, folder, overwrite):
+    np.save(tmp_path / "a.npy", blurred()[0])
+    out = tmp_path / "b.npy"
+    (tmp_path / "b-2.npy").write_bytes(b"another")
+
+    class Meanwhile(Notes):
+        def began(self, _):
+            out.mkdir() if folder else out.write_bytes(b"somebody's")
+
+    done = run(tmp_path / "a.npy", kernel, out, Meanwhile(), overwrite=overwrite)
+    run(tmp_path / "a.npy", kernel, tmp_path / "right.npy")
+    (_, written) = done.files[0]
+    is_replaced = overwrite and not folder
+    assert written == str(out if is_replaced else tmp_path / "b-3.npy")
+    assert Path(written).read_bytes() == (tmp_path / "right.npy").read_bytes()
+    assert (tmp_path / "b-2.npy").read_bytes() == b"another"
+    assert out.is_dir() if folder else is_replaced or out.read_bytes() == b"somebody's"
+    assert any("b-3.npy" in note for note in done.notes) != is_replaced
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_new_file_where_there_are_no_links(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr("os.link", refuse)
+    for name in ("a.b.tif", "a.b-2.tif"):
+        assert write_new(tmp_path / "a.b.tif", name.encode()) == tmp_path / name
+        assert (tmp_path / name).read_bytes() == name.encode()
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("noise", ["garbage", "gaussian:", "salt:0.1", "bsnr:40"])
+def test_noise_that_is_refused_offers_what_restore_takes(tmp_path, kernel, noise):
+    np.save(tmp_path / "a.npy", blurred()[0])
+    with pytest.raises(InputError, match=r"use gaussian:0\.05 .*poisson:128 .*alone") as refused:
+        run(tmp_path / "a.npy", kernel, tmp_path / "b.npy", noise=noise)
+    assert "bsnr" not in str(refused.value).removeprefix(f"noise {noise!r}")
+
+
+@pytest.mark.parametrize(
+    ("top", "scale", "method", "words"),
+    [
+        (1.0, None, "dip@smoke", ""),
+        (
+            1.7,
+            1.0,
+            "dip@smoke",
+            r"0 to 1, of which 1 is 1 of a.npy, and 0\.\d+ of its .*up to 1\.\d+: .*--scale 1\.\d,",
+        ),
+        (5000.0, None, "dip@smoke", "of a.npy, its largest: .*say a --scale above it"),
+        (5000.0, 5000.0, "dip@smoke", ""),
+        (1.7, 1.0, "wiener", ""),
+    ],
+)
+def test_a_network_that_cannot_be_as_bright_says_so_before_computing(tmp_path, kernel, top, scale, method, words):
+    np.save(tmp_path / "a.npy", top * blurred()[0].clip(0, 1).astype(np.float64))
+    notes = Notes()
+    run(tmp_path / "a.npy", kernel, tmp_path / "b.npy", notes, method=method, scale=scale)
+    said = [text for text in notes.texts if "too dark" in text]
+    assert len(said) == (1 if words else 0)
+    assert not words or re.search(words, said[0])
+
+
+def test_methods_that_say_so_never_exceed_one_and_other_networks_do():
+    bright = (1.8 * blurred()[0, :20, :20]).astype(np.float32)
+    registry = Registry.installed("method")
+    bounded = [name for name in registry.targets if load_method(registry, name).info.bounded]
+    highest = {
+        name: nb.restore(f"{name}@smoke[iterations=15,lr=0.05]", bright, KERNEL, noise="gaussian:0.03").max()
+        for name in (*bounded, "inr", "aseqdip", "self-diffusion")
+    }
+    assert {"ours", "dip", "ddec"} <= set(bounded)
+    assert {name for name, value in highest.items() if value <= 1} == set(bounded)
+
+
 def test_a_folder_that_is_read_only(tmp_path, kernel):
     if os.geteuid() == 0:
         pytest.skip("root may write anywhere")
@@ -324,7 +405,8 @@ def test_a_file_that_the_system_cuts_off_is_not_there(tmp_path):
     code = (
         "import resource, sys\nfrom pathlib import Path\nfrom nidbench.restoring.request import write_file\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))\n"
-        "try:\n    write_file(Path(sys.argv[1]), bytes(20000))\nexcept Exception as error:\n    print(error)\n"
+        "try:\n    write_file(Path(sys.argv[1]), bytes(20000), overwrite=True)\n"
+        "except Exception as error:\n    print(error)\n"
     )
     (tmp_path / "b.npy").write_bytes(b"before")
     command = [sys.executable, "-P", "-c", code, str(tmp_path / "b.npy")]
@@ -415,6 +497,13 @@ def test_an_image_of_one_value_is_restored_to_it(tmp_path, kernel):
     assert done.pages[0].sigma == pytest.approx(0, abs=1e-6)
 
 
+def test_three_planes_may_be_colours(tmp_path, kernel):
+    planes = np.rint(blurred(3).clip(0, 1) * 65535).astype(np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", planarconfig="separate")
+    with pytest.raises(InputError, match=r"holds 3 images .*--pages 1 the first; where .* save it as \(H, W, 3\)"):
+        run(tmp_path / "a.tif", kernel, tmp_path / "b.tif")
+
+
 def test_alpha_that_is_opaque_is_said(tmp_path, kernel):
     levels = np.rint(255 * blurred(3).clip(0, 1)).astype(np.uint8).transpose(1, 2, 0)
     Image.fromarray(np.dstack([levels, np.full(levels.shape[:2], 255, np.uint8)])).save(tmp_path / "a.png")
@@ -446,11 +535,14 @@ def test_a_kernel_that_is_off_on_a_pedestal_or_turned_is_mended_when_asked(tmp_p
         inside = (slice(8, -8), slice(8, -8))
         assert np.sqrt(np.square(np.load(tmp_path / "b.npy") - right)[inside].mean()) < 0.01, name
     for name in ("pedestal.npy", "corners.npy"):
-        with pytest.raises(InputError, match=f"{name} is not a kernel .*{name[0]}*psf.npy:"):
+        with pytest.raises(InputError, match=f"{name} is not a kernel .* name it as {tmp_path / name}:") as refused:
             run(tmp_path / "a.npy", str(tmp_path / name), tmp_path / "c.npy")
+        assert "measured.toml" not in str(refused.value)
     notes = Notes()
     run(tmp_path / "a.npy", str(tmp_path / "off.npy"), tmp_path / "c.npy", notes)
-    assert any("off its middle" in text and ":centred" in text for text in notes.texts)
+    assert any(
+        "off its middle" in text and f"name it as {tmp_path / 'off.npy'}:centred" in text for text in notes.texts
+    )
 
 
 def test_a_kernel_larger_than_the_image_is_refused(tmp_path):

@@ -130,6 +130,7 @@ class Worker:
             fingerprint=fingerprint(registered(request.file).target(request.spec.name)),
             batch=isinstance(method, BatchMethod),
             stops_itself=isinstance(method, StopsItself) and bool(method.stops_itself()),
+            bounded=bool(method.info.bounded),
         )
 
     def _resolve(self, request: Resolve | Check, send: Send) -> Resolved:

@@ -6,12 +6,14 @@ have the methods of a sweep side by side, because records keep the scores of a c
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from nidbench.errors import InputError, UnknownNameError, unknown
 from nidbench.records import Store, Sweep
 from nidbench.rescoring.measurements import Measurements
 
 from .averaging import averaging
-from .canvas import saved
+from .canvas import is_figure, saved
 from .convergence import convergence
 from .deviations import deviations
 from .draws import draws
@@ -21,7 +23,7 @@ from .null_band import null_band
 from .pareto import pareto
 from .view import Choice, Drawn, View, cases_of
 
-__all__ = ["FIGURES", "Choice", "Drawn", "draw", "saved"]
+__all__ = ["FIGURES", "Choice", "Drawn", "draw", "is_figure", "saved"]
 
 #: The paper's numbers of the figures, or names of those that are not the paper's, and what they show.
 FIGURES = {
@@ -64,4 +66,6 @@ def draw(name: str, store: Store, sweep: Sweep, choice: Choice, measurements: Me
     if not 1 <= choice.case <= len(keys):
         raise InputError(f"case {choice.case}: give 1 to {len(keys)}, such as 1 for {keys[0]}")
     makers = {"fig1": null_band, "fig3": draws, "fig5": layers, "fig11": deviations}
-    return makers[name](View.of(store, sweep, keys[choice.case - 1], choice, measurements))
+    view = View.of(store, sweep, keys[choice.case - 1], choice, measurements)
+    drawn = makers[name](view)
+    return replace(drawn, lines=[*drawn.lines, *(f"without a result: {each}" for each in view.lacking)])

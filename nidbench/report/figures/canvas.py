@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from numpy.typing import NDArray
 from nidbench.physics.arrays import Image
 
 LEVELS = 255.0  #: white in the unit of errors and deviations
+MARK = "nidbench figure"  #: in the metadata of a file, by which a figure is known again
+_SEARCHED = 1 << 16  #: bytes at both ends of a file in which a mark is searched for
 MARKS = "osD^vP<"  #: with the colours, so that neither alone has to tell methods apart
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")  #: told apart by all eyes
 
@@ -46,10 +49,24 @@ def saved(figure: Figure, form: str) -> bytes:
     """
     content = BytesIO()
     # no date, so that the same figure is the same file
-    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(form)
+    metadata = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}.get(form, {}) | _marked(form)
     with rc_context({"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "nidbench"}):
-        figure.savefig(content, format=form, dpi=200, metadata=metadata)
+        figure.savefig(content, format=form, dpi=200, metadata=metadata or None)
     return content.getvalue()
+
+
+def _marked(form: str) -> dict[str, Any]:
+    """Return what the metadata of a form says of who drew it; nothing for forms that have no room for it."""
+    places = {"png": "Software", "pdf": "Creator", "svg": "Creator", "ps": "Creator", "eps": "Creator"}
+    return {places[form]: MARK} if form in places else {}
+
+
+def is_figure(path: Path) -> bool:
+    """Return whether a file is one of `saved`, by its mark: what has none may be anyone's."""
+    with path.open("rb") as file:
+        found = file.read(_SEARCHED)
+        file.seek(max(0, path.stat().st_size - _SEARCHED))
+        return MARK.encode() in found + file.read(_SEARCHED)
 
 
 def decorate(axes: Axes, title: str, *, legend: bool = True) -> None:

@@ -48,6 +48,8 @@ def convergence(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Cho
     factors = factors_frame(cell_factors)
     said = "factor: to first reach what the reference returns, in how many cases"
     heading = f"{sweep.name}   ({DEFAULT.name})" + ("" if choice.together else f"\n{said}")
+    if without := [line.name for line in lines if not any(map(curve_of, line.records.values()))]:
+        heading += f"\nwithout a curve: {', '.join(without)}"
     figure = empty_figure(8.6, 2.8 * len(rows) + 0.6, heading)
     grid = figure.subplots(len(rows), 2, squeeze=False, sharex="col", sharey="row")
     for (group, shown), panels in zip(rows, grid, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,13 +10,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from nidbench.analysis.cells import SweepCells
-from nidbench.analysis.groups import GROUP
+from nidbench.analysis.groups import GROUP, PAIRED, named
 from nidbench.analysis.pareto import front
-from nidbench.analysis.summary import INPUT, summary_frame
+from nidbench.analysis.summary import INPUT, input_psnr, summary_frame, with_names
 from nidbench.errors import InputError
 from nidbench.physics.case_key import CaseKey
 from nidbench.records import Store, Sweep
 from nidbench.report.contact_sheet import wrapped
+from nidbench.report.speedup import group_text
 from nidbench.report.typeset import number
 from nidbench.scoring.protocols import DEFAULT
 
@@ -26,26 +28,29 @@ from .view import Choice, Drawn, chosen_cells
 def pareto(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Choice) -> Drawn:
     """Draw the mean PSNR of each method over its mean seconds, a panel for each group of measurements.
 
+    Methods of a panel were told the same of the noise level.
+
     Bars are the 95 % interval of the mean over images. The line joins the methods that no other beats in both.
     """
-    summary = summary_frame(chosen_cells(SweepCells.read(store, sweep).frame(), keys, choice))
-    known = summary[(summary["method"] == INPUT) | (summary["psnr"].notna() & (summary["seconds"] > 0))]
-    groups = [group for _, group in known.groupby(GROUP, sort=False) if (group["method"] != INPUT).any()]
+    cells = named(chosen_cells(SweepCells.read(store, sweep).frame(), keys, choice))
+    names = list(cells["method"].unique())
+    summary = with_names(summary_frame(cells), names)
+    inputs = input_psnr(summary)
+    known = summary[(summary["method"] != INPUT) & summary["psnr"].notna() & (summary["seconds"] > 0)]
+    groups = {tuple(map(str, group)): methods for group, methods in known.groupby(PAIRED, sort=False)}
     if not groups:
         raise InputError(f"no done cell of the sweep {sweep.name} has both a score and seconds: run it first")
-    names = list(dict.fromkeys(summary.loc[summary["method"] != INPUT, "method"]))
     figure = empty_figure(5.6, 3.8 * len(groups) + 0.3, f"{sweep.name}   ({DEFAULT.name})")
     panels = figure.subplots(len(groups), 1, squeeze=False)[:, 0]
     lines: list[str] = []
-    for axes, group in zip(panels, groups, strict=True):
-        lines += _show(axes, group, names)
+    for axes, (group, methods) in zip(panels, groups.items(), strict=True):
+        lines += _show(axes, group_text(group), methods, inputs[group[: len(GROUP)]], names)
     return Drawn(figure, None, lines)
 
 
-def _show(axes: Axes, group: pd.DataFrame, names: Sequence[str]) -> list[str]:
-    methods, blurred = group[group["method"] != INPUT], group[group["method"] == INPUT]
+def _show(axes: Axes, title: str, methods: pd.DataFrame, blurred: float, names: Sequence[str]) -> list[str]:
+    """Show the methods of a group beside the PSNR of its blurred images, and return its numbers as lines."""
     on_front = front(methods["seconds"].tolist(), methods["psnr"].tolist())
-    title = " ".join(map(str, group[GROUP].iloc[0]))
     lines = [f"{title}: mean PSNR and mean seconds of a cell"]
     for row, is_on_front in zip(methods.to_dict("records"), on_front, strict=True):
         place = names.index(row["method"])
@@ -62,8 +67,8 @@ def _show(axes: Axes, group: pd.DataFrame, names: Sequence[str]) -> list[str]:
         lines.append(f"{row['method']}: {row['psnr']:.2f} dB{interval} in {spent} s{beaten}")
     best = methods[on_front].sort_values("seconds")
     axes.plot(best["seconds"], best["psnr"], drawstyle="steps-post", color="0.5", linewidth=1, zorder=1)
-    if blurred["psnr"].notna().any():
-        axes.axhline(float(blurred["psnr"].iloc[0]), color="0.4", linewidth=1, linestyle="--", label="blurred input")
+    if not math.isnan(blurred):
+        axes.axhline(blurred, color="0.4", linewidth=1, linestyle="--", label="blurred input")
     axes.set_xscale("log")
     axes.set_xlabel("mean seconds of a cell", fontsize=8)
     axes.set_ylabel("mean PSNR, dB", fontsize=8)

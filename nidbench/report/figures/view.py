@@ -95,7 +95,10 @@ def chosen_cells(cells: pd.DataFrame, keys: Collection[CaseKey], choice: Choice)
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One case of a sweep, with a done cell of each method asked for, by the names of `shown_cells.choose`."""
+    """One case of a sweep, with a done cell of each method asked for, by the names of `shown_cells.choose`.
+
+    `lacking` has those that have none, each with its reason.
+    """
 
     store: Store
     sweep: Sweep
@@ -104,6 +107,7 @@ class View:
     problem: Problem
     truth: Truth
     records: Mapping[str, Record]
+    lacking: Sequence[str]
 
     @classmethod
     def of(cls, store: Store, sweep: Sweep, key: CaseKey, choice: Choice, measurements: Measurements) -> View:
@@ -119,7 +123,7 @@ class View:
         problem, truth = (None, None) if case is None else (case.problem(), closest(case.problem(), case.truths()))
         if problem is None or truth is None:
             raise InputError(f"no sharp image of {key} is known: choose a case that has one")
-        return cls(store, sweep, key, choice, problem, truth, records)
+        return cls(store, sweep, key, choice, problem, truth, records, lacking)
 
     def log(self, label: str) -> Log:
         """Return the log of a method's cell."""

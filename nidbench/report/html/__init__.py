@@ -8,5 +8,6 @@ page's script only sorts, draws and shows them.
     curves      PSNR against iterations and seconds
     cases       the measurements, with what each method made of them
     pictures    their pictures, 8 bit as they are scored
+    made_from   what a page was made from, by which one that would be the same is known
     account     what failed, how it was run, and how to run it again
 """

@@ -12,10 +12,11 @@ from typing import Any
 
 from nidbench.errors import NidbenchError, ResultsError
 from nidbench.records import Log, Record, Store, Sweep
+from nidbench.report.typeset import one_line
 from nidbench.sweep.request import Ask, Experiment
 from nidbench.sweep.sweep_file import ask_text
 
-from .numbers import Content, text
+from .numbers import Content, Text
 
 
 def logged(store: Store, records: Iterable[Record]) -> dict[str, Log]:
@@ -36,7 +37,7 @@ def readable(lines: str) -> str:
 
 
 def failures(
-    store: Store, cells: Iterable[Mapping[Any, Any]], records: Mapping[str, Record], logs: Mapping[str, Log]
+    store: Store, cells: Iterable[Mapping[Any, Any]], records: Mapping[str, Record], logs: Mapping[str, Log], text: Text
 ) -> list[Content]:
     """Return the cells that ended badly, each with its traceback and the file that has it.
 
@@ -45,6 +46,7 @@ def failures(
         cells: the rows of `SweepCells.frame`.
         records: by id of the cell.
         logs: by id of the cell.
+        text: makes the texts of the page.
     """
     found = []
     for row in cells:
@@ -72,7 +74,7 @@ def environments(logs: Iterable[Log]) -> list[Content]:
     """Return the environments that computed cells, most of them first: how many cells, and names with values."""
     counts = Counter(json.dumps(dict(log.environment), sort_keys=True) for log in logs if log.environment)
     return [
-        {"cells": count, "values": {text(name): text(value) for name, value in json.loads(found).items()}}
+        {"cells": count, "values": {one_line(name): one_line(str(value)) for name, value in json.loads(found).items()}}
         for found, count in counts.most_common()
     ]
 

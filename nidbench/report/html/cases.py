@@ -12,11 +12,11 @@ import pandas as pd
 from nidbench.analysis.groups import CASE
 from nidbench.physics.case_key import CaseKey
 from nidbench.records import Planned, Store, Sweep
-from nidbench.report.image_table import image_sheet
+from nidbench.report.image_table import image_frame, image_sheet
 from nidbench.report.typeset import UNKNOWN, number
 from nidbench.rescoring.measurements import Measurements
 
-from .numbers import Content, text
+from .numbers import Content, Text
 from .pictures import Panel, Shown, shown
 
 #: Puts a picture, a PNG file, somewhere and returns its address.
@@ -55,31 +55,43 @@ def cases_of(sweep: Sweep) -> dict[CaseKey, list[Planned]]:
     return found
 
 
-def scores(cells: pd.DataFrame, protocol: str) -> Content:
-    """Return the table of scores by case: titles, rows of texts with marks, and how many columns are text."""
-    sheet = image_sheet(cells, protocol)
+def scores(cells: pd.DataFrame, protocol: str, text: Text) -> Content:
+    """Return the table of scores by case: titles, rows of texts with marks, and how many columns are text.
+
+    Args:
+        cells: from `SweepCells.frame`.
+        protocol: the name of their metric protocol.
+        text: makes the texts of the page.
+    """
+    sheet, keys = image_sheet(cells, protocol), order(cells)
+    row_keys = [CaseKey(*key[: len(CASE)]) for key in image_frame(cells).index]
     rows = [
-        [{"text": text(value), "best": (place, column) in sheet.bold} for column, value in enumerate(row)]
-        for place, row in enumerate(sheet.rows)
+        {
+            "case": keys.index(key),
+            "cells": [{"text": text(value), "best": (place, column) in sheet.bold} for column, value in enumerate(row)],
+        }
+        for place, (row, key) in enumerate(zip(sheet.rows, row_keys, strict=True))
     ]
     return {"columns": list(map(text, sheet.header)), "labels": sheet.labels, "rows": rows, "caption": sheet.caption}
 
 
 def order(cells: pd.DataFrame) -> list[CaseKey]:
-    """Return the cases in the order of `scores`."""
+    """Return the cases in the order of the cells, from `SweepCells.frame`."""
     keys = cells[CASE].drop_duplicates().itertuples(index=False, name=None)
     return [CaseKey(*key) for key in keys]
 
 
-def named_cases(keys: Sequence[CaseKey]) -> list[Content]:
-    """Return what a page calls its cases: in full, and by what differs between them."""
+def named_cases(keys: Sequence[CaseKey], text: Text) -> list[Content]:
+    """Return what a page calls its cases, in its texts: in full, and by what differs between them."""
     names = [name for name in CASE if len({getattr(key, name) for key in keys}) > 1] or ["image"]
     return [
         {"title": text(str(key)), "name": text(" · ".join(str(getattr(key, name)) for name in names))} for key in keys
     ]
 
 
-def pictured(store: Store, sweep: Sweep, keys: Sequence[CaseKey], protocol: str, place: Place) -> Iterator[Content]:
+def pictured(
+    store: Store, sweep: Sweep, keys: Sequence[CaseKey], protocol: str, place: Place, text: Text
+) -> Iterator[Content]:
     """Yield for each case its panels, with the addresses of their pictures; pictures are placed as they are made.
 
     Args:
@@ -88,12 +100,13 @@ def pictured(store: Store, sweep: Sweep, keys: Sequence[CaseKey], protocol: str,
         keys: its cases.
         protocol: the name of the protocol of the scores beside the pictures.
         place: puts a picture somewhere.
+        text: makes the texts of the page.
     """
     measurements, cells = Measurements(sweep), cases_of(sweep)
     for key in keys:
         found = shown(store, key, cells[key], measurements)
         yield {
-            "panels": [_panel(panel, found, protocol, place) for panel in found.panels],
+            "panels": [_panel(panel, found, protocol, place) | {"name": text(panel.name)} for panel in found.panels],
             "shape": found.shape,
             "scales": {name: number(value, "seconds") for name, value in found.scales.items()},
             "kernel": None if found.kernel is None else place(found.kernel),
@@ -110,7 +123,6 @@ def addresses(case: Content) -> list[str]:
 
 def _panel(panel: Panel, found: Shown, protocol: str, place: Place) -> Content:
     return {
-        "name": text(panel.name),
         "score": _score(panel, found, protocol),
         "pictures": {kind: place(picture) for kind, picture in panel.pictures.items()},
     }

@@ -13,13 +13,15 @@ from nidbench.analysis.speedup import Group, Line
 from nidbench.physics.case_key import CaseKey
 from nidbench.report.speedup import group_text
 
-from .numbers import Content, known, text
+from .numbers import Content, Text, known
 
 #: Points of a curve that a page shows: more are not told apart.
 _POINTS = 90
 
 
-def curves(lines: Sequence[Line], cells: pd.DataFrame, places: Mapping[CaseKey, int], names: Sequence[str]) -> Content:
+def curves(
+    lines: Sequence[Line], cells: pd.DataFrame, places: Mapping[CaseKey, int], names: Sequence[str], text: Text
+) -> Content:
     """Return the curves of a sweep, of single cases and their means, and what methods without one returned.
 
     Args:
@@ -27,6 +29,7 @@ def curves(lines: Sequence[Line], cells: pd.DataFrame, places: Mapping[CaseKey, 
         cells: from `SweepCells.frame`, under half-kernel, as curves are.
         places: of the cases on the page.
         names: of all methods, as `groups.named` has them.
+        text: makes the texts of the page.
     """
     groups = {group: place for place, group in enumerate(_groups(cells))}
     return {

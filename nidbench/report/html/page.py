@@ -25,10 +25,7 @@ from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
 
 from . import account, cases, curves, numbers
-from .numbers import Content, text
-
-#: Within the first bytes of every report, by which one is known again.
-MARK = b'<meta name="generator" content="nidbench report">'
+from .numbers import Content, text_of
 
 
 def page(store: Store, sweep_cells: SweepCells, pictured: Sequence[Content] | None, protocol: str, against: str) -> str:
@@ -49,22 +46,22 @@ def page(store: Store, sweep_cells: SweepCells, pictured: Sequence[Content] | No
     protocol = protocols.protocol(protocol).name
     sweep, cells = sweep_cells.sweep, sweep_cells.frame(protocol)
     summary, names = summary_frame(cells), list(named(cells)["method"].unique())
-    keys = cases.order(cells)
+    keys, text = cases.order(cells), text_of(cells)
     records = {cell.record.id: cell.record for cell in sweep_cells.cells if cell.record}
     logs = account.logged(store, records.values())
-    shown = cases.named_cases(keys)
+    shown = cases.named_cases(keys, text)
     lines = read_lines(store, sweep.cells)
     places = {key: place for place, key in enumerate(keys)}
-    differences = numbers.differences(cells, summary, protocol, against)
+    differences = numbers.differences(cells, summary, protocol, against, text)
     pictures: Sequence[Content | None] = [None] * len(shown) if pictured is None else pictured
     data = {
         "methods": list(map(text, names)),
         "differences": differences,
-        "curves": curves.curves(lines, sweep_cells.frame(DEFAULT.name), places, names),
-        "cost": numbers.cost(summary, names),
+        "curves": curves.curves(lines, sweep_cells.frame(DEFAULT.name), places, names, text),
+        "cost": numbers.cost(summary, names, text),
         "cases": [each | {"pictures": of_case} for each, of_case in zip(shown, pictures, strict=True)],
     }
-    table = numbers.summary(cells, summary, protocol)
+    table = numbers.summary(cells, summary, protocol, text)
     table["notes"] = [*map(text, lacking_lines(cells, sweep, protocol)), *table["notes"]]
     script, style = _file("report.js"), _style()
     written: str = _template().render(
@@ -72,9 +69,9 @@ def page(store: Store, sweep_cells: SweepCells, pictured: Sequence[Content] | No
         facts=_facts(cells, protocol),
         summary=table,
         has_differences=bool(differences["references"]),
-        scores=cases.scores(cells, protocol),
+        scores=cases.scores(cells, protocol, text),
         cost_note=_cost_note(cells),
-        failures=account.failures(store, cells.to_dict("records"), records, logs),
+        failures=account.failures(store, cells.to_dict("records"), records, logs, text),
         missing=int((cells["status"] == "missing").sum()),
         planned=len(cells),
         environments=account.environments(logs.values()),

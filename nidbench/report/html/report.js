@@ -213,7 +213,7 @@
       const kept = each.x.map((x, n) => [x, each.y[n]]).filter(([x, y]) => x !== null && y !== null && x > 0);
       return { method: each.method, x: kept.map(([x]) => x), y: kept.map(([, y]) => y) };
     }).filter((each) => each.x.length);
-    drawLegend(all);
+    drawLegend(all, +get("curve-case").value === 0 ? [] : ofGroup().filter((method) => !all.some((each) => each.method === method)));
     const seen = all.filter((each) => !hiddenMethods.has(each.method));
     if (!seen.length) return empty(holder, all.length ? "All methods are hidden." : "No method has a curve or a score here.");
     const input = +get("curve-case").value === 0 ? data.curves.groups[+get("curve-group").value].input : null;
@@ -240,7 +240,9 @@
     }
     readOff(chart, seen);
   }
-  function drawLegend(all) {
+  const ofGroup = () => [...new Set([...data.curves.means, ...data.curves.ends]
+    .filter((each) => each.group === +get("curve-group").value).map((each) => each.method))];
+  function drawLegend(all, without) {
     const methods = [...new Set(all.map((each) => each.method))];
     get("curve-legend").replaceChildren(...methods.map((method) => {
       const button = el("button", { type: "button", "aria-pressed": String(!hiddenMethods.has(method)), "data-method": method },
@@ -251,7 +253,7 @@
         get("curve-legend").querySelector(`[data-method="${method}"]`).focus();
       });
       return el("li", {}, button);
-    }));
+    }), ...(without.length ? [el("li", { class: "without" }, `without a curve of this case: ${without.map((method) => data.methods[method]).join(", ")}`)] : []));
   }
   function readOff(chart, seen) {
     const cursor = svg("line", { class: "cursor", y1: chart.box.top, y2: chart.box.bottom, visibility: "hidden" });
