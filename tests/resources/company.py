@@ -38,13 +38,15 @@ class Company:
 
     def _restored(self, problems: Sequence[Problem], runs: Sequence[Run]) -> list[Restored]:
         saved = [run.load() for run in runs]
-        first = min(0 if state is None else state[0] for state in saved)
+        done = [0 if state is None else state[0] for state in saved]  # a signal may come between two of one iteration
         images = [np.zeros((p.blurred.shape[0], *p.frame), np.float32) for p in problems]
-        if first:
-            shapes = [x.shape for x in images]
-            images = [np.frombuffer(state[1:], np.float32).reshape(n) for state, n in zip(saved, shapes, strict=True)]
-        for iteration in range(first + 1, self.iterations + 1):
+        for place, state in enumerate(saved):
+            if state is not None:
+                images[place] = np.frombuffer(state[1:], np.float32).reshape(images[place].shape)
+        for iteration in range(min(done) + 1, self.iterations + 1):
             for place, run in enumerate(runs):
+                if iteration <= done[place]:
+                    continue
                 noise = run.generator(f"step {iteration}").normal(0, 0.01, images[place].shape)
                 images[place] = images[place] + noise.astype(np.float32)
                 run.progress(iteration, self.iterations)
@@ -52,4 +54,4 @@ class Company:
                     run.observe(iteration, lambda x=images[place]: x)
                 if run.checkpoint_due():
                     run.save(bytes([iteration]) + images[place].tobytes())
-        return [Restored(x, iterations=self.iterations, details={"first": first}) for x in images]
+        return [Restored(x, iterations=self.iterations, details={"first": min(done)}) for x in images]
