@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -25,9 +26,17 @@ from nidbench.files.download import sources
 from nidbench.files.remote import RemoteFile
 from nidbench.records import Cell, Log, Planned, Point, Record, Store, Sweep
 from nidbench.scoring.score import Score
+from nidbench.system.signals import STOPPING
 
 MakeRecord = Callable[..., Record]
 MakeStore = Callable[..., tuple[Store, Sweep]]
+
+
+def pytest_configure() -> None:
+    """Heed signals, in the programs that tests start, too, although a background job or nohup has them ignored."""
+    for number in STOPPING:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
