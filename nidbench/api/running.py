@@ -163,7 +163,7 @@ def run_sweep(
     """
     options = computing.options()
     # tables need pandas, which takes long to import: that is done while the computing process starts
-    Thread(target=import_module, args=("nidbench.api.outputs",)).start()
+    Thread(target=import_module, args=("nidbench.report.results_table",)).start()
     with store.lock(), workplace(computing, store, display.say) as place:
         display.say("starting the computing process, reading methods and measurements")
         computer = place.computer

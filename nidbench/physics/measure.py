@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.fft import irfft2, next_fast_len, rfft2
 
 from nidbench.errors import InputError
 
@@ -75,6 +74,8 @@ def blur(sharp: Image, kernel: Kernel) -> NDArray[np.float64]:
 
 def convolved(image: Image, kernel: Kernel) -> NDArray[np.float64]:
     """Return k * x as `blur` does, of any x that is no smaller than k: restorations may lie far outside [0, 1]."""
+    from scipy.fft import irfft2, next_fast_len, rfft2  # a third of the time in which a command starts
+
     (_, height, width), (kh, kw) = image.shape, kernel.shape
     # scipy.signal.fftconvolve computes the same sums, but its import takes longer than a hundred blurs
     size = next_fast_len(height + kh - 1, real=True), next_fast_len(width + kw - 1, real=True)

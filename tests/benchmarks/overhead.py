@@ -11,12 +11,14 @@ import time
 from pathlib import Path
 
 CELLS = 1000
-LIMIT_CELL, LIMIT_RERUN, LIMIT_SHARE = 0.020, 5.0, 0.1
+LIMIT_CELL, LIMIT_RERUN, LIMIT_SHARE = 0.020, 3.0, 0.1
 SAYS = "importing MLflow and writing"
 
 NOTHING = """
 from dataclasses import dataclass
 from typing import ClassVar
+
+import numpy as np
 from nidbench.contract import MethodInfo, Problem, Restored, Run
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Nothing:
     info: ClassVar[MethodInfo] = MethodInfo("Nothing")
 
     def restore(self, problem: Problem, run: Run) -> Restored:
-        return Restored(problem.operator("cpu").tapered.numpy())
+        border = [(0, 0)] + [((k - 1) // 2, k // 2) for k in problem.kernel.shape]
+        return Restored(np.pad(problem.blurred, border, mode="edge"))
 """
 
 
