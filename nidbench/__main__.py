@@ -1,5 +1,17 @@
-"""`python -m nidbench` is the `nidbench` command."""
+"""The `nidbench` command as a program of its own, also `python -m nidbench`."""
+
+from nidbench.system.signals import end_at_once
 
 from .cli import main
 
-main()
+
+def program() -> None:
+    """Run the command; a signal that comes when all is done ends the process without a traceback."""
+    try:
+        main()
+    finally:
+        end_at_once()
+
+
+if __name__ == "__main__":
+    program()

@@ -72,7 +72,7 @@ def heeded() -> Iterator[None]:
 def end_at_once() -> None:
     """Let the next signal end the process at once and without a traceback; for use when all work is saved."""
     for number in STOPPING:
-        if signal.getsignal(number) is _heed:
+        if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
 
 

@@ -250,8 +250,8 @@ class Sweeps:
 
     def _judge(self, code: int, told: str, way: str) -> None:
         allowed = {"": {0}, "kill child": {0, 2}, "kill parent": {-9}, "kill both": {-9}, "kill worker": {0}}
-        # 0 where what was left to do was done already
-        expected = allowed.get(way) or {0, 128 + signal.Signals[way]}
+        # 0 where what was left to do was done already, the signal itself where it came when all was said, too
+        expected = allowed.get(way) or {0, 128 + signal.Signals[way], -signal.Signals[way]}
         if code not in expected:
             self._fault(f"exit code {code} after {way or 'nothing'}:\n{told}")
         if "Traceback (most recent call last)" in told:

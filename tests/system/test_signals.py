@@ -136,3 +136,23 @@ def test_what_the_pages_are_served_by_ends_with_all_that_it_started():
         assert server.returncode == -signal.SIGTERM
         psutil.wait_procs([child], timeout=30)
         assert not child.is_running()
+
+
+LATE = """
+import os, signal, sys, threading
+from nidbench.__main__ import program
+
+def send():
+    threading.main_thread().join()
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=send).start()
+sys.argv = ["nidbench", "--version"]
+program()
+"""
+
+
+def test_a_signal_that_comes_when_all_is_done_leaves_no_traceback():
+    done = subprocess.run([sys.executable, "-P", "-c", LATE], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
+    assert done.stdout.startswith("nidbench, version")
