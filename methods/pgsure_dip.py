@@ -10,9 +10,11 @@ the transfer function is complex and the projection is that of the paper, so tha
 *The blur is circular*, as theirs: measured images are not, and y counts as the edge-tapered y, as in `bpdip`. Noise in
 its border is then not as declared, and the loss no more than nearly unbiased there.
 
-*Presets.* `paper` has their 10,000 iterations and returns the network of the lowest loss. `fast` has 3 % of them with
-the effort of docs/explanation/effort.md and the stop of `bpdip`, as whitening mixes pixels and none can be held out;
-nothing was tuned.
+*The loss does not say when to end.* Its divergence is that of f at one input: a network that gives the noise back
+whatever it is shown has none. The residual of y does: K+ amplifies noise, so that where noise is fitted, it rises.
+
+*Presets.* `paper` has their 10,000 iterations and returns the network of the lowest loss. `fast` has 0.8 % of them with
+the optimizer of docs/explanation/effort.md and returns the network of the lowest residual.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from nidbench.errors import InputError
 from nidbench.fitting import Draw, Estimate, Loss, Predictor, Recipe
 from nidbench.physics.blur import Operator, circular_convolve
 
-from ._effort import FAST, check_effort, schedule_of, stop_of
+from ._effort import WITHOUT_STOP, check_effort, schedule_of, stop_of
 from ._fitted import Fitted
 from ._prior import compared
 from ._skip import Skips
@@ -38,6 +40,7 @@ from ._skip import Skips
 ITERATIONS = 10_000  #: of the authors
 #: Noise level in 1/255 -> the cut-off of the authors' blurs with that noise.
 CUT_OFFS = {math.sqrt(0.3): 5e-3, math.sqrt(2): 5e-2, 2.0: 5e-2, math.sqrt(8): 1e-1, 7.0: 1e-1}
+JUDGES = ("loss", "residual")
 
 
 @dataclass(frozen=True)
@@ -49,32 +52,37 @@ class PGSUREDIP(Fitted):
     square of P (f(u) - x), which nobody knows. Frequencies where |K| is below a cut-off count as erased. f is the
     network of `dip`, whose input has the channels of y.
 
-    Settings: see `_effort.Effort`, and these. `stop=lowest-residual` goes by this loss and not by the residual.
+    Settings: see `_effort.Effort`, and these.
 
     Attributes:
+        judge: what `stop=lowest-residual` goes by: this `loss` (paper), or the `residual` of y.
         cutoff: share of the largest |K| up to which a frequency counts as erased; None for that of the authors' blurs
-            with the nearest noise.
+            with the nearest noise, see `usual_cutoff`.
         step: of the difference that stands for a derivative.
     """
 
     info: ClassVar[MethodInfo] = MethodInfo(
         title="PGSURE-DIP",
+        version=2,
         year=2022,
         paper="Abu-Hussein, Tirer, Chun, Eldar, Giryes: Image Restoration by Deep Projected GSURE, WACV 2022",
         licence="authors' code: none granted (not used here)",
         presets={
             "paper": {},
-            "fast": {"share": 0.03, **FAST, "stop": "averaged-noise-level", "margin": 0.0},
+            "fast": {**WITHOUT_STOP, "share": 0.008, "lr": 2e-3, "judge": "residual"},
             "smoke": {"iterations": 4, "lr": 1e-8},
         },
     )
 
     stop: str = "lowest-residual"
+    judge: str = "loss"
     cutoff: float | None = None
     step: float = 1e-3
 
     def __post_init__(self) -> None:
         check_effort(self)
+        if self.judge not in JUDGES:
+            raise InputError(f"judge={self.judge!r}: use {' or '.join(JUDGES)}")
         if self.cutoff is not None and not 0 <= self.cutoff < 1:
             raise InputError(f"cutoff={self.cutoff}: give a share of the largest |K| in [0, 1), such as 0.05")
         if not 0 < self.step < math.inf:
@@ -94,7 +102,8 @@ class PGSUREDIP(Fitted):
             sigma = problem.sigma()
             cutoff = usual_cutoff(sigma) if self.cutoff is None else self.cutoff
             operator = problem.operator(run.device)
-            return ProjectedError(operator, sigma, cutoff, self.step, by_loss=self.stop == "lowest-residual")
+            by_loss = self.stop == "lowest-residual" and self.judge == "loss"
+            return ProjectedError(operator, sigma, cutoff, self.step, by_loss=by_loss)
 
         return Recipe(
             lambda generators: Twice(Skips(generators, channels, channels)),
@@ -106,8 +115,13 @@ class PGSUREDIP(Fitted):
 
 
 def usual_cutoff(sigma: float) -> float:
-    """Return the cut-off of the authors' blurs whose noise is nearest, by ratio, to a level on [0, 1]."""
-    level = max(255 * sigma, 1e-6)
+    """Return the cut-off of the authors' blurs whose noise is nearest, by ratio, to a level on [0, 1].
+
+    Beyond the most noise that they have, it grows with it, so that K+ amplifies noise to no more than there.
+    """
+    level, most = max(255 * sigma, 1e-6), max(CUT_OFFS)
+    if level > most:
+        return min(0.9, CUT_OFFS[most] * level / most)
     return CUT_OFFS[min(CUT_OFFS, key=lambda known: abs(math.log(known / level)))]
 
 

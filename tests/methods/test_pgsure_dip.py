@@ -123,8 +123,9 @@ def test_stops_see_the_loss_or_the_residual():
 
 
 def test_the_cut_off_is_that_of_the_nearest_noise():
-    levels = {0.1 / 255: 5e-3, 1.4 / 255: 5e-2, 0.01: 0.1, 0.03: 0.1, 0.05: 0.1, 0.0: 5e-3}
+    levels = {0.1 / 255: 5e-3, 1.4 / 255: 5e-2, 0.01: 0.1, 7 / 255: 0.1, 0.0: 5e-3}
     assert {sigma: usual_cutoff(sigma) for sigma in levels} == levels
+    assert [usual_cutoff(level / 255) for level in (14, 21, 255)] == pytest.approx([0.2, 0.3, 0.9])
 
 
 def problem():
@@ -140,8 +141,17 @@ def test_the_input_is_the_adjoint_of_the_tapered_y():
     torch.testing.assert_close(objective.input, wanted)
 
 
+@pytest.mark.parametrize(("settings", "by_loss"), [({}, True), ({"judge": "residual"}, False)])
+def test_the_lowest_residual_is_that_of_the_judge(settings, by_loss):
+    objective = PGSUREDIP(**settings).recipe(problem()).objective(problem(), Run())
+    draw, loss_of = objective.draw(torch.Generator().manual_seed(1))
+    loss = loss_of(draw.clip(0, 1))
+    assert (loss.residual.item() == loss.value.item()) == by_loss
+
+
 def test_what_is_impossible_is_refused():
-    for settings, said in (({"cutoff": 1.0}, "cutoff=1.0"), ({"step": 0.0}, "step=0.0")):
+    wrong = ({"cutoff": 1.0}, "cutoff=1.0"), ({"step": 0.0}, "step=0.0"), ({"judge": "eye"}, "use loss or residual")
+    for settings, said in wrong:
         with pytest.raises(InputError, match=said):
             PGSUREDIP(**settings)
     with pytest.raises(InputError, match="the input of the network shows all of y"):
