@@ -47,7 +47,6 @@ from .groups import CASE, natural
 from .intervals import (
     CONFIDENCE,
     FEWEST,
-    TIE,
     Values,
     ahead_and_behind,
     bootstrap,
