@@ -98,6 +98,7 @@ def test_a_shell_gets_its_script(shell):
         [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert f"{shell}_complete" in done.stdout
+    assert ("split --max 1" in done.stdout) == (shell == "fish")
 
 
 def test_completion_imports_nothing_heavy():
