@@ -123,7 +123,7 @@ class Folder:
         ]
         more = f" (and likewise {len(assumed) - 1} more)" if len(assumed) > 1 else ""
         ranges = [f"; {self._paths[name].name} has {text}{more}" for name, text in assumed[:1]]
-        return f"{images} taken as sharp, and blurred here by kernels of a set" + "".join(ranges)
+        return f"{images} taken as sharp, and blurred here" + "".join(ranges)
 
     def load(self, name: str) -> Image:
         """Return an image, Shape (1 or 3, H, W), float64 in [0, 1].

@@ -178,7 +178,10 @@ def modules_in(package: str) -> set[str]:
                 ),
             },
         ),
-        ("matplotlib", {"nidbench/report/contact_sheet.py", *modules_in("report/figures")}),
+        (
+            "matplotlib",
+            {*(f"nidbench/report/{name}.py" for name in ("contact_sheet", "levels")), *modules_in("report/figures")},
+        ),
         ("pooch", {"nidbench/files/cache.py", "nidbench/files/download.py"}),
         ("tifffile", {f"nidbench/images/{name}.py" for name in ("tiffs", "metadata", "write")}),
         ("astropy", {"nidbench/images/fits.py"}),

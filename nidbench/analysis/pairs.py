@@ -38,6 +38,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -46,7 +47,6 @@ from .groups import CASE, natural
 from .intervals import (
     CONFIDENCE,
     FEWEST,
-    TIE,
     Values,
     ahead_and_behind,
     bootstrap,
@@ -109,6 +109,15 @@ class Difference:
     kernels: str
 
 
+class _Column(NamedTuple):
+    """What one method scored, a value for each measurement of a group, Shape (n,)."""
+
+    means: Values  #: over seeds; NaN without a score
+    variances: Values  #: over seeds; NaN of fewer than two
+    asked: Values  #: how many seeds were planned
+    scored: Values  #: how many of them have a score
+
+
 class Scores:
     """What methods scored on the measurements of one group: one dataset, kernel set, noise and declared level.
 
@@ -120,47 +129,52 @@ class Scores:
         # Sorted, so that sums are taken in one order whatever that of the records.
         psnr = cells.sort_values("seed", kind="stable").groupby([*CASE, "method"])["psnr"]
         with np.errstate(invalid="ignore"):  # infinite values have no variance
-            self._means, self._variances = (statistic.unstack("method") for statistic in (psnr.mean(), psnr.var()))
-        self._asked, self._scored = (
-            statistic.unstack("method", fill_value=0) for statistic in (psnr.size(), psnr.count())
-        )
+            means, variances = (statistic.unstack("method") for statistic in (psnr.mean(), psnr.var()))
+        asked, scored = (statistic.unstack("method", fill_value=0) for statistic in (psnr.size(), psnr.count()))
+        self._means = means
+        self._images = pd.factorize(means.index.get_level_values("image"), sort=True)[0]
+        self._kernels = means.index.get_level_values("kernel").to_numpy(dtype=object)
+        # A sweep has many pairs, and choosing from a frame takes longer than comparing two columns.
+        self._columns = {
+            str(method): _Column(
+                *(table[method].to_numpy(dtype=np.float64) for table in (means, variances, asked, scored))
+            )
+            for method in means.columns
+        }
+        unknown = np.full(len(means), math.nan)
+        self._unasked = _Column(unknown, unknown, np.zeros(len(means)), np.zeros(len(means)))
 
     def difference(self, first: str, second: str) -> Difference:
         """Return how far a method is ahead of another; a method not in the group has no pairs."""
-        pair = [first, second]
-        means, asked = (table.reindex(columns=pair) for table in (self._means, self._asked.where(self._asked > 0)))
-        both = means.notna().all(axis=1)
-        apart = subtract(means.loc[both, first], means.loc[both, second])
+        one, other = (self._columns.get(name, self._unasked) for name in (first, second))
+        both = ~np.isnan(one.means) & ~np.isnan(other.means)
+        apart = subtract(one.means[both], other.means[both])
         with np.errstate(invalid="ignore"):  # infinities of both signs have no mean
-            by_image = apart.groupby(level="image").mean().to_numpy(dtype=np.float64)
+            by_image = pd.Series(apart).groupby(self._images[both]).mean().to_numpy(dtype=np.float64)
         low, high = interval(by_image)
         bootstrap_low, bootstrap_high = bootstrap(by_image)
-        scored = self._scored.reindex(columns=pair, fill_value=0)
+        ahead, behind = ahead_and_behind(apart)
         return Difference(
             difference=mean_of(by_image),
             low=low,
             high=high,
             bootstrap_low=bootstrap_low,
             bootstrap_high=bootstrap_high,
-            wins=int((apart >= TIE).sum()),
-            ties=int((apart.abs() < TIE).sum()),
-            losses=int((apart <= -TIE).sum()),
+            wins=ahead,
+            ties=len(apart) - ahead - behind,
+            losses=behind,
             pairs=len(apart),
-            planned=int(asked.notna().any(axis=1).sum()),
+            planned=int(((one.asked > 0) | (other.asked > 0)).sum()),
             images=len(by_image),
-            unscored=int(asked.sum().sum() - scored.sum().sum()),
+            unscored=int((one.asked - one.scored).sum() + (other.asked - other.scored).sum()),
             image_std=spread(by_image),
-            seed_std=self._seed_std(pair, both),
+            seed_std=math.sqrt(sum(_mean_of_known(column.variances[both]) for column in (one, other))),
             resolution=resolution(by_image),
             p_value=sign_flip(by_image),
             p_student=p_student(by_image),
             verdict=_verdict(by_image, low, high),
-            kernels=", ".join(natural(apart.index.get_level_values("kernel").unique())),
+            kernels=", ".join(natural(dict.fromkeys(self._kernels[both]))),
         )
-
-    def _seed_std(self, pair: list[str], both: pd.Series[bool]) -> float:
-        variances = self._variances.reindex(columns=pair).loc[both].mean()
-        return math.sqrt(variances.sum(skipna=False))
 
     def leaders(self, methods: Sequence[str]) -> list[str]:
         """Return the method of highest mean and those not told apart from it; none where there is no interval.
@@ -182,10 +196,16 @@ class Scores:
         return [method for method in methods if method == first or apart[method].verdict != "better"]
 
 
-def subtract(first: pd.Series[float], second: pd.Series[float]) -> pd.Series[float]:
-    """Return the differences of scores of the same index; between two perfect restorations, both infinite, it is 0."""
+def subtract(first: Values, second: Values) -> Values:
+    """Return the differences of scores, Shape (n,) each; between two perfect restorations, both infinite, it is 0."""
     with np.errstate(invalid="ignore"):
-        return (first - second).mask(first == second, 0.0)
+        return np.where(first == second, 0.0, first - second)
+
+
+def _mean_of_known(values: Values) -> float:
+    """Return the mean of the values that are no NaN; NaN of none."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 def _verdict(values: Values, low: float, high: float) -> str:

@@ -111,12 +111,15 @@ class Line:
 
 
 def read_lines(store: Store, cells: Iterable[Planned]) -> list[Line]:
-    """Return the lines of planned cells, in their order.
+    """Return the lines of planned cells, in their order; a damaged record counts as none."""
+    return lines_of([(planned, _read_whole(store, planned.id)) for planned in cells])
 
-    A damaged record counts as none, and so do the records of a measurement's name that are of different bytes, kernels
-    or sharp images.
+
+def lines_of(read: Sequence[tuple[Planned, Record | None]]) -> list[Line]:
+    """Return the lines of planned cells, each with its record and that with its log, or None, in their order.
+
+    Records of a measurement's name that are of different bytes, kernels or sharp images count as none.
     """
-    read = [(planned, _read_whole(store, planned.id)) for planned in cells]
     bases: dict[CaseKey, set[tuple[str, ...]]] = {}
     for planned, record in read:
         if record is not None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nidbench.errors import InputError
 from nidbench.records import Store, Sweep
 from nidbench.system.sizes import size_text
-from nidbench.system.whole_files import results_errors, write_whole
+from nidbench.system.whole_files import results_errors, settle, write_unsettled, write_whole
 
 if TYPE_CHECKING:
     from nidbench.analysis.cells import SweepCells
@@ -78,7 +77,7 @@ def write_report(
 
     with results_errors(target.parent):
         (target.parent if folder is None or not pictures else folder / "pictures").mkdir(parents=True, exist_ok=True)
-        place = cases.inline if folder is None else cases.in_folder(folder, partial(write_whole, sync=False))
+        place = cases.inline if folder is None else cases.in_folder(folder, write_unsettled)
         pictured, used, size = [], set(), 0
         keys = cases.order(cells) if pictures else []
         for case in cases.pictured(store, sweep, keys, protocol, place, text_of(cells)):
@@ -87,6 +86,8 @@ def write_report(
             size += 0 if folder else sum(map(len, cases.addresses(case)))
             if size > BYTES:
                 raise InputError(_too_much(sweep, f"pictures of more than {size_text(BYTES)}", "that at most"))
+        if folder is not None:
+            settle([folder / address for address in used])  # before the page that names them
         text = page(store, sweep_cells, pictured if pictures else None, protocol, against)
         write_whole(target, signed(text.encode("utf-8", "replace"), made))
         if folder is not None:

@@ -10,9 +10,19 @@ from contextlib import suppress
 from pathlib import Path
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import CompletionItem, FishComplete, add_completion_class
 
 from nidbench.errors import NidbenchError
+
+#: Kernels of a formula, up to their first number.
+_FORMULAS = ("gaussian:", "disk:", "motion:")
+
+
+@add_completion_class
+class _Fish(FishComplete):
+    """What click has for fish, but for lists: it takes all behind the first comma of `plain,tv,wiener` for no value."""
+
+    source_template = FishComplete.source_template.replace('string split ","', 'string split --max 1 ","')
 
 
 def sweeps(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -44,6 +54,25 @@ def datasets(_context: click.Context, _parameter: click.Parameter, incomplete: s
 def kernels(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the kernel sets, as the last of a list separated by commas."""
     return _listed("kernel set", incomplete)
+
+
+def kernel_or_file(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return files, and the words by which a kernel is given without one."""
+    words = [CompletionItem(word) for word in _FORMULAS if incomplete and word.startswith(incomplete)]
+    sets = [item for item in kernels(context, parameter, incomplete) if f"{item.value}:" not in _FORMULAS]
+    return [CompletionItem(incomplete, type="file"), *words, *sets]
+
+
+def labels(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the methods of the sweep that is shown, as its tables name them."""
+    from nidbench.records import Store
+
+    with suppress(NidbenchError, OSError, StopIteration):
+        store = Store(context.params.get("output") or Path("results"), create=False)
+        sweep = store.sweep(context.params.get("sweep") or next(iter(store.sweep_names())))
+        found = dict.fromkeys(planned.label for planned in sweep.cells)
+        return [CompletionItem(label) for label in found if label.startswith(incomplete)]
+    return []
 
 
 def protocols(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from . import options
+from . import completion, options
 from .shared import open_sweep, read_sweep
 
 
@@ -26,6 +26,7 @@ from .shared import open_sweep, read_sweep
 )
 @click.option(
     "--against",
+    shell_complete=completion.labels,
     default="",
     metavar="LABEL",
     help="The method that others are compared with at first  [default: ours, else the first]",
@@ -68,6 +69,7 @@ def sheets(sweep: str | None, most: int | None, output: Path) -> None:
     "methods",
     multiple=True,
     metavar="LABEL",
+    shell_complete=completion.labels,
     help="A method as tables name it; may be given several times.",
 )
 @click.option("--image", default="", help="Name of the image.")
@@ -83,6 +85,7 @@ def sheets(sweep: str | None, most: int | None, output: Path) -> None:
 @click.option("--together", is_flag=True, help="curves: all methods on one axis.")
 @click.option(
     "--against",
+    shell_complete=completion.labels,
     default="",
     metavar="LABEL",
     help="differences: the method that others are compared with  [default: ours, else the first]",

@@ -9,7 +9,7 @@ import click
 
 from nidbench.system import signals
 
-from . import options
+from . import completion, options
 from .shared import make_console, say
 
 _FILE = click.Path(path_type=Path)
@@ -20,6 +20,7 @@ _FILE = click.Path(path_type=Path)
 @click.option(
     "--kernel",
     required=True,
+    shell_complete=completion.kernel_or_file,
     help="The PSF: a file (psf.tif, .png, .fits, .npy, .mat), gaussian:SIGMA, disk:RADIUS, motion:LENGTH:ANGLE, or a "
     "kernel of a set, such as levin/4.",
 )
@@ -28,6 +29,7 @@ _FILE = click.Path(path_type=Path)
     "--method",
     default="tv",
     show_default=True,
+    shell_complete=completion.methods,
     help="The method, such as wiener, ours@fast or 'tv[weight=0.3]'; nidbench list methods has all.",
 )
 @click.option(
@@ -63,7 +65,12 @@ _FILE = click.Path(path_type=Path)
 @click.option("--variance", type=_FILE, help="File for the pixel variance, of methods that give one.")
 @click.option("--preview", type=_FILE, help="PNG of before and after, to look at.")
 @click.option("--twin", is_flag=True, help="Try --methods on a twin: a restoration, blurred and made noisy again.")
-@click.option("--methods", default="", help="Methods for --twin  [default: wiener,tv,fid,richardson-lucy]")
+@click.option(
+    "--methods",
+    default="",
+    shell_complete=completion.methods,
+    help="Methods for --twin  [default: wiener,tv,fid,richardson-lucy]",
+)
 @options.one_method_file
 @options.device
 @click.option("--precision", type=click.Choice(["float32", "bf16"]), default="float32", show_default=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from . import options
+from . import completion, options
 from .shared import read_sweep, tell
 
 
@@ -29,6 +29,7 @@ def table(sweep: str | None, by_image: bool, form: str, protocol: str, output: P
 @options.sweep
 @click.option(
     "--against",
+    shell_complete=completion.labels,
     default="",
     metavar="LABEL",
     help="The method that others are compared with  [default: ours, else the first]",

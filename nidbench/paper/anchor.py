@@ -103,5 +103,8 @@ def _apart(first: pd.DataFrame, second: pd.DataFrame) -> pd.DataFrame:
     """Return differences of PSNR and SSIM on each measurement with a score of both, method seeds averaged first."""
     first_means, second_means = (cells.groupby(CASE, sort=False)[["psnr", "ssim"]].mean() for cells in (first, second))
     both = first_means.index.intersection(second_means.index)
-    apart = {name: subtract(first_means.loc[both, name], second_means.loc[both, name]) for name in ("psnr", "ssim")}
-    return pd.DataFrame(apart).reset_index()
+    apart = {
+        name: subtract(*(means.loc[both, name].to_numpy() for means in (first_means, second_means)))
+        for name in ("psnr", "ssim")
+    }
+    return pd.DataFrame(apart, index=both).reset_index()

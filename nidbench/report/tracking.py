@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,6 +20,7 @@ from urllib.parse import quote
 from nidbench.analysis.cells import SweepCells
 from nidbench.errors import NidbenchError
 from nidbench.records import Store
+from nidbench.system.whole_files import settle
 
 from .told import Told, content_hash
 from .tracked_runs import SweepRuns, asked_text, hash_of
@@ -97,7 +98,7 @@ def sync(
     if known is not None:  # without importing MLflow, which takes longer than all the rest
         return Tracked(*known)
     begins()
-    with _quiet(), _tracking_errors(uri):
+    with _quiet(), _tracking_errors(uri), _settled_at_the_end(store) if is_local else nullcontext():
         from mlflow.tracking import MlflowClient
 
         client = MlflowClient(tracking_uri=uri)
@@ -193,6 +194,27 @@ def _tracking_errors(uri: str) -> Iterator[None]:
             f"MLflow at {uri} cannot be written ({_reason(error)}): the records are complete; "
             "put that right, then call nidbench sync"
         ) from error
+
+
+@contextmanager
+def _settled_at_the_end(store: Store) -> Iterator[None]:
+    """Let the results folder's own database wait for the disk once, and not at each of a hundred changes.
+
+    It is made from the records, and can be again: what a power cut takes of it in between is no loss.
+    """
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def unwaiting(connection: object, _record: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", unwaiting)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", unwaiting)
+    settle([store.root / "mlflow.db"])
 
 
 def _reason(error: Exception) -> str:

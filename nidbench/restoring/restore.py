@@ -216,7 +216,7 @@ def _middle_of(image: Image) -> Image:
 
 def _tried(bench: Bench, problem: Problem, count: int, events: Events) -> None:
     """Say how long a restoration will take, and refuse what memory is too small for."""
-    events.said(f"timing {bench.label} on a part of the image")
+    events.began(f"timing {bench.label} on a part of the image")
     expected = bench.trial(problem)
     bench.check_memory(problem, expected)
     events.said(expectation(bench.label, problem, expected, count, bench.facts.stops_itself))

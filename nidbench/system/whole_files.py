@@ -6,7 +6,7 @@ import errno
 import glob
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
@@ -18,6 +18,9 @@ from .processes import place, runs
 from .signals import shielded
 
 _DAY = 86_400.0
+
+#: Files that wait for the disk side by side: it writes them together.
+_WAITING = 8
 
 #: Remedy in messages about a folder that was deleted or moved while a command wrote to it.
 GONE = (
@@ -112,6 +115,47 @@ def _is_placed(partial: Path, path: Path) -> bool:
             return False
         partial.replace(path)
     return True
+
+
+def write_unsettled(path: Path, content: bytes) -> None:
+    """Write one of many files: after a kill it is complete or as it was before, after a power cut only once settled.
+
+    Waiting for the disk takes longer than writing; `settle` waits for many files at once.
+
+    Args:
+        path: the file to write.
+        content: all of its bytes.
+
+    Raises:
+        OSError: where it cannot be written, as on a full disk; no incomplete file is left.
+    """
+    partial = _partial(path)
+    try:
+        partial.write_bytes(content)
+        with shielded():
+            partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def settle(paths: Sequence[Path]) -> None:
+    """Make files that were written by `write_unsettled` survive a power cut, with their names.
+
+    Raises:
+        OSError: where they cannot be written to the disk.
+    """
+    from concurrent.futures import ThreadPoolExecutor  # here and not at the top: every command imports this module
+
+    with ThreadPoolExecutor(_WAITING) as pool:
+        list(pool.map(_settle, paths))
+    for folder in {path.parent for path in paths}:
+        sync_folder(folder)
+
+
+def _settle(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What the shell completes, and what lists and `info` say of what is registered."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -40,6 +41,11 @@ def call(*arguments):
         (("table", "--protocol", "cut"), ["cut-30"]),
         (("info", "bp"), ["bpdip"]),
         (("data", "fetch", "dan"), ["danielyan"]),
+        (("restore", "cell.tif", "--method", "wi"), ["wiener"]),
+        (("restore", "cell.tif", "--twin", "--methods", "tv,wi"), ["tv,wiener"]),
+        (("restore", "cell.tif", "--kernel", "ps"), ["ps"]),
+        (("restore", "cell.tif", "--kernel", "le"), ["le", "levin"]),
+        (("restore", "cell.tif", "--kernel", "ga"), ["ga", "gaussian:"]),
     ],
 )
 def test_registered_names_are_completed(words, expected):
@@ -53,6 +59,37 @@ def test_sweeps_are_completed_also_behind_a_plus(sample_store):
     assert completed("table", "--output", store.root / "none", "") == []
 
 
+def test_a_kernel_is_completed_as_a_file():
+    (item,) = ShellComplete(main, {}, "nidbench", "_NIDBENCH_COMPLETE").get_completions(
+        ["restore", "cell.tif", "--kernel"], "ps"
+    )
+    assert item.type == "file"
+
+
+@pytest.mark.parametrize(
+    "words", [("differences", "--against"), ("report", "--against"), ("figure", "curves", "--method")]
+)
+def test_methods_of_the_sweep_are_completed(sample_store, words):
+    store, _ = sample_store
+    command, *rest = words
+    assert completed(command, "--output", store.root, *rest, "") == ["ours", "dip"]
+    assert completed(command, "--output", store.root, *rest, "d") == ["dip"]
+    assert completed(command, "--output", store.root / "none", *rest, "") == []
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+def test_fish_completes_what_stands_behind_a_comma(tmp_path):
+    program = tmp_path / "nidbench"
+    program.write_text(
+        f"#!{sys.executable} -P\nfrom nidbench.cli import main\nmain(prog_name='nidbench')\n", encoding="utf-8"
+    )
+    program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "HOME": str(tmp_path)}
+    ask = "env _NIDBENCH_COMPLETE=fish_source nidbench | source; complete -C 'nidbench run --methods tv,wi'"
+    done = subprocess.run(["fish", "-c", ask], capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout == "tv,wiener\n"
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_gets_its_script(shell):
     environment = {**os.environ, "_NIDBENCH_COMPLETE": f"{shell}_source"}
@@ -61,6 +98,7 @@ def test_a_shell_gets_its_script(shell):
         [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert f"{shell}_complete" in done.stdout
+    assert ("split --max 1" in done.stdout) == (shell == "fish")
 
 
 def test_completion_imports_nothing_heavy():

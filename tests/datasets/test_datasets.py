@@ -404,7 +404,7 @@ def test_what_sharp_images_are_taken_for_is_told(tmp_path):
     for name in "ab":
         png(tmp_path / f"{name}.png", 40, 40)
     for case in cases(CaseRequest(dataset=f"folder:{tmp_path}", kernels=("sample",), noises=("gaussian:0.01",))):
-        assert case.notice == "2 images are taken as sharp, and blurred here by kernels of a set"
+        assert case.notice == "2 images are taken as sharp, and blurred here"
 
 
 def test_a_name_that_tables_cannot_show_is_refused(tmp_path):

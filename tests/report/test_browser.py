@@ -89,6 +89,21 @@ def hostile(make_record, make_store):
     return write_report(store, SweepCells.read(store, sweep), "half-kernel").as_uri()
 
 
+@pytest.fixture
+def single(make_record, make_store):
+    """A report of one method, without anything to compare it with."""
+    store, sweep = make_store(make_record("ours", "a", 20), make_record("ours", "b", 21))
+    return write_report(store, SweepCells.read(store, sweep), "half-kernel", pictures=False).as_uri()
+
+
+@pytest.fixture
+def in_folder(results, tmp_path):
+    """The report with its pictures, gray and colour, as files beside it."""
+    store = Store(results)
+    sweep_cells = SweepCells.read(store, store.sweep("sample"))
+    return write_report(store, sweep_cells, "half-kernel", folder=tmp_path / "f").as_uri()
+
+
 def texts(page, selector):
     return [" ".join(text.split()) for text in page.locator(selector).all_inner_texts()]
 
@@ -291,7 +306,7 @@ def test_a_folder_shows_the_same_and_loads_what_is_looked_at(visit, results, tmp
 # --- everybody ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("which", ["report", "hostile"])
+@pytest.mark.parametrize("which", ["report", "hostile", "single", "in_folder"])
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 390)])
 def test_axe_finds_nothing_serious(visit, request, which, scheme, width):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")

@@ -373,6 +373,11 @@ def test_a_folder_has_the_same_pictures_as_files_and_forgets_those_of_before(res
     call("report", "real", "--output", results, "--folder", folder)
     assert {f"pictures/{path.name}" for path in (folder / "pictures").iterdir()} == there
     assert (folder / "mine.txt").exists()
+    cut = folder / "pictures" / next(iter(there)).removeprefix("pictures/")
+    whole = cut.read_bytes()
+    cut.write_bytes(b"")  # as a power cut may leave it
+    call("report", "real", "--output", results, "--folder", folder)
+    assert cut.read_bytes() == whole
 
 
 def test_a_folder_that_was_cut_off_is_written_again(sample_store, tmp_path):

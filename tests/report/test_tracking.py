@@ -16,6 +16,7 @@ from PIL import Image
 from nidbench.analysis.cells import SweepCells
 from nidbench.errors import NidbenchError
 from nidbench.records import Store, Sweep
+from nidbench.report import tracking
 from nidbench.report.tracking import EXPERIMENT, TrackingError, default_uri, experiment_page, sync, ui_command
 from nidbench.scoring.score import Score
 
@@ -272,6 +273,30 @@ def test_mlflow_may_be_told_by_the_environment(tracked, make_record, monkeypatch
     sync(store, SweepCells.read(store, sweep))
     assert not (store.root / "mlflow.db").exists()
     assert len(runs(store)[1]) == 1
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_only_a_database_of_its_own_waits_for_the_disk_once(tracked, make_record, monkeypatch, is_shared):
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    store, sweep = tracked(make_record("ours"))
+    settled, seen = [], set()
+    monkeypatch.setattr(tracking, "settle", settled.extend)
+    if is_shared:
+        (store.root / "mlflow.db").rename(store.root / "shared.db")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", default_uri(store).replace("mlflow.db", "shared.db"))
+
+    def look(connection, *_):
+        seen.add(connection.execute("PRAGMA synchronous").fetchone()[0])
+
+    event.listen(Engine, "checkout", look)
+    try:
+        sync(store, SweepCells.read(store, sweep))
+    finally:
+        event.remove(Engine, "checkout", look)
+    assert seen == {2 if is_shared else 0}  # full, or off
+    assert settled == ([] if is_shared else [store.root / "mlflow.db"])
 
 
 def test_a_server_that_is_down_costs_little(make_record, make_store):

@@ -36,10 +36,13 @@ class Notes(Silent):
     """Keeps what is said, and the residuals on the way."""
 
     def __init__(self):
-        self.texts, self.residuals = [], []
+        self.texts, self.parts, self.residuals = [], [], []
 
     def said(self, text):
         self.texts.append(text)
+
+    def began(self, text):
+        self.parts.append(text)
 
     def residual(self, iteration, relative):
         self.residuals.append((iteration, relative))
@@ -583,6 +586,7 @@ def test_a_network_says_how_long_it_takes(tmp_path, kernel):
     notes = Notes()
     run(tmp_path / "a.npy", kernel, tmp_path / "b.npy", notes, method="dip@smoke")
     assert any(text.startswith("dip@smoke will take about ") for text in notes.texts)
+    assert notes.parts == ["timing dip@smoke on a part of the image", "dip@smoke"]
 
 
 # --- twins -----------------------------------------------------------------------------------------------------------

@@ -9,26 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps, rc_context
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nidbench.physics.arrays import Image
+from nidbench.report.levels import LEVELS
 
-LEVELS = 255.0  #: white in the unit of errors and deviations
 MARK = "nidbench figure"  #: in the metadata of a file, by which a figure is known again
 _SEARCHED = 1 << 16  #: bytes at both ends of a file in which a mark is searched for
 MARKS = "osD^vP<"  #: with the colours, so that neither alone has to tell methods apart
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")  #: told apart by all eyes
-
-
-def colour_table(name: str) -> NDArray[np.uint8]:
-    """Return a colour map of matplotlib as 256 colours, Shape (256, 3)."""
-    table: NDArray[np.uint8] = (colormaps[name](np.arange(256), bytes=True))[:, :3]
-    return table
 
 
 def empty_figure(width: float, height: float, heading: str) -> Figure:
@@ -88,16 +81,6 @@ def one_line(label: str) -> str:
 def count_of(number: int, what: str) -> str:
     """Return `3 cells`, `1 cell`."""
     return f"{number} {what}" + ("" if number == 1 else "s")
-
-
-def channel_mean(values: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the mean over channels, Shape (h, w), float64."""
-    return np.asarray(values.mean(axis=0, dtype=np.float64))
-
-
-def signed_levels(error: Image) -> NDArray[np.float64]:
-    """Return an error as signed levels of 255, the mean over channels, Shape (h, w)."""
-    return LEVELS * channel_mean(error)
 
 
 class Canvas:

@@ -8,11 +8,12 @@ import numpy as np
 
 from nidbench.errors import InputError
 from nidbench.report.contact_sheet import picture
+from nidbench.report.levels import LEVELS, channel_mean
 from nidbench.scoring.calibration import coverage, error_variance_correlation
 from nidbench.scoring.protocols import DEFAULT
 from nidbench.scoring.scorer import Compared
 
-from .canvas import LEVELS, Canvas, channel_mean, one_line
+from .canvas import Canvas, one_line
 from .view import Drawn, View
 
 

@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 
 from nidbench.contract.run import DRAWS
 from nidbench.records import Log
+from nidbench.report.levels import LEVELS
 from nidbench.scoring.calibration import Plane, plane_of_draws
 from nidbench.scoring.protocols import DEFAULT
 from nidbench.scoring.scorer import compare
 
-from .canvas import COLOURS, LEVELS, decorate, empty_figure, one_line
+from .canvas import COLOURS, decorate, empty_figure, one_line
 from .view import Drawn, View
 
 

@@ -6,10 +6,11 @@ import numpy as np
 
 from nidbench.physics.arrays import Kernel
 from nidbench.report.contact_sheet import picture, wrapped
+from nidbench.report.levels import signed_levels
 from nidbench.scoring.null_band import Split, decibels, near_null, split_error, transfer_magnitude
 from nidbench.scoring.protocols import DEFAULT
 
-from .canvas import Canvas, signed_levels
+from .canvas import Canvas
 from .view import Drawn, View
 
 _ORANGE = (1.0, 0.62, 0.11)

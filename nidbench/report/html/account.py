@@ -19,16 +19,20 @@ from nidbench.sweep.sweep_file import ask_text
 from .numbers import Content, Text
 
 
-def logged(store: Store, records: Iterable[Record]) -> dict[str, Log]:
-    """Return the logs of records by their id; one that cannot be read is empty, and costs no other."""
-    logs = {}
+def logged(store: Store, records: Iterable[Record]) -> dict[str, Record | None]:
+    """Return records with their logs by their id; None for one whose log cannot be read, which costs no other."""
+    found: dict[str, Record | None] = {}
     for record in records:
         try:
-            whole = store.with_log(record)
+            found[record.id] = store.with_log(record)
         except ResultsError:
-            whole = None
-        logs[record.id] = Log() if whole is None or whole.log is None else whole.log
-    return logs
+            found[record.id] = None
+    return found
+
+
+def logs_of(records: Mapping[str, Record | None]) -> dict[str, Log]:
+    """Return the logs of records from `logged`, by their id; one that could not be read is empty."""
+    return {name: Log() if record is None or record.log is None else record.log for name, record in records.items()}
 
 
 def readable(lines: str) -> str:

@@ -40,11 +40,19 @@ def in_folder(folder: Path, write: Callable[[Path, bytes], None]) -> Place:
 
     def place(picture: bytes) -> str:
         address = f"pictures/{hashlib.sha256(picture).hexdigest()[:20]}.png"
-        if not (folder / address).exists():
+        if not _is_there(folder / address, picture):
             write(folder / address, picture)
         return address
 
     return place
+
+
+def _is_there(path: Path, picture: bytes) -> bool:
+    """Return whether a picture was written before, all of it: a power cut may have left its name and no bytes."""
+    try:
+        return path.stat().st_size == len(picture)
+    except OSError:
+        return False
 
 
 def cases_of(sweep: Sweep) -> dict[CaseKey, list[Planned]]:

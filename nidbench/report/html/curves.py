@@ -25,7 +25,7 @@ def curves(
     """Return the curves of a sweep, of single cases and their means, and what methods without one returned.
 
     Args:
-        lines: from `speedup.read_lines`.
+        lines: from `speedup.lines_of`.
         cells: from `SweepCells.frame`, under half-kernel, as curves are.
         places: of the cases on the page.
         names: of all methods, as `groups.named` has them.

@@ -16,10 +16,10 @@ from markupsafe import Markup
 
 from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.groups import named
-from nidbench.analysis.speedup import read_lines
+from nidbench.analysis.speedup import lines_of
 from nidbench.analysis.summary import summary_frame
 from nidbench.records import STATUSES, Store
-from nidbench.report.figures.canvas import colour_table
+from nidbench.report.levels import colour_table
 from nidbench.report.results_table import lacking_lines
 from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
@@ -48,9 +48,10 @@ def page(store: Store, sweep_cells: SweepCells, pictured: Sequence[Content] | No
     summary, names = summary_frame(cells), list(named(cells)["method"].unique())
     keys, text = cases.order(cells), text_of(cells)
     records = {cell.record.id: cell.record for cell in sweep_cells.cells if cell.record}
-    logs = account.logged(store, records.values())
+    whole = account.logged(store, records.values())
+    logs = account.logs_of(whole)
     shown = cases.named_cases(keys, text)
-    lines = read_lines(store, sweep.cells)
+    lines = lines_of([(planned, whole.get(planned.id)) for planned in sweep.cells])
     places = {key: place for place, key in enumerate(keys)}
     differences = numbers.differences(cells, summary, protocol, against, text)
     pictures: Sequence[Content | None] = [None] * len(shown) if pictured is None else pictured

@@ -23,7 +23,7 @@ from nidbench.physics.arrays import Image, Kernel
 from nidbench.physics.case_key import CaseKey
 from nidbench.physics.problem import Problem
 from nidbench.records import Planned, Record, Store
-from nidbench.report.figures.canvas import LEVELS, channel_mean, colour_table
+from nidbench.report.levels import LEVELS, channel_mean, colour_table
 from nidbench.report.shown_cells import choose
 from nidbench.rescoring.measurements import Measurements
 from nidbench.scoring.protocols import DEFAULT, encoded, to_8_bit

@@ -19,6 +19,12 @@
   const option = (value, text) => el("option", { value }, text);
   const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 
+  // kept, as a page of many cells has many nodes to search
+  function chosenOf(name) {
+    const buttons = [...document.querySelectorAll(`input[name=${name}]`)];
+    return () => buttons.find((each) => each.checked).value;
+  }
+
   // --- methods: a colour and a shape each, so that neither alone has to tell them apart ---------------------------
 
   const COLOURS = 7;
@@ -192,7 +198,7 @@
   // --- curves, all methods on one axis ------------------------------------------------------------------------------
 
   const hiddenMethods = new Set();
-  const unit = () => document.querySelector("input[name=unit]:checked").value;
+  const unit = chosenOf("unit");
   function series() {
     const group = +get("curve-group").value, chosen = +get("curve-case").value, by = unit();
     if (chosen === 0) {
@@ -334,12 +340,16 @@
     // beside its mark, on the first of four sides where a name meets no mark and no other name
     const taken = points.map((each) => ({ x: chart.x(each.seconds) - 8, y: chart.y(each.psnr) - 8, width: 16, height: 16 }));
     const meets = (a, b) => a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height;
-    for (const each of points) {
-      const x = chart.x(each.seconds), y = chart.y(each.psnr), full = data.methods[each.method];
-      const name = full.length > 30 ? full.slice(0, 29) + "…" : full;
-      const text = svg("text", {}, name, svg("title", {}, full));
-      chart.drawn.append(text);
-      const width = text.getComputedTextLength() + 2, left = clamp(x - width / 2, chart.box.left, chart.box.right - width);
+    // all are there before one is measured: each measurement after a change lays the page out anew
+    const texts = points.map((each) => {
+      const full = data.methods[each.method];
+      return svg("text", {}, full.length > 30 ? full.slice(0, 29) + "…" : full, svg("title", {}, full));
+    });
+    chart.drawn.append(...texts);
+    const widths = texts.map((text) => text.getComputedTextLength() + 2);
+    for (const [n, each] of points.entries()) {
+      const text = texts[n], width = widths[n];
+      const x = chart.x(each.seconds), y = chart.y(each.psnr), left = clamp(x - width / 2, chart.box.left, chart.box.right - width);
       const sides = [[x + 11, y - 7], [x - 11 - width, y - 7], [left, y - 25], [left, y + 11], [x + 11, y + 9], [x - 11 - width, y + 9], [x + 11, y - 23]];
       const boxes = sides.map(([bx, by]) => ({ x: bx, y: by, width, height: 14 }))
         .filter((box) => box.x >= chart.box.left - 2 && box.x + width <= chart.box.right + 12);
@@ -356,7 +366,7 @@
   // --- cases: all pictures move in step -----------------------------------------------------------------------------
 
   const panels = get("panels"), view = { zoom: 1, x: 0, y: 0 };
-  const kind = () => document.querySelector("input[name=kind]:checked").value;
+  const kind = chosenOf("kind");
   const frames = () => document.querySelectorAll("#viewer .frame");
   function move(zoom, x, y) {
     view.zoom = clamp(zoom, 1, 32);
