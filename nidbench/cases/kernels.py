@@ -81,7 +81,7 @@ def choose_kernels(
 
     Raises:
         UnknownNameError: for a set, kernel or kernel error that there is not.
-        InputError: for a kernel error that breaks a rule, or two of the same name.
+        InputError: for a kernel error that breaks a rule, two of the same name, or a kernel that two formulas give.
     """
     chosen: dict[str, ChosenKernel] = {}
     errors: dict[str, KernelError] = {}
@@ -100,7 +100,20 @@ def choose_kernels(
             known = chosen.setdefault(key, replace(kernel, name=key, error=error))
             if known.file != kernel.file:
                 raise InputError(f"{known.file} and {kernel.file} have one name in tables, {key}: rename one of them")
+    if blurred_by is None:
+        _check_formulas(list(chosen.values()))
     return list(chosen.values())
+
+
+def _check_formulas(chosen: Sequence[ChosenKernel]) -> None:
+    """Refuse a kernel that two formulas give: it would count twice, and as two."""
+    known: dict[tuple[str, KernelError | None], str] = {}
+    for kernel in chosen:
+        if kernel.file is None and getattr(_kernel_set(kernel.true.partition("/")[0]), "formula", ""):
+            name = kernel.name.replace("/", ":", 1)
+            first = known.setdefault((_kernel_hash(kernel.true), kernel.error), name)
+            if first != name:
+                raise InputError(f"{first} and {name} are one kernel, which would count twice: name it once")
 
 
 def _split(text: str, default: str) -> tuple[str, str]:
