@@ -16,6 +16,7 @@ from functools import lru_cache
 from nidbench.contract.kernel_set import KernelError, KernelSet
 from nidbench.errors import InputError, UnknownNameError, unknown
 from nidbench.images import KERNEL_SUFFIXES, KernelFile
+from nidbench.images.psf import WORDS
 from nidbench.physics.arrays import Kernel, array_hash
 from nidbench.physics.kernel import normalised
 from nidbench.registry.entry_points import Registry, load_kernel_error, load_kernels
@@ -120,10 +121,18 @@ def _split(text: str, default: str) -> tuple[str, str]:
     """Return the kernels that blur and the kernel error, empty where there is none."""
     if KernelFile.is_meant(text):
         return text, ""
+    _check_word(text)
     true, _, error = text.partition("@")
     set_name, colon, _ = true.partition(":")
     is_error = colon and not KernelFile.is_meant(true) and set_name not in Registry.installed("kernel set").targets
     return (default, text) if is_error else (true or default, error)
+
+
+def _check_word(text: str) -> None:
+    """Refuse a kernel file with something else than the words that may come after its name."""
+    path, _, word = text.rpartition(":")
+    if path and "@" not in text and KernelFile.is_meant(path):
+        raise InputError(f"kernel {text!r}: {word!r} is none of the words after a file, {', '.join(WORDS)}: use these")
 
 
 def _found(text: str) -> list[ChosenKernel]:
@@ -137,6 +146,7 @@ def _found(text: str) -> list[ChosenKernel]:
         file = KernelFile.parse(text)
         name = f"{FILE}/{file.label}"
         return [ChosenKernel(name, name, file=file)]
+    _check_word(text)
     if os.path.isfile(text):  # noqa: PTH113 - of a text that can be no path it is False, where `Path` raises
         raise InputError(f"kernel file {text} is none of {', '.join(KERNEL_SUFFIXES)}: give it the suffix that it has")
     set_name, mark, only = re.fullmatch(r"([^/:]*)([/:]?)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]

@@ -87,6 +87,8 @@ def test_bound_noise_stays_bound():
         (("grwon:1x1/a",), UnknownNameError, "unknown kernel error 'grwon': did you mean grown"),
         (("sample@grown",), InputError, "has no argument: write grown:ROWSxCOLUMNS/NAME"),
         (("grown:1x1/a", "grown:2x2/a"), InputError, "name of another kernel error in tables, @?grown:a: rename"),
+        (("psf.npy:centered",), InputError, "'centered' is none of the words after a file, .*centred: use these"),
+        (("psf.npy:turned:",), InputError, "'' is none of the words after a file"),
         (("gaussian:1", "gaussian:1.0"), InputError, "gaussian:1 and gaussian:1.0 are one kernel, .*: name it once"),
         (("disk:2@grown:1x1/a", "disk:2.0@grown:1x1/a"), InputError, "disk@grown:a:2 and disk@grown:a:2.0 are one"),
     ],

@@ -225,7 +225,7 @@ def test_two_sweeps_and_two_folders_share_a_database(tracked, make_record):
 
 def test_a_folder_whose_name_has_both_quotes(tracked, make_record):
     store, sweep = tracked(make_record("ours"))
-    shutil.copytree(store.root, folder := store.root.parent / "it's \"mine\"")
+    shutil.copytree(store.root, folder := store.root.parent / 'it\'s "mine"')
     store = Store(folder)
     first = sync(store, SweepCells.read(store, sweep))
     assert sync(store, SweepCells.read(store, Sweep(sweep.name, {"changed": True}, sweep.cells))) == first
