@@ -110,7 +110,8 @@ def _check_formulas(chosen: Sequence[ChosenKernel]) -> None:
     """Refuse a kernel that two formulas give: it would count twice, and as two."""
     known: dict[tuple[str, KernelError | None], str] = {}
     for kernel in chosen:
-        if kernel.file is None and getattr(_kernel_set(kernel.true.partition("/")[0]), "formula", ""):
+        form = "" if kernel.file else getattr(_kernel_set(kernel.true.partition("/")[0]), "formula", "")
+        if form:
             name = kernel.name.replace("/", ":", 1)
             first = known.setdefault((_kernel_hash(kernel.true), kernel.error), name)
             if first != name:
