@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from nidbench.contract import DatasetInfo, Image
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.files.remote import RemoteFile
-from nidbench.images import ARRAY_SUFFIXES, IMAGE_SUFFIXES, SHARP, Reading, Units, read_pixels
+from nidbench.images import ARRAY_SUFFIXES, IMAGE_SUFFIXES, SHARP, Reading, Units, expanded, read_pixels
 
 from ._measured_folder import MeasuredFolder
 
@@ -64,11 +64,11 @@ class Folder:
 
     def __new__(cls, path: Path | str) -> Any:
         """Return what suits the folder."""
-        folder = Path(path).expanduser().resolve()
+        folder = expanded(path).resolve()
         return MeasuredFolder(folder) if MeasuredFolder.fits(folder) else super().__new__(cls)
 
     def __init__(self, path: Path | str) -> None:
-        self._folder = Path(path).expanduser().resolve()
+        self._folder = expanded(path).resolve()
         if not self._folder.is_dir():
             raise InputError(f"dataset folder:{path}: there is no folder {self._folder}; commas separate datasets")
         if self._folder.name.lower() in _BLURRED_FOLDERS:

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from nidbench.contract import Kernel
 from nidbench.errors import InputError
-from nidbench.images import KERNEL_SUFFIXES, Background, KernelFile, read_kernel
+from nidbench.images import KERNEL_SUFFIXES, Background, KernelFile, expanded, read_kernel
 
 #: Comes after the folder where its kernels are for correlation.
 TURNED = ":turned"
@@ -43,7 +43,7 @@ class Estimated:
 
     def __init__(self, text: Path | str) -> None:
         asked = KernelFile.parse(str(text))
-        folder, turned, background = asked.path.expanduser().resolve(), asked.turned, asked.background
+        folder, turned, background = expanded(asked.path).resolve(), asked.turned, asked.background
         if not folder.is_dir():
             raise InputError(
                 f"kernels estimated:{text}: there is no folder {folder}; write estimated:PATH, or "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 from nidbench.contract.run import KERNEL
 from nidbench.errors import DamagedError, InputError, ResultsError, UnknownNameError, unknown
+from nidbench.images import KernelFile
+from nidbench.images.psf import WORDS
 from nidbench.physics.kernel import normalised
 from nidbench.records import Planned, Record, Store, Sweep
 from nidbench.system.whole_files import results_errors, write_whole
@@ -34,7 +37,7 @@ class Estimates:
 
     def lines(self) -> list[str]:
         """Return what to tell of them, in lines."""
-        option = f"--kernels estimated:{self.folder}:keep"
+        option = f"--kernels {shlex.quote(f'estimated:{self.folder}:keep')}"
         return [
             *(f"no kernel: {line}" for line in self.lacking),
             f"{len(self.written)} kernels in {self.folder}: {option} gives them, as they are, to methods",
@@ -56,9 +59,11 @@ def write_kernels(store: Store, sweep: Sweep, folder: Path, method: str = "", no
 
     Raises:
         UnknownNameError: for a label or noise that the sweep has not.
-        InputError: where no cell has a kernel, several methods have, or several cells have one for the same file.
+        InputError: where no cell has a kernel, several methods have, or several cells have one for the same file; for a
+            folder that `estimated:PATH` cannot name.
         ResultsError: where a file cannot be written.
     """
+    _check_folder(folder)
     chosen = _chosen(sweep.cells, "method of the sweep", method, lambda planned: planned.label)
     chosen = _chosen(chosen, "noise of the sweep", noise, lambda planned: planned.case.noise)
     kernels: dict[str, NDArray[Any]] = {}
@@ -82,6 +87,14 @@ def write_kernels(store: Store, sweep: Sweep, folder: Path, method: str = "", no
     written = [_write(folder / name, kernel) for name, kernel in kernels.items()]
     missing = [f"{planned.label} {planned.case}: {why}" for planned, why in lacking.items() if planned.label in labels]
     return Estimates(folder, written, missing)
+
+
+def _check_folder(folder: Path) -> None:
+    if "," in str(folder) or KernelFile.parse(f"{folder}:keep").path != folder:
+        raise InputError(
+            f"{folder} cannot be named as estimated:{folder}, where commas separate kernels, and {', '.join(WORDS)} "
+            "after a colon say what is done to them: give a folder with another name"
+        )
 
 
 def _chosen(cells: Sequence[Planned], what: str, wanted: str, of: Callable[[Planned], str]) -> Sequence[Planned]:

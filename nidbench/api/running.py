@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from importlib import import_module
-from threading import Thread
 from typing import TYPE_CHECKING, TypeAlias
 
 from nidbench.contract.run import Clock
@@ -22,6 +20,7 @@ from nidbench.sweep.plan import Plan
 from nidbench.sweep.request import words
 from nidbench.sweep.runner import Runner, Summary
 from nidbench.sweep.side_by_side import arranged
+from nidbench.system.importing import imported_beside
 from nidbench.workers.cluster import Asked
 
 from .given import seconds_of, whole_number
@@ -163,8 +162,8 @@ def run_sweep(
     """
     options = computing.options()
     # tables need pandas, which takes long to import: that is done while the computing process starts
-    Thread(target=import_module, args=("nidbench.report.results_table",)).start()
-    with store.lock(), workplace(computing, store, display.say) as place:
+    tables = imported_beside("nidbench.report.results_table")
+    with store.lock(), tables, workplace(computing, store, display.say) as place:
         display.say("starting the computing process, reading methods and measurements")
         computer = place.computer
         plan, rates = planner(computer, options, Chooser(store, computing.threads, place.free_cores, display.say))

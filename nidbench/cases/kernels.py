@@ -16,6 +16,7 @@ from functools import lru_cache
 from nidbench.contract.kernel_set import KernelError, KernelSet
 from nidbench.errors import InputError, UnknownNameError, unknown
 from nidbench.images import KERNEL_SUFFIXES, KernelFile
+from nidbench.images.psf import WORDS
 from nidbench.physics.arrays import Kernel, array_hash
 from nidbench.physics.kernel import normalised
 from nidbench.registry.entry_points import Registry, load_kernel_error, load_kernels
@@ -81,7 +82,7 @@ def choose_kernels(
 
     Raises:
         UnknownNameError: for a set, kernel or kernel error that there is not.
-        InputError: for a kernel error that breaks a rule, or two of the same name.
+        InputError: for a kernel error that breaks a rule, two of the same name, or a kernel that two formulas give.
     """
     chosen: dict[str, ChosenKernel] = {}
     errors: dict[str, KernelError] = {}
@@ -100,17 +101,39 @@ def choose_kernels(
             known = chosen.setdefault(key, replace(kernel, name=key, error=error))
             if known.file != kernel.file:
                 raise InputError(f"{known.file} and {kernel.file} have one name in tables, {key}: rename one of them")
+    if blurred_by is None:
+        _check_formulas(list(chosen.values()))
     return list(chosen.values())
+
+
+def _check_formulas(chosen: Sequence[ChosenKernel]) -> None:
+    """Refuse a kernel that two formulas give: it would count twice, and as two."""
+    known: dict[tuple[str, KernelError | None], str] = {}
+    for kernel in chosen:
+        form = "" if kernel.file else getattr(_kernel_set(kernel.true.partition("/")[0]), "formula", "")
+        if form:
+            name = kernel.name.replace("/", ":", 1)
+            first = known.setdefault((_kernel_hash(kernel.true), kernel.error), name)
+            if first != name:
+                raise InputError(f"{first} and {name} are one kernel, which would count twice: name it once")
 
 
 def _split(text: str, default: str) -> tuple[str, str]:
     """Return the kernels that blur and the kernel error, empty where there is none."""
     if KernelFile.is_meant(text):
         return text, ""
+    _check_word(text)
     true, _, error = text.partition("@")
     set_name, colon, _ = true.partition(":")
     is_error = colon and not KernelFile.is_meant(true) and set_name not in Registry.installed("kernel set").targets
     return (default, text) if is_error else (true or default, error)
+
+
+def _check_word(text: str) -> None:
+    """Refuse a kernel file with something else than the words that may come after its name."""
+    path, _, word = text.rpartition(":")
+    if path and "@" not in text and KernelFile.is_meant(path):
+        raise InputError(f"kernel {text!r}: {word!r} is none of the words after a file, {', '.join(WORDS)}: use these")
 
 
 def _found(text: str) -> list[ChosenKernel]:
@@ -124,6 +147,7 @@ def _found(text: str) -> list[ChosenKernel]:
         file = KernelFile.parse(text)
         name = f"{FILE}/{file.label}"
         return [ChosenKernel(name, name, file=file)]
+    _check_word(text)
     if os.path.isfile(text):  # noqa: PTH113 - of a text that can be no path it is False, where `Path` raises
         raise InputError(f"kernel file {text} is none of {', '.join(KERNEL_SUFFIXES)}: give it the suffix that it has")
     set_name, mark, only = re.fullmatch(r"([^/:]*)([/:]?)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]

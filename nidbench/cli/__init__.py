@@ -5,7 +5,9 @@ What is heavy is imported inside the commands that use it: `nidbench --help` imp
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 from typing import Any
 
 import click
@@ -42,6 +44,7 @@ class _Group(click.Group):
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
+        _spell_out()
         with signals.heeded():
             try:
                 return super().invoke(ctx)
@@ -66,6 +69,16 @@ class _Group(click.Group):
         for title, room in ROOMS.items():
             with formatter.section(title):
                 formatter.write_dl([(command.name or "", command.get_short_help_str(150)) for command in room.COMMANDS])
+
+
+def _spell_out() -> None:
+    """Have characters that a terminal or pipe of another encoding lacks printed as their numbers, and not as an error.
+
+    Names of files may hold any, and tables a dash: what was computed for hours must not end in that.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

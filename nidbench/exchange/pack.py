@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -80,7 +81,7 @@ def pack(store: Store, name: str, file: Path, arrays: Arrays = "restorations", *
     """
     if arrays not in get_args(Arrays):
         raise InputError(f"arrays {arrays!r}: give one of {', '.join(get_args(Arrays))}")
-    if file.is_dir() or (file.exists() and not overwrite):
+    if file.is_dir() or (os.path.lexists(file) and not overwrite):
         remedy = "give" if file.is_dir() else "allow with --overwrite that it is replaced, or give"
         raise InputError(f"{file} is there already: {remedy} another file with --to")
     names = list(dict.fromkeys(name.split("+")))

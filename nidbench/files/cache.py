@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Literal, TypeAlias
 
 from nidbench.errors import DataError
+from nidbench.system.home import expanded
 
 from .remote import RemoteFile
 
@@ -18,7 +19,7 @@ State: TypeAlias = Literal["ok", "missing", "altered"]
 def cache_folder() -> Path:
     """Return the folder of downloaded files: `NIDBENCH_DATA`, else `nidbench` in the user's cache folder."""
     if chosen := os.environ.get("NIDBENCH_DATA"):
-        return Path(chosen).expanduser().absolute()
+        return expanded(chosen).absolute()
     import pooch
 
     return Path(pooch.os_cache("nidbench"))

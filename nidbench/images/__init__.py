@@ -5,6 +5,8 @@ value is intensity 1; `read` makes images of them; `psf` makes kernels, which `p
 of one image or many, `metadata` what they say besides, and `write` makes the bytes of a file that says the same.
 """
 
+from nidbench.system.home import expanded as expanded
+
 from .arrays import ARRAY_SUFFIXES as ARRAY_SUFFIXES
 from .psf import BACKGROUNDS as BACKGROUNDS
 from .psf import KERNEL_SUFFIXES as KERNEL_SUFFIXES

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nidbench.errors import InputError
 from nidbench.physics.arrays import Kernel
 from nidbench.physics.kernel import check_kernel, normalised
+from nidbench.system.home import expanded
 
 from .fits import FITS_SUFFIXES
 from .psf_faults import BACKGROUNDS as BACKGROUNDS
@@ -37,6 +38,9 @@ _ALONG = 0.15
 
 #: Words after a kernel file's name: turn it by 180 degrees, and move its weights to the middle.
 TURNED, CENTRED = "turned", "centred"
+
+#: All words after a kernel file's name.
+WORDS = (*BACKGROUNDS, TURNED, CENTRED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +69,7 @@ class KernelFile:
         """Read `PATH[:BACKGROUND][:turned][:centred]`, the words in any order."""
         words: list[str] = []
         path, _, word = text.rpartition(":")
-        while path and word in (*BACKGROUNDS, TURNED, CENTRED):
+        while path and word in WORDS:
             words, text = [*words, word], path
             path, _, word = text.rpartition(":")
         background = next((known for known in BACKGROUNDS if known in words), BACKGROUNDS[0])
@@ -87,7 +91,7 @@ class KernelFile:
 
     def kernel(self) -> Kernel:
         """Return the kernel, see `read_kernel`."""
-        kernel = read_kernel(self.path.expanduser(), self.background, centred=self.centred, say=self.say)
+        kernel = read_kernel(expanded(self.path), self.background, centred=self.centred, say=self.say)
         return np.ascontiguousarray(kernel[::-1, ::-1]) if self.turned else kernel
 
 
@@ -114,7 +118,7 @@ def read_kernel(
     """
     try:
         weights = without_background(_plane(read_stored(path, _KERNELS).values), background)
-        if not (np.isfinite(weights).all() and (weights > 0).any()):
+        if not (_is_finite(weights) and (weights > 0).any()):
             check_kernel(weights)
         if centred and wrapped(weights):
             weights = np.fft.fftshift(weights)
@@ -126,6 +130,11 @@ def read_kernel(
     if centred:
         weights = centred_kernel(weights)
     return normalised(weights.clip(0, None))
+
+
+def _is_finite(weights: NDArray[np.float64]) -> bool:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(weights).all() and np.isfinite(np.abs(weights).sum()))
 
 
 def centred_kernel(weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -62,7 +62,7 @@ class NoiseSpec:
         if not (math.isfinite(number) and low <= number <= high):
             hint = " (a percentage? 5 % is gaussian:0.05)" if kind == "gaussian" and number > 1 else ""
             raise InputError(f"noise {text!r}: the value must lie in [{low:g}, {high:g}]{hint}")
-        return cls(kind, number)
+        return cls(kind, number + 0.0)  # -0 is 0, also by its name
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.value!r}".removesuffix(".0")

@@ -59,7 +59,8 @@ class SweepRuns:
         self._sweep, self._cells = sweep_cells.sweep, sweep_cells.frame()
         self._records = {cell.planned.id: cell.record for cell in sweep_cells.cells}
         # The folder is part of a sweep's identity: on one server the sweeps of several may have the same name.
-        self._tags = {"nidbench.sweep": self._sweep.name, "nidbench.output": store.root.resolve().as_posix()}
+        output = _quotable(store.root.resolve().as_posix())
+        self._tags = {"nidbench.sweep": self._sweep.name, "nidbench.output": output}
 
     def write(self, sheets: Sequence[Path], tables: Mapping[str, str], report: Path | None) -> str:
         """Write the parent and whichever children have changed, and return the parent's id."""
@@ -202,6 +203,11 @@ class SweepRuns:
 
 def _log(record: Record) -> Log:
     return record.log or Log()
+
+
+def _quotable(value: str) -> str:
+    """Return a value that `_quoted` can quote: of one with both quotes, the double ones are written as in addresses."""
+    return value.replace('"', "%22") if "'" in value else value
 
 
 def _quoted(value: str) -> str:

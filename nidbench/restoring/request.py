@@ -115,7 +115,7 @@ def _check_output(path: Path, overwrite: bool) -> None:
         raise InputError(f"{path} is a folder: give a file in it, such as {path / 'restored.tif'}")
     if not path.parent.is_dir():
         raise InputError(f"there is no folder {path.parent} for {path.name}: make it, or give another one")
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:  # a link to nothing is there, too
         raise InputError(f"{path} exists: give another file, or --overwrite to replace it")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise InputError(f"{path.parent} cannot be written to: give another folder, or change its permissions")

@@ -1,5 +1,7 @@
 """Kernels of blind methods become files that `estimated:PATH` reads, each for its image and kernel, or a reason."""
 
+import shlex
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -93,3 +95,18 @@ def test_names_lead_nowhere_else(image, make_record, make_store, tmp_path):
 def test_a_sweep_without_kernels_says_what_makes_some(sample_store, tmp_path):
     with pytest.raises(InputError, match="--methods selfdeblur --keep kernel"):
         write_kernels(*sample_store, tmp_path / "to")
+
+
+@pytest.mark.parametrize("name", ["of cat, of dog", "of cat:turned", "of cat:none"])
+def test_a_folder_that_the_option_would_take_for_another_is_refused(name, blind, tmp_path):
+    with pytest.raises(InputError, match="another name"):
+        write_kernels(*blind, tmp_path / name)
+    assert not list(tmp_path.glob("of*"))
+
+
+def test_the_option_can_be_pasted_into_a_shell(blind, tmp_path):
+    written = write_kernels(*blind, tmp_path / "of cat (two)")
+    words = shlex.split(written.lines()[-1])
+    assert Estimated(words[words.index("--kernels") + 1].removeprefix("estimated:")) == Estimated(
+        f"{tmp_path / 'of cat (two)'}:keep"
+    )

@@ -69,6 +69,10 @@ def test_kernel_errors_keep_the_set_first_for_tables():
     assert [name for name, _ in named("danielyan@grown:2x1/big")] == [f"danielyan@grown:big/{n}" for n in range(1, 7)]
 
 
+def test_a_formula_that_is_repeated_or_has_an_error_is_no_other_formula():
+    assert len(named("gaussian:1", "gaussian:1", "gaussian:2", "gaussian:1@grown:1x1/a")) == 3
+
+
 def test_bound_noise_stays_bound():
     plain, told = choose_kernels(("danielyan/3", "danielyan/3@grown:0x0/none"), "sample")
     assert plain.noise == told.noise == "bsnr:40"
@@ -83,6 +87,10 @@ def test_bound_noise_stays_bound():
         (("grwon:1x1/a",), UnknownNameError, "unknown kernel error 'grwon': did you mean grown"),
         (("sample@grown",), InputError, "has no argument: write grown:ROWSxCOLUMNS/NAME"),
         (("grown:1x1/a", "grown:2x2/a"), InputError, "name of another kernel error in tables, @?grown:a: rename"),
+        (("psf.npy:centered",), InputError, "'centered' is none of the words after a file, .*centred: use these"),
+        (("psf.npy:turned:",), InputError, "'' is none of the words after a file"),
+        (("gaussian:1", "gaussian:1.0"), InputError, "gaussian:1 and gaussian:1.0 are one kernel, .*: name it once"),
+        (("disk:2@grown:1x1/a", "disk:2.0@grown:1x1/a"), InputError, "disk@grown:a:2 and disk@grown:a:2.0 are one"),
     ],
 )
 def test_what_there_is_not_is_refused(texts, error, reason):

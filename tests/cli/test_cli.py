@@ -57,6 +57,18 @@ def test_a_run_prints_its_table_and_where_everything_is(tmp_path):
     assert "2 cells are there already" in again.output
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_that_lacks_characters_ends_no_command(encoding, tmp_path):
+    runner = CliRunner(charset=encoding)
+    out = ["--output", str(tmp_path / "out")]
+    done = runner.invoke(main, [*RUN, "--methods", "wiener", "--name", "n\u0142", *out])
+    assert done.exit_code == 0, done.exc_info
+    assert "n\\u0142.{md" in done.output
+    table = runner.invoke(main, ["table", *out])
+    assert table.exit_code == 0, table.exc_info
+    assert "wiener" in table.stdout_bytes.decode(errors="replace")
+
+
 def test_the_table_command_repeats_the_latest_sweep_in_every_format(tmp_path):
     call(*RUN, "--methods", "wiener", "--output", tmp_path)
     for form, mark in (("md", "| wiener"), ("csv", "wiener"), ("latex", r"\toprule"), ("html", "<table")):

@@ -181,6 +181,9 @@ def test_a_file_that_is_there_is_replaced_only_if_asked(sample_store, tmp_path):
     assert pack(store, "demo", file, overwrite=True).cells == 4
     with pytest.raises(InputError, match="give another file with --to"):
         pack(store, "demo", tmp_path, overwrite=True)
+    (link := tmp_path / "link.zip").symlink_to("nothing")
+    with pytest.raises(InputError, match="is there already"):
+        pack(store, "demo", link)
     with pytest.raises(ResultsError, match=r"cannot write .*nothing half-written is left"):
         pack(store, "demo", tmp_path / "no" / "such" / "folder.zip")
 

@@ -62,6 +62,7 @@ NO_KERNELS = {
     "flat": (np.ones(5), "two dimensions"),
     "endless": (np.array([[np.inf, 1.0]]), "not finite"),
     "words": (np.array([["a", "b"]]), "not real numbers"),
+    "vast": (np.full((5, 5), 1e308), "sums to inf"),
 }
 
 

@@ -233,6 +233,11 @@ def test_noise_reads_what_it_writes(text):
     assert str(NoiseSpec.parse(text)) == text
 
 
+def test_the_same_noise_has_one_name():
+    for text in ("gaussian:0", "gaussian:-0.0", "gaussian:0e3"):
+        assert str(NoiseSpec.parse(text)) == "gaussian:0"
+
+
 @pytest.mark.parametrize(
     ("image", "reason"),
     [

@@ -224,6 +224,15 @@ def test_two_sweeps_and_two_folders_share_a_database(tracked, make_record):
     assert sync(other, SweepCells.read(other, sweep), tracking_uri=uri) in ids
 
 
+def test_a_folder_whose_name_has_both_quotes(tracked, make_record):
+    store, sweep = tracked(make_record("ours"))
+    shutil.copytree(store.root, folder := store.root.parent / 'it\'s "mine"')
+    store = Store(folder)
+    first = sync(store, SweepCells.read(store, sweep))
+    assert sync(store, SweepCells.read(store, Sweep(sweep.name, {"changed": True}, sweep.cells))) == first
+    assert runs(store)[0].info.run_id == first.run
+
+
 def test_values_that_are_not_finite(tracked, make_record):
     scores = {"half-kernel": Score(math.inf, math.nan)}
     curve = ((50, math.nan), (100, math.inf), (150, 30.0))

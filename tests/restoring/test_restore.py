@@ -721,6 +721,13 @@ def test_neither_the_kernel_nor_a_link_to_itself_is_written_to(tmp_path, kernel,
         Request(image=image, kernel=kernel, out=tmp_path / "loop.tif")
 
 
+def test_a_link_to_nothing_is_there(tmp_path, kernel, image):
+    (link := tmp_path / "link.tif").symlink_to("nothing.tif")
+    with pytest.raises(InputError, match=r"link\.tif exists: give another file"):
+        Request(image=image, kernel=kernel, out=link)
+    Request(image=image, kernel=kernel, out=link, overwrite=True)
+
+
 def test_what_is_said_of_rows_and_depth(tmp_path, kernel):
     pytest.importorskip("astropy")
     tifffile.imwrite(tmp_path / "a.tif", np.rint(blurred()[0].clip(0, 1) * 4095).astype(np.uint16))

@@ -43,14 +43,15 @@ def made_from(store: Store, sweep_cells: SweepCells, protocol: str, against: str
     return made.hexdigest()[:32]
 
 
-def _beside(store: Store, record: Record) -> Iterator[tuple[str, int, int]]:
-    """Yield name, size and time of the files beside a record, which are written anew where they change."""
+def _beside(store: Store, record: Record) -> Iterator[tuple[str, int, int, int]]:
+    """Yield name, size and times of the files beside a record, which are written anew where they change."""
     for name in ("log.json", "arrays.npz"):
         with suppress(OSError):
             file = store.file(record, name)
             if file is not None:
                 found = file.stat()
-                yield file.name, found.st_size, found.st_mtime_ns
+                # who copies a file may keep the time of its content, but not that of the change
+                yield file.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 @cache
