@@ -98,6 +98,8 @@ def sync(
     if known is not None:  # without importing MLflow, which takes longer than all the rest
         return Tracked(*known)
     begins()
+    if is_local:
+        _refuse_damaged(store.root / "mlflow.db")
     with _quiet(), _tracking_errors(uri), _settled_at_the_end(store) if is_local else nullcontext():
         from mlflow.tracking import MlflowClient
 
@@ -190,10 +192,31 @@ def _tracking_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, CommandError, OSError) as error:
-        raise TrackingError(
-            f"MLflow at {uri} cannot be written ({_reason(error)}): the records are complete; "
-            "put that right, then call nidbench sync"
-        ) from error
+        raise _unwritable(uri, _reason(error)) from error
+
+
+def _unwritable(uri: str, reason: str) -> TrackingError:
+    return TrackingError(
+        f"MLflow at {uri} cannot be written ({reason}): the records are complete; put that right, then call "
+        "nidbench sync"
+    )
+
+
+def _refuse_damaged(path: Path) -> None:
+    """Refuse a database that is none: MLflow would wait for it for minutes.
+
+    Raises:
+        TrackingError: saying so.
+    """
+    if not path.is_file():
+        return
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:  # it is locked, or not to be opened: MLflow says what there is to say
+        return
+    except sqlite3.DatabaseError as error:
+        raise _unwritable(f"sqlite:///{path}", str(error)) from error
 
 
 @contextmanager

@@ -613,4 +613,4 @@ def test_a_folder_of_deep_pictures_and_one_of_arrays(tmp_path):
     np.save(tmp_path / "arrays" / "a.npy", values)
     folder = load_dataset(f"folder:{tmp_path}/arrays")
     assert np.array_equal(folder.load("a")[0], values)
-    assert folder.notice(["a"]).endswith("kernels of a set")
+    assert folder.notice(["a"]).endswith("and blurred here")
