@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 #: Seconds in which a scheduler must answer.
 PATIENCE = 10.0
 
+#: Dask's setting of the variables with which a nanny starts a worker, and the one of them that slows cells down: free
+#: memory in bytes beyond which it goes back to the system, from where fetching it again takes long.
+ENVIRONMENT, TRIM = "distributed.nanny.pre-spawn-environ", "MALLOC_TRIM_THRESHOLD_"
+
 _HOST = "127.0.0.1"
 
 
@@ -149,8 +153,9 @@ def _local(workers: int, threads: int, cards: Sequence[str]) -> Iterator[Any]:
     # without a dashboard nothing listens but the scheduler and the workers, and these on the loopback device
     scheduler = {"cls": Scheduler, "options": {"host": _HOST, "port": 0, "dashboard": False}}
     quiet = {"distributed.worker.use-file-locking": False, "distributed.comm.retry.count": 0}
+    keeping = {name: value for name, value in dask.config.get(ENVIRONMENT).items() if name != TRIM}
     with (
-        dask.config.set(quiet),
+        dask.config.set({**quiet, ENVIRONMENT: keeping}),
         SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.CRITICAL, asynchronous=False) as running,
     ):
         yield running

@@ -120,21 +120,28 @@ class Parallel:
         self._client.subscribe_topic("all", lambda event: self._news.put(("cluster", event[1])))
         for address in self._addresses():
             self._greet(address)
-        left, since = True, time.monotonic()
+        since = time.monotonic()
+        ended: list[tuple[Work, ComputedCell]] = []
+        upcoming = next(source, None)
         while True:
-            check()
-            while (left or state.again) and (places := self._places_for_next()):
-                work = state.again.popleft() if state.again else next(source, None)
-                if work is None:
-                    left = False
-                else:
-                    self._hand_out(work, places, events)
-            if not left and not state.attempts and not state.again:
+            try:  # free places first: the next cells are under way while those that ended are written
+                check()
+                while (upcoming or state.again) and (places := self._places_for_next()):
+                    if state.again:
+                        self._hand_out(state.again.popleft(), places, events)
+                    elif upcoming:
+                        self._hand_out(upcoming, places, events)
+                        upcoming = next(source, None)
+            finally:
+                yield from ended
+            if not upcoming and not state.attempts and not state.again:
                 return
+            if upcoming and state.attempts:
+                self._cases.of(upcoming.job)  # made while the workers are busy
             if state.attempts:
                 since = time.monotonic()
             self._require_workers(since)
-            yield from self._heed(events)
+            ended = list(self._heed(events))
 
     def checkpoint(self, seconds: float) -> None:
         """Make the cells under way save their state, see `Engine`."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
+from dask import config
 from distributed import get_worker
 
 from nidbench import versions
@@ -32,6 +33,7 @@ from nidbench.sweep.cell import ComputedCell, ScoredCase, begin_work, compute_ce
 from nidbench.sweep.runner import GRACE
 from nidbench.system.signals import left_to_parent
 
+from .cluster import ENVIRONMENT, TRIM
 from .handed import Handed, Measured, Named, Software, Wanted
 
 #: Seconds between two reports of progress.
@@ -54,6 +56,7 @@ class Place:
     """
 
     def __init__(self, folder: Path, memory: int | None) -> None:
+        _keep_freed_memory()
         self.stop = threading.Event()
         self.busy = threading.Lock()
         self.computer = ChildProcess(folder / "worker.log", 1, memory, stop=self.stop)
@@ -77,6 +80,17 @@ class Place:
                 raise
             finally:
                 self.stop.clear()
+
+
+def _keep_freed_memory() -> None:
+    """Have computing processes keep what they free, as those of plain runs do.
+
+    A nanny of somebody else's cluster has its workers give it back to the system at once, and so would processes that
+    they start.
+    """
+    given = config.get(ENVIRONMENT, {}).get(TRIM)
+    if os.environ.get(TRIM) == str(given):
+        del os.environ[TRIM]
 
 
 #: By the topic of their sweep and their number.
