@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from dask import config
 
 from nidbench.compute.same_process import SameProcess
 from nidbench.errors import DataError
@@ -15,8 +17,18 @@ from nidbench.physics.measure import measure
 from nidbench.sweep.plan import Job, make_plan
 from nidbench.sweep.request import Ask, Experiment
 from nidbench.workers import handed
+from nidbench.workers.cluster import ENVIRONMENT, TRIM
 from nidbench.workers.handed import Measured, Named, case_of
 from nidbench.workers.host import Place
+
+
+@pytest.mark.parametrize(("given", "stays"), [(None, False), ("1000", True)])
+def test_what_dask_does_with_freed_memory_does_not_reach_computing_processes(
+    given: str | None, stays: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(TRIM, given or str(config.get(ENVIRONMENT)[TRIM]))
+    Place(tmp_path, None)
+    assert (TRIM in os.environ) == stays
 
 
 def test_cases_of_one_measurement_that_methods_know_otherwise_are_two(tmp_path: Path):
