@@ -20,6 +20,7 @@ from nidbench.sweep.plan import Plan
 from nidbench.sweep.request import words
 from nidbench.sweep.runner import Runner, Summary
 from nidbench.sweep.side_by_side import arranged
+from nidbench.system.garbage import collector_paused
 from nidbench.system.importing import imported_beside
 from nidbench.workers.cluster import Asked
 
@@ -166,20 +167,21 @@ def run_sweep(
     with store.lock(), tables, workplace(computing, store, display.say) as place:
         display.say("starting the computing process, reading methods and measurements")
         computer = place.computer
-        plan, rates = planner(computer, options, Chooser(store, computing.threads, place.free_cores, display.say))
-        pending = pending_jobs(plan, store, options, display)
-        display.notes(plan)
-        if pending:
-            if rates is None:
-                rates = method_rates(plan, pending, store, computer, options, display.say)
-            expected = estimate(pending, rates).shared(place.at_once())
-            display.estimated(plan, len(pending), expected)
-            if not dry_run:
-                confirm(expected)
-        if dry_run:
-            display.cells(plan, {job.planned.id for job in pending})
-            store.remove_unused()
-            return None
+        with collector_paused():
+            plan, rates = planner(computer, options, Chooser(store, computing.threads, place.free_cores, display.say))
+            pending = pending_jobs(plan, store, options, display)
+            display.notes(plan)
+            if pending:
+                if rates is None:
+                    rates = method_rates(plan, pending, store, computer, options, display.say)
+                expected = estimate(pending, rates).shared(place.at_once())
+                display.estimated(plan, len(pending), expected)
+                if not dry_run:
+                    confirm(expected)
+            if dry_run:
+                display.cells(plan, {job.planned.id for job in pending})
+                store.remove_unused()
+                return None
         with place.engine(plan, options) if pending else nullcontext(Serial(computer, options)) as engine, display:
             summary = Runner(store, engine, display, options.keep).run(plan, arranged(pending, options.batch))
         if summary.interrupted is None:

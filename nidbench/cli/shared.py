@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from nidbench.errors import NidbenchError
+from nidbench.system.garbage import collector_paused
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,9 +60,15 @@ def read_sweep(output: Path, name: str | None) -> SweepCells:
     Raises:
         NidbenchError: where there is none.
     """
+    return read_cells(*open_sweep(output, name))
+
+
+def read_cells(store: Store, sweep: Sweep) -> SweepCells:
+    """Return a sweep with its records read, for a command that shows them and then ends."""
     from nidbench.analysis.cells import SweepCells
 
-    return SweepCells.read(*open_sweep(output, name))
+    click.get_current_context().with_resource(collector_paused())
+    return SweepCells.read(store, sweep)
 
 
 def tell(lines: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ import click
 from nidbench.system.signals import stopped_by
 
 from . import options
-from .shared import make_console, open_sweep, say
+from .shared import make_console, open_sweep, read_cells, say
 
 #: Seconds that MLflow has to end.
 PATIENCE = 10.0
@@ -27,16 +27,18 @@ PATIENCE = 10.0
 @click.pass_context
 def sync(context: click.Context, sweep: str | None, output: Path) -> None:
     """Write a SWEEP's records, by default the latest's, to MLflow, beside them or where MLFLOW_TRACKING_URI says."""
-    from nidbench.analysis.cells import SweepCells
     from nidbench.api.outputs import existing_sheets, track, write_tables
     from nidbench.api.reporting import CELLS, write_report
     from nidbench.scoring.protocols import DEFAULT
 
     store, chosen = open_sweep(output, sweep)
-    sweep_cells = SweepCells.read(store, chosen)
+    sweep_cells = read_cells(store, chosen)
     tables = write_tables(store, sweep_cells, DEFAULT.name)
     pictures = len(sweep_cells.cells) <= CELLS
-    page = write_report(store, sweep_cells, DEFAULT.name, pictures=pictures) if sweep_cells.cells else None
+    page = None
+    if sweep_cells.cells:
+        # pictures are made from today's data as well, which records do not tell of
+        page = write_report(store, sweep_cells, DEFAULT.name, pictures=pictures, anew=pictures)
     if not track(store, sweep_cells, partial(say, make_console()), existing_sheets(store, chosen), tables, page):
         context.exit(1)
 
