@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nidbench.errors import DamagedError, InputError, ResultsError
 from nidbench.system.signals import shielded
-from nidbench.system.whole_files import GONE, results_errors, sweep_partials, sync_folder, write_whole
+from nidbench.system.whole_files import GONE, results_errors, sweep_partials, write_naming, write_whole
 
 from .attempts import ARRAYS, attempt_of, file_name, forget_others, packed, unpacked
 from .lock import locked
@@ -240,14 +240,14 @@ class Store:
             folder.mkdir(parents=True, exist_ok=True)
             attempt = self._next_attempt(record.id)
             beside = {**arrays, "log.json": (record.log or Log()).to_json().encode()}
+            there: dict[Path, bytes] = {}
             for name, content in beside.items():
                 path = self._beside(record.id, name, attempt)
                 if content is None:
                     path.unlink(missing_ok=True)  # of an attempt that was killed before it had a record
                 else:
-                    write_whole(path, content, sync=False)
-            sync_folder(folder)  # before the record that names them
-            write_whole(folder / "record.json", replace(record, attempt=attempt).to_json().encode())
+                    there[path] = content
+            write_naming(folder / "record.json", replace(record, attempt=attempt).to_json().encode(), there)
             forget_others(folder, attempt)
 
     def update(self, record: Record) -> None:

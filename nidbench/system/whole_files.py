@@ -6,7 +6,7 @@ import errno
 import glob
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
@@ -62,18 +62,17 @@ def _lacks(error: OSError, root: Path) -> bool:
     return isinstance(error.filename, str) and Path(root).is_relative_to(error.filename)
 
 
-def write_whole(path: Path, content: bytes, *, sync: bool = True) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Write a file: after a kill, a signal or a power cut it is either complete or as it was before.
 
     Args:
         path: the file to write.
         content: all of its bytes.
-        sync: False where the caller writes several files to the folder and calls `sync_folder` at the end.
 
     Raises:
         OSError: where it cannot be written, as on a full disk; no incomplete file is left.
     """
-    with shielded(), writing_whole(path, sync=sync) as file:
+    with shielded(), writing_whole(path) as file:
         file.write(content)
 
 
@@ -147,10 +146,9 @@ def settle(paths: Sequence[Path]) -> None:
     """
     from concurrent.futures import ThreadPoolExecutor  # here and not at the top: every command imports this module
 
-    with ThreadPoolExecutor(_WAITING) as pool:
-        list(pool.map(_settle, paths))
-    for folder in {path.parent for path in paths}:
-        sync_folder(folder)
+    with ThreadPoolExecutor(_WAITING) as pool:  # the disk is waited for about once, not once for each
+        folders = pool.map(sync_folder, {path.parent for path in paths})
+        list(chain(pool.map(_settle, paths), folders))
 
 
 def _settle(path: Path) -> None:
@@ -158,8 +156,33 @@ def _settle(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def write_naming(path: Path, content: bytes, beside: Mapping[Path, bytes]) -> None:
+    """Write files and, in the end, one that names them: it is in its place only when all would survive a power cut.
+
+    Args:
+        path: the file that names the others, complete or as it was before.
+        content: all of its bytes.
+        beside: the other files, none of which anything names yet, with their content.
+
+    Raises:
+        OSError: where one cannot be written, as on a full disk; then `path` is as it was before.
+    """
+    partial = _partial(path)
+    try:
+        with shielded():
+            for other, others_content in beside.items():
+                write_unsettled(other, others_content)
+            partial.write_bytes(content)
+            settle([*beside, partial])
+            partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
 @contextmanager
-def writing_whole(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
+def writing_whole(path: Path) -> Iterator[IO[bytes]]:
     """Lend a file that takes the place of `path` when the block has ended well; see `write_whole`.
 
     Raises:
@@ -176,8 +199,7 @@ def writing_whole(path: Path, *, sync: bool = True) -> Iterator[IO[bytes]]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    if sync:
-        sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _partial(path: Path) -> Path:
