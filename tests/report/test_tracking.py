@@ -1,3 +1,4 @@
+import gc
 import json
 import logging
 import math
@@ -11,9 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from nidbench.analysis.cells import SweepCells
+from nidbench.api import reporting
+from nidbench.cli import main
 from nidbench.errors import NidbenchError
 from nidbench.records import Store, Sweep
 from nidbench.report import tracking
@@ -272,6 +276,20 @@ def test_corrupt_records_and_cells_without_results(tracked, make_record):
     sync(store, SweepCells.read(store, sweep))
     ours, dip = runs(store)[1].values()
     assert {ours.info.status, dip.info.status} == {"FAILED", "KILLED"}
+
+
+def test_the_command_leaves_database_and_page_alone_where_nothing_is_new(tracked, make_record, monkeypatch):
+    def told():
+        ran = CliRunner().invoke(main, ["sync", "--output", str(store.root)])
+        assert ran.exit_code == 0, ran.output
+        return page.stat().st_mtime_ns, "importing MLflow" in ran.output
+
+    store, sweep = tracked(make_record("ours"))
+    page = store.root / "reports" / f"{sweep.name}.html"
+    monkeypatch.setattr(reporting, "CELLS", 0)  # as of a sweep whose pictures are too many for one page
+    (written, first), (again, second) = told(), told()
+    assert (again, first, second) == (written, True, False)
+    assert gc.isenabled()
 
 
 def test_mlflow_may_be_told_by_the_environment(tracked, make_record, monkeypatch):
