@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from contextlib import suppress
 from statistics import median
 
-#: Times between which Linux is asked how busy the cores are: several, as a short job of another program is no matter.
+#: Times between which the system is asked how busy the cores are: several, as a short job of another program is no
+#: matter.
 _WINDOWS, _WINDOW_SECONDS = 3, 0.1
-
-_STAT = Path("/proc/stat")
-
-#: Places of the idle times among the times of a core in /proc/stat: idle, and waiting for input or output.
-_IDLE = (3, 4)
 
 
 def usable() -> int:
@@ -23,12 +18,8 @@ def usable() -> int:
 
 
 def free() -> int:
-    """Return how many of the usable cores are not busy now, at least 1; on Linux this takes 0.3 s."""
-    try:
-        busy = median(_watched() for _ in range(_WINDOWS))
-    except (OSError, ValueError, ZeroDivisionError):  # not Linux, or a kernel that does not say
-        busy = _load()
-    return max(1, usable() - round(busy))
+    """Return how many of the usable cores other programs leave idle now, at least 1; this takes 0.3 s."""
+    return max(1, usable() - round(median(_busy_with_others() for _ in range(_WINDOWS))))
 
 
 def _affinity() -> set[int]:
@@ -38,35 +29,25 @@ def _affinity() -> set[int]:
         return set(range(os.cpu_count() or 1))
 
 
-def _load() -> float:
-    """Return how many programs wanted a core during the last minute, on average; 0 where that is not known."""
-    try:
-        return os.getloadavg()[0]
-    except OSError:
-        return 0.0
+def _busy_with_others() -> float:
+    """Return how many of the usable cores were busy, on average, with other programs."""
+    import psutil
+
+    own, start = own_seconds(), time.perf_counter()
+    shares = psutil.cpu_percent(_WINDOW_SECONDS, percpu=True)
+    own_busy = (own_seconds() - own) / (time.perf_counter() - start)
+    # a system may know of fewer cores than it counts
+    busy = sum(shares[core] for core in _affinity() if core < len(shares)) / 100
+    return max(0.0, busy - own_busy)
 
 
-def _watched() -> float:
-    before = _STAT.read_text()
-    time.sleep(_WINDOW_SECONDS)
-    return busy_between(before, _STAT.read_text(), _affinity())
+def own_seconds() -> float:
+    """Return the seconds of processor time of this process and all that it started and that runs."""
+    import psutil
 
-
-def busy_between(before: str, after: str, cores: set[int]) -> float:
-    """Return how many of some cores were busy, on average, between two readings of /proc/stat.
-
-    Raises:
-        ValueError: where a reading lacks one of the cores.
-        ZeroDivisionError: where no time has passed.
-    """
-    first, last = _times(before), _times(after)
-    if not cores <= first.keys() & last.keys():
-        raise ValueError(f"/proc/stat does not say how busy the cores {sorted(cores)} are")
-    passed = {core: [b - a for a, b in zip(first[core], last[core], strict=True)] for core in cores}
-    return sum(1 - sum(times[place] for place in _IDLE) / sum(times) for times in passed.values())
-
-
-def _times(stat: str) -> Mapping[int, list[int]]:
-    """Return the times of every core, in ticks: those of guests, which are in the user's already, left out."""
-    lines = [line.split() for line in stat.splitlines() if line.startswith("cpu") and line[3].isdigit()]
-    return {int(name[3:]): [int(time) for time in times[:8]] for name, *times in lines}
+    this, seconds = psutil.Process(), 0.0
+    for process in (this, *this.children(recursive=True)):
+        with suppress(psutil.Error):  # it has ended, or is not ours to ask
+            times = process.cpu_times()
+            seconds += times.user + times.system
+    return seconds

@@ -1,57 +1,26 @@
-"""How many cores are free: from readings of /proc/stat, and from the load where there are none."""
+"""How many cores are free: what other programs leave, whatever this one and its own processes do meanwhile."""
 
-import os
+import subprocess
+import sys
 
+import psutil
 import pytest
 
 from nidbench.system import cores
 
 
-def stat(*ticks):
-    """Return /proc/stat with these (user, nice, system, idle, iowait, irq, softirq, steal, guest, guest_nice) ticks."""
-    lines = [f"cpu{core} {' '.join(map(str, each))}" for core, each in enumerate(ticks)]
-    total = "cpu  " + " ".join(str(sum(each)) for each in zip(*ticks, strict=True))
-    return "\n".join([total, *lines, "intr 1 2 3", "ctxt 99", ""])
-
-
-IDLE, WAITS = (0, 0, 0, 10, 0, 0, 0, 0, 0, 0), (0, 0, 0, 4, 6, 0, 0, 0, 0, 0)
-BUSY, NICE, STOLEN = (10, *[0] * 9), (0, 10, *[0] * 8), (*[0] * 7, 10, 0, 0)
-HALF, GUEST = (3, 0, 2, 5, 0, 0, 0, 0, 0, 0), (10, 0, 0, 0, 0, 0, 0, 0, 10, 0)
-
-
-@pytest.mark.parametrize(
-    ("ticks", "busy"),
-    [
-        ((IDLE, IDLE), 0),
-        ((IDLE, BUSY), 1),
-        ((NICE, STOLEN), 2),
-        ((WAITS, HALF), 0.5),
-        ((GUEST, IDLE), 1),  # the time of a guest is in the user's, too
-    ],
-)
-def test_a_core_is_busy_while_it_is_not_idle(ticks, busy):
-    before = [tuple(100 * n for n in range(10))] * 2
-    after = [tuple(a + b for a, b in zip(*pair, strict=True)) for pair in zip(before, ticks, strict=True)]
-    assert cores.busy_between(stat(*before), stat(*after), {0, 1}) == pytest.approx(busy)
-
-
-def test_only_the_cores_of_this_process_count():
-    before, after = stat(*[(0,) * 10] * 4), stat(BUSY, IDLE, BUSY, BUSY)
-    assert cores.busy_between(before, after, {0, 1}) == 1
-    assert cores.busy_between(before, after, {1}) == 0
-    with pytest.raises(ValueError, match=r"\[1, 7\]"):
-        cores.busy_between(before, after, {1, 7})
-
-
 @pytest.fixture
 def four(monkeypatch):
-    """Four cores, and readings that come without waiting."""
+    """Four cores of eight, and readings that come without waiting: of shares of all cores, and of our own seconds."""
     monkeypatch.setattr(cores, "_affinity", lambda: {0, 1, 2, 3})
-    monkeypatch.setattr(cores, "_WINDOW_SECONDS", 0.0)
+    clock = iter(range(1000))
+    monkeypatch.setattr(cores.time, "perf_counter", lambda: next(clock))  # a second passes in every window
 
-    def readings(*busy):
-        each = iter(busy)
-        monkeypatch.setattr(cores, "_watched", lambda: next(each))
+    def readings(*busy, own=0.0, beyond=0.0):
+        shares = iter([[100 * each / 4] * 4 + [beyond] * 4 for each in busy])
+        seconds = iter([number // 2 * 100 + number % 2 * own for number in range(2 * len(busy))])
+        monkeypatch.setattr(psutil, "cpu_percent", lambda _interval, *, percpu: next(shares) if percpu else None)
+        monkeypatch.setattr(cores, "own_seconds", lambda: next(seconds))
 
     return readings
 
@@ -65,19 +34,48 @@ def test_what_others_leave_is_free_and_one_always(four, busy, free):
     assert cores.free() == free
 
 
-@pytest.mark.usefixtures("four")
-@pytest.mark.parametrize(("load", "free"), [(0.2, 4), (1.2, 3), (9.0, 1)])
-def test_the_load_decides_where_the_system_says_no_more(tmp_path, monkeypatch, load, free):
-    monkeypatch.setattr(cores, "_STAT", tmp_path / "none")
-    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0, 0))
+@pytest.mark.parametrize(("busy", "own", "free"), [(2, 2, 4), (3, 1, 2), (4, 4.2, 4), (1, 0.3, 3)])
+def test_what_this_program_does_itself_takes_no_core_from_it(four, busy, own, free):
+    four(*[busy] * 3, own=own)
     assert cores.free() == free
 
 
-@pytest.mark.usefixtures("four")
-def test_without_any_word_of_the_system_all_cores_are_free(tmp_path, monkeypatch):
-    def unknown():
-        raise OSError
+def test_only_the_cores_of_this_process_count(four):
+    four(1, 1, 1, beyond=100.0)
+    assert cores.free() == 3
 
-    monkeypatch.setattr(cores, "_STAT", tmp_path / "none")
-    monkeypatch.setattr(os, "getloadavg", unknown)
-    assert cores.free() == 4
+
+def test_a_core_that_the_system_does_not_tell_of_is_idle(four, monkeypatch):
+    four(4, 4, 4)
+    monkeypatch.setattr(cores, "_affinity", lambda: {0, 9})
+    assert cores.free() == 1
+    four(0, 0, 0)
+    assert cores.free() == 2
+
+
+BUSY = """
+import subprocess, sys, time
+if len(sys.argv) == 1:
+    subprocess.run([sys.executable, "-c", sys.stdin.readline(), "grandchild"])
+while time.process_time() < 0.5:
+    pass
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_seconds_are_those_of_this_process_and_of_what_it_started():
+    before = cores.own_seconds()
+    with subprocess.Popen(
+        [sys.executable, "-c", BUSY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        child.stdin.write(f"exec({BUSY!r})\n")
+        child.stdin.flush()
+        assert child.stdout.readline() == "done\n"  # the grandchild's
+        with_grandchild = cores.own_seconds() - before
+        child.stdin.close()
+    assert with_grandchild >= 0.5
+
+
+def test_free_cores_are_some_of_those_there_are():
+    assert 1 <= cores.free() <= cores.usable()
