@@ -54,7 +54,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
 
 from nidbench.errors import InputError
 
@@ -254,6 +254,8 @@ def _form(basis: _Values, of_images: _Values, of_kernels: _Values) -> _Form:
 
 def _enough(forms: Sequence[_Form], wanted: _Values) -> list[tuple[float, _Form]]:
     """Return the forms with coefficients of at least 0 that expect at least V, and least beyond it under `WORKING`."""
+    from scipy import optimize  # here and not at the top: whole grids do without, and it takes long to import
+
     expected = np.stack([form.expected for form in forms])
     scale = wanted.max()
     solution = optimize.linprog(expected @ WORKING, A_ub=-expected.T, b_ub=-wanted / scale)
