@@ -9,8 +9,10 @@ from importlib.util import find_spec
 from types import TracebackType
 
 from rich.console import Console
+from rich.control import strip_control_codes
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment, Segments
 
 from nidbench.records import Point, Record
 from nidbench.scoring.protocols import DEFAULT
@@ -134,7 +136,9 @@ class Display:
             f"{'to compute' if planned.id in pending else 'there'}"
             for planned in plan.sweep.cells
         ]
-        self.say("\n".join(lines))  # at once: a line by itself takes rich eight times as long
+        # as they are: of a text, rich would look at every line for where to break it
+        text = strip_control_codes("".join(f"{line}\n" for line in lines))
+        self._console.print(Segments([Segment(text)]), soft_wrap=True, end="")
 
     def noted(self, message: str) -> None:
         """What a person should know of a method or a dataset, such as its terms or what it was tuned on."""
