@@ -15,6 +15,14 @@ from types import FrameType
 #: The signals that ask a command to stop.
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+#: File of the code of Python's that finds modules. An exception in the middle of it leaves its lock held, and every
+#: thread that imports waiting for ever; in one of its callbacks, the exception is lost. What a module does when it is
+#: imported is code of another file.
+_IMPORTLIB = "<frozen importlib._bootstrap>"
+
+#: Seconds after which a signal that came there comes again.
+_STEPS = 0.001
+
 
 class Interrupted(KeyboardInterrupt):
     """A person or the system asks this process to stop.
@@ -107,7 +115,12 @@ def check() -> None:
         raise Interrupted(_State.came)
 
 
-def _heed(number: int, _frame: FrameType | None) -> None:
+def _heed(number: int, frame: FrameType | None) -> None:
+    if _is_in_importlib(frame):
+        again = threading.Timer(_STEPS, signal.pthread_kill, [threading.get_ident(), number])
+        again.daemon = True
+        again.start()
+        return
     if number == signal.SIGHUP:
         _leave_lost_terminal()
     first, _State.came = _State.came is None, number
@@ -116,6 +129,16 @@ def _heed(number: int, _frame: FrameType | None) -> None:
         return
     _State.held_back = False
     raise Interrupted(number)
+
+
+def _is_in_importlib(frame: FrameType | None) -> bool:
+    """Return whether what a signal interrupts, or what was interrupted by one that is being heeded, is that code."""
+    interrupted = frame
+    while frame is not None:
+        if frame.f_code is _heed.__code__:
+            interrupted = frame.f_back
+        frame = frame.f_back
+    return interrupted is not None and interrupted.f_code.co_filename == _IMPORTLIB
 
 
 def _leave_lost_terminal() -> None:

@@ -156,3 +156,36 @@ def test_a_signal_that_comes_when_all_is_done_leaves_no_traceback():
     done = subprocess.run([sys.executable, "-P", "-c", LATE], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
     assert done.stdout.startswith("nidbench, version")
+
+
+WHILE_IMPORTING = """
+import _imp, _thread, operator, signal, threading, time
+from functools import partial
+from importlib import _bootstrap, import_module
+from itertools import chain, repeat
+from types import SimpleNamespace
+
+from nidbench.system.signals import Interrupted, heeded
+
+# one call that takes the lock, and has a signal come before the code that would give it back
+signalled = partial(list, map(operator.call, [_imp.acquire_lock, partial(_thread.interrupt_main, signal.SIGTERM)]))
+acquired = map(operator.call, chain([signalled], repeat(_imp.acquire_lock)))
+with heeded():
+    _bootstrap._imp = SimpleNamespace(**{**vars(_imp), "acquire_lock": partial(next, acquired)})
+    try:
+        import colorsys
+        time.sleep(60)
+    except Interrupted as stop:
+        _bootstrap._imp = _imp
+        print(stop, "held" if _imp.lock_held() else "free")
+thread = threading.Thread(target=import_module, args=("this",), daemon=True)
+thread.start()
+thread.join(20)
+"""
+
+
+def test_a_signal_in_the_middle_of_an_import_keeps_no_thread_from_importing():
+    ended = subprocess.run(
+        [sys.executable, "-c", WHILE_IMPORTING], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.stdout.startswith("SIGTERM free\nThe Zen of Python"), ended.stdout + ended.stderr
