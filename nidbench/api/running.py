@@ -163,7 +163,7 @@ def run_sweep(
     """
     options = computing.options()
     # tables need pandas, which takes long to import: that is done while the computing process starts
-    tables = imported_beside("nidbench.report.results_table")
+    tables = nullcontext() if dry_run else imported_beside("nidbench.report.results_table")
     with store.lock(), tables, workplace(computing, store, display.say) as place:
         display.say("starting the computing process, reading methods and measurements")
         computer = place.computer
