@@ -16,7 +16,7 @@ from nidbench.errors import NidbenchError
 from nidbench.system.signals import exit_code
 
 from . import completion, options
-from .shared import make_console, read_cells, say
+from .shared import make_console, say
 
 if TYPE_CHECKING:
     from nidbench.analysis.cells import SweepCells
@@ -244,11 +244,12 @@ def _publish(
     store: Store, ran: Ran, protocol: str, given: Mapping[str, Any], compared: tuple[str, str] | None = None
 ) -> None:
     """Write what people look at and say where it is; `compared` names a table of the paper and a protocol for it."""
+    from nidbench.analysis.cells import SweepCells
     from nidbench.api.outputs import SHEETS, track, write_comparison, write_sheets, write_tables
     from nidbench.report.results_table import traceback_lines
 
     console, sweep = make_console(), ran.sweep
-    sweep_cells = read_cells(store, sweep)
+    sweep_cells = SweepCells.read(store, sweep)
     tables = write_tables(store, sweep_cells, protocol)
     shown = tables if compared is None else write_comparison(store, sweep_cells, *compared)
     say(console, shown["md"].read_text())

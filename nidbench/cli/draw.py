@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from . import completion, options
-from .shared import open_sweep, read_sweep
+from .shared import open_sweep
 
 
 @click.command()
@@ -39,11 +39,11 @@ def report(sweep: str | None, protocol: str, output: Path, **given: Any) -> None
 
     It needs a browser and no network. What it says is what the records say; make it again when there are more.
     """
+    from nidbench.analysis.cells import SweepCells
     from nidbench.api.reporting import write_report
-    from nidbench.records import Store
 
-    sweep_cells = read_sweep(output, sweep)
-    click.echo(write_report(Store(output, create=False), sweep_cells, protocol, **given))
+    store, chosen = open_sweep(output, sweep)
+    click.echo(write_report(store, SweepCells.read(store, chosen), protocol, **given))
 
 
 @click.command()

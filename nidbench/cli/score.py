@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from . import options
-from .shared import make_console, open_sweep, read_cells
+from .shared import make_console, open_sweep
 
 
 @click.command()
@@ -69,6 +69,7 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
     of the blurred image. They become a sweep of their own; nidbench table FIRST+SECOND shows it beside another. The
     exit code is 1 where files are missing.
     """
+    from nidbench.analysis.cells import SweepCells
     from nidbench.images import Units
     from nidbench.records import Store
     from nidbench.report.results_table import render
@@ -84,7 +85,7 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
     store = Store(output)
     with store.lock():
         taken = take(store, submission)
-    click.echo(render(read_cells(store, taken.sweep), "md", protocol))
+    click.echo(render(SweepCells.read(store, taken.sweep), "md", protocol))
     click.echo("\n".join(taken.lines()))
     others = [name for name in store.sweep_names() if name != taken.sweep.name]
     beside = f"{others[0] if others else 'ANOTHER'}+{taken.sweep.name}"

@@ -64,7 +64,10 @@ def read_sweep(output: Path, name: str | None) -> SweepCells:
 
 
 def read_cells(store: Store, sweep: Sweep) -> SweepCells:
-    """Return a sweep with its records read, for a command that shows them and then ends."""
+    """Return a sweep with its records read, for a command that makes tables of them and then ends.
+
+    Not for one that draws: figures are full of cycles, and would all stay until its end.
+    """
     from nidbench.analysis.cells import SweepCells
 
     click.get_current_context().with_resource(collector_paused())
