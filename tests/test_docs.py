@@ -40,11 +40,11 @@ NEEDS = "needs "
 HOW = {
     *("config", "threads", "cell_timeout", "memory_limit", "retry", "renew", "observe", "keep", "checkpoint_every"),
     *("dry_run", "yes", "tracking", "pictures", "in_process", "protocol", "output"),
-    *("workers", "scheduler", "per_device", "batch"),
+    *("workers", "scheduler", "per_device", "wait_for_workers", "batch"),
 }
 
 #: Options in prose that are other programs'.
-FOREIGN = {"--port", "--nthreads"}
+FOREIGN = {"--port", "--nthreads", "--death-timeout"}
 
 
 @dataclass(frozen=True)

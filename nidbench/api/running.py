@@ -53,6 +53,7 @@ class Computing:
         workers: processes of this machine that compute cells at once; None for one cell after the other.
         scheduler: address or file of a running dask scheduler, whose workers compute; empty for none.
         per_device: cells at once on one card of a worker.
+        wait_for_workers: seconds to wait for a worker where the scheduler has none.
         batch: how many cells of one method and image size are fitted side by side, as one network; workers take one
             cell at a time.
 
@@ -72,6 +73,7 @@ class Computing:
     workers: int | None = None
     scheduler: str = ""
     per_device: int = 1
+    wait_for_workers: float = 120.0
     batch: int = 1
 
     def __post_init__(self) -> None:
@@ -83,6 +85,7 @@ class Computing:
             whole_number("memory_limit", self.memory_limit, 1)
         whole_number("observe", self.observe)
         seconds_of("checkpoint_every", self.checkpoint_every, zero=True)
+        seconds_of("wait_for_workers", self.wait_for_workers, zero=True)
         whole_number("batch", self.batch, 1)
         if self.batch > 1 and self.asked().any:
             raise InputError(
@@ -121,7 +124,7 @@ class Computing:
         Raises:
             InputError: for numbers and combinations that there are not.
         """
-        return Asked(self.workers, self.scheduler, self.per_device)
+        return Asked(self.workers, self.scheduler, self.per_device, self.wait_for_workers)
 
 
 @dataclass(frozen=True)

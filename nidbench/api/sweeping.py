@@ -49,6 +49,7 @@ def run(
     workers: int | None = None,
     scheduler: str = "",
     per_device: int = 1,
+    wait_for_workers: float = 120.0,
     batch: int = 1,
     protocol: str = "half-kernel",
     output: str | Path = "results",
@@ -96,6 +97,7 @@ def run(
         workers: processes of this machine that compute cells at once; None for one cell after the other.
         scheduler: address or file of a running dask scheduler, whose workers compute.
         per_device: cells at once on one card of a worker.
+        wait_for_workers: seconds to wait for a worker where the scheduler has none.
         batch: how many cells of one method and image size are fitted side by side, as one network.
         protocol: metric protocol of the results.
         output: folder of results.
@@ -155,6 +157,7 @@ def run(
         workers=workers,
         scheduler=scheduler,
         per_device=per_device,
+        wait_for_workers=wait_for_workers,
         batch=batch,
     )
     store, display = Store(Path(output)), Display(Console(quiet=not progress), warns=not progress)

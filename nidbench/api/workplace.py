@@ -75,7 +75,7 @@ def workplace(computing: Computing, store: Store, say: Callable[[str], None]) ->
         return
     from nidbench.workers.remote import RemoteComputer
 
-    with cluster(asked, 1) as client, closing(RemoteComputer(client)) as remote:
+    with cluster(asked, 1) as client, closing(RemoteComputer(client, asked.wait, say)) as remote:
         yield _Cluster(remote, client, asked, computing, say)
 
 
@@ -118,7 +118,7 @@ class _Workers:
         with cluster(self._asked, job.threads, cards) as client:
             self._say(f"workers: {self.at_once()}, threads of each: {job.threads}" + _on(cards))
             # a worker is a cell's place, and sees its own card only
-            yield _parallel(client, plan, options, self._computing, "cuda:0" if cards else "cpu", per_device=1)
+            yield _parallel(client, plan, options, self._computing, "cuda:0" if cards else "cpu", 1, self._asked.wait)
 
 
 class _Cluster:
@@ -143,11 +143,12 @@ class _Cluster:
         threads = plan.jobs[0].threads
         self._say(f"workers: {self.at_once()} of {self._asked.scheduler}, threads of a cell: {threads}")
         device = plan.jobs[0].device
-        yield _parallel(self._client, plan, options, self._computing, device, self._computing.per_device)
+        asked = self._asked
+        yield _parallel(self._client, plan, options, self._computing, device, asked.per_device, asked.wait)
 
 
 def _parallel(
-    client: Client, plan: Plan, options: RunOptions, computing: Computing, device: str, per_device: int
+    client: Client, plan: Plan, options: RunOptions, computing: Computing, device: str, per_device: int, wait: float
 ) -> Engine:
     from nidbench.workers.engine import Parallel
     from nidbench.workers.handed import Wanted
@@ -162,7 +163,7 @@ def _parallel(
         threads=job.threads,
         memory=computing.memory_limit,
     )
-    return Parallel(client, wanted, options, per_device)
+    return Parallel(client, wanted, options, per_device, wait)
 
 
 def _on(cards: object) -> str:

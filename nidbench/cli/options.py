@@ -194,6 +194,13 @@ computing = together(
         help="Cells at once on one card of a worker.",
     ),
     click.option(
+        "--wait-for-workers",
+        type=click.FloatRange(0),
+        default=120.0,
+        show_default=True,
+        help="Seconds to wait for a worker where the scheduler has none, as while a cluster's jobs are queued.",
+    ),
+    click.option(
         "--batch",
         type=click.IntRange(1),
         default=1,

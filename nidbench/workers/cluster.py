@@ -33,6 +33,7 @@ class Asked:
         workers: how many are started on this machine; None for none.
         scheduler: address or file of a running scheduler, whose workers compute; empty for none.
         per_device: cells at once on one card.
+        wait: seconds to wait for a worker where the scheduler has none.
 
     Raises:
         InputError: where both are given, or a number is below 1.
@@ -41,6 +42,7 @@ class Asked:
     workers: int | None = None
     scheduler: str = ""
     per_device: int = 1
+    wait: float = 120.0
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.scheduler:

@@ -39,9 +39,6 @@ DEATHS = 3
 #: Seconds in which a result must arrive, before it is looked for again.
 FETCH = 60.0
 
-#: Seconds in which a first worker must be fit for use, or another one take the place of the last that left.
-WAIT = 120.0
-
 _GONE = "the scheduler has gone: finished cells are kept; start it again and run the same command"
 
 #: A worker's address and the number of one of its places.
@@ -76,7 +73,9 @@ class _State:
         suspects: ids of cells that were under way with others where a worker died.
         deaths: how many workers a cell took along, by its id.
         refused: why workers are of no use.
-        greeted: workers that were asked whether they are of use.
+        greeted: workers that were asked whether they are of use; None in the place of an answer that was heard.
+        leaving: workers that said that they leave.
+        lonely: whether it was said that there is no worker left.
     """
 
     free: deque[Place] = field(default_factory=deque)
@@ -86,7 +85,9 @@ class _State:
     again: deque[Work] = field(default_factory=deque)
     deaths: Counter[str] = field(default_factory=Counter)
     refused: dict[str, str] = field(default_factory=dict)
-    greeted: dict[str, Future] = field(default_factory=dict)
+    greeted: dict[str, Future | None] = field(default_factory=dict)
+    leaving: set[str] = field(default_factory=set)
+    lonely: bool = False
 
 
 class Parallel:
@@ -100,9 +101,7 @@ class Parallel:
         wait: seconds in which a first worker must be fit for use, or another take the place of the last that left.
     """
 
-    def __init__(
-        self, client: Client, wanted: Wanted, options: RunOptions, per_device: int = 1, wait: float = WAIT
-    ) -> None:
+    def __init__(self, client: Client, wanted: Wanted, options: RunOptions, per_device: int, wait: float) -> None:
         self._client, self._wanted, self._options, self._per_device = client, wanted, options, per_device
         self._wait = wait
         self._news: queue.Queue[tuple[str, Any]] = queue.Queue()
@@ -140,7 +139,7 @@ class Parallel:
                 self._cases.of(upcoming.job)  # made while the workers are busy
             if state.attempts:
                 since = time.monotonic()
-            self._require_workers(since)
+            self._require_workers(since, events)
             ended = list(self._heed(events))
 
     def checkpoint(self, seconds: float) -> None:
@@ -224,7 +223,10 @@ class Parallel:
             kind, news = self._news.get(timeout=1.0)
         except queue.Empty:
             return
-        if kind == "report":
+        if kind == "report" and news["kind"] == "leaving":
+            self._state.leaving.add(news["address"])
+            self._forget_places(news["address"])
+        elif kind == "report":
             self._report(news)
         elif kind == "greeted":
             self._welcome(news, events)
@@ -255,6 +257,7 @@ class Parallel:
         if future is None or future.status not in ("finished", "error"):  # it has left
             return
         refusal: object = _words(future.exception()) if future.status == "error" else self._fetched(future)
+        self._state.greeted[address] = None  # the worker can forget it, too
         if isinstance(refusal, Exception):  # it has just left
             return
         if refusal:
@@ -316,9 +319,10 @@ class Parallel:
     def _left(self, address: str, expected: bool, events: Events) -> Iterator[tuple[Work, ComputedCell]]:
         """Hand the cells of a worker that left to others; it was not theirs where it left in order."""
         state = self._state
+        expected = expected or address in state.leaving
+        state.leaving.discard(address)
         state.greeted.pop(address, None)
-        state.places.pop(address, None)
-        state.free = deque(place for place in state.free if place[0] != address)
+        self._forget_places(address)
         lost = [name for name, attempt in state.attempts.items() if attempt.address == address]
         begun = sum(state.attempts[name].begun for name in lost)
         for attempt in [state.attempts.pop(name) for name in lost]:
@@ -353,19 +357,29 @@ class Parallel:
 
     def _give_up_worker(self, address: str, why: str, events: Events) -> None:
         """Use a worker no more that cannot do its part."""
-        self._state.places.pop(address, None)
-        self._state.free = deque(place for place in self._state.free if place[0] != address)
+        self._forget_places(address)
         self._state.refused[address] = why
         events.warned(f"worker {address} is not used any more: {why}")
 
-    def _require_workers(self, since: float) -> None:
-        """Refuse to wait for ever for a worker.
+    def _forget_places(self, address: str) -> None:
+        """Hand a worker no further cell."""
+        self._state.places.pop(address, None)
+        self._state.free = deque(place for place in self._state.free if place[0] != address)
+
+    def _require_workers(self, since: float, events: Events) -> None:
+        """Say that there is no worker, and refuse to wait for ever for one.
 
         Raises:
             NidbenchError: naming why those that there were are of no use.
         """
         state = self._state
-        if state.attempts or state.places or time.monotonic() - since < self._wait:
+        if state.attempts or state.places:
+            state.lonely = False
+            return
+        if not state.lonely and state.again:
+            state.lonely = True
+            events.warned(f"no worker is left: waiting for another, {self._wait:g} s at most")
+        if time.monotonic() - since < self._wait:
             return
         self._require_scheduler()
         reasons = "; ".join(f"{address}: {why}" for address, why in state.refused.items()) or "none has joined"

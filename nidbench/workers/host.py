@@ -35,6 +35,7 @@ from nidbench.system.signals import left_to_parent
 
 from .cluster import ENVIRONMENT, TRIM
 from .handed import Handed, Measured, Named, Software, Wanted
+from .leaving import Leaving
 
 #: Seconds between two reports of progress.
 PACE = 0.5
@@ -97,6 +98,13 @@ def _keep_freed_memory() -> None:
 _PLACES: dict[tuple[str, int], Place] = {}
 
 
+class _Told:
+    """Who sees to it when this process is told to stop: the coordinating process, or it leaves by itself."""
+
+    by_parent = False
+    leaving: Leaving | None = None
+
+
 def _place(topic: str, number: int, memory: int | None) -> Place:
     if (topic, number) not in _PLACES:
         _PLACES[topic, number] = Place(Path(get_worker().local_directory) / f"{topic}-{number}", memory)
@@ -114,6 +122,7 @@ def greet(theirs: Mapping[str, object], wanted: Wanted | None) -> str:
     others = [f"{name} {ours.get(name)}, not {theirs[name]}" for name in theirs if ours.get(name) != theirs[name]]
     if others or wanted is None:
         return f"it has {'; '.join(others)}" if others else ""
+    _leave_in_order()
     with _place(wanted.topic, 0, wanted.memory).taken() as computer:
         try:
             return _refusal(wanted, computer)
@@ -161,6 +170,8 @@ def compute(handed: Handed) -> ComputedCell | str | None:
     Returns:
         The cell; why this worker cannot compute it, in words; None where it was asked to stop.
     """
+    if _Told.leaving is not None and _Told.leaving.begun:
+        return None
     place = _place(handed.topic, handed.place, handed.memory)
     reports = Reports(handed.topic, handed.attempt, place.stop)
     reports.begun()
@@ -194,7 +205,34 @@ def close(topic: str) -> None:
 
 def dask_setup(_worker: Any) -> None:
     """Leave Ctrl-C to the coordinating process: dask calls this in a worker that has this module as its preload."""
+    _Told.by_parent = True
     left_to_parent()
+
+
+def _leave_in_order() -> None:
+    """Have this worker leave in order when it is told to stop, unless the coordinating process sees to its end."""
+    if _Told.by_parent or _Told.leaving is not None:
+        return
+    worker = get_worker()
+    _Told.leaving = Leaving(worker, lambda: _announce(worker), _end_cells, GRACE)
+    worker.loop.add_callback(_Told.leaving.prepare)
+
+
+def _announce(worker: Any) -> None:
+    """Say to all whose cells are computed here that this worker leaves."""
+    for topic in {topic for topic, _ in _PLACES}:
+        worker.log_event(topic, {"kind": "leaving", "address": worker.address})
+
+
+def _end_cells() -> None:
+    """Have all cells of this worker save their state and end, and wait for that, but no longer than `GRACE`."""
+    deadline = time.monotonic() + GRACE
+    busy = [place for place in _PLACES.values() if place.busy.locked()]
+    for place in busy:
+        place.stop.set()
+    for place in busy:
+        if place.busy.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            place.busy.release()
 
 
 def _work(handed: Handed) -> Path:

@@ -13,7 +13,12 @@ from nidbench.errors import NidbenchError
 from . import host
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from distributed import Client
+
+#: Seconds between two looks at who has joined.
+_PACE = 0.2
 
 
 class RemoteComputer:
@@ -22,10 +27,11 @@ class RemoteComputer:
     Args:
         client: connection to the cluster.
         wait: seconds to wait for such a worker.
+        say: receives a line where that has to be waited for.
     """
 
-    def __init__(self, client: Client, wait: float = 60.0) -> None:
-        self._client, self._wait = client, wait
+    def __init__(self, client: Client, wait: float, say: Callable[[str], None]) -> None:
+        self._client, self._wait, self._say = client, wait, say
         self._hello: Hello | None = None
         self._address, self._topic = "", f"ask-{secrets.token_hex(8)}"
 
@@ -88,14 +94,19 @@ class RemoteComputer:
 
     def _found(self) -> str:
         """Return the address of a worker with the same software."""
-        deadline, refused = time.monotonic() + self._wait, dict[str, str]()
-        while time.monotonic() < deadline:
+        deadline, refused, waiting = time.monotonic() + self._wait, dict[str, str](), False
+        while True:
             for address in self._workers():
                 if address not in refused:
                     refused[address] = self._refusal(address)
                 if not refused[address]:
                     return address
-            time.sleep(0.2)
+            if time.monotonic() >= deadline:
+                break
+            if not (waiting or refused):
+                waiting = True
+                self._say(f"the scheduler has no worker yet: waiting for one, {self._wait:g} s at most")
+            time.sleep(_PACE)
         reasons = "; ".join(f"{address}: {why}" for address, why in refused.items()) or "none has joined"
         raise NidbenchError(f"the cluster has no worker to compute on ({reasons}): start one that is of use")
 

@@ -12,7 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -182,7 +182,8 @@ def dask(
         try:
             yield process
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has left by itself
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def worker(
@@ -212,6 +213,55 @@ def test_a_cluster_of_workers_that_come_and_go(tmp_path, serial):
             told = process.communicate(timeout=120)[0]
     assert process.returncode == 0, told
     assert restorations(out) == serial
+
+
+def stop_as_slurm_does(worker: subprocess.Popen[str]) -> None:
+    """Send SIGTERM to every process of a job, in whatever order."""
+    process = psutil.Process(worker.pid)
+    for each in [process, *process.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            each.send_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("nanny", ["--no-nanny", "--nanny"])
+def test_no_cell_is_blamed_for_workers_whose_time_is_over(nanny, tmp_path):
+    out, methods = tmp_path / "out", "steady[iterations=100000]"
+    call = command(
+        out, *("--images", "camera", "--checkpoint-every", "1000", "--observe", "10"), methods=methods, file=STEADY
+    )
+    with (
+        scheduler(tmp_path) as file,
+        subprocess.Popen(
+            [*call, "--scheduler", str(file)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment(out),
+        ) as process,
+    ):
+        done = 0
+        for _ in range(3):  # a cell that takes three workers along has failed
+            with worker(file, tmp_path, nanny=nanny) as leaving:
+                wait_for(lambda: last_iteration(out) > done, process)  # noqa: B023 - called here only
+                stop_as_slurm_does(leaving)
+                assert leaving.wait(60) == 0
+            done = last_iteration(out)
+        process.send_signal(signal.SIGTERM)
+        told = process.communicate(timeout=60)[0]
+    assert process.returncode == 143, told
+    assert "died" not in told
+    assert not list(out.glob("cells/*"))
+    (curve,) = out.glob("work/*/curve.jsonl")
+    iterations = [json.loads(line)["iteration"] for line in curve.read_text().splitlines() if line]
+    assert iterations == sorted(set(iterations))  # each goes on from where the one before it saved its state
+
+
+def last_iteration(out: Path) -> int:
+    """Return the last iteration of the curve of the only cell under way; 0 for none."""
+    lines = [line for curve in out.glob("work/*/curve.jsonl") for line in curve.read_text().split("\n") if line]
+    with suppress(IndexError, json.JSONDecodeError):  # it is being written
+        return int(json.loads(lines[-1])["iteration"])
+    return 0
 
 
 def test_a_full_disk_of_a_worker_costs_its_checkpoints_and_no_cell(tmp_path, serial):
