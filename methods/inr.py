@@ -2,7 +2,7 @@
 
 Sitzmann, Martel, Bergman, Lindell, Wetzstein, "Implicit Neural Representations with Periodic Activation Functions",
 NeurIPS 2020, here SIREN, with the settings of DeepInverse's demonstration of deblurring (Tachella et al., BSD-3-Clause;
-none of its code is used). The paper of SIREN deblurs nothing.
+none of its code is used). The paper of SIREN deblurs nothing. The mean of y is ours: see `_above_mean`.
 
 *Presets.* `released` is that demonstration: 1000 iterations on an image of little noise, no stop. `fast` has the stop
 of docs/explanation/effort.md and Adam's cosine; nothing was tuned.
@@ -23,6 +23,7 @@ from nidbench.errors import InputError
 from nidbench.fitting import Loss, LossOf, Recipe
 from nidbench.physics.blur import Operator
 
+from ._above_mean import AboveMean
 from ._effort import FAST
 from ._fitted import Fitted
 from ._layers import Conv, fold, unfold
@@ -40,7 +41,7 @@ class INR(Fitted):
     the pixels of x come from one pass of 1x1 convolutions. Derivatives are differences of neighbouring pixels; the
     demonstration has those of the network itself.
 
-    x is not confined to [0, 1], as the network ends in no sigmoid.
+    x is not confined to [0, 1], as the network ends in no sigmoid. The mean of y is added to what it returns.
 
     Settings: see `_effort.Effort` and `_prior.PriorSettings`, and these.
 
@@ -54,6 +55,7 @@ class INR(Fitted):
     info: ClassVar[MethodInfo] = MethodInfo(
         title="INR (SIREN)",
         year=2020,
+        version=2,
         paper="Sitzmann, Martel, Bergman, Lindell, Wetzstein: Implicit Neural Representations with Periodic Activation "
         "Functions, NeurIPS 2020",
         licence="authors' code: MIT; DeepInverse: BSD-3-Clause (neither is used here)",
@@ -82,7 +84,8 @@ class INR(Fitted):
 
     def recipe(self, problem: Problem) -> Recipe:
         """Return how the engine fits networks to problems such as this one."""
-        return prior_recipe(self, problem, self._network(problem), lambda _: ITERATIONS, self.misfit)
+        network = self._network(problem)
+        return prior_recipe(self, problem, network, lambda _: ITERATIONS, self.misfit, around=AboveMean)
 
     def misfit(self, operator: Operator, problem: Problem) -> LossOf:  # noqa: ARG002 - a `Misfit`
         """Return the mean squared residual plus alpha times the mean absolute derivative."""

@@ -1,0 +1,61 @@
+"""Networks that end linearly give what x is above the mean of y: what y does not show begins in the middle."""
+
+import numpy as np
+import pytest
+import torch
+from nidbench.methods._above_mean import AboveMean
+
+from nidbench.contract import Run
+from nidbench.fitting import Estimate, Loss
+from nidbench.physics.measure import measure
+from nidbench.registry.entry_points import load_method, methods
+from nidbench.registry.method_spec import MethodSpec, resolve
+
+
+def problem(level: float = 0.0):
+    """Return a gray surface behind a blur of half its columns, without noise."""
+    kernel = np.zeros((1, 27))
+    kernel[0, [0, 26]] = 0.5
+    return measure(np.full((1, 48, 54), level), kernel, "gaussian:0", key="gray")
+
+
+@pytest.mark.parametrize("name", ["aseqdip", "inr", "self-diffusion"])
+def test_a_border_begins_at_the_level_of_what_is_seen(name):
+    method = resolve(MethodSpec.parse(f"{name}@smoke"), load_method(methods(), name), None).method
+    restored = method.restore(problem(0.7), Run(0)).image
+    assert abs(restored[..., :13].mean() - 0.7) < 0.2  # a few steps of almost no length from the first random weights
+
+
+class Keeping:
+    """An objective that keeps the last x and weighs it."""
+
+    def __init__(self):
+        self.kept = torch.zeros(1)
+
+    def draw(self, _generator):
+        return torch.zeros(1), lambda x: Loss(x.sum(), x.sum(), x)
+
+    def estimate(self, predict, _generator, _sample):
+        return Estimate(predict(torch.zeros(1, 48, 54), None))
+
+    def learn(self, _iteration, x):
+        self.kept = x
+
+    def state(self):
+        return {"kept": self.kept}
+
+    def load(self, state):
+        self.kept = state["kept"]
+
+
+def test_loss_estimate_and_memory_are_of_the_raised_output():
+    operator = problem(0.25).operator("cpu")
+    inner, output = Keeping(), torch.linspace(-1, 1, 48 * 54).reshape(1, 48, 54)
+    objective = AboveMean(inner, operator)
+    assert torch.allclose(objective.draw(torch.Generator())[1](output).difference, output + 0.25)
+    estimate = objective.estimate(lambda z, _: z - 1, torch.Generator(), None)
+    assert torch.allclose(estimate.image, torch.full((1, 48, 54), -0.75))
+    objective.learn(1, output)
+    assert torch.allclose(objective.state()["kept"], output + 0.25)
+    objective.load({"kept": output})
+    assert inner.kept is output
