@@ -152,8 +152,10 @@ def _local(workers: int, threads: int, cards: Sequence[str]) -> Iterator[Any]:
         }
 
     spec = {number: {"cls": Nanny, "options": options(number)} for number in range(workers)}
-    # without a dashboard nothing listens but the scheduler and the workers, and these on the loopback device
-    scheduler = {"cls": Scheduler, "options": {"host": _HOST, "port": 0, "dashboard": False}}
+    # without a dashboard nothing listens but the scheduler, also to who asks for figures about it, and the workers: all
+    # on the loopback device, on ports that are free
+    served = {"dashboard": False, "dashboard_address": f"{_HOST}:0"}
+    scheduler = {"cls": Scheduler, "options": {"host": _HOST, "port": 0, **served}}
     quiet = {"distributed.worker.use-file-locking": False, "distributed.comm.retry.count": 0}
     keeping = {name: value for name, value in dask.config.get(ENVIRONMENT).items() if name != TRIM}
     with (

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -97,6 +98,16 @@ def test_workers_in_any_order_give_the_same_bytes(tmp_path, serial):
     assert restorations(tmp_path) == serial
     assert done.stderr == ""
     require_no_process(tmp_path)
+
+
+def test_a_port_that_dask_would_like_and_another_program_has_is_no_news(tmp_path):
+    with socket.socket() as other:
+        with suppress(OSError):  # it is taken already
+            other.bind(("127.0.0.1", 8787))
+            other.listen()
+        done = run(tmp_path, "--images", "camera", "--workers", "1", methods="wiener")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
 
 
 def test_a_cell_whose_worker_was_killed_goes_on_elsewhere_and_one_that_kills_three_is_given_up(tmp_path):
