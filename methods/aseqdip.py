@@ -25,10 +25,10 @@ from torch import Tensor
 
 from nidbench.contract import Image, MethodInfo, Problem, Run
 from nidbench.errors import InputError
-from nidbench.fitting import Draw, Estimate, Loss, Objective, Predictor, Recipe
+from nidbench.fitting import Draw, Estimate, Loss, Predictor, Recipe
 from nidbench.physics.blur import Operator
 
-from ._above_mean import AboveMean
+from ._above_mean import above_mean
 from ._effort import FAST, by_noise, check_effort, schedule_of, stop_of
 from ._fitted import Fitted
 from ._plain_unet import PlainUNets
@@ -100,12 +100,11 @@ class ASeqDIP(Fitted):
             raise InputError(f"stop={self.stop}: the input of the network shows all of y; use averaged-noise-level")
         channels, schedule = problem.blurred.shape[0], schedule_of(self, problem, self.usual)
 
-        def objective(problem: Problem, run: Run) -> Objective:
-            operator = problem.operator(run.device)
-            return AboveMean(Autoencoding(operator, self.autoencoding, self.inner), operator)
+        def objective(problem: Problem, run: Run) -> Autoencoding:
+            return Autoencoding(problem.operator(run.device), self.autoencoding, self.inner)
 
         networks = lambda generators: PlainUNets(generators, channels, self.width)  # noqa: E731
-        return Recipe(networks, objective, schedule, stop_of(self), self.optimizer)
+        return above_mean(Recipe(networks, objective, schedule, stop_of(self), self.optimizer))
 
     def usual(self, problem: Problem) -> int:
         """Return the authors' 10,000 iterations, or what they grow to at the problem's noise level."""

@@ -23,7 +23,7 @@ from nidbench.errors import InputError
 from nidbench.fitting import Loss, LossOf, Recipe
 from nidbench.physics.blur import Operator
 
-from ._above_mean import AboveMean
+from ._above_mean import above_mean
 from ._effort import FAST
 from ._fitted import Fitted
 from ._layers import Conv, fold, unfold
@@ -85,7 +85,7 @@ class INR(Fitted):
     def recipe(self, problem: Problem) -> Recipe:
         """Return how the engine fits networks to problems such as this one."""
         network = self._network(problem)
-        return prior_recipe(self, problem, network, lambda _: ITERATIONS, self.misfit, around=AboveMean)
+        return above_mean(prior_recipe(self, problem, network, lambda _: ITERATIONS, self.misfit))
 
     def misfit(self, operator: Operator, problem: Problem) -> LossOf:  # noqa: ARG002 - a `Misfit`
         """Return the mean squared residual plus alpha times the mean absolute derivative."""

@@ -23,10 +23,10 @@ from torch import Tensor
 
 from nidbench.contract import Image, MethodInfo, Problem, Run
 from nidbench.errors import InputError
-from nidbench.fitting import Draw, Estimate, Loss, Objective, Predictor, Recipe, seeded
+from nidbench.fitting import Draw, Estimate, Loss, Predictor, Recipe, seeded
 from nidbench.physics.blur import Operator
 
-from ._above_mean import AboveMean
+from ._above_mean import above_mean
 from ._effort import FAST, by_noise, check_effort, schedule_of, stop_of
 from ._fitted import Fitted
 from ._plain_unet import PlainUNets
@@ -91,13 +91,12 @@ class SelfDiffusion(Fitted):
         channels, schedule = problem.blurred.shape[0], schedule_of(self, problem, self.usual)
         steps = -(-schedule.iterations // self.rounds)
 
-        def objective(problem: Problem, run: Run) -> Objective:
-            operator = problem.operator(run.device)
-            first = torch.randn((channels, *problem.frame), generator=seeded(run, "input")).to(run.device)
-            return AboveMean(Diffusing(operator, first, noise_levels(self.rounds), steps), operator)
+        def objective(problem: Problem, run: Run) -> Diffusing:
+            first = torch.randn((channels, *problem.frame), generator=seeded(run, "input"))
+            return Diffusing(problem.operator(run.device), first.to(run.device), noise_levels(self.rounds), steps)
 
         networks = lambda generators: PlainUNets(generators, channels, self.width)  # noqa: E731
-        return Recipe(networks, objective, schedule, stop_of(self), self.optimizer)
+        return above_mean(Recipe(networks, objective, schedule, stop_of(self), self.optimizer))
 
     def usual(self, problem: Problem) -> int:
         """Return the authors' 6000 iterations, or what they grow to at the problem's noise level."""
