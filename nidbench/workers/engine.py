@@ -28,7 +28,7 @@ from nidbench.sweep.options import RunOptions
 from nidbench.system.signals import check
 
 from . import host
-from .handed import Handed, Wanted, case_of
+from .handed import Handed, Wanted, attempt_at, case_of
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -36,8 +36,11 @@ if TYPE_CHECKING:
 #: Workers that a cell may take along before it is given up.
 DEATHS = 3
 
-#: Seconds in which a result must arrive, before it is looked for again.
-FETCH = 60.0
+#: Seconds of the attempts to fetch a result, between which is looked whether its worker is still there.
+FETCH = (2.0, 4.0, 8.0, 16.0, 30.0)
+
+#: Seconds in which workers that are there must say whether they are of use.
+GREETING = 120.0
 
 _GONE = "the scheduler has gone: finished cells are kept; start it again and run the same command"
 
@@ -199,7 +202,7 @@ class Parallel:
 
     def _hand_out(self, work: Work, places: Sequence[Place], events: Events) -> None:
         """Hand a cell to free places."""
-        state, name = self._state, f"cell-{work.job.cell.id}-{secrets.token_hex(4)}"
+        state, name = self._state, attempt_at(work.job.cell.id)
         state.free = deque(place for place in state.free if place not in places)
         address, number = places[0]
         handed = Handed(
@@ -256,7 +259,7 @@ class Parallel:
         future = self._state.greeted.get(address)
         if future is None or future.status not in ("finished", "error"):  # it has left
             return
-        refusal: object = _words(future.exception()) if future.status == "error" else self._fetched(future)
+        refusal: object = _words(future.exception()) if future.status == "error" else self._fetched(future, address)
         self._state.greeted[address] = None  # the worker can forget it, too
         if isinstance(refusal, Exception):  # it has just left
             return
@@ -265,7 +268,7 @@ class Parallel:
             events.warned(f"worker {address} is not used: {refusal}")
             return
         info = self._client.scheduler_info(n_workers=-1)["workers"].get(address)
-        if info is not None:
+        if info is not None and address not in self._state.leaving:
             self._state.places[address] = places(info, self._wanted, self._per_device)
             self._state.free.extend((address, number) for number in range(self._state.places[address]))
 
@@ -282,7 +285,7 @@ class Parallel:
             self._give_up_worker(attempt.address, why, events)
             yield from self._refused(name, why, events)
         elif future.status == "finished":  # else its worker has left with the result, and dask will say so
-            yield from self._taken(name, self._fetched(future), events)
+            yield from self._taken(name, self._fetched(future, attempt.address), events)
 
     def _taken(self, name: str, result: object, events: Events) -> Iterator[tuple[Work, ComputedCell]]:
         """Take what a worker returned, or look again later where it did not arrive."""
@@ -309,12 +312,19 @@ class Parallel:
         if attempt.address in self._state.places:  # else it left, or is not used any more
             self._state.free.extend(attempt.places)
 
-    @staticmethod
-    def _fetched(future: Future) -> object:
-        try:
-            return future.result(timeout=FETCH)
-        except Exception as error:  # noqa: BLE001 - whatever dask says of a worker that left with its result
-            return error
+    def _fetched(self, future: Future, address: str) -> object:
+        """Return the result that a worker has, or why it did not arrive."""
+        why: Exception = TimeoutError(f"{address} handed nothing over")
+        for seconds in FETCH:
+            try:
+                return future.result(timeout=seconds)
+            except TimeoutError as error:
+                why = error
+            except Exception as error:  # noqa: BLE001 - whatever dask says of a worker that left with its result
+                return error
+            if address not in self._addresses():
+                break
+        return why
 
     def _left(self, address: str, expected: bool, events: Events) -> Iterator[tuple[Work, ComputedCell]]:
         """Hand the cells of a worker that left to others; it was not theirs where it left in order."""
@@ -376,10 +386,11 @@ class Parallel:
         if state.attempts or state.places:
             state.lonely = False
             return
-        if not state.lonely and state.again:
+        asked = any(state.greeted.values())
+        if not (state.lonely or asked):
             state.lonely = True
-            events.warned(f"no worker is left: waiting for another, {self._wait:g} s at most")
-        if time.monotonic() - since < self._wait:
+            events.warned(f"there is no worker: waiting for one, {self._wait:g} s at most")
+        if time.monotonic() - since < (max(self._wait, GREETING) if asked else self._wait):
             return
         self._require_scheduler()
         reasons = "; ".join(f"{address}: {why}" for address, why in state.refused.items()) or "none has joined"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from nidbench.sweep.plan import Job
 
 #: Bytes of arrays up to which a case travels; a larger one is made on the worker.
 LARGE = 16 << 20
+
+_CELL = "cell-"
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,16 @@ class Named:
                     raise DataError(f"the data of {self.key} are others here than where the sweep was planned")
                 return ScoredCase(case.problem(), case.truths(), truth_hash)
         raise DataError(f"{self.request.dataset} has no {self.key} here")
+
+
+def attempt_at(cell_id: str) -> str:
+    """Return a new name for an attempt at a cell, which dask's task has, too."""
+    return f"{_CELL}{cell_id}-{secrets.token_hex(4)}"
+
+
+def is_cell(task: str) -> bool:
+    """Return whether a task of dask's is an attempt at a cell."""
+    return task.startswith(_CELL)
 
 
 def case_of(job: Job) -> Measured | Named:

@@ -34,11 +34,14 @@ from nidbench.sweep.runner import GRACE
 from nidbench.system.signals import left_to_parent
 
 from .cluster import ENVIRONMENT, TRIM
-from .handed import Handed, Measured, Named, Software, Wanted
-from .leaving import Leaving
+from .handed import Handed, Measured, Named, Software, Wanted, is_cell
+from .leaving import PATIENCE, Leaving
 
 #: Seconds between two reports of progress.
 PACE = 0.5
+
+#: Why a worker that leaves does nothing more.
+_TOLD = "it was told to stop"
 
 
 def software() -> Software:
@@ -98,8 +101,8 @@ def _keep_freed_memory() -> None:
 _PLACES: dict[tuple[str, int], Place] = {}
 
 
-class _Told:
-    """Who sees to it when this process is told to stop: the coordinating process, or it leaves by itself."""
+class _Stopping:
+    """Who sees to the end of this worker: the coordinating process, or a plugin that has it leave in order."""
 
     by_parent = False
     leaving: Leaving | None = None
@@ -122,12 +125,14 @@ def greet(theirs: Mapping[str, object], wanted: Wanted | None) -> str:
     others = [f"{name} {ours.get(name)}, not {theirs[name]}" for name in theirs if ours.get(name) != theirs[name]]
     if others or wanted is None:
         return f"it has {'; '.join(others)}" if others else ""
+    if _leaves():
+        return _TOLD
     _leave_in_order()
     with _place(wanted.topic, 0, wanted.memory).taken() as computer:
         try:
             return _refusal(wanted, computer)
         except KeyboardInterrupt:
-            return "it was told to stop"
+            return _TOLD
 
 
 def _refusal(wanted: Wanted, computer: ChildProcess) -> str:
@@ -157,6 +162,8 @@ def answered(topic: str, request: Request, seconds: float | None) -> tuple[Messa
     with _place(topic, 0, None).taken() as computer:
         try:
             return computer.ask(request, before.append, seconds), before
+        except KeyboardInterrupt:
+            return NidbenchError(_TOLD), before
         except NidbenchError as error:
             return error, before
 
@@ -170,7 +177,7 @@ def compute(handed: Handed) -> ComputedCell | str | None:
     Returns:
         The cell; why this worker cannot compute it, in words; None where it was asked to stop.
     """
-    if _Told.leaving is not None and _Told.leaving.begun:
+    if _leaves():
         return None
     place = _place(handed.topic, handed.place, handed.memory)
     reports = Reports(handed.topic, handed.attempt, place.stop)
@@ -205,29 +212,40 @@ def close(topic: str) -> None:
 
 def dask_setup(_worker: Any) -> None:
     """Leave Ctrl-C to the coordinating process: dask calls this in a worker that has this module as its preload."""
-    _Told.by_parent = True
+    _Stopping.by_parent = True
     left_to_parent()
+
+
+def _leaves() -> bool:
+    """Return whether this worker leaves."""
+    return _Stopping.leaving is not None and _Stopping.leaving.begun
 
 
 def _leave_in_order() -> None:
     """Have this worker leave in order when it is told to stop, unless the coordinating process sees to its end."""
-    if _Told.by_parent or _Told.leaving is not None:
+    if _Stopping.by_parent:
         return
     worker = get_worker()
-    _Told.leaving = Leaving(worker, lambda: _announce(worker), _end_cells, GRACE)
-    worker.loop.add_callback(_Told.leaving.prepare)
+
+    async def prepare() -> None:
+        """Do so once: in the thread of the worker's loop, where nothing comes in between."""
+        if _Stopping.leaving is None:
+            _Stopping.leaving = Leaving(lambda: _announce(worker), _end_cells, is_cell)
+            await worker.plugin_add(_Stopping.leaving, name="nidbench leaves in order")
+
+    worker.loop.add_callback(prepare)
 
 
 def _announce(worker: Any) -> None:
     """Say to all whose cells are computed here that this worker leaves."""
-    for topic in {topic for topic, _ in _PLACES}:
+    for topic in {topic for topic, _ in list(_PLACES)}:
         worker.log_event(topic, {"kind": "leaving", "address": worker.address})
 
 
 def _end_cells() -> None:
-    """Have all cells of this worker save their state and end, and wait for that, but no longer than `GRACE`."""
-    deadline = time.monotonic() + GRACE
-    busy = [place for place in _PLACES.values() if place.busy.locked()]
+    """Have all cells of this worker save their state and end, and wait for that, but no longer than `PATIENCE`."""
+    deadline = time.monotonic() + PATIENCE
+    busy = [place for place in list(_PLACES.values()) if place.busy.locked()]
     for place in busy:
         place.stop.set()
     for place in busy:

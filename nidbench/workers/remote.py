@@ -63,7 +63,7 @@ class RemoteComputer:
 
     def close(self) -> None:
         """End the computing processes that answered; the cluster's own end is its owner's business."""
-        if self._address and self._client.status == "running":
+        if self._client.status == "running" and self._address in self._workers():
             self._client.run(host.close, self._topic, workers=[self._address], on_error="ignore")
 
     def _call(self, function: Any, *arguments: Any) -> Any:
@@ -97,15 +97,18 @@ class RemoteComputer:
         deadline, refused, waiting = time.monotonic() + self._wait, dict[str, str](), False
         while True:
             for address in self._workers():
-                if address not in refused:
-                    refused[address] = self._refusal(address)
-                if not refused[address]:
+                if address in refused:
+                    continue
+                refusal = self._refusal(address)
+                if not refusal:
                     return address
+                refused[address] = refusal
+                self._say(f"worker {address} is not used: {refusal}")
             if time.monotonic() >= deadline:
                 break
-            if not (waiting or refused):
+            if not waiting:
                 waiting = True
-                self._say(f"the scheduler has no worker yet: waiting for one, {self._wait:g} s at most")
+                self._say(f"the scheduler has no worker to compute on: waiting for one, {self._wait:g} s at most")
             time.sleep(_PACE)
         reasons = "; ".join(f"{address}: {why}" for address, why in refused.items()) or "none has joined"
         raise NidbenchError(f"the cluster has no worker to compute on ({reasons}): start one that is of use")

@@ -226,35 +226,43 @@ def test_a_cluster_of_workers_that_come_and_go(tmp_path, serial):
     assert restorations(out) == serial
 
 
-def stop_as_slurm_does(worker: subprocess.Popen[str]) -> None:
-    """Send SIGTERM to every process of a job, in whatever order."""
+def stop_all(worker: subprocess.Popen[str]) -> None:
+    """Send SIGTERM to every process of a job, as Slurm does."""
     process = psutil.Process(worker.pid)
     for each in [process, *process.children(recursive=True)]:
         with suppress(psutil.NoSuchProcess):
             each.send_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize("nanny", ["--no-nanny", "--nanny"])
-def test_no_cell_is_blamed_for_workers_whose_time_is_over(nanny, tmp_path):
-    out, methods = tmp_path / "out", "steady[iterations=100000]"
-    call = command(
-        out, *("--images", "camera", "--checkpoint-every", "1000", "--observe", "10"), methods=methods, file=STEADY
-    )
-    with (
-        scheduler(tmp_path) as file,
-        subprocess.Popen(
-            [*call, "--scheduler", str(file)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment(out),
-        ) as process,
-    ):
+def stop_first(worker: subprocess.Popen[str]) -> None:
+    """Send SIGTERM to the first process alone, as Kubernetes does."""
+    worker.send_signal(signal.SIGTERM)
+
+
+@contextmanager
+def steady_sweep(out: Path, file: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a sweep of one cell that saves its state only when it is told to stop."""
+    methods, often = "steady[iterations=100000]", ("--checkpoint-every", "1000", "--observe", "10")
+    call = command(out, "--images", "camera", *often, "--scheduler", str(file), methods=methods, file=STEADY)
+    with subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(out)
+    ) as process:
+        yield process
+
+
+@pytest.mark.parametrize(
+    ("nanny", "stop"),
+    [("--no-nanny", stop_all), ("--nanny", stop_all), ("--nanny", stop_first)],
+    ids=["without", "all", "nanny"],
+)
+def test_no_cell_is_blamed_for_workers_whose_time_is_over(nanny, stop, tmp_path):
+    out = tmp_path / "out"
+    with scheduler(tmp_path) as file, steady_sweep(out, file) as process:
         done = 0
         for _ in range(3):  # a cell that takes three workers along has failed
             with worker(file, tmp_path, nanny=nanny) as leaving:
                 wait_for(lambda: last_iteration(out) > done, process)  # noqa: B023 - called here only
-                stop_as_slurm_does(leaving)
+                stop(leaving)
                 assert leaving.wait(60) == 0
             done = last_iteration(out)
         process.send_signal(signal.SIGTERM)
@@ -265,6 +273,38 @@ def test_no_cell_is_blamed_for_workers_whose_time_is_over(nanny, tmp_path):
     (curve,) = out.glob("work/*/curve.jsonl")
     iterations = [json.loads(line)["iteration"] for line in curve.read_text().splitlines() if line]
     assert iterations == sorted(set(iterations))  # each goes on from where the one before it saved its state
+
+
+def test_a_worker_that_its_nanny_ends_for_its_memory_has_died(tmp_path):
+    out = tmp_path / "out"
+    with (
+        scheduler(tmp_path) as file,
+        worker(file, tmp_path, nanny="--nanny") as nanny,
+        steady_sweep(out, file) as process,
+    ):
+        wait_for(lambda: last_iteration(out) > 0, process)
+        (own,) = (p for p in psutil.Process(nanny.pid).children() if "spawn_main" in " ".join(p.cmdline()))
+        own.terminate()  # as the nanny does, which looks again after 0.1 s
+        with pytest.raises(psutil.TimeoutExpired):
+            own.wait(0.1)
+        own.kill()
+        told = next(line for line in process.stdout if "died" in line)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert "the cell is computed again elsewhere" in told
+
+
+def test_a_command_waits_for_a_worker_as_long_as_it_is_told(tmp_path):
+    with scheduler(tmp_path) as file:
+        call = ("--images", "camera", "--scheduler", str(file), "--wait-for-workers")
+        refused = run(tmp_path / "out", *call, "0.5", methods="wiener")
+        assert refused.returncode == 2
+        assert "waiting for one, 0.5 s at most" in refused.stdout
+        assert "the cluster has no worker to compute on (none has joined)" in refused.stderr
+        with worker(file, tmp_path):
+            wait_for(lambda: workers_of(file) == 1)
+            done = run(tmp_path / "out", *call, "0", methods="wiener")  # one that is there is asked all the same
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def last_iteration(out: Path) -> int:
