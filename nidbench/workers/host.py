@@ -121,12 +121,12 @@ def greet(theirs: Mapping[str, object], wanted: Wanted | None) -> str:
         theirs: software of the coordinating process.
         wanted: what the sweep needs; None to compare the software only.
     """
+    if _leaves():
+        return _TOLD
     ours = software()
     others = [f"{name} {ours.get(name)}, not {theirs[name]}" for name in theirs if ours.get(name) != theirs[name]]
     if others or wanted is None:
         return f"it has {'; '.join(others)}" if others else ""
-    if _leaves():
-        return _TOLD
     _leave_in_order()
     with _place(wanted.topic, 0, wanted.memory).taken() as computer:
         try:
@@ -163,7 +163,7 @@ def answered(topic: str, request: Request, seconds: float | None) -> tuple[Messa
         try:
             return computer.ask(request, before.append, seconds), before
         except KeyboardInterrupt:
-            return NidbenchError(_TOLD), before
+            return NidbenchError("the worker that was asked has been told to stop: run the same command again"), before
         except NidbenchError as error:
             return error, before
 
