@@ -404,6 +404,7 @@ def test_a_full_disk_stops_the_run_with_a_plain_message(tmp_path):
 ON_FULL_DISK = """
     import json, subprocess, sys
     from pathlib import Path
+    from threading import Event, Thread
     from nidbench.records import Store
 
     disk, command = Path(sys.argv[1]), sys.argv[2:]
@@ -412,26 +413,33 @@ ON_FULL_DISK = """
     def lines():
         return sum(path.read_text().count("iteration") for path in disk.glob("out/work/*/curve.jsonl"))
 
-    def fill():
+    def keep_full(until):
+        # Filled once, it would have room again as soon as a checkpoint that is being written replaces the one before.
         with (disk / "ballast").open("wb", buffering=0) as file:
-            for size in (1 << 16, 1 << 12, 1):
-                try:
-                    while True:
-                        file.write(bytes(size))
-                except OSError:
-                    pass
+            while not until.wait(0.001):
+                for size in (1 << 16, 1 << 12, 1):
+                    try:
+                        while True:
+                            file.write(bytes(size))
+                    except OSError:
+                        pass
 
     def run(full_to_the_end):
-        before = lines()
+        before, enough = lines(), Event()
+        filling = Thread(target=keep_full, args=(enough,))
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
             while lines() < before + 2 and process.poll() is None:
                 pass
-            fill()
+            filling.start()
             told = ""
             for line in process.stdout:
                 told += line
                 if "the curve cannot be written" in line and not full_to_the_end:
-                    (disk / "ballast").unlink()
+                    enough.set()
+                    filling.join()
+                    (disk / "ballast").unlink(missing_ok=True)
+        enough.set()
+        filling.join()
         (disk / "ballast").unlink(missing_ok=True)
         return process.returncode, told, [path.name for path in disk.rglob("*") if "partial" in path.name]
 
