@@ -21,6 +21,7 @@ import pytest
 from distributed import Client
 
 from nidbench.records import Store
+from nidbench.workers.handed import is_cell
 
 FAULTY = Path(__file__).parents[1] / "resources" / "faulty.py"
 STEADY = Path(__file__).parents[1] / "resources" / "steady.py"
@@ -273,6 +274,41 @@ def test_no_cell_is_blamed_for_workers_whose_time_is_over(nanny, stop, tmp_path)
     (curve,) = out.glob("work/*/curve.jsonl")
     iterations = [json.loads(line)["iteration"] for line in curve.read_text().splitlines() if line]
     assert iterations == sorted(set(iterations))  # each goes on from where the one before it saved its state
+
+
+def test_a_worker_closes_only_after_its_finished_result_was_fetched(tmp_path):
+    out, methods = tmp_path / "out", "steady[iterations=300]"
+    call = command(
+        *(out, "--images", "camera", "--checkpoint-every", "1000", "--wait-for-workers", "5"),
+        *("--scheduler", str(tmp_path / "scheduler.json")),
+        **{"methods": methods, "file": STEADY},
+    )
+    with (
+        scheduler(tmp_path) as file,
+        worker(file, tmp_path) as leaving,
+        subprocess.Popen(
+            call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(out)
+        ) as process,
+    ):
+        wait_for(lambda: list(out.glob("work/*/curve.jsonl")), process)
+        process.send_signal(signal.SIGSTOP)
+        try:
+            wait_for(lambda: finished_cells(file))
+            leaving.send_signal(signal.SIGTERM)
+            with pytest.raises(subprocess.TimeoutExpired):
+                leaving.wait(1)
+        finally:
+            process.send_signal(signal.SIGCONT)
+        told = process.communicate(timeout=60)[0]
+        assert leaving.wait(60) == 0
+    assert process.returncode == 0, told
+    assert statuses(out) == {"done": 1}
+
+
+def finished_cells(file: Path) -> list[str]:
+    """Return the cells whose results lie on workers."""
+    with Client(scheduler_file=str(file), timeout=10) as client:
+        return [key for key, holders in client.who_has().items() if holders and is_cell(str(key))]
 
 
 def test_a_worker_that_its_nanny_ends_for_its_memory_has_died(tmp_path):
