@@ -8,14 +8,18 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from itertools import chain, count
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from nidbench.errors import ResultsError
 
 from .processes import place, runs
 from .signals import shielded
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 _DAY = 86_400.0
 
@@ -144,11 +148,21 @@ def settle(paths: Sequence[Path]) -> None:
     Raises:
         OSError: where they cannot be written to the disk.
     """
+    # the disk is waited for about once, not once for each
+    folders = _waiting().map(sync_folder, {path.parent for path in paths})
+    list(chain(_waiting().map(_settle, paths), folders))
+
+
+@cache
+def _waiting() -> ThreadPoolExecutor:
+    """Return threads that wait for the disk, kept: to start them takes longer than a disk takes to write some files."""
     from concurrent.futures import ThreadPoolExecutor  # here and not at the top: every command imports this module
 
-    with ThreadPoolExecutor(_WAITING) as pool:  # the disk is waited for about once, not once for each
-        folders = pool.map(sync_folder, {path.parent for path in paths})
-        list(chain(pool.map(_settle, paths), folders))
+    return ThreadPoolExecutor(_WAITING, "nidbench waits for the disk")
+
+
+if hasattr(os, "register_at_fork"):  # a copy of this process has none of its threads
+    os.register_at_fork(after_in_child=_waiting.cache_clear)
 
 
 def _settle(path: Path) -> None:

@@ -1,7 +1,10 @@
 """Files that are complete or absent, whatever happens while they are written."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -56,3 +59,21 @@ def test_a_naming_file_that_cannot_be_placed_leaves_nothing_incomplete(tmp_path)
     with pytest.raises(OSError, match="record"):
         write_naming(record, b"after", {tmp_path / "arrays": b"1"})
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that copies processes")
+def test_a_copy_of_a_process_writes_too(tmp_path):
+    code = """
+        import os, sys
+        from pathlib import Path
+        from nidbench.system.whole_files import write_naming
+        folder = Path(sys.argv[1])
+        write_naming(folder / "before", b"1", {folder / "beside-before": b"1"})
+        if copy := os.fork():
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]))
+        write_naming(folder / "after", b"2", {folder / "beside-after": b"2"})
+        os._exit(0)
+    """
+    call = [sys.executable, "-P", "-c", dedent(code), str(tmp_path)]
+    assert subprocess.run(call, timeout=60, check=False).returncode == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["after", "before", "beside-after", "beside-before"]

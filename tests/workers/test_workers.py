@@ -281,7 +281,8 @@ def test_a_worker_closes_only_after_its_finished_result_was_fetched(tmp_path):
     call = command(
         *(out, "--images", "camera", "--checkpoint-every", "1000", "--wait-for-workers", "5"),
         *("--scheduler", str(tmp_path / "scheduler.json")),
-        **{"methods": methods, "file": STEADY},
+        methods=methods,
+        file=STEADY,
     )
     with (
         scheduler(tmp_path) as file,
