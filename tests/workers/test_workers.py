@@ -277,11 +277,10 @@ def test_no_cell_is_blamed_for_workers_whose_time_is_over(nanny, stop, tmp_path)
 
 
 def test_a_worker_closes_only_after_its_finished_result_was_fetched(tmp_path):
-    out, methods = tmp_path / "out", "steady[iterations=300]"
+    out, often = tmp_path / "out", ("--checkpoint-every", "1000")
     call = command(
-        *(out, "--images", "camera", "--checkpoint-every", "1000", "--wait-for-workers", "5"),
-        *("--scheduler", str(tmp_path / "scheduler.json")),
-        methods=methods,
+        *(out, "--images", "camera", *often, "--scheduler", str(tmp_path / "scheduler.json")),
+        methods="steady[iterations=300]",
         file=STEADY,
     )
     with (
