@@ -1,4 +1,4 @@
-"""One row for each method: means over the cells of a sweep."""
+"""One row for each method: means over the images of a sweep, and what its cells cost."""
 
 from __future__ import annotations
 
@@ -29,21 +29,25 @@ _SUMMARY_TYPES: dict[str, Any] = {
     "notes": "str",
 }
 
+#: What is said of a method as a mean over images.
+_QUALITY = ("psnr", "ssim", "stop_psnr", "oracle_psnr", "end_psnr", *OF_RESIDUAL)
+
 #: Blur keeps the mean brightness: a note says so of restorations that are this many times brighter or darker.
 _BRIGHTER = 2.0
 
 
 def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return means over the cells of each method, in groups of one dataset, kernel set and noise.
+    """Return means over the images of each method, in groups of one dataset, kernel set and noise.
 
-    Each group begins with the row `input`: the blurred images, each measurement once. Then come the methods, a row for
-    each label, preset and `declared` noise level. A cell without a score counts in `cells` (as `5/6`), in `failed` or
-    `missing`, and in `notes`; never in a mean. `seed_std` is the spread over method seeds (pooled within measurements,
-    NaN for one seed), `image_std` the spread over images of their mean PSNR. `psnr_low` and `psnr_high` are the 95 %
-    interval of the mean over images like these, by Student's t; methods saw the same images, so that two of them can
-    differ for certain where these intervals overlap: `differences_frame` compares them. `seconds` and `iterations` are
-    means over done cells, `peak_memory_mb` the largest. Text not known is missing (NaN), so that the frame survives a
-    CSV file unchanged.
+    Quality is the mean over images of their means, as in intervals and differences: an image counts once, however many
+    kernels it was blurred by. Each group begins with the row `input`: the blurred images, each measurement once. Then
+    come the methods, a row for each label, preset and `declared` noise level. A cell without a score counts in `cells`
+    (as `5/6`), in `failed` or `missing`, and in `notes`; never in a mean. `seed_std` is the spread over method seeds
+    (pooled within measurements, NaN for one seed), `image_std` the spread over images of their mean PSNR. `psnr_low`
+    and `psnr_high` are the 95 % interval of the mean over images like these, by Student's t; methods saw the same
+    images, so that two of them can differ for certain where these intervals overlap: `differences_frame` compares them.
+    `seconds` and `iterations` are means over done cells, `peak_memory_mb` the largest. Text not known is missing (NaN),
+    so that the frame survives a CSV file unchanged.
 
     `leading` marks the highest mean PSNR, and what is not told apart from it by the 95 % interval of the difference
     paired by image (see `pairs`); `best` marks it where it leads alone. The methods of a group compete that were
@@ -109,6 +113,7 @@ def _comparable(method_cells: pd.DataFrame, measurements: int) -> bool:
 
 def _input_row(group: pd.DataFrame) -> dict[str, Any]:
     inputs = group.groupby(CASE, sort=False)[["input_psnr", "input_ssim"]].first()
+    means = inputs.groupby(level="image").mean().mean()
     known = int(inputs["input_psnr"].notna().sum())
     note = [] if known == len(inputs) else [f"mean over {known} of {len(inputs)} measurements"]
     return {
@@ -121,8 +126,8 @@ def _input_row(group: pd.DataFrame) -> dict[str, Any]:
         "failed": 0,
         "missing": 0,
         "old": 0,
-        "psnr": inputs["input_psnr"].mean(),
-        "ssim": inputs["input_ssim"].mean(),
+        "psnr": means["input_psnr"],
+        "ssim": means["input_ssim"],
         "device": "",
         "precision": "",
         "best": False,
@@ -134,8 +139,8 @@ def _input_row(group: pd.DataFrame) -> dict[str, Any]:
 def _method_row(method_cells: pd.DataFrame, measurements: int) -> dict[str, Any]:
     done = method_cells[method_cells["status"] == "done"]
     missing = int((method_cells["status"] == "missing").sum())
-    by_image = done.groupby("image")["psnr"].mean()
-    low, high = interval(by_image.dropna().to_numpy(dtype=np.float64))
+    by_image = done.groupby(CASE)[list(_QUALITY)].mean().groupby(level="image").mean()
+    low, high = interval(by_image["psnr"].dropna().to_numpy(dtype=np.float64))
     row: dict[str, Any] = {
         "method": method_cells["label"].iloc[0],
         "preset": method_cells["preset"].iloc[0],
@@ -149,7 +154,7 @@ def _method_row(method_cells: pd.DataFrame, measurements: int) -> dict[str, Any]
         "psnr_low": low,
         "psnr_high": high,
         "seed_std": _seed_std(done),
-        "image_std": _image_std(by_image),
+        "image_std": _image_std(by_image["psnr"]),
         "peak_memory_mb": done["peak_memory_mb"].max(),
         "device": distinct(done["device"]),
         "precision": distinct(done["precision"]),
@@ -157,8 +162,8 @@ def _method_row(method_cells: pd.DataFrame, measurements: int) -> dict[str, Any]
         "leading": False,
         "notes": "; ".join(_notes(method_cells, measurements)),
     }
-    means = ("psnr", "ssim", "stop_psnr", "oracle_psnr", "end_psnr", "seconds", "iterations", *OF_RESIDUAL)
-    return row | {name: done[name].mean() for name in means}
+    quality = {name: by_image[name].mean() for name in _QUALITY}
+    return row | quality | {name: done[name].mean() for name in ("seconds", "iterations")}
 
 
 def _image_std(by_image: pd.Series[float]) -> float:
@@ -185,6 +190,9 @@ def _notes(method_cells: pd.DataFrame, measurements: int) -> Iterator[str]:
         unscored = method_cells[method_cells["psnr"].isna()]["status"].replace({"done": "without a score"})
         yield f"mean over {scored} of {len(method_cells)} cells, so not comparable: {counted(unscored)}"
     yield from _perfect(method_cells["psnr"])
+    sizes = method_cells.groupby("image").size()
+    if sizes.nunique() > 1:
+        yield f"images have {sizes.min()} to {sizes.max()} cells, and each counts once in means"
     covered = len(method_cells.drop_duplicates(CASE))
     if covered < measurements:
         yield f"planned for {covered} of {measurements} measurements, so not comparable"
