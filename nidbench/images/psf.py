@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,12 +21,15 @@ from .psf_faults import Background as Background
 from .psf_faults import Say as Say
 from .psf_faults import as_argument, border, fault, without_background, wrapped
 from .read import read_stored
+from .stored import Stored
 
 #: Suffixes of kernel files: arrays lose nothing, pictures are rounded.
 KERNEL_SUFFIXES = (".mat", ".npy", ".npz", ".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", *FITS_SUFFIXES)
 
 #: Names of kernels in array files that hold several arrays.
 _KERNELS = ("kernel", "ker", "k", "psf", "f", "h")
+
+_ALONE = "save one of them alone, as (kh, kw)"
 
 _WAY_OUT = f"give a gray picture or a two-dimensional array, {', '.join(KERNEL_SUFFIXES)}"
 
@@ -117,7 +121,7 @@ def read_kernel(
             corners, or along all of the border, as those of photographs.
     """
     try:
-        weights = without_background(_plane(read_stored(path, _KERNELS).values), background)
+        weights = without_background(_plane(read_stored(path, _KERNELS)), background)
         if not (_is_finite(weights) and (weights > 0).any()):
             check_kernel(weights)
         if centred and wrapped(weights):
@@ -194,35 +198,62 @@ def _middle_notice(kernel: Kernel, shift: float | None, say: Say) -> str:
     )
 
 
-def _plane(stored: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the weights, Shape (kh, kw), of an array that may have batch, channel or colour axes."""
-    if stored.ndim < 2:
-        raise InputError(f"kernel has shape {stored.shape}: give two dimensions (kh, kw)")
-    planes = _planes(stored) if stored.ndim > 2 else [stored]
+def _plane(stored: Stored) -> NDArray[np.float64]:
+    """Return the weights, Shape (kh, kw), of a file's numbers, which may have batch, channel or colour axes."""
+    shape = stored.values.shape
+    if len(shape) < 2:
+        raise InputError(f"kernel has shape {shape}: give two dimensions (kh, kw)")
+    planes = _planes(stored)
     if not planes:
-        raise InputError(f"it has shape {stored.shape}, and its colours or planes differ: save one of them alone")
+        raise InputError(
+            f"it has shape {shape}, which may mean several kernels, or its colours or planes differ: {_ALONE}"
+        )
     if any(not np.array_equal(planes[0], plane) for plane in planes[1:]):
-        raise InputError(f"it has shape {stored.shape}, which may mean several kernels: save it as (kh, kw)")
+        raise InputError(f"it has shape {shape}, which may mean several kernels: {_ALONE}")
     return np.asarray(planes[0], np.float64)
 
 
-def _planes(stored: NDArray[Any]) -> list[NDArray[Any]]:
-    """Return the kernels that an array with more than two axes may hold, without its redundant axes."""
-    kept = [axis for axis, side in enumerate(stored.shape) if side > 1]
-    if len(kept) == 2:
-        return [stored.squeeze(), *_lines_in_colour(stored)]
+def _planes(stored: Stored) -> list[NDArray[Any]]:
+    """Return the kernels that numbers may hold, without their redundant axes; none where they are a stack."""
+    values = stored.values
+    if values.ndim == 2:
+        return [values]
+    if stored.picture:
+        return _equal(values, (-1,))
+    kept = [axis for axis, side in enumerate(values.shape) if side > 1]
     if len(kept) == 3:
-        squeezed = stored.squeeze()
-        turned = [np.moveaxis(squeezed, axis, 0) for axis, side in enumerate(squeezed.shape) if side == 3]
-        return [planes[0] for planes in turned if (planes == planes[0]).all()]
+        return _gray(values.squeeze())
+    if len(kept) == 2:
+        return [values.squeeze(), *_lines_in_colour(values)] if kept[1] - kept[0] == 1 else []
     # a line or a point: two neighbouring axes that hold all of its elements
-    starts = [axis for axis in range(stored.ndim - 1) if set(kept) <= {axis, axis + 1}]
-    return [stored.reshape(stored.shape[axis : axis + 2]) for axis in starts] if len(kept) < 2 else []
+    starts = [axis for axis in range(values.ndim - 1) if set(kept) <= {axis, axis + 1}]
+    return [values.reshape(values.shape[axis : axis + 2]) for axis in starts] if len(kept) < 2 else []
 
 
-def _lines_in_colour(stored: NDArray[Any]) -> list[NDArray[Any]]:
+def _gray(values: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return the kernels of which an array with three axes may be three equal planes; none for several kernels.
+
+    Of 3x3 kernels in a stack, a side looks like colours; and with 3 at both ends, what varies along one of these alone
+    may also be three kernels that are constant.
+    """
+    height, depth = values.shape[0], values.shape[-1]
+    if (height == 3) != (depth == 3) and (3, 3) in (values.shape[1:], values.shape[:-1]):
+        return []
+    if height == depth == 3 and _is_constant(values, 1) and _is_constant(values, 0) != _is_constant(values, 2):
+        return []
+    return _equal(values, (0, 2))
+
+
+def _is_constant(values: NDArray[Any], axis: int) -> bool:
+    return bool((values == values.take([0], axis)).all())
+
+
+def _equal(values: NDArray[Any], axes: Sequence[int]) -> list[NDArray[Any]]:
+    """Return the first plane along each of the axes that has three equal ones."""
+    return [values.take(0, axis) for axis in axes if values.shape[axis] == 3 and _is_constant(values, axis)]
+
+
+def _lines_in_colour(values: NDArray[Any]) -> list[NDArray[Any]]:
     """Return the rows and columns of which an array may be three equal planes."""
-    axes = [axis for axis in {0, stored.ndim - 3, stored.ndim - 1} if stored.shape[axis] == 3]
-    turned = [np.moveaxis(stored, axis, 0) for axis in axes]
-    equal = [planes[0] for planes in turned if (planes == planes[0]).all()]
-    return [plane.reshape(plane.shape[-2:]) for plane in equal if plane.size == np.prod(plane.shape[-2:])]
+    planes = _equal(values, sorted({0, values.ndim - 3, values.ndim - 1}))
+    return [plane.reshape(plane.shape[-2:]) for plane in planes if plane.size == np.prod(plane.shape[-2:])]

@@ -225,6 +225,14 @@ def test_three_equal_planes_of_a_line_may_be_a_plane_of_lines(tmp_path):
         assert read_kernel(as_file(tmp_path, plane[..., None])).shape == plane.shape
 
 
+@pytest.mark.parametrize("shape", [(3, 3), (1, 3), (3, 1), (3, 7)])
+def test_the_colours_of_a_picture_are_its_last_axis(tmp_path, shape):
+    gray = levels(*shape)
+    assert np.allclose(read_kernel(saved(tmp_path / "k.png", np.stack([gray] * 3, -1))), gray / gray.sum())
+    box = np.ones(shape, np.uint8)
+    assert np.allclose(read_kernel(saved(tmp_path / "k.png", np.stack([box] * 3, -1))), box / box.sum())
+
+
 def test_weights_whose_sum_is_too_large_for_a_number():
     with pytest.raises(InputError, match="sums to inf"):
         normalised(np.full((5, 5), 1e308))
@@ -288,6 +296,21 @@ LOPSIDED = np.random.default_rng(0).random((5, 5))
         (np.stack([LOPSIDED] * 3 + [LOPSIDED[::-1]], -1), None),
         (np.stack([LOPSIDED, LOPSIDED, LOPSIDED[::-1]]), None),
         (np.ones((2, 3, 5, 5)), None),
+        (np.ones((8, 3, 3)), None),
+        (np.ones((3, 3, 8)), None),
+        (np.ones((8, 1, 3, 3)), None),
+        (np.ones((8, 1, 1, 9)), None),
+        (np.ones((2, 1, 9)), None),
+        (np.ones((5, 3, 7)), None),
+        (np.stack([LINE[2:5, :3] * n for n in range(1, 6)]), None),
+        (np.stack([np.ones((3, 3)) * n for n in (1, 2, 3)]), None),
+        (np.stack([np.ones((3, 3)) * n for n in (1, 2, 3)], -1), None),
+        (np.stack([LOPSIDED[:3, :3]] * 3, 1), None),
+        (np.ones((3, 3, 3)), np.ones((3, 3))),
+        (np.stack([LOPSIDED[:3, :3]] * 3), LOPSIDED[:3, :3]),
+        (np.stack([LOPSIDED[:3, :3]] * 3, -1), LOPSIDED[:3, :3]),
+        (np.stack([LOPSIDED] * 3)[:, None], LOPSIDED),
+        (LOPSIDED[:, :3, None, None], LOPSIDED[:, :3]),
     ],
     ids=lambda array: "x".join(map(str, np.shape(array))),
 )
