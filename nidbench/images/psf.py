@@ -19,7 +19,7 @@ from .fits import FITS_SUFFIXES
 from .psf_faults import BACKGROUNDS as BACKGROUNDS
 from .psf_faults import Background as Background
 from .psf_faults import Say as Say
-from .psf_faults import as_argument, border, fault, without_background, wrapped
+from .psf_faults import as_argument, border, fault, unwrapped, without_background
 from .read import read_stored
 from .stored import Stored
 
@@ -109,7 +109,8 @@ def read_kernel(
             before v7.3. In files with several arrays the kernel is named `kernel`, `ker`, `k`, `psf`, `f` or `h`. Axes
             with a single element, for batch or channel, are dropped, and so are two of three equal planes.
         background: the background to take off, see `Background`.
-        centred: whether to move its weights to the middle, see `centred_kernel`.
+        centred: whether to move its weights to the middle, see `centred_kernel`; those that are wrapped around its
+            corners or sides, as a Fourier transform leaves them, are joined first.
         say: how a person says what to do about a fault.
 
     Returns:
@@ -124,8 +125,8 @@ def read_kernel(
         weights = without_background(_plane(read_stored(path, _KERNELS)), background)
         if not (_is_finite(weights) and (weights > 0).any()):
             check_kernel(weights)
-        if centred and wrapped(weights):
-            weights = np.fft.fftshift(weights)
+        if centred:
+            weights = unwrapped(weights)
     except InputError as error:
         raise InputError(f"{path} is not a kernel ({error}): {_WAY_OUT}") from error
     if problem := fault(weights, kept=background == "keep", say=say):  # before zeros around it would hide a background
@@ -144,11 +145,8 @@ def _is_finite(weights: NDArray[np.float64]) -> bool:
 def centred_kernel(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return weights moved by whole pixels, so that their centre of mass is in the middle of an odd rectangle.
 
-    Weights that are wrapped around the corners, as a Fourier transform leaves them, are unwrapped first. Restorations
-    are then not shifted against the blurred image, except by less than half a pixel.
+    Restorations are then not shifted against the blurred image, except by less than half a pixel.
     """
-    if wrapped(weights):
-        weights = np.fft.fftshift(weights)
     mass = weights.clip(0, None)
     centroid = np.indices(mass.shape).reshape(2, -1) @ mass.ravel() / mass.sum()
     rows, columns = (round(float(place)) for place in centroid)

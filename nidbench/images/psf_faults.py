@@ -42,6 +42,10 @@ _SHARE, _ABOVE = 0.005, 6.0
 #: Largest fraction of zeros in the border of a background or a photograph: with few photons some pixels get none.
 _ZEROS = 0.2
 
+#: Smallest side in pixels along which kernels may be wrapped around, and the largest sum, relative to that of the
+#: heaviest, of an empty row or column.
+_SPLIT, _EMPTY = 5, 1e-3
+
 #: Ratio of standard deviation and median absolute deviation of normal noise.
 _MAD = 1.4826
 
@@ -92,12 +96,11 @@ def fault(weights: NDArray[np.float64], *, kept: bool, say: Say = as_argument) -
         )
     if kept:
         return None
-    if wrapped(weights):
+    if axes := _wrapped_axes(weights):
+        shift = "numpy.fft.fftshift" + ("" if len(axes) == 2 else f"(kernel, axes={axes[0]})")
         return (
-            "its weights lie around its four corners",
-            "move its origin to the middle with numpy.fft.fftshift"
-            + (f", or {said}" if (said := say("centred")) else "")
-            + keep,
+            "its weights are wrapped around its corners, or from one side to the other",
+            f"move its origin to the middle with {shift}" + (f", or {said}" if (said := say("centred")) else "") + keep,
         )
     if level := _pedestal(weights):
         share = level * weights.size / weights.sum()
@@ -163,16 +166,66 @@ def _bright_border(weights: NDArray[np.float64]) -> bool:
     return bool(inverted) and _flat(ring)
 
 
-def wrapped(weights: NDArray[np.float64]) -> bool:
-    """Return whether a kernel has its origin in the first pixel, and is wrapped around the other corners."""
-    if min(weights.shape) < 5:
+def unwrapped(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return weights, Shape (kh, kw), with their origin in the middle where it is in the first pixel."""
+    return np.fft.fftshift(weights, _wrapped_axes(weights))
+
+
+def _wrapped_axes(weights: NDArray[np.float64]) -> tuple[int, ...]:
+    """Return the axes along which a kernel has its origin in the first pixel; none where it is not wrapped around."""
+    mass = weights.clip(0, None)
+    profiles = mass.sum(axis=1), mass.sum(axis=0)
+    is_line = min(np.count_nonzero(profile > _EMPTY * profile.max()) for profile in profiles) == 1
+    axes = tuple(axis for axis, profile in enumerate(profiles) if profile.size == 1 or _gathered(profile) < 1)
+    is_split = any(_is_split(profile, is_line=is_line) for profile in profiles)
+    if (len(axes) == 2 and _fills_corners(mass)) or (
+        is_split and _spread(np.fft.fftshift(mass, axes)) < 0.5 * _spread(mass)
+    ):
+        return axes
+    return ()
+
+
+def _fills_corners(mass: NDArray[np.float64]) -> bool:
+    """Return whether weights lie around all four corners, and shifted by half their size around the middle."""
+    if min(mass.shape) < _SPLIT:
         return False
-    rows, columns = (side // 2 for side in weights.shape)
-    halves = weights[:rows], weights[rows:]
+    rows, columns = (side // 2 for side in mass.shape)
+    halves = mass[:rows], mass[rows:]
     quarters = [quarter for half in halves for quarter in (half[:, :columns], half[:, columns:])]
-    if min(quarter.sum() for quarter in quarters) < 0.02 * weights.sum():
+    if min(quarter.sum() for quarter in quarters) < 0.02 * mass.sum():
         return False
-    return _spread(np.fft.fftshift(weights)) < 0.2 * _spread(weights)
+    return _spread(np.fft.fftshift(mass)) < 0.2 * _spread(mass)
+
+
+def _is_split(profile: NDArray[np.float64], *, is_line: bool) -> bool:
+    """Return whether sums along an axis lie at both of its ends, and are one piece where these are joined.
+
+    Double exposures have two pieces, too, but of a pixel or two, or weak where the ends are joined. Those of slow
+    motion with a fast stretch between are not empty between them.
+    """
+    relative = profile / profile.max()
+    if profile.size < _SPLIT or min(relative[0], relative[-1]) <= _EMPTY or max(relative[0], relative[-1]) < 0.65:
+        return False
+    left, right = _ends(relative)
+    if left + right > 0.75 * profile.size:
+        return is_line and _gathered(profile) < 0.2
+    if np.count_nonzero(relative > _EMPTY) < left + right:
+        return False
+    are_points = max(left, right) <= 2
+    return not are_points or np.allclose(relative[1:3], relative[:-3:-1], rtol=0, atol=0.01)
+
+
+def _ends(relative: NDArray[np.float64]) -> tuple[int, int]:
+    """Return how many pixels lie before and behind the longest empty stretch of a profile with a maximum of 1."""
+    filled = np.flatnonzero(relative > _EMPTY)
+    last = int(np.argmax(np.diff(filled, append=filled[-1])))
+    return int(filled[last]) + 1, relative.size - int(filled[min(last + 1, filled.size - 1)])
+
+
+def _gathered(profile: NDArray[np.float64]) -> float:
+    """Return the factor by which a shift by half an axis's length changes the spread around the middle."""
+    before = _spread(profile[None])
+    return _spread(np.fft.fftshift(profile)[None]) / before if before else np.inf
 
 
 def _spread(weights: NDArray[np.float64]) -> float:
@@ -189,7 +242,7 @@ def _like_a_photograph(weights: NDArray[np.float64]) -> bool:
     sides = weights[0], weights[-1], weights[:, 0], weights[:, -1]
     if (
         min(weights.shape) < _LARGE
-        or (border(weights) == 0).mean() > _ZEROS
+        or (border(weights) <= _ROUNDING * weights.max()).mean() > _ZEROS
         or min(side.mean() for side in sides) < _BORDER * weights.mean()
     ):
         return False

@@ -198,11 +198,77 @@ def test_kernels_the_wrong_way_about_are_told(tmp_path):
         (1 - bead(15, 2), "brighter along the border"),
         (255 - np.rint(200 * bead(31, 4)), "brighter along the border"),
         (np.pad(np.zeros((7, 7)), 1, constant_values=1.0), "brighter along the border"),
-        (np.fft.ifftshift(bead(15, 1.5)), "around its four corners"),
-        (np.fft.ifftshift(bead(16, 1)), "around its four corners"),
+        (np.fft.ifftshift(bead(15, 1.5)), "wrapped around its corners"),
+        (np.fft.ifftshift(bead(16, 1)), "wrapped around its corners"),
     ):
         with pytest.raises(InputError, match=reason):
             read_kernel(as_file(tmp_path, wrong))
+
+
+def lines(side):
+    """Lines through the middle: of a row, a column, both diagonals, a slope, and an even number of pixels."""
+    steps, middle = np.arange(-5, 6), side // 2
+    for down, right in ((0 * steps, steps), (steps, 0 * steps), (steps, steps), (steps, -steps), (steps // 2, steps)):
+        line = np.zeros((side, side))
+        line[middle + down, middle + right] = 1
+        yield line
+    yield np.pad(np.ones((1, 10)), ((middle, side - middle - 1), (middle - 5, side - middle - 5)))
+    yield np.exp(-((np.arange(side) - middle) ** 2) / 50)[None]
+
+
+@pytest.mark.parametrize("side", [31, 32])
+@pytest.mark.parametrize("axes", [(0, 1), (0,), (1,)])
+def test_wrapped_lines_are_told_and_joined_where_that_is_asked_for(tmp_path, side, axes):
+    for line in [*lines(side), *(line.T for line in lines(side))]:
+        wrapped = np.fft.ifftshift(line, axes)
+        if np.ptp(line.sum(1 - axes[0])) == 0 or np.count_nonzero(line.sum(1 - axes[0])) == 1:
+            continue  # along this axis it is only moved
+        for weights in (wrapped, np.fft.ifft2(np.fft.fft2(wrapped)).real):
+            path = as_file(tmp_path, weights)
+            with pytest.raises(InputError, match=r"wrapped around its corners.*numpy\.fft\.fftshift.*centred=True"):
+                read_kernel(path)
+            joined, right = read_kernel(path, centred=True), read_kernel(as_file(tmp_path, line), centred=True)
+            np.testing.assert_allclose(joined[joined > 1e-9], right[right > 1e-9], rtol=1e-6)
+
+
+def test_the_way_to_join_a_kernel_names_the_axis_along_which_it_is_wrapped(tmp_path):
+    line = next(lines(31))
+    with pytest.raises(InputError, match=r"fftshift\(kernel, axes=1\)"):
+        read_kernel(as_file(tmp_path, np.fft.ifftshift(line, axes=1)))
+
+
+def pair(distance, left, right):
+    """Two pictures of one thing, at either side of as many empty columns."""
+    return np.hstack([left, np.zeros((len(left), distance)), right])
+
+
+PAIRS = {
+    "points": pair(20, np.ones((1, 1)), np.ones((1, 1))),
+    "points of unequal weight": np.pad(pair(9, np.ones((1, 1)), np.full((1, 1), 0.4)), ((3, 7), (0, 0))),
+    "points between pixels": pair(11, np.ones((2, 2)), np.full((2, 2), 0.7)),
+    "points and a third": pair(8, np.ones((1, 1)), np.eye(1, 10)[:, ::-1] + np.eye(1, 10)),
+    "disks": pair(9, disk(5), disk(5)),
+    "beads": pair(13, bead(9, 1.5), 0.5 * bead(9, 1.5)),
+    "bars": pair(7, np.ones((9, 1)), np.ones((9, 1))),
+    "the turns of a fast motion": np.hstack([np.ones((9, 3)), np.full((9, 15), 0.02), np.ones((9, 3))]),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_double_exposures_are_not_wrapped(tmp_path, name):
+    pairs = PAIRS[name]
+    for weights in (pairs, pairs.T):
+        assert np.allclose(read_kernel(as_file(tmp_path, weights)), weights / weights.sum())
+        kernel = read_kernel(as_file(tmp_path, weights), centred=True)
+        assert np.count_nonzero(kernel.sum(0)) == np.count_nonzero(weights.sum(0))
+        assert np.ptp(np.flatnonzero(kernel.sum(0))) == np.ptp(np.flatnonzero(weights.sum(0)))
+
+
+def test_zeros_out_of_a_fourier_transform_are_zeros(tmp_path):
+    crossing = np.eye(33) + np.eye(33)[::-1] * 0.9
+    crossing[:9] *= 0.5
+    rounded = np.fft.ifft2(np.fft.fft2(crossing)).real
+    assert np.allclose(read_kernel(as_file(tmp_path, rounded)), crossing / crossing.sum(), atol=1e-12)
 
 
 def test_a_kernel_that_is_refused_wrongly_is_kept_where_that_is_said(tmp_path):
