@@ -19,7 +19,7 @@ from .fits import FITS_SUFFIXES
 from .psf_faults import BACKGROUNDS as BACKGROUNDS
 from .psf_faults import Background as Background
 from .psf_faults import Say as Say
-from .psf_faults import as_argument, border, fault, unwrapped, without_background
+from .psf_faults import as_argument, border, fault, is_dark_inside, unwrapped, without_background
 from .read import read_stored
 from .stored import Stored
 
@@ -35,6 +35,9 @@ _WAY_OUT = f"give a gray picture or a two-dimensional array, {', '.join(KERNEL_S
 
 #: Smallest side in pixels of kernels for which weight along the border is noted.
 _SMALL = 5
+
+#: Largest difference of weights that are taken for equal, relative to the largest.
+_EQUAL = 1e-5
 
 #: Least weight, relative to the mean, of nine tenths of the border for which it is noted.
 _ALONG = 0.15
@@ -173,7 +176,9 @@ def _border_notice(kernel: Kernel, say: Say) -> str:
     if np.count_nonzero(kernel) == 1:
         return "is a single pixel, which blurs nothing"
     ring = border(kernel)
-    is_box = ring.min() > 0.9 * kernel.max()
+    if is_dark_inside(kernel):
+        return "is darker in its middle than along all of its border, as in an inverted picture"
+    is_box = np.ptp(kernel) < _EQUAL * kernel.max()
     if min(kernel.shape) < _SMALL or is_box or np.percentile(ring, 10) < _ALONG * kernel.mean():
         return ""
     remedy = f"; {said} to take it off" if (said := say("border")) else ""

@@ -133,12 +133,27 @@ def _pedestal(weights: NDArray[np.float64]) -> float:
         return 0.0
     level, deviation = _level(ring)
     height = weights.max() - level
-    if level * weights.size < _SHARE * weights.sum() or height < max(_ABOVE * deviation, 0.1 * level):
+    if level * weights.size < _SHARE * weights.sum() or height < _ABOVE * deviation:
         return 0.0
     inside = weights[1:-1, 1:-1]
+    if height < 0.1 * level:
+        return level if _is_peak(weights, level, height) else 0.0
     at_level = np.abs(inside - level) <= max(0.1 * level, 3 * deviation)
     falls_off = height > 2 * level and np.median(border(inside)) - level < 0.25 * height
     return level if at_level.mean() >= 0.5 or falls_off else 0.0
+
+
+def _is_peak(weights: NDArray[np.float64], level: float, height: float) -> bool:
+    """Return whether weights that rise little above their border do so in a peak, as no box does that was measured.
+
+    Boxes that slope or sag differ along their border, too, those with soft edges are high nearly everywhere inside, and
+    rounded ones differ by a step or two.
+    """
+    step = float(np.diff(np.unique(weights)).min(initial=np.inf))
+    at_level = np.abs(border(weights) - level) <= 0.25 * height
+    inside = float(np.median(weights[1:-1, 1:-1]))
+    rises = height > max(3 * step, 10 * _ROUNDING * level)
+    return bool(rises and at_level.mean() >= 0.9 and inside - level < 0.4 * height)
 
 
 def _flat(ring: NDArray[np.float64]) -> bool:
@@ -164,6 +179,12 @@ def _bright_border(weights: NDArray[np.float64]) -> bool:
         return True
     inverted = level > 0.9 * weights.max() and (weights < 0.5 * level).any()
     return bool(inverted) and _flat(ring)
+
+
+def is_dark_inside(weights: NDArray[np.float64]) -> bool:
+    """Return whether the pixel in the middle is darker than every one of the border, whatever the size."""
+    rows, columns = weights.shape
+    return min(rows, columns) >= 3 and bool(weights[rows // 2, columns // 2] < 0.99 * border(weights).min())
 
 
 def unwrapped(weights: NDArray[np.float64]) -> NDArray[np.float64]:

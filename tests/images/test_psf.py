@@ -162,6 +162,11 @@ NOISE = np.random.Generator(np.random.Philox(0)).standard_normal((31, 31))
         (21, 3, 100, 2000, 3),
         (31, 2, 10, 2000, 3),
         (31, 3, 0.01, 1, 0.001),
+        (21, 2, 2000, 190, 0),
+        (21, 2, 2000, 150, 3),
+        (21, 2, 32768, 2000, 20),
+        (9, 1, 32768, 200, 0),
+        (21, 3, 1000, 50, 0),
     ],
 )
 def test_a_pedestal_is_told_and_taken_off_where_that_is_asked_for(tmp_path, side, width, pedestal, peak, noise):
@@ -175,6 +180,43 @@ def test_a_pedestal_is_told_and_taken_off_where_that_is_asked_for(tmp_path, side
     assert errors[0] < 0.2 * errors[1] + 0.02
     assert kernel.min() >= 0
     assert kernel.sum() == pytest.approx(1)
+
+
+SLOPE = np.arange(-7, 8) / 7
+FLAT_KERNELS = {
+    "a ramp": np.ones((15, 15)) + 0.05 * SLOPE,
+    "a slope": np.ones((15, 15)) + 0.03 * (SLOPE + SLOPE[:, None]),
+    "a dome": 1 - 0.05 * (SLOPE**2 + SLOPE[:, None] ** 2),
+    "soft edges": np.pad(np.ones((13, 13)), 1, constant_values=0.95),
+    "softer edges": np.minimum.outer(*[1 - 0.01 * np.array([3, 2, 1, *[0] * 9, 1, 2, 3])] * 2),
+    "a rounded box": np.random.Generator(np.random.Philox(0)).integers(254, 256, (15, 15)),
+    "a measured box": 1 + 0.02 * NOISE[:15, :15],
+    "a measured box of 8 bit": np.rint(200 * (1 + 0.01 * NOISE[:15, :15])),
+    "a bead in noise": 2000 + 150 * bead(15, 2) + 50 * NOISE[:15, :15],
+    "two counts": np.rint(2000 + 2 * bead(15, 2)),
+    "a small bead": 1000 + 50 * bead(5, 1),
+}
+
+
+@pytest.mark.parametrize("name", FLAT_KERNELS)
+def test_nearly_flat_kernels_may_be_right_and_are_noted(tmp_path, name):
+    right = FLAT_KERNELS[name]
+    kernel = read_kernel(as_file(tmp_path, right))
+    assert np.allclose(kernel, right / right.sum())
+    assert kernel_notice(kernel).startswith("has weight all along its border")
+
+
+def test_boxes_that_are_flat_but_for_rounding_are_not_noted(tmp_path):
+    for box in (np.ones((15, 15), np.float32) / 225, np.fft.ifft2(np.fft.fft2(np.ones((15, 15)))).real):
+        assert kernel_notice(read_kernel(as_file(tmp_path, box))) == ""
+
+
+@pytest.mark.parametrize("side", range(3, 10))
+def test_a_middle_that_is_darker_than_the_border_is_said(side):
+    for depth in (255, 20):
+        inverted = 255 - np.rint(depth * bead(side, 1))
+        assert kernel_notice(inverted / inverted.sum()).startswith("is darker in its middle")
+        assert "darker" not in kernel_notice(bead(side, 1) / bead(side, 1).sum())
 
 
 def test_a_kernel_without_a_pedestal_is_what_it_was_without_its_border_level(tmp_path):
