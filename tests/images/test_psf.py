@@ -10,7 +10,7 @@ from scipy.io import savemat
 from nidbench.contract import normalised
 from nidbench.errors import InputError
 from nidbench.images import kernel_notice, read_kernel
-from nidbench.registry.entry_points import load_dataset
+from nidbench.registry.entry_points import load_dataset, load_kernels
 
 
 def levels(*shape):
@@ -362,11 +362,29 @@ def test_how_far_the_weights_lie_off_the_middle():
 
 
 def test_a_shift_is_said_as_exactly_as_is_asked_for():
-    off = np.roll(bead(33, 1.5), (5, 3), (0, 1))
+    off = np.zeros((33, 33))
+    off[16:28, 19] = off[27, 19:25] = 1
     off /= off.sum()
     assert kernel_notice(off) == ""  # so far off lie those of shaken cameras
-    assert kernel_notice(off, shift=1).startswith("has its weights +5.0 rows and +3.0 columns off its middle")
+    assert kernel_notice(off, shift=1).startswith("has its weights +7.1 rows and +3.9 columns off its middle")
     assert kernel_notice(bead(33, 1.5) / bead(33, 1.5).sum(), shift=1) == ""
+
+
+@pytest.mark.parametrize("shift", [(2, 0), (0, -3), (-2, 4), (5, 5)])
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_a_bead_off_the_middle_is_said(shift, width):
+    place = np.indices((25, 25)) - 12 - np.reshape(shift, (2, 1, 1)) - 0.2  # and between pixels
+    psf = np.exp(-(place**2).sum(0) / 2 / width**2) + 0.005 * NOISE[:25, :25]
+    psf[psf < 0.02] = 0
+    assert "off its middle" in kernel_notice(psf / psf.sum())
+    middle = np.roll(psf, np.negative(shift), (0, 1))
+    assert kernel_notice(middle / middle.sum()) == ""
+
+
+def test_the_kernels_of_a_shaken_camera_are_not_in_the_middle():
+    motion = load_kernels("sample").load("motion")
+    off = np.pad(motion, ((4, 0), (0, 3)))
+    assert kernel_notice(off / off.sum()) == ""
 
 
 def test_moving_the_weights_to_the_middle_hides_no_background(tmp_path):
