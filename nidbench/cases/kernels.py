@@ -12,10 +12,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 from nidbench.contract.kernel_set import KernelError, KernelSet
 from nidbench.errors import InputError, UnknownNameError, unknown
-from nidbench.images import KERNEL_SUFFIXES, KernelFile
+from nidbench.images import KERNEL_SUFFIXES, KernelFile, expanded
 from nidbench.images.psf import WORDS
 from nidbench.physics.arrays import Kernel, array_hash
 from nidbench.physics.kernel import normalised
@@ -82,8 +83,10 @@ def choose_kernels(
 
     Raises:
         UnknownNameError: for a set, kernel or kernel error that there is not.
-        InputError: for a kernel error that breaks a rule, two of the same name, or a kernel that two formulas give.
+        InputError: for a kernel error that breaks a rule, two of the same name, a kernel that two formulas give, or a
+            file whose name was cut at a comma.
     """
+    _check_commas(texts)
     chosen: dict[str, ChosenKernel] = {}
     errors: dict[str, KernelError] = {}
     for text in texts or (default,):
@@ -104,6 +107,25 @@ def choose_kernels(
     if blurred_by is None:
         _check_formulas(list(chosen.values()))
     return list(chosen.values())
+
+
+def _check_commas(texts: Sequence[str]) -> None:
+    """Refuse a file whose name was taken for several kernels, as it has a comma in it."""
+    for last, text in enumerate(texts):
+        if not KernelFile.is_meant(text) or _is_file(KernelFile.parse(text).path):
+            continue
+        for first in range(last):
+            for comma in (",", ", "):  # blanks around items are gone
+                whole = comma.join(texts[first : last + 1])
+                if _is_file(KernelFile.parse(whole).path):
+                    raise InputError(
+                        f"commas separate kernels, so that {whole} is taken for {last + 1 - first}: give this file, or "
+                        "its folder, a name without a comma"
+                    )
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(expanded(path))  # noqa: PTH113 - of a text that can be no path it is False, where `Path` raises
 
 
 def _check_formulas(chosen: Sequence[ChosenKernel]) -> None:
@@ -151,7 +173,7 @@ def _found(text: str) -> list[ChosenKernel]:
     if os.path.isfile(text):  # noqa: PTH113 - of a text that can be no path it is False, where `Path` raises
         raise InputError(f"kernel file {text} is none of {', '.join(KERNEL_SUFFIXES)}: give it the suffix that it has")
     set_name, mark, only = re.fullmatch(r"([^/:]*)([/:]?)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
-    kernel_set = _kernel_set(set_name)
+    kernel_set = _meant_set(set_name, text)
     form = getattr(kernel_set, "formula", "")
     if form:
         if not only:
@@ -166,6 +188,27 @@ def _found(text: str) -> list[ChosenKernel]:
     bound = kernel_set.info.noises
     chosen = [name for name in names if not only or name == only]
     return [ChosenKernel(f"{set_name}/{name}", f"{set_name}/{name}", bound.get(name)) for name in chosen]
+
+
+def _meant_set(name: str, text: str) -> KernelSet:
+    """Return a kernel set; where there is none, say that a text that looks like a path is no file either.
+
+    Raises:
+        UnknownNameError: for a set that there is not.
+        InputError: likewise, where the text ends as the name of a file does.
+    """
+    try:
+        return _kernel_set(name)
+    except UnknownNameError as error:
+        suffixes = ", ".join(KERNEL_SUFFIXES)
+        if re.search(r"\.[^\W\d]\w*$", text):
+            raise InputError(
+                f"kernel {text!r} is neither of a set nor a file that is there: check the path; kernel files are "
+                f"{suffixes}"
+            ) from error
+        if "/" in text:
+            raise UnknownNameError(f"{error}; nor is there a file {text}, of {suffixes}") from error
+        raise
 
 
 def one_kernel(text: str) -> Kernel:

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from nidbench.contract.dataset import Dataset, Noticed
 from nidbench.contract.truth import Truth
+from nidbench.errors import InputError
 from nidbench.physics.arrays import Image, array_hash
 from nidbench.physics.case_key import CaseKey
 from nidbench.physics.measure import check_image, check_sizes, measure
@@ -135,7 +136,10 @@ class MadeCases:
             InputError: where the image is too small for the kernel that blurs, or y for the one handed to methods.
         """
         true, handed = kernel.kernel(), kernel.handed(image)
-        check_sizes(self._image(image), true)
+        try:
+            check_sizes(self._image(image), true)
+        except InputError as error:
+            raise InputError(f"{self._request.dataset}, {self._request.image_name(image)}: {error}") from error
         shown = [length - taps + 1 for length, taps in zip(self._image(image).shape[1:], true.shape, strict=True)]
         if self._request.crop is None:  # an estimate may well be larger than what a small crop leaves
             check_reach(handed, shown, true.shape)

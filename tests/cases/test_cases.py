@@ -231,7 +231,7 @@ def test_what_there_is_not_is_refused(wrong, error, reason):
 
 def test_an_image_too_small_for_a_kernel_is_refused_when_planned():
     list(cases(CaseRequest(dataset="toys", kernels=("toykernels/free",), images=("midge",))))  # 14 - 3 + 1 = 12 pixels
-    with pytest.raises(InputError, match="14x14 is too small for a kernel of 3x5"):
+    with pytest.raises(InputError, match=r"^toys, midge: image of 14x14 is too small for a kernel of 3x5"):
         list(cases(CaseRequest(dataset="toys", kernels=("toykernels/wide",), images=("midge",))))
     with pytest.raises(InputError, match="14x14 is too small for a kernel of 13x13"):
         list(cases(CaseRequest(dataset="toys", kernels=("sample",), images=("midge",))))

@@ -14,6 +14,7 @@ from nidbench.errors import InputError, UnknownNameError
 from nidbench.physics.arrays import array_hash
 from nidbench.registry.entry_points import load_kernels
 from nidbench.scoring.protocols import PROTOCOLS
+from nidbench.sweep.request import words
 
 #: A kernel error that makes kernels of another size, by the image's name.
 PLUGIN = """
@@ -87,6 +88,9 @@ def test_bound_noise_stays_bound():
         (("grwon:1x1/a",), UnknownNameError, "unknown kernel error 'grwon': did you mean grown"),
         (("sample@grown",), InputError, "has no argument: write grown:ROWSxCOLUMNS/NAME"),
         (("grown:1x1/a", "grown:2x2/a"), InputError, "name of another kernel error in tables, @?grown:a: rename"),
+        (("k.csv",), InputError, r"'k\.csv' is neither of a set nor a file that is there.*\.mat, \.npy"),
+        (("no/such/k.csv",), InputError, "neither of a set nor a file that is there: check the path"),
+        (("smaple/motion",), UnknownNameError, "did you mean sample.*; nor is there a file smaple/motion, of .*npy"),
         (("psf.npy:centered",), InputError, "'centered' is none of the words after a file, .*centred: use these"),
         (("psf.npy:turned:",), InputError, "'' is none of the words after a file"),
         (("gaussian:1", "gaussian:1.0"), InputError, "gaussian:1 and gaussian:1.0 are one kernel, .*: name it once"),
@@ -96,6 +100,17 @@ def test_bound_noise_stays_bound():
 def test_what_there_is_not_is_refused(texts, error, reason):
     with pytest.raises(error, match=reason):
         choose_kernels(texts, "sample")
+
+
+@pytest.mark.parametrize("after", ["", ":centred"])
+@pytest.mark.parametrize("name", ["a,b/k.npy", "a, b/k, c.npy"])
+def test_a_file_with_a_comma_in_its_name_is_not_taken_for_several_kernels(tmp_path, name, after):
+    path = tmp_path / name
+    path.parent.mkdir()
+    np.save(path, np.ones((3, 3)))
+    with pytest.raises(InputError, match=rf"commas separate kernels, so that .*{name}.* is taken for [23]: give"):
+        choose_kernels(("sample", *words(f"{path}{after}")), "sample")
+    assert named(f"{path}{after}") == [(f"file/{path.name}{after}",) * 2]
 
 
 REQUEST = CaseRequest(dataset="sample", images=("camera",), noises=("gaussian:0.02",))
