@@ -40,6 +40,7 @@ def opened(path: Path) -> Iterator[ImageFile]:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path, formats=_FORMATS) as file:
             check(file)
+            _check_depth(file)
             yield file
 
 
@@ -52,12 +53,34 @@ def check(file: ImageFile) -> None:
     check_size((file.height, file.width))
     if (frames := getattr(file, "n_frames", 1)) > 1:
         raise InputError(f"it holds {frames} pictures (frames): save the one to read as a separate file")
+    check_mode(file)
+
+
+def check_mode(file: ImageFile) -> None:
+    """Refuse a picture that is not of gray or RGB pixels.
+
+    Raises:
+        InputError: for a palette, a transparent colour, or another colour space.
+    """
     if file.mode in ("P", "PA"):
         raise InputError("it has a palette")
     if "transparency" in file.info:
         raise InputError("it has an alpha channel or a transparent colour")
     if file.mode not in _COLOURS:
         raise InputError(f"it is of mode {file.mode}, not gray or RGB")
+
+
+def _check_depth(file: ImageFile) -> None:
+    """Refuse a PPM of which Pillow keeps the upper 8 bit only.
+
+    Raises:
+        InputError: for colours of more than 8 bit.
+    """
+    if file.format != "PPM" or file.mode != "RGB":
+        return
+    decoded_by = file.tile[0].args  # with the value of white at the end where it is not 255
+    if isinstance(decoded_by, tuple) and decoded_by[-1] > 255:
+        raise InputError("it holds colours of more than 8 bit as PPM, which would be rounded: save it as PNG or TIFF")
 
 
 def shape_of(path: Path) -> tuple[int, int, int]:

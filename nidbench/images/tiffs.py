@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nidbench.errors import InputError
 
-from .pictures import check
+from .pictures import check_mode
 from .stored import Stored, check_size, native, without_alpha
 
 if TYPE_CHECKING:
@@ -27,6 +27,15 @@ _COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3, "YCBCR": 3}
 
 #: The tag with the orientation in which a photograph is to be shown.
 _ORIENTATION = 0x0112
+
+#: What tifffile says of compressions and depths that it decodes only with another library, or never.
+_LACKING = ("imagecodecs", "not supported")
+
+#: Bits whose levels Pillow stretches to 0 to 255.
+_STRETCHED = (2, 4)
+
+#: Most bits that Pillow keeps; and up to which it keeps them in colours, and inverts where 0 is white.
+_MOST_BITS, _SHALLOW = 32, 8
 
 
 def is_tiff(path: Path) -> bool:
@@ -132,17 +141,13 @@ def read(path: Path) -> Stored:
     In the result 0 is black, also for files in which it is white.
 
     Raises:
-        InputError: where `opened` refuses the file, or its alpha channel is not opaque.
+        InputError: where `opened` refuses the file, its alpha channel is not opaque, or no library here decodes it.
     """
     with opened(path) as page:
-        pixels = native(_pixels(path, page))
+        pixels, bits = _decoded(path, [page], page.asarray)
         channels_last = np.moveaxis(pixels, 0, -1) if page.axes == "SYX" else pixels
         colours = _COLOURS[_photometric(page)]
-        bits = int(page.bitspersample)
-        if _photometric(page) == "MINISWHITE":
-            channels_last = _inverted(channels_last, bits)
-    stated = bits if pixels.dtype.kind == "u" and bits < 8 * pixels.dtype.itemsize else None
-    return Stored(without_alpha(channels_last, min(colours, channels_last.shape[-1])), picture=True, bits=stated)
+    return Stored(without_alpha(channels_last, min(colours, channels_last.shape[-1])), picture=True, bits=bits)
 
 
 def pages_in(path: Path) -> tuple[int, tuple[int, int]]:
@@ -177,18 +182,15 @@ def read_pages(path: Path) -> tuple[Stored, str]:
         _check(page, planes=planes)
         check_size(series.shape)
         colours = _COLOURS[_photometric(page)]
-        axes, bits = series.axes, int(page.bitspersample)
-        axes = axes.replace("S", "Z") if planes else axes
+        axes = series.axes.replace("S", "Z") if planes else series.axes
         if not axes.endswith(("YX", "YXS")):
             raise InputError(f"its axes are {axes}: save it with rows, columns and colours last")
-        pixels = native(np.asarray(series.asarray()))
-    if _photometric(page) == "MINISWHITE":
-        pixels = _inverted(pixels, bits)
-    stated = bits if pixels.dtype.kind == "u" and bits < 8 * pixels.dtype.itemsize else None
+        pixels, bits = _decoded(path, series.pages, series.asarray)
+        pixels = pixels.reshape(series.shape)
     if axes.endswith("S"):
         pixels = without_alpha(pixels, min(colours, pixels.shape[-1]))
         axes = axes if pixels.ndim == len(axes) else axes[:-1]
-    return Stored(pixels, picture=True, bits=stated), axes
+    return Stored(pixels, picture=True, bits=bits), axes
 
 
 def _series(file: Any) -> Any:
@@ -217,37 +219,93 @@ def _inverted(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
     return np.asarray(2**bits - 1 - pixels, pixels.dtype)
 
 
-def _pixels(path: Path, page: TiffPage) -> NDArray[Any]:
-    try:
-        return np.asarray(page.asarray())
-    except (ValueError, NotImplementedError) as error:  # some compressions and depths need another library
-        if "imagecodecs" not in str(error):
-            raise
-    return _pixels_by_pillow(path, page)
+def _decoded(
+    path: Path, pages: Sequence[TiffPage], decode: Callable[[], NDArray[Any]]
+) -> tuple[NDArray[Any], int | None]:
+    """Return pixels in which 0 is black, and their bits where their type has more; else None.
 
-
-def _pixels_by_pillow(path: Path, page: TiffPage) -> NDArray[Any]:
-    """Return the pixels as Pillow decompresses them, where it neither converts nor rounds them.
+    Args:
+        path: the file.
+        pages: its pages that are meant, all of the kind of the first.
+        decode: returns their pixels, and raises where tifffile lacks a library for their compression or depth.
 
     Raises:
-        InputError: for depths and colours that it would convert.
+        InputError: where no other library here decodes them, or what is black in them is not known.
     """
-    from PIL import Image
+    page, bits = pages[0], int(pages[0].bitspersample)
+    _check_mask(page)
+    try:
+        pixels = native(np.asarray(decode()))
+    except (ValueError, NotImplementedError, ImportError) as error:
+        if not (isinstance(error, ImportError) or any(word in str(error) for word in _LACKING)):
+            raise
+        pixels = _pixels_by_pillow(path, pages)
+        bits = 8 if bits in _STRETCHED else bits
+    else:
+        pixels = _inverted(pixels, bits) if _photometric(page) == "MINISWHITE" else pixels
+    return pixels, bits if pixels.dtype.kind == "u" and bits < 8 * pixels.dtype.itemsize else None
 
-    if _photometric(page) == "MINISWHITE" or (page.bitspersample > 8 and page.samplesperpixel > 1):
+
+def _check_mask(page: TiffPage) -> None:
+    """Refuse black-and-white pixels of which their writer and the format say the opposite.
+
+    Raises:
+        InputError: for an array of True and False by tifffile, which marks True as black and reads it as True.
+    """
+    if page.bitspersample == 1 and _photometric(page) == "MINISWHITE" and page.software.startswith("tifffile"):
         raise InputError(
-            f"it is of {page.bitspersample} bit, compressed by {_compression(page)}: save it without compression"
+            "it holds True and False, and by what tifffile wrote beside them True is black and False is white, which "
+            "tifffile.imread does not heed: save them as numbers, such as with "
+            "tifffile.imwrite(NEW, tifffile.imread(OLD).astype('uint8'))"
         )
-    with Image.open(_upright(path, page), formats=("TIFF",)) as file:
-        check(file)
-        pixels = np.asarray(file)
-    return np.moveaxis(pixels, -1, 0) if page.axes == "SYX" else pixels
 
 
-def _upright(path: Path, page: TiffPage) -> BytesIO:
-    """Return the bytes of a file with a neutral orientation tag, because Pillow would rotate the pixels by it."""
+def _pixels_by_pillow(path: Path, pages: Sequence[TiffPage]) -> NDArray[Any]:
+    """Return the pixels of pages, one behind the other, as Pillow decodes them, where it neither converts nor rounds.
+
+    In the result 0 is black. Levels of 2 and 4 bit are stretched to those of 8.
+
+    Raises:
+        InputError: for depths and colours that it would convert, and for what it does not decode.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    page = pages[0]
+    bits = int(page.bitspersample)
+    if bits > _MOST_BITS or (bits > _SHALLOW and (page.samplesperpixel > 1 or _photometric(page) == "MINISWHITE")):
+        raise InputError(_undecoded(page))
+    if any(each is None or each.parent is not page.parent for each in pages):
+        raise InputError(f"it keeps pages in other files, and {_undecoded(page)}")
+    whole = [each.aspage() if hasattr(each, "aspage") else each for each in pages]
+    decoded = []
+    try:
+        with Image.open(_upright(path, whole), formats=("TIFF",)) as file:
+            for each in whole:
+                file.seek(each.index)
+                check_mode(file)
+                decoded.append(np.asarray(file).astype(page.dtype))
+    except UnidentifiedImageError:
+        raise InputError(_undecoded(page)) from None
+    except OSError as error:
+        raise InputError(f"it is damaged ({error}), or {_undecoded(page)}") from error
+    pixels = np.stack([np.moveaxis(each, -1, 0) if page.axes == "SYX" else each for each in decoded])
+    return pixels if len(pixels) > 1 else pixels[0]
+
+
+def _undecoded(page: TiffPage) -> str:
+    compression = _compression(page)
+    kind = "" if compression == "NONE" else f" compressed by {compression}"
+    return (
+        f"its pixels of {page.bitspersample} bit{kind} are not read by what is installed here: save it without "
+        "compression, with 8 or 16 bit, or pip install imagecodecs"
+    )
+
+
+def _upright(path: Path, pages: Sequence[TiffPage]) -> BytesIO:
+    """Return the bytes of a file with neutral orientation tags, because Pillow would rotate the pixels by them."""
     content = bytearray(path.read_bytes())
-    if tag := page.tags.get(_ORIENTATION):
-        value = slice(tag.valueoffset, tag.valueoffset + tag.valuebytecount)
-        content[value] = (1).to_bytes(tag.valuebytecount, "little" if page.parent.byteorder == "<" else "big")
+    for page in pages:
+        if tag := page.tags.get(_ORIENTATION):
+            value = slice(tag.valueoffset, tag.valueoffset + tag.valuebytecount)
+            content[value] = (1).to_bytes(tag.valuebytecount, "little" if page.parent.byteorder == "<" else "big")
     return BytesIO(content)

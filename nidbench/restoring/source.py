@@ -151,7 +151,7 @@ def _white(stored: Stored, units: Units) -> tuple[float, str, bool]:
         low, high = float(stored.values.min()), float(stored.values.max())
         of_reals = stored.values.dtype.kind == "f"
         counts = stored.values.dtype.kind in "iuf" and high > max(_COUNTS, -low)
-        if units.stated() or not counts:
+        if units.stated() or stored.bits is not None or not counts:
             raise
     what = "real numbers" if of_reals else f"{stored.values.dtype} values"
     said = (

@@ -17,11 +17,16 @@ from nidbench.images import (
     RESTORED,
     read_blurred,
     read_image,
+    read_kernel,
     read_pixels,
     read_restored,
     read_sharp,
     sharp_shape,
+    tiffs,
 )
+
+#: The tag with the orientation in which a photograph is to be shown.
+_ORIENTATION = 0x0112
 
 
 def levels(*shape):
@@ -159,19 +164,93 @@ def test_tiff_files_whose_0_is_white_and_of_real_numbers(tmp_path):
         read_restored(tmp_path / "signed.tif")
 
 
-def test_a_12_bit_tiff_says_its_depth(tmp_path):
-    """Two values in three bytes, high bits first, as the format has it."""
-    values = np.random.default_rng(0).integers(0, 4096, (12, 18))
-    pairs = values.reshape(-1, 2)
-    packed = np.stack([pairs[:, 0] >> 4, (pairs[:, 0] & 15) << 4 | pairs[:, 1] >> 8, pairs[:, 1] & 255], 1)
-    tags = [(256, 18), (257, 12), (258, 12), (259, 1), (262, 1), (273, 8), (277, 1), (278, 12), (279, packed.size)]
-    entries = b"".join(struct.pack("<HHII", tag, 4 if tag in (273, 279) else 3, 1, value) for tag, value in tags)
-    directory = struct.pack("<H", len(tags)) + entries + struct.pack("<I", 0)
-    content = packed.astype(np.uint8).tobytes()
-    (tmp_path / "a.tif").write_bytes(struct.pack("<2sHI", b"II", 42, 8 + len(content)) + content + directory)
-    reading = read_pixels(tmp_path / "a.tif", RESTORED)
-    assert np.array_equal(reading.image[0], values / 4095)
-    assert reading.assumed == ""
+@pytest.mark.parametrize("bits", [2, 4, 12])
+def test_a_tiff_of_few_bits_says_its_depth(tmp_path, pictures, bits):
+    """Levels of 2 and 4 bit, which Pillow had stretched to 255, were compared with 3 and 15."""
+    values = np.random.default_rng(0).integers(0, 2**bits, (13, 19))
+    for photometric, expected in ((1, values), (0, 2**bits - 1 - values)):
+        if bits == 12 and photometric == 0:
+            continue  # refused, see below
+        (tmp_path / "a.tif").write_bytes(pictures.tiff(values, bits, photometric))
+        reading = read_pixels(tmp_path / "a.tif", RESTORED)
+        np.testing.assert_allclose(reading.image[0], expected / (2**bits - 1), rtol=0, atol=1e-12)
+        assert reading.assumed == ""
+
+
+@pytest.mark.parametrize(("bits", "photometric"), [(6, 1), (10, 1), (14, 1), (12, 0)])
+def test_bits_that_no_library_here_unpacks_are_named(tmp_path, pictures, bits, photometric):
+    (tmp_path / "a.tif").write_bytes(pictures.tiff(np.zeros((13, 19), int), bits, photometric))
+    refused(tmp_path / "a.tif", f"its pixels of {bits} bit are not read", "without compression, with 8 or 16 bit")
+
+
+@pytest.mark.parametrize("compression", ["tiff_lzw", "zstd"])
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "int16", "float32"])
+def test_compressions_that_tifffile_lacks_are_left_to_pillow(tmp_path, compression, kind):
+    values = levels(2, 30, 37).astype(kind)
+    pages = [Image.fromarray(page.astype(np.int32) if kind == "int16" else page) for page in values]
+    if kind == "int16":
+        pages = [Image.frombytes("I;16", page.shape[::-1], page.tobytes()) for page in values]
+    tags = {_ORIENTATION: 6, 339: 2} if kind == "int16" else {_ORIENTATION: 6}
+    pages[0].save(tmp_path / "a.tif", compression=compression, tiffinfo=tags)
+    stored = tiffs.read(tmp_path / "a.tif")
+    assert (stored.values.dtype, stored.bits) == (kind, None)
+    assert np.array_equal(stored.values, values[0])
+    pages[0].save(tmp_path / "a.tif", compression=compression, save_all=True, append_images=pages[1:], tiffinfo=tags)
+    stack, axes = tiffs.read_pages(tmp_path / "a.tif")
+    assert (axes[1:], stack.values.dtype) == ("YX", kind)
+    assert np.array_equal(stack.values, values)
+
+
+def test_a_preview_beside_a_compressed_page_is_not_counted(tmp_path):
+    pixels = levels(30, 37)
+    preview = Image.fromarray(pixels[::2, ::2])
+    preview.encoderinfo = {"tiffinfo": {254: 1}, "compression": "tiff_lzw"}
+    Image.fromarray(pixels).save(tmp_path / "a.tif", compression="tiff_lzw", save_all=True, append_images=[preview])
+    assert np.array_equal(read_image(tmp_path / "a.tif")[0], pixels / 255)
+
+
+def test_compressed_pixels_of_which_pillow_would_lose_some_are_refused(tmp_path):
+    Image.fromarray(levels(30, 37).astype(np.uint16)).save(tmp_path / "a.tif", compression="tiff_lzw")
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as file:
+        file.pages[0].tags[262].overwrite(0)
+    refused(tmp_path / "a.tif", "16 bit compressed by LZW are not read", "pip install imagecodecs")
+
+
+def test_damage_of_a_compressed_tiff_is_seen(tmp_path):
+    Image.fromarray(levels(30, 37)).save(tmp_path / "a.tif", compression="tiff_lzw")
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        start, size = file.pages[0].dataoffsets[0], file.pages[0].databytecounts[0]
+    content[start : start + size] = bytes(size)
+    (tmp_path / "a.tif").write_bytes(content)
+    refused(tmp_path / "a.tif", "it is damaged")
+
+
+def test_a_mask_by_tifffile_whose_true_is_black_by_the_format_is_refused(tmp_path, pictures):
+    """Read as the format has it, it is the complement of what was written and of what tifffile reads."""
+    mask = np.eye(15, dtype=bool)
+    tifffile.imwrite(tmp_path / "a.tif", mask)
+    assert np.array_equal(tifffile.imread(tmp_path / "a.tif"), mask)
+    for read in (read_kernel, read_restored):
+        with pytest.raises(InputError, match=r"True is black and False is white.*astype\('uint8'\)"):
+            read(tmp_path / "a.tif")
+    tifffile.imwrite(tmp_path / "a.tif", mask.astype("uint8"))
+    np.testing.assert_allclose(read_kernel(tmp_path / "a.tif"), mask / 15)
+    Image.fromarray(mask).save(tmp_path / "a.tif")
+    np.testing.assert_allclose(read_kernel(tmp_path / "a.tif"), mask / 15)
+    inverted = pictures.tiff(1 - mask.astype(int), 1, photometric=0)  # by another program, which heeds the format
+    (tmp_path / "a.tif").write_bytes(inverted)
+    np.testing.assert_allclose(read_kernel(tmp_path / "a.tif"), mask / 15)
+
+
+def test_colours_of_a_ppm_are_not_rounded(tmp_path):
+    pixels = levels(12, 17, 3)
+    for most in (255, 15, 1):
+        few = pixels // (256 // (most + 1))
+        (tmp_path / "a.ppm").write_bytes(f"P6 17 12 {most}\n".encode() + few.tobytes())
+        np.testing.assert_allclose(read_restored(tmp_path / "a.ppm"), few.transpose(2, 0, 1) / most)
+    (tmp_path / "a.ppm").write_bytes(b"P6 17 12 4095\n" + pixels.astype(">u2").tobytes())
+    refused(tmp_path / "a.ppm", "colours of more than 8 bit")
 
 
 @pytest.mark.parametrize("tag", range(1, 9))

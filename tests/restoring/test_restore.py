@@ -635,6 +635,26 @@ def test_sources_say_what_they_are(tmp_path):
     np.testing.assert_array_equal(source.image(0), blurred(3).astype(np.float32))
 
 
+@pytest.mark.parametrize("bits", [2, 4, 12])
+def test_a_tiff_of_few_bits_is_restored_by_its_depth(tmp_path, kernel, pictures, bits):
+    """Of 2 and 4 bit, 99 of 100 values were clipped: the largest was taken for white, and levels for those of 8 bit."""
+    values = np.rint(blurred()[0].clip(0, 1) * (2**bits - 1)).astype(int)
+    (tmp_path / "a.tif").write_bytes(pictures.tiff(values, bits))
+    done = run(tmp_path / "a.tif", kernel, tmp_path / "b.tif")
+    white = 4095 if bits == 12 else 255
+    x = expected(levels=2**bits - 1)[0] * np.float64(white)
+    assert np.abs(tifffile.imread(tmp_path / "b.tif") - np.rint(x).clip(0, white)).max() <= 1
+    assert not any("range is not known" in note for note in done.notes)
+
+
+def test_pages_that_tifffile_cannot_decompress_are_restored(tmp_path, kernel):
+    first, second = (Image.fromarray(np.rint(y.clip(0, 1) * 255).astype(np.uint8)) for y in blurred(3)[:2])
+    first.save(tmp_path / "a.tif", compression="tiff_lzw", save_all=True, append_images=[second])
+    run(tmp_path / "a.tif", kernel, tmp_path / "b.tif", pages="all")
+    run(tmp_path / "a.tif", kernel, tmp_path / "c.tif", pages="2")
+    assert np.array_equal(tifffile.imread(tmp_path / "b.tif")[1], tifffile.imread(tmp_path / "c.tif"))
+
+
 @pytest.mark.parametrize(("kind", "bits", "most"), [(np.int16, 16, 15), (np.uint16, 32, 16)])
 def test_bits_that_a_type_cannot_hold_are_refused(tmp_path, kernel, kind, bits, most):
     """White pixels came back black: what was clipped to more bits than there are wrapped round."""
