@@ -647,6 +647,24 @@ def test_a_tiff_of_few_bits_is_restored_by_its_depth(tmp_path, kernel, pictures,
     assert not any("range is not known" in note for note in done.notes)
 
 
+@pytest.mark.parametrize("name", ["a.npy", "a.fits"])
+def test_three_planes_taken_for_colours_are_told_of(tmp_path, kernel, name):
+    """They may be frames: neither an array nor FITS says which."""
+    if name == "a.fits":
+        fits = pytest.importorskip("astropy.io.fits")
+        fits.writeto(tmp_path / name, blurred(3))
+    else:
+        np.save(tmp_path / name, blurred(3))
+    np.save(tmp_path / "last.npy", blurred(3).transpose(1, 2, 0))
+    heard = {}
+    for image, pages in ((name, ""), (name, "all"), ("last.npy", "")):
+        notes = Notes()
+        run(tmp_path / image, kernel, tmp_path / "b.npy", notes, pages=pages, overwrite=True)
+        heard[image, pages] = [text for text in notes.texts if "colour image" in text]
+    told = f"{name}, of three planes, is read as one colour image; if they are frames, say --pages all"
+    assert heard == {(name, ""): [told], (name, "all"): [], ("last.npy", ""): []}
+
+
 def test_pages_that_tifffile_cannot_decompress_are_restored(tmp_path, kernel):
     first, second = (Image.fromarray(np.rint(y.clip(0, 1) * 255).astype(np.uint8)) for y in blurred(3)[:2])
     first.save(tmp_path / "a.tif", compression="tiff_lzw", save_all=True, append_images=[second])
