@@ -11,12 +11,18 @@ from numpy.typing import NDArray
 
 from nidbench.contract.method import Method
 from nidbench.errors import InputError
+from nidbench.images import unlike
 from nidbench.physics.arrays import Image, Kernel
 from nidbench.physics.kernel import normalised
 from nidbench.physics.noise import Noise
+from nidbench.physics.noise_level import estimate_noise_level
 
 #: How far values may lie outside [0, 1] before noise: a camera that saturates shows scenes of up to twice that.
 LOWEST, HIGHEST = -0.5, 2.0
+
+#: The value below which one of a hundred pixels may lie without noise, as in files, and how many standard deviations
+#: further with it: of noise alone 2.3 are.
+_DARKEST, _MOST_DEVIATIONS = -0.25, 3.0
 
 #: A restoration is on another scale where one of a hundred values is beyond this.
 _OTHER_SCALE = 10.0
@@ -62,16 +68,21 @@ def check_scale(blurred: Image, noise: Noise) -> None:
         InputError: naming the range of its values.
     """
     if noise.level is None:
-        margin = 1.0
+        margin, spread = 1.0, _MOST_DEVIATIONS * estimate_noise_level(blurred)
     elif noise.kind == "poisson":
-        margin = 8 * math.sqrt(HIGHEST / noise.level) + 8 / noise.level
+        margin, spread = 8 * math.sqrt(HIGHEST / noise.level) + 8 / noise.level, 0.0  # photons are never negative
     else:
-        margin = 8 * noise.level
+        margin, spread = 8 * noise.level, _MOST_DEVIATIONS * noise.level
     low, high = float(blurred.min()), float(blurred.max())
     if low < LOWEST - margin or high > HIGHEST + margin:
         raise InputError(
             f"blurred spans [{low:.4g}, {high:.4g}], which is not [0, 1] and noise: divide it, and the standard "
             "deviation of its noise, by the value of white, such as 255"
+        )
+    if (first := float(np.percentile(blurred, 1))) < _DARKEST - spread:
+        raise InputError(
+            f"blurred spans [{low:.4g}, {high:.4g}], and one of a hundred values is below {first:.4g}, which is not "
+            "[0, 1] and noise: give (y + 1) / 2 of a y on [-1, 1], and half of the standard deviation of its noise"
         )
 
 
@@ -86,6 +97,23 @@ def check_restored_scale(restored: Image) -> None:
     if np.quantile(np.abs(restored), 0.99) > _OTHER_SCALE:
         raise InputError(
             f"restored spans [{restored.min():.4g}, {restored.max():.4g}]: divide it by the value of white, such as 255"
+        )
+
+
+def check_related(restored: Image, blurred: Image) -> None:
+    """Refuse a restoration on another scale than the measurement, or of the opposite sign.
+
+    Args:
+        restored: what the camera would show of it where the measurement is, Shape (C, h, w).
+        blurred: the blurred image of the same scene, of the same Shape; without noise where that is not known.
+
+    Raises:
+        InputError: naming how the two are related.
+    """
+    if fitting := unlike(restored, blurred):
+        raise InputError(
+            f"restored is not on the scale of the truth, whose blurred image is {fitting}: give it on [0, 1], such as "
+            "(x + 1) / 2 of an x on [-1, 1], or divided by the value of white"
         )
 
 

@@ -20,7 +20,7 @@ from nidbench.physics.noise import Noise, NoiseSpec, noise_of_measurement
 from nidbench.physics.problem import Problem
 from nidbench.physics.response import Response
 
-from .given import check_restored_scale, check_scale, kernel_of, method_of, text_of, whole_number
+from .given import check_related, check_restored_scale, check_scale, kernel_of, method_of, text_of, whole_number
 from .layout import channels_first
 
 if TYPE_CHECKING:
@@ -167,9 +167,10 @@ def score(
 
     Raises:
         UnknownNameError: for a protocol that there is not.
-        InputError: where sizes do not fit, or the protocol looks beyond what the restoration shows.
+        InputError: where sizes do not fit, the restoration is on another scale or of the opposite sign, or the protocol
+            looks beyond what it shows.
     """
-    from nidbench.physics.measure import check_image
+    from nidbench.physics.measure import check_image, convolved
     from nidbench.scoring.protocols import protocol as find_protocol
     from nidbench.scoring.scorer import Scorer
 
@@ -181,6 +182,9 @@ def score(
     problem = _frame_of(sharp, kernel_of(kernel), Response.parse(text_of("response", response, "identity")))
     encoded = problem.response.kind != "identity"
     x, shows = _placed(image, problem)
+    camera = problem.response
+    seen = camera.apply(np.asarray(x[:, *problem.valid], np.float64))
+    check_related(seen, camera.apply(convolved(camera.scene(sharp), problem.kernel)))
     scorer = Scorer(problem, [Truth(sharp, encoded=encoded)], [protocol])
     scored = scorer.scores(x, shows).get(find_protocol(protocol).name)
     if scored is None:

@@ -17,6 +17,7 @@ from nidbench.physics.noise import Noise
 KERNEL = np.ones((3, 5)) / 15
 RNG = np.random.default_rng(0)
 SHARP = RNG.uniform(0.1, 0.9, (40, 44))
+SMOOTH = 0.5 + 0.4 * np.sin(np.arange(40) / 6)[:, None] * np.cos(np.arange(44) / 5)
 Y = nb.measure(SHARP, KERNEL).blurred[0]
 
 
@@ -75,6 +76,36 @@ def test_noise_may_leave_the_range_and_no_more_than_it_can(noise):
             check_scale(y.astype(np.float32), other)
     with pytest.raises(InputError, match="blurred spans"):
         check_scale((255 * clean).astype(np.float32), noise)
+
+
+@pytest.mark.parametrize("noise", [None, "gaussian:0.01", "poisson:1000"])
+def test_a_blurred_image_on_another_range_than_0_to_1_is_refused(noise):
+    y = nb.measure(SMOOTH, KERNEL, noise or "gaussian:0.01").blurred[0]
+    assert np.isfinite(nb.restore("wiener", y, KERNEL, noise=noise)).all()
+    for other in (2 * y - 1, -y, 2 * (0.3 + 0.4 * y) - 1):
+        with pytest.raises(InputError, match=r"blurred spans .* which is not \[0, 1\]"):
+            nb.restore("wiener", other, KERNEL, noise=noise)
+
+
+@pytest.mark.parametrize("noise", [Noise("gaussian", None), Noise("gaussian", 0.1)])
+def test_noise_around_black_is_taken(noise):
+    dark = np.random.default_rng(0).normal(0, 0.1, (1, 100, 100)).astype(np.float32)
+    assert dark.min() < -0.3
+    check_scale(dark, noise)
+
+
+@pytest.mark.parametrize("response", ["identity", "gamma:2.2"])
+def test_a_restoration_on_another_scale_than_the_truth_has_no_score(response):
+    x = SMOOTH if response == "identity" else SMOOTH**2.2
+    of_a_sign = (2 * x - 1, -x) if response == "identity" else ()  # a gamma shows what is negative as black
+    for other in (x / 255, 1 - x, *of_a_sign):
+        with pytest.raises(InputError, match="restored is not on the scale of the truth"):
+            nb.score(other, SMOOTH, KERNEL, response=response)
+        with pytest.raises(InputError, match="restored is not on the scale of the truth"):
+            nb.score(other[1:-1, 2:-2], SMOOTH, KERNEL, response=response)
+    noise = np.random.default_rng(0).normal(0, 0.1, x.shape)
+    for poor in (x, x + noise, np.full_like(x, x.mean()), np.zeros_like(x), RNG.uniform(0, 1, x.shape)):
+        assert nb.score(poor, SMOOTH, KERNEL, response=response).psnr > 0
 
 
 def test_scores_are_of_images_on_one_scale():
