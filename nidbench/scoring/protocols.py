@@ -290,12 +290,12 @@ def to_8_bit(image: Image) -> NDArray[np.float64]:
 CROPS = {
     protocol.name: protocol
     for protocol in (
-        Protocol("half-kernel", "cut floor(k/2) a side, 8 bit (the paper's released script)", halves=1, cut=0),
+        Protocol(
+            "half-kernel", "cut k-1 px an axis, to what y shows, 8 bit (the paper's released script)", halves=1, cut=0
+        ),
         Protocol("cut-30", "cut 30 px a side, 8 bit (Nan et al. 2020)", halves=0, cut=30),
         Protocol("uncropped", "nothing cut, 8 bit", halves=0, cut=0),
-        Protocol(
-            "anger", "cut 2 floor(k/2) a side, 8 bit (the paper's released script for Anger's images)", halves=2, cut=0
-        ),
+        Protocol("anger", "cut 2(k-1) px an axis, 8 bit (the paper's released script for Anger's)", halves=2, cut=0),
     )
 }
 

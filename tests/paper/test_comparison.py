@@ -437,7 +437,9 @@ def test_records_are_read_under_the_protocol_of_their_condition(make_record, mak
     assert render_comparison(SweepCells.read(store, sweep)) == render_comparison(
         SweepCells.read(store, sweep), "table2", "md"
     )
-    assert "under the protocol anger: cut 2 floor(k/2)" in render_comparison(SweepCells.read(store, sweep), "table5")
+    assert "under the protocol anger: cut 2(k-1) px an axis" in render_comparison(
+        SweepCells.read(store, sweep), "table5"
+    )
     with pytest.raises(UnknownNameError, match="half-kernel"):
         render_comparison(SweepCells.read(store, sweep), "table2", protocol="half")
 

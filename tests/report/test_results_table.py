@@ -257,7 +257,7 @@ def test_an_infinite_mean_says_which_cells_make_it(make_record, make_store):
 
 def test_markdown(sample_store):
     text = render(SweepCells.read(*sample_store))
-    assert "half-kernel: cut floor(k/2) a side" in text
+    assert "half-kernel: cut k-1 px an axis" in text
     assert "4 cells: 3 done, 1 timeout." in text
     assert "Preset fast, device cpu, precision float32, threads 1." in text
     table = [line for line in text.splitlines() if line.startswith("|")]
