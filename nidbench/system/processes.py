@@ -44,12 +44,16 @@ def _prctl(option: int, value: int) -> None:
 
 def children(pid: int) -> list[int]:
     """Return the running children of all threads of a process, without those that ended but were not waited for."""
+    return [child for child in _listed_children(pid) if not _has_ended(child)]
+
+
+def _listed_children(pid: int) -> list[int]:
     pids: list[int] = []
     with suppress(OSError):  # it has ended
         for thread in Path(f"/proc/{pid}/task").iterdir():
             with suppress(OSError):
                 pids += map(int, (thread / "children").read_text().split())
-    return [child for child in pids if _state(child) not in ("Z", "X", "")]
+    return pids
 
 
 def descendants(pid: int) -> Iterator[int]:
@@ -69,12 +73,15 @@ def kill_descendants(pid: int, spare: Collection[int] = ()) -> list[str]:
         spare: children of it that stay, with their descendants.
     """
     killed: dict[int, str] = {}
+    ended: set[int] = set()
     for _ in range(200):
-        kin = ((child, *descendants(child)) for child in children(pid) if child not in spare)
-        doomed = [victim for family in kin for victim in family]
-        if not doomed:
+        listed = [child for child in _listed_children(pid) if child not in spare]
+        running = [child for child in listed if not _has_ended(child)]
+        # one that ended after the list was read may have left children, which are in the next list
+        if not running and ended.issuperset(listed):
             break
-        for victim in doomed:
+        ended = set(listed).difference(running)
+        for victim in [each for child in running for each in (child, *descendants(child))]:
             killed.setdefault(victim, command(victim))
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(victim, signal.SIGKILL)
@@ -178,10 +185,15 @@ def kernel_kills() -> int:
     return counts
 
 
-def _state(pid: int) -> str:
+def _has_ended(pid: int) -> bool:
+    """Return whether a process has ended with all of its threads, so that others have adopted its children.
+
+    A process whose first thread has ended is shown as ended, though its other threads run on and have its children.
+    """
     with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    return ""
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return fields[0] in ("Z", "X") and int(fields[17]) <= 1
+    return True
 
 
 @cache
