@@ -12,11 +12,11 @@ import numpy as np
 from numpy.lib import format as npy
 
 from nidbench.errors import PackError
+from nidbench.records import ARRAYS_DAMAGE
+
+from .names import shown
 
 _ENDING = ".npy"
-
-#: What `zipfile` and NumPy raise for files that are damaged or made up.
-_DAMAGE = (zipfile.BadZipFile, OSError, ValueError, TypeError, EOFError, RuntimeError, NotImplementedError, SyntaxError)
 
 
 def check_arrays(place: str, name: str, content: bytes) -> None:
@@ -36,7 +36,7 @@ def check_arrays(place: str, name: str, content: bytes) -> None:
             _check_restoration(shapes)
         else:
             _check_kept(shapes)
-    except _DAMAGE as error:
+    except ARRAYS_DAMAGE as error:
         raise PackError(f"{place} is no file of arrays that can be taken ({error}): ask for it again") from error
 
 
@@ -79,7 +79,7 @@ def _shape(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> tuple[tuple[int,
 def _check_restoration(shapes: _Shapes) -> None:
     image = shapes.get("image")
     if image is None or not set(shapes) <= {"image", "variance"}:
-        raise ValueError(f"it has arrays {', '.join(sorted(shapes))}, and not image and, at most, variance")
+        raise ValueError(f"it has arrays {', '.join(map(shown, sorted(shapes)))}, and not image and, at most, variance")
     if len(set(shapes.values())) > 1 or len(image[0]) != 3 or image[1] != np.float32:
         raise ValueError(f"it has arrays {shapes}, and not float32 of one shape (C, H, W)")
 

@@ -14,6 +14,7 @@ Records are the truth; MLflow runs, tables and pictures are made from them and c
 from __future__ import annotations
 
 from .attempts import ARRAYS as ARRAYS
+from .attempts import ARRAYS_DAMAGE as ARRAYS_DAMAGE
 from .attempts import file_name as file_name
 from .cell import Cell as Cell
 from .record import DAMAGE as DAMAGE

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import io
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -16,6 +20,25 @@ from nidbench.errors import ResultsError
 
 #: Files of arrays that a cell may have beside its record.
 ARRAYS = ("arrays.npz", "kept.npz")
+
+#: What `zipfile` and NumPy raise for files of arrays that are damaged or made up. NumPy reads an array's header as
+#: Python, and allocates what that says.
+ARRAYS_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    TokenError,
+    SyntaxError,
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+)
 
 #: Files of a cell beside its record: those of the first attempt have plain names, those of the second `arrays.2.npz`.
 _BESIDE = re.compile(r"(?:arrays|kept|log)(?:\.([0-9]{1,9}))?\.(?:npz|json)")
@@ -63,5 +86,5 @@ def unpacked(path: Path) -> dict[str, NDArray[Any]]:
         # not np.load(path): it leaves damaged files open
         with path.open("rb") as file, np.load(file, allow_pickle=False) as content:
             return {name: content[name] for name in content.files}
-    except (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+    except ARRAYS_DAMAGE as error:
         raise ResultsError(f"{path} cannot be read ({error}): delete its folder and rerun the sweep") from error

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import stat
+import struct
 import subprocess
 import sys
 import time
@@ -452,6 +453,14 @@ def claiming(shape):
     return file.getvalue()
 
 
+def headed(header):
+    """Return a file of arrays with any text as its header."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("image.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(64))
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -463,6 +472,10 @@ def claiming(shape):
         (lambda _: arrays_file(image=np.zeros((1, 4, 4), np.float64)), "float32 of one shape"),
         (lambda _: arrays_file(image=IMAGE["image"], variance=np.zeros((1, 4, 4), np.float32)), "of one shape"),
         (lambda _: arrays_file(picture=IMAGE["image"]), "it has arrays picture"),
+        (lambda _: arrays_file(**{"\x1b[2Jpicture": IMAGE["image"]}), "it has arrays  [2Jpicture"),
+        (lambda _: headed(b"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 4, 4\n"), "is no file of arrays"),
+        (lambda _: headed(b"  {'descr': '<f4',\n 'fortran_order': False}"), "is no file of arrays"),
+        (lambda _: headed(b"(" * 5000), "is no file of arrays"),
         (lambda _: b"text", "is no file of arrays"),
         (lambda _: b"", "is no file of arrays"),
     ],

@@ -651,6 +651,26 @@ def test_damaged_arrays_are_refused(store, kind):
         store.arrays(CELL.id)
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"), }", b"(( }"),  # which Python's tokenizer refuses
+        (b"64), }", b"6e9, }"),
+        (b"(1, 64, 64), }" + 20 * b" ", b"(1, 64, " + 22 * b"9" + b"), }"),  # more than an int64
+        (b"(1, 64, 64), }" + 20 * b" ", b"(1, 64, " + 14 * b"9" + b"), }        "),  # more than any memory
+        (b"'<f4'", b"'|O8'"),
+    ],
+)
+def test_a_damaged_header_of_an_array_is_refused(store, before, after):
+    store.write(RECORD, {"image": np.random.default_rng(0).random((1, 64, 64))})
+    path = store.root / "cells" / CELL.id / "arrays.npz"
+    content = path.read_bytes()
+    assert before in content
+    path.write_bytes(content.replace(before, after.ljust(len(before))))
+    with pytest.raises(ResultsError, match=r"arrays\.npz cannot be read"):
+        store.arrays(CELL.id)
+
+
 def test_a_changed_byte_of_arrays_is_refused_or_changes_no_value(store):
     image = np.random.default_rng(0).random((1, 6, 6)).astype(np.float32)
     store.write(RECORD, {"image": image})
