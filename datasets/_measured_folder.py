@@ -50,6 +50,7 @@ from nidbench.images import (
     sharp_shape,
     unlike,
 )
+from nidbench.physics.explained import contradiction
 from nidbench.system.toml_file import read_toml
 
 from ._measured import given, offset_of, truth_of
@@ -175,6 +176,11 @@ class MeasuredFolder:
             )
         if shown.shape == problem.blurred.shape and (other := other_mean(shown, problem.blurred)):
             yield "brightness", f"{self._sharp[name].name} has {other}"
+        if sharp.image.shape in (problem.blurred.shape, (len(problem.blurred), *problem.frame)):  # else it is refused
+            truth = truth_of(problem, sharp.image, encoded=problem.response.kind == "gamma")
+            linear = problem.response.scene(truth.image) if truth.encoded else truth.image
+            if contradicts := contradiction(problem, linear, truth.offset):
+                yield "blurred images and their truths", f"{self._blurred[name].name}: {contradicts}"
         if of_y and any(side % 2 == 0 for side in problem.kernel.shape):
             yield _EVEN, f"{kernel.name} has {problem.kernel.shape[0]}x{problem.kernel.shape[1]}"
 

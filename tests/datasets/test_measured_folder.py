@@ -139,6 +139,20 @@ def test_the_background_of_kernels(folder):
         assert np.allclose(MeasuredFolder(folder).measured("dog", "folder/dog").kernel, kernel / 15)
 
 
+def test_a_truth_that_does_not_give_the_blurred_image_is_told(folder, pictures):
+    truth = pictures.blobs((1, 40, 46))
+    for turned, words in ((truth[:, ::-1], "upside down"), (np.roll(truth, 2, 2), "2 columns further left")):
+        (folder / "truth" / "cat.png").write_bytes(pictures.encoded(turned))
+        notice = MeasuredFolder(folder).notice(["cat"])
+        assert (
+            f"blurred images and their truths: cat.png: it would be explained better if the truth were {words}"
+            in notice
+        )
+    (folder / "truth" / "cat.png").write_bytes(pictures.encoded(truth))
+    (folder / "measured.toml").write_text('kernels = "correlation"\n')
+    assert "if the kernel were turned by 180 degrees" in MeasuredFolder(folder).notice(["cat"])
+
+
 def test_a_kernel_off_its_middle_is_told(folder):
     np.save(folder / "kernels" / "dog.npy", np.pad([[1.0]], ((0, 12), (6, 6))))
     made = MeasuredFolder(folder)

@@ -1,0 +1,164 @@
+"""Whether a sharp image explains a measurement: y should be g(k * x) but for the noise.
+
+A truth of another scene, place or orientation, or a kernel that is turned, costs many dB and looks like a bad method.
+What is compared is the residual after the best straight line, so that another brightness, which is told elsewhere,
+hides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arrays import Image, Kernel
+from .measure import SMALLEST_VALID, convolved
+from .problem import Problem
+
+#: Most rows and columns that are compared, in the middle.
+_SIDE = 512
+#: Part of the residual's energy that another reading leaves at most, where it is told.
+_LESS = 0.7
+#: Farthest that a truth is looked for, in pixels.
+_REACH = 24
+#: Share of the energy of y, beyond the noise, that a truth of this scene leaves unexplained at most.
+_UNEXPLAINED = 0.5
+#: Energy of the residual, in that of the noise, below which nothing is looked for.
+_AS_NOISE = 1.5
+
+#: Energy of what rounding to 8 bits leaves, on [0, 1].
+_ROUNDING = 1 / 12 / 255**2
+
+
+class _Reading(NamedTuple):
+    """Another way to read the files, in words, and x and k as they are then."""
+
+    words: str
+    sharp: Image
+    kernel: Kernel
+
+
+def contradiction(problem: Problem, sharp: Image, offset: tuple[int, int]) -> str:
+    """Return how y contradicts that it is a sharp image, blurred, and what would fit better; empty where it does not.
+
+    Args:
+        problem: y and k.
+        sharp: x or a part of it, linear, Shape (C, H, W).
+        offset: row and column of its first pixel in the frame of x.
+    """
+    noise = problem.sigma() ** 2 + _ROUNDING
+    left = _residual(problem, sharp, problem.kernel, offset)
+    if left is None or left <= _AS_NOISE * noise:
+        return ""
+    others = {
+        reading.words: other
+        for reading in _readings(sharp, problem.kernel)
+        if (other := _residual(problem, reading.sharp, reading.kernel, offset)) is not None
+    }
+    moved = _moved(problem, sharp, offset)
+    if moved is not None:
+        (rows, columns), energy = moved
+        others[f"the truth were {_where(rows, columns)}"] = energy
+    best = min(others, key=others.__getitem__, default="")
+    if best and others[best] < _LESS * left:
+        return f"it would be explained better if {best}: a residual of {others[best] ** 0.5:.2g}, not {left**0.5:.2g}"
+    energy = float(problem.blurred.astype(np.float64).var((1, 2)).mean())
+    if left - noise > _UNEXPLAINED * max(energy - noise, 0.0):
+        return f"the truth, blurred by the kernel, leaves a residual of {left**0.5:.2g} of it: are they of one scene?"
+    return ""
+
+
+def _readings(sharp: Image, kernel: Kernel) -> Iterator[_Reading]:
+    yield _Reading("the kernel were turned by 180 degrees", sharp, kernel[::-1, ::-1])
+    yield _Reading("the truth were upside down", sharp[:, ::-1], kernel)
+    yield _Reading("the truth were mirrored left to right", sharp[:, :, ::-1], kernel)
+    yield _Reading("the truth were turned by 180 degrees", sharp[:, ::-1, ::-1], kernel)
+    if len(sharp) == 3:
+        yield _Reading("the truth's channels were in reverse, BGR for RGB", sharp[::-1], kernel)
+    if kernel.shape[0] == kernel.shape[1]:
+        yield _Reading("the kernel's rows were its columns", sharp, kernel.T)
+    if sharp.shape[1] == sharp.shape[2]:
+        yield _Reading("the truth's rows were its columns", sharp.transpose(0, 2, 1), kernel)
+
+
+def _where(rows: int, columns: int) -> str:
+    parts = [(rows, "row", "lower", "higher"), (columns, "column", "further right", "further left")]
+    said = [
+        f"{abs(by)} {unit}{'s' if abs(by) > 1 else ''} {onwards if by > 0 else backwards}"
+        for by, unit, onwards, backwards in parts
+        if by
+    ]
+    return " and ".join(said)
+
+
+def _residual(problem: Problem, sharp: Image, kernel: Kernel, offset: tuple[int, int]) -> float | None:
+    """Return the mean square of y less the best line of g(k * x), in the middle; None where too little is shown."""
+    pair = _pair(problem, sharp, kernel, offset)
+    return None if pair is None else _unexplained(*pair)
+
+
+def _pair(
+    problem: Problem, sharp: Image, kernel: Kernel, offset: tuple[int, int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Return y and g(k * x) where both are known, in the middle, Shape (C, h, w)."""
+    starts = [max(0, first) for first in offset]
+    sides = zip(offset, sharp.shape[1:], kernel.shape, problem.blurred.shape[1:], strict=True)
+    stops = [min(shown, first + size - taps + 1) for first, size, taps, shown in sides]
+    spans = []
+    for start, stop in zip(starts, stops, strict=True):
+        if stop - start < SMALLEST_VALID:
+            return None
+        cut = max(0, stop - start - _SIDE) // 2
+        spans.append(slice(start + cut, stop - cut))
+    y = problem.blurred[:, *spans].astype(np.float64)
+    needed = [
+        slice(span.start - first, span.stop - first + taps - 1)
+        for span, first, taps in zip(spans, offset, kernel.shape, strict=True)
+    ]
+    return y, np.asarray(problem.response.apply(convolved(sharp[:, *needed], kernel)))
+
+
+def _unexplained(y: NDArray[np.float64], shown: NDArray[np.float64]) -> float:
+    """Return the mean square of what is left of y, each channel by its own line."""
+    axes = (1, 2)
+    y, shown = y - y.mean(axes, keepdims=True), shown - shown.mean(axes, keepdims=True)
+    energy = np.square(shown).mean(axes)
+    slope = np.divide((y * shown).mean(axes), energy, out=np.zeros(len(y)), where=energy > 0)
+    return float(np.square(y - slope.clip(0, None)[:, None, None] * shown).mean())
+
+
+def _moved(problem: Problem, sharp: Image, offset: tuple[int, int]) -> tuple[tuple[int, int], float] | None:
+    """Return how far the truth is best moved, in rows and columns, and what it leaves then; None for not at all."""
+    pair = _pair(problem, sharp, problem.kernel, offset)
+    if pair is None:
+        return None
+    y, shown = (image.mean(0) - image.mean() for image in pair)
+    shape = [2 * side for side in y.shape]  # zeros, so that nothing wraps
+    correlation = np.fft.irfft2(np.fft.rfft2(y, shape) * np.fft.rfft2(shown, shape).conj(), shape)
+    reach = [min(_REACH, side // 4) for side in y.shape]
+    near = np.roll(correlation, reach, (0, 1))[: 2 * reach[0] + 1, : 2 * reach[1] + 1]
+    row, column = np.unravel_index(int(near.argmax()), near.shape)
+    best, left = _descended(problem, sharp, offset, (int(row) - reach[0], int(column) - reach[1]))
+    return None if best == (0, 0) else (best, left)
+
+
+def _descended(
+    problem: Problem, sharp: Image, offset: tuple[int, int], first: tuple[int, int]
+) -> tuple[tuple[int, int], float]:
+    """Return the place near a first one that leaves least, and what it leaves: the correlation of images is smooth."""
+    known: dict[tuple[int, int], float] = {}
+
+    def left_at(by: tuple[int, int]) -> float:
+        if by not in known:
+            energy = _residual(problem, sharp, problem.kernel, (offset[0] + by[0], offset[1] + by[1]))
+            known[by] = float("inf") if energy is None else energy
+        return known[by]
+
+    here, best = None, first
+    while here != best:
+        here = best
+        around = [(here[0] + rows, here[1] + columns) for rows in (-1, 0, 1) for columns in (-1, 0, 1)]
+        best = min((here, *around), key=left_at)
+    return best, left_at(best)
