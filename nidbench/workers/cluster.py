@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ PATIENCE = 10.0
 #: Dask's setting of the variables with which a nanny starts a worker, and the one of them that slows cells down: free
 #: memory in bytes beyond which it goes back to the system, from where fetching it again takes long.
 ENVIRONMENT, TRIM = "distributed.nanny.pre-spawn-environ", "MALLOC_TRIM_THRESHOLD_"
+
+#: What is said where a running cluster's scheduler has gone.
+GONE = "the scheduler has gone: finished cells are kept; start it again and run the same command"
 
 _HOST = "127.0.0.1"
 
@@ -186,4 +190,20 @@ def _connected(scheduler: str) -> Iterator[Client]:
             "with dask scheduler, or use --workers for this machine"
         ) from error
     with client:
-        yield client
+        try:
+            yield client
+        except (CancelledError, OSError) as error:  # dask cancels what it no longer hears of
+            if not isinstance(error, CancelledError):
+                require_scheduler(client)
+                raise
+            raise NidbenchError(GONE) from error
+
+
+def require_scheduler(client: Client) -> None:
+    """Refuse to go on with a scheduler that has gone.
+
+    Raises:
+        NidbenchError: saying what to do.
+    """
+    if client.status not in ("running", "connecting") or not client.scheduler_comm:
+        raise NidbenchError(GONE)

@@ -28,6 +28,7 @@ from nidbench.sweep.options import RunOptions
 from nidbench.system.signals import check
 
 from . import host
+from .cluster import GONE, require_scheduler
 from .handed import Handed, Wanted, attempt_at, case_of
 
 if TYPE_CHECKING:
@@ -41,8 +42,6 @@ FETCH = (2.0, 4.0, 8.0, 16.0, 30.0)
 
 #: Seconds in which workers that are there must say whether they are of use.
 GREETING = 120.0
-
-_GONE = "the scheduler has gone: finished cells are kept; start it again and run the same command"
 
 #: A worker's address and the number of one of its places.
 Place = tuple[str, int]
@@ -279,7 +278,7 @@ class Parallel:
             return
         future = attempt.future
         if future.status == "cancelled":
-            raise NidbenchError(_GONE)
+            raise NidbenchError(GONE)
         if future.status == "error":
             why = _words(future.exception())
             self._give_up_worker(attempt.address, why, events)
@@ -392,16 +391,12 @@ class Parallel:
             events.warned(f"there is no worker: waiting for one, {self._wait:g} s at most")
         if time.monotonic() - since < (max(self._wait, GREETING) if asked else self._wait):
             return
-        self._require_scheduler()
+        require_scheduler(self._client)
         reasons = "; ".join(f"{address}: {why}" for address, why in state.refused.items()) or "none has joined"
         raise NidbenchError(
             f"no worker to compute on for {self._wait:g} s ({reasons}): start one that is of use and run the same "
             "command again; finished cells are kept"
         )
-
-    def _require_scheduler(self) -> None:
-        if self._client.status not in ("running", "connecting") or not self._client.scheduler_comm:
-            raise NidbenchError(_GONE)
 
 
 def places(info: Any, wanted: Wanted, per_device: int) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from nidbench.compute.computer import Listener
@@ -11,6 +13,7 @@ from nidbench.compute.messages import Greet, Hello, Request
 from nidbench.errors import NidbenchError
 
 from . import host
+from .cluster import GONE, require_scheduler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +22,13 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks at who has joined.
 _PACE = 0.2
+
+#: Workers that may leave while they are asked the same.
+_ATTEMPTS = 3
+
+
+class _LeftError(NidbenchError):
+    """A worker left while it was asked."""
 
 
 class RemoteComputer:
@@ -67,27 +77,34 @@ class RemoteComputer:
             self._client.run(host.close, self._topic, workers=[self._address], on_error="ignore")
 
     def _call(self, function: Any, *arguments: Any) -> Any:
-        if not self._address:
-            self._address = self._found()
-        return self._submitted(self._address, function, *arguments)
+        for _ in range(_ATTEMPTS - 1):
+            with suppress(_LeftError):
+                return self._submitted(self._worker(), function, *arguments)
+            self._say(f"worker {self._address} left while it was asked: another one is asked")
+            self._address = ""
+        return self._submitted(self._worker(), function, *arguments)
+
+    def _worker(self) -> str:
+        self._address = self._address or self._found()
+        return self._address
 
     def _submitted(self, address: str, function: Any, *arguments: Any) -> Any:
         """Return what a function returns on a worker.
 
         Raises:
-            NidbenchError: where the worker leaves meanwhile.
+            NidbenchError: where the worker leaves meanwhile, or the scheduler has gone.
         """
         key = f"ask-{secrets.token_hex(8)}"
         future = self._client.submit(function, *arguments, key=key, workers=[address], pure=False)
         while True:
             try:
                 return future.result(timeout=1.0)
+            except CancelledError:
+                raise NidbenchError(GONE) from None
             except TimeoutError:
-                if self._client.status != "running" or address not in self._workers():
-                    self._address = ""
-                    raise NidbenchError(
-                        f"worker {address} left while it was asked: run the same command again"
-                    ) from None
+                require_scheduler(self._client)
+                if address not in self._workers():
+                    raise _LeftError(f"worker {address} left while it was asked: run the same command again") from None
 
     def _workers(self) -> list[str]:
         return list(self._client.scheduler_info(n_workers=-1)["workers"])
@@ -96,6 +113,7 @@ class RemoteComputer:
         """Return the address of a worker with the same software."""
         deadline, refused, waiting = time.monotonic() + self._wait, dict[str, str](), False
         while True:
+            require_scheduler(self._client)
             for address in self._workers():
                 if address in refused:
                     continue

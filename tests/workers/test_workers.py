@@ -451,6 +451,39 @@ def test_a_scheduler_that_goes_away_ends_the_run_in_words_and_costs_no_finished_
     assert statuses(out)["done"] >= 1
 
 
+@contextmanager
+def asked(folder: Path, file: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a sweep until its planning waits for a worker, whose first import of the method does not end."""
+    begun, own = folder / "begun", folder / "slow.py"
+    wait = f"from pathlib import Path\nif not Path({str(begun)!r}).exists():\n    Path({str(begun)!r}).touch()\n"
+    own.write_text(f"{wait}    import time\n    time.sleep(600)\n{STEADY.read_text()}")
+    call = command(folder / "out", "--scheduler", str(file), "--images", "camera", methods="slow@smoke", file=own)
+    with subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(folder / "out")
+    ) as process:
+        wait_for(begun.exists, process)
+        yield process
+
+
+def test_a_scheduler_that_goes_away_during_planning_ends_the_run_in_words(tmp_path):
+    with scheduler(tmp_path) as file, worker(file, tmp_path), asked(tmp_path, file) as process:
+        (pid,) = (p.pid for p in psutil.process_iter() if is_scheduler(p, file))
+        os.kill(pid, signal.SIGKILL)
+        told = process.communicate(timeout=120)[0]
+    assert process.returncode == 2, told
+    assert "the scheduler has gone: finished cells are kept" in told
+    assert "Traceback" not in told
+
+
+def test_where_a_worker_is_killed_while_it_is_asked_another_one_is(tmp_path):
+    with scheduler(tmp_path) as file, worker(file, tmp_path) as first, asked(tmp_path, file) as process:
+        os.killpg(first.pid, signal.SIGKILL)
+        with worker(file, tmp_path):
+            told = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, told
+    assert "left while it was asked: another one is asked" in told
+
+
 def is_scheduler(process: psutil.Process, file: Path) -> bool:
     try:
         words = process.cmdline()
