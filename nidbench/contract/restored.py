@@ -46,7 +46,7 @@ def check_restored(restored: object, problem: Problem) -> Restored:
 
     Raises:
         TypeError: where it is no `Restored`, holds no NumPy arrays of floats, or holds details that JSON cannot.
-        ValueError: where an array does not have the frame of x, or a number is out of range.
+        ValueError: where an array does not have the frame of x, a variance is negative, or a number is out of range.
         UnstableError: where an array holds values that are not finite.
     """
     if not isinstance(restored, Restored):
@@ -58,7 +58,7 @@ def check_restored(restored: object, problem: Problem) -> Restored:
         raise TypeError(f"stopped is {type(stopped).__name__}: give a few words, such as 'iterations'")
     return Restored(
         _finite("image", restored.image, shape),
-        None if variance is None else _finite("variance", variance, shape),
+        None if variance is None else _squared("variance", variance, shape),
         handed.count("iterations", restored.iterations),
         handed.text(stopped, handed.LONGEST_NAME),
         handed.details(restored.details),
@@ -70,4 +70,13 @@ def _finite(name: str, value: object, shape: tuple[int, ...]) -> Image:
     finite = np.isfinite(array)
     if not finite.all():
         raise UnstableError(f"{name} holds {np.count_nonzero(~finite)} values that are not finite")
+    return array
+
+
+def _squared(name: str, value: object, shape: tuple[int, ...]) -> Image:
+    array = _finite(name, value, shape)
+    if array.size and array.min() < 0:
+        raise ValueError(
+            f"{name} goes down to {array.min():.3g}; it cannot be negative: give squares of x's unit, or None"
+        )
     return array

@@ -314,8 +314,9 @@ class Odd:
         ({"more": "raise SystemExit"}, r"odd.py\) cannot be imported: SystemExit"),
         ({"version": "'two'"}, "version of odd is 'two': give a whole number"),
         ({"setting": "frozenset()"}, "setting setting of odd is of type frozenset: settings identify a result"),
+        ({"setting": "2**63"}, "setting setting=9223372036854775808 of odd is beyond 64 bits: give a smaller integer"),
     ],
-    ids=["hangs", "exits", "raises", "version", "setting"],
+    ids=["hangs", "exits", "raises", "version", "setting", "large"],
 )
 def test_a_file_that_cannot_be_imported_ends_with_a_message(tmp_path, computer, parts, message):
     file = tmp_path / "odd.py"

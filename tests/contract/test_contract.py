@@ -184,6 +184,7 @@ def test_answers_become_float32(dtype):
         (Restored(answer(), answer(shape=(1, 1, 1))), ValueError, r"variance has shape \(1, 1, 1\)"),
         (Restored(answer() * np.nan), UnstableError, "782 values that are not finite"),
         (Restored(answer(), answer() * np.inf), UnstableError, "variance holds"),
+        (Restored(answer(), answer() - 1), ValueError, "variance goes down to -.* it cannot be negative"),
     ],
 )
 def test_refused_answers(restored, error, reason):

@@ -34,7 +34,7 @@ def plain_settings(spec: MethodSpec, method: Method) -> dict[str, Any]:
     """Return all settings of a method.
 
     Raises:
-        NidbenchError: for a setting that is no plain value.
+        NidbenchError: for a setting that is no plain value, or an integer beyond 64 bits.
     """
     settings = all_settings(method)
     for name, value in settings.items():
@@ -43,6 +43,8 @@ def plain_settings(spec: MethodSpec, method: Method) -> dict[str, Any]:
                 f"setting {name} of {spec.name} is of type {type(value).__name__}: settings identify a result, so give "
                 "it a default of int, float, str, bool or None"
             )
+        if type(value) is int and not -(2**63) <= value < 2**63:
+            raise NidbenchError(f"setting {name}={value} of {spec.name} is beyond 64 bits: give a smaller integer")
     return settings
 
 
