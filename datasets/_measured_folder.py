@@ -43,6 +43,7 @@ from nidbench.images import (
     Background,
     Reading,
     Units,
+    contradiction,
     kernel_notice,
     other_mean,
     read_kernel,
@@ -50,7 +51,6 @@ from nidbench.images import (
     sharp_shape,
     unlike,
 )
-from nidbench.physics.explained import contradiction
 from nidbench.system.toml_file import read_toml
 
 from ._measured import given, offset_of, truth_of

@@ -3,11 +3,13 @@
 `pictures`, `tiffs`, `fits` and `arrays` read the numbers of a file, which `stored` describes; `units` finds out which
 value is intensity 1; `read` makes images of them; `psf` makes kernels, which `psf_faults` examines. `stack` reads files
 of one image or many, `metadata` what they say besides, and `write` makes the bytes of a file that says the same.
+`explained` says whether a sharp image and a kernel give a blurred one.
 """
 
 from nidbench.system.home import expanded as expanded
 
 from .arrays import ARRAY_SUFFIXES as ARRAY_SUFFIXES
+from .explained import contradiction as contradiction
 from .psf import BACKGROUNDS as BACKGROUNDS
 from .psf import KERNEL_SUFFIXES as KERNEL_SUFFIXES
 from .psf import Background as Background

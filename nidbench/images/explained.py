@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Image, Kernel
-from .measure import SMALLEST_VALID, convolved
-from .problem import Problem
+from nidbench.physics.arrays import Image, Kernel
+from nidbench.physics.measure import SMALLEST_VALID, convolved
+from nidbench.physics.problem import Problem
 
 #: Most rows and columns that are compared, in the middle.
 _SIDE = 512

@@ -7,7 +7,7 @@ import pytest
 from skimage.io import imread
 
 from nidbench.contract import Response
-from nidbench.physics.explained import contradiction
+from nidbench.images.explained import contradiction
 from nidbench.physics.kernel import normalised
 from nidbench.physics.measure import measure
 from nidbench.physics.noise import Noise
