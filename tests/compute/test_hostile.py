@@ -326,6 +326,12 @@ def test_a_file_that_cannot_be_imported_ends_with_a_message(tmp_path, computer, 
         make_plan(ask, computer)
 
 
+def test_a_misspelt_name_of_ones_own_method_lists_it_among_the_near_misses(computer):
+    ask = Ask((Experiment("hostlie", "sample"),), "cpu", "float32", method_file=HOSTILE)
+    with pytest.raises(NidbenchError, match=r"unknown method 'hostlie': did you mean hostile.* there are .*hostile, "):
+        make_plan(ask, computer)
+
+
 def test_plain_code_that_draws_from_global_generators_is_reproducible(tmp_path, hostile):
     seeds = Experiment("hostile[mode=plain_torch]", "sample", images="camera", seeds="0,1")
     store, same = Store(tmp_path), SameProcess()

@@ -15,8 +15,9 @@ from nidbench.registry.method_spec import MethodSpec, Resolved, all_settings, re
 
 def resolved(spec: MethodSpec, preset: str | None, file: Path | None) -> Resolved:
     """Return the method of a specification, with its settings."""
-    file_of_method = file if file is not None and file.stem == spec.name else None
-    return resolve(spec, _method(spec.name, file_of_method), preset)
+    # the file also where nobody has the name: it may be that of the file, misspelt
+    from_file = file is not None and (file.stem == spec.name or spec.name not in registered().targets)
+    return resolve(spec, _method(spec.name, file if from_file else None), preset)
 
 
 @cache
