@@ -27,6 +27,8 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, Valu
 class ArchiveWriter:
     """Writes a packed file, one file of it after the other.
 
+    Use it in a `with` statement: after an error, what was begun is let go of while its file is still open.
+
     Args:
         file: where to.
     """
@@ -34,6 +36,12 @@ class ArchiveWriter:
     def __init__(self, file: IO[bytes]) -> None:
         self._archive = zipfile.ZipFile(file, "w", zipfile.ZIP_STORED)
         self._files: dict[str, Packing] = {}
+
+    def __enter__(self) -> ArchiveWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._archive.close()
 
     def add(self, name: str, content: bytes) -> None:
         """Write a file."""

@@ -19,13 +19,14 @@ from .names import shown
 _ENDING = ".npy"
 
 
-def check_arrays(place: str, name: str, content: bytes) -> None:
+def check_arrays(place: str, name: str, content: bytes, remedy: str) -> None:
     """Refuse a file of arrays that no results folder of ours could have.
 
     Args:
         place: where it comes from, for messages.
         name: `arrays.npz` or `kept.npz`.
         content: its bytes.
+        remedy: what to do about it, for messages.
 
     Raises:
         PackError: where it cannot be read, holds Python objects, claims to be larger than it is, or has other arrays.
@@ -37,7 +38,7 @@ def check_arrays(place: str, name: str, content: bytes) -> None:
         else:
             _check_kept(shapes)
     except ARRAYS_DAMAGE as error:
-        raise PackError(f"{place} is no file of arrays that can be taken ({error}): ask for it again") from error
+        raise PackError(f"{place} is no file of arrays that can be taken ({error}): {remedy}") from error
 
 
 _Shapes: TypeAlias = "dict[str, tuple[tuple[int, ...], np.dtype[Any]]]"

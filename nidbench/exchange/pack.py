@@ -91,7 +91,8 @@ def pack(store: Store, name: str, file: Path, arrays: Arrays = "restorations", *
         raise ResultsError(f"{name} in {store.root} has no computed cell yet: run it first")
     sweep_partials(file.parent, file.name)
     with _errors_of(file), writing_whole(file) as handle:
-        _write(ArchiveWriter(handle), source, arrays)
+        with ArchiveWriter(handle) as archive:
+            _write(archive, source, arrays)
         size = handle.tell()
     return Packed(file, names, len(source.cell_ids), source.missing, source.damaged, size)
 

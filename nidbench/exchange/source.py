@@ -121,7 +121,7 @@ class Source(ABC):
                 continue
             files[path] = self.read(path)
             if name in ARRAYS:
-                check_arrays(f"{self.place}: {path}", name, files[path])
+                check_arrays(f"{self.place}: {path}", name, files[path], self.remedy)
                 arrays[name] = files[path]
             else:
                 with self._parsing(path):
