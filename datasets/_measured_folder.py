@@ -18,7 +18,8 @@ PATH/measured.toml               optional: what is known of the camera
     scale = 1
 
 Files of one name belong together. Of integers of 8 bit 255 is intensity 1; of 16 bit 65535 is, unless `bits` or `scale`
-says something else; real numbers are on [0, 1]; others need `scale`. With kernels of even size, the origin is k//2.
+says something else; real numbers are on [0, 1]; others need `scale`. With kernels of even size, the origin is k//2, and
+(k-1)//2 of those for correlation.
 """
 
 from __future__ import annotations
