@@ -68,22 +68,30 @@ def check_scale(blurred: Image, noise: Noise) -> None:
         InputError: naming the range of its values.
     """
     if noise.level is None:
-        margin, spread = 1.0, _MOST_DEVIATIONS * estimate_noise_level(blurred)
+        margin = 1.0
     elif noise.kind == "poisson":
-        margin, spread = 8 * math.sqrt(HIGHEST / noise.level) + 8 / noise.level, 0.0  # photons are never negative
+        margin = 8 * math.sqrt(HIGHEST / noise.level) + 8 / noise.level
     else:
-        margin, spread = 8 * noise.level, _MOST_DEVIATIONS * noise.level
+        margin = 8 * noise.level
     low, high = float(blurred.min()), float(blurred.max())
     if low < LOWEST - margin or high > HIGHEST + margin:
         raise InputError(
             f"blurred spans [{low:.4g}, {high:.4g}], which is not [0, 1] and noise: divide it, and the standard "
             "deviation of its noise, by the value of white, such as 255"
         )
-    if (first := float(np.percentile(blurred, 1))) < _DARKEST - spread:
+    first = float(np.percentile(blurred, 1))
+    if first < _DARKEST and first < _DARKEST - _MOST_DEVIATIONS * _deviation(blurred, noise):
         raise InputError(
             f"blurred spans [{low:.4g}, {high:.4g}], and one of a hundred values is below {first:.4g}, which is not "
             "[0, 1] and noise: give (y + 1) / 2 of a y on [-1, 1], and half of the standard deviation of its noise"
         )
+
+
+def _deviation(blurred: Image, noise: Noise) -> float:
+    """Return the standard deviation that noise has in the dark; an estimate, which takes long, where none is given."""
+    if noise.kind == "poisson":
+        return 0.0  # photons are never negative
+    return estimate_noise_level(blurred) if noise.level is None else noise.level
 
 
 def check_restored_scale(restored: Image) -> None:
