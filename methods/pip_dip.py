@@ -8,7 +8,7 @@ PIP replaces them by 1x1 ones, a network of each pixel alone, with far fewer par
 
 *Presets.* `paper` has the iterations of Chen et al., IJCV 2022, for `dip`; no noise is added to the features, as none
 is in the authors' script where the input is not noise. `fast`: see docs/explanation/effort.md; its numbers are
-those of `dip`, not tuned.
+those of `dip`, its stop is not, as that of the others ended late or not at all (docs/methods/pip-dip.md).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from torch import Tensor
 from nidbench.contract import MethodInfo, Problem
 from nidbench.fitting import Recipe
 
-from ._effort import FAST, usual_of_dip
+from ._effort import WITHOUT_STOP, usual_of_dip
 from ._fitted import Fitted
 from ._prior import Network, check_prior, prior_recipe
 from ._skip import Skips
@@ -46,7 +46,12 @@ class PIPDIP(Fitted):
         paper="Shabtay, Schwartz, Giryes: PIP: Positional-encoding Image Prior, arXiv:2211.14298, 2022",
         licence="authors' code: MIT (not used here)",
         bounded=True,
-        presets={"paper": {}, "fast": {"share": 0.05, **FAST}, "smoke": {"iterations": 4, "lr": 1e-8}},
+        presets={
+            "paper": {},
+            "fast": {"share": 0.05, **WITHOUT_STOP, "stop": "averaged-noise-level"},
+            "smoke": {"iterations": 4, "lr": 1e-8},
+        },
+        tuned_on={"fast": "the stop alone: chelsea, coins and rocket of scikit-image"},
     )
 
     reg_noise: float = 0.0
