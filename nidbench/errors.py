@@ -30,6 +30,10 @@ class ResultsError(NidbenchError):
     """A results folder or record that cannot be read or written."""
 
 
+class NewerError(ResultsError):
+    """A file of results that a newer nidbench wrote, in a format that this one does not read."""
+
+
 class DamagedError(ResultsError):
     """A record that was damaged after it was written; its cell can be computed again."""
 

@@ -107,12 +107,12 @@ class Source(ABC):
 
         Raises:
             PackError: where one of them is damaged, made up, or of another cell.
-            ResultsError: where a newer nidbench wrote it.
+            NewerError: where a newer nidbench wrote it.
         """
         head = f"cells/{cell_id}/record.json"
         files, arrays = {head: self.read(head)}, {}
         with self._parsing(head):
-            record = Record.from_json(files[head])
+            record = Record.from_json(files[head], self._where(head))
             if record.id != cell_id or record.cell.id != cell_id:
                 raise ValueError("its id is not that of the cell that it tells of")
         for name in ("log.json", *ARRAYS):
@@ -121,11 +121,11 @@ class Source(ABC):
                 continue
             files[path] = self.read(path)
             if name in ARRAYS:
-                check_arrays(f"{self.place}: {path}", name, files[path], self.remedy)
+                check_arrays(self._where(path), name, files[path], self.remedy)
                 arrays[name] = files[path]
             else:
                 with self._parsing(path):
-                    record = replace(record, log=Log.from_json(files[path]))
+                    record = replace(record, log=Log.from_json(files[path], self._where(path)))
         return Brought(replace(record, log=record.log or Log()), files, arrays)
 
     def sweeps(self) -> Iterator[Sweep]:
@@ -133,7 +133,7 @@ class Source(ABC):
 
         Raises:
             PackError: where one of them is damaged or made up.
-            ResultsError: where a newer nidbench wrote it.
+            NewerError: where a newer nidbench wrote it.
         """
         for path in sorted(self.names):
             name = sweep_of(path)
@@ -141,7 +141,7 @@ class Source(ABC):
                 continue
             content = self.read(path)
             with self._parsing(path):
-                sweep = Sweep.from_json(content.decode())
+                sweep = Sweep.from_json(content.decode(), self._where(path))
                 check_sweep(sweep, name)
             yield sweep
 
@@ -152,7 +152,10 @@ class Source(ABC):
             yield
         except DAMAGE as error:
             reason = shown(f"{type(error).__name__}: {error}")
-            raise PackError(f"{self.place}: {name} is damaged ({reason}): {self.remedy}") from error
+            raise PackError(f"{self._where(name)} is damaged ({reason}): {self.remedy}") from error
+
+    def _where(self, name: str) -> str:
+        return f"{self.place}: {name}"
 
 
 def check_planned(place: object, planned: Planned, cell: Cell) -> None:

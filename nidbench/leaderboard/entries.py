@@ -48,12 +48,13 @@ def _records_of(file: Path) -> Iterator[Record]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
+        place = f"line {number} of {file}"
         try:
-            record = Record.from_json(line)
+            record = Record.from_json(line, place)
         except DAMAGE as error:
-            raise ResultsError(f"line {number} of {file} is no record: {error}") from error
+            raise ResultsError(f"{place} is no record: {error}") from error
         if record.id != record.cell.id:
-            raise ResultsError(f"line {number} of {file} was edited: its cell is {record.cell.id}, it says {record.id}")
+            raise ResultsError(f"{place} was edited: its cell is {record.cell.id}, it says {record.id}")
         yield record
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from nidbench.errors import ResultsError
+from nidbench.errors import NewerError
 from nidbench.physics.case_key import MEASURED
 from nidbench.scoring.score import Score
 from nidbench.versions import FIRST
@@ -83,13 +83,18 @@ class Log:
         return _json({"format": FORMAT, **asdict(self)})
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Log:
+    def from_json(cls, text: str | bytes, place: object = "the log") -> Log:
         """Read `to_json`'s text.
+
+        Args:
+            text: the text.
+            place: where it is from, for messages.
 
         Raises:
             ValueError, KeyError, TypeError, AttributeError, RecursionError: where it is not a whole log.
+            NewerError: where a newer nidbench wrote it.
         """
-        return _read(text, cls)
+        return _read(text, cls, _format(text, place))
 
 
 @dataclass(frozen=True)
@@ -166,14 +171,19 @@ class Record:
         return _json({"format": FORMAT, **content})
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Record:
+    def from_json(cls, text: str | bytes, place: object = "the record") -> Record:
         """Read `to_json`'s text, or what the first format had, which comes with its log.
+
+        Args:
+            text: the text.
+            place: where it is from, for messages.
 
         Raises:
             ValueError, KeyError, TypeError, AttributeError, RecursionError: where it is not a whole record.
-            ResultsError: where a newer nidbench wrote it.
+            NewerError: where a newer nidbench wrote it.
         """
-        record = _of_first_format(text) if _format(text) == 1 else _read(text, cls)
+        number = _format(text, place)
+        record = _of_first_format(text) if number == 1 else _read(text, cls, number)
         if record.status not in STATUSES:
             raise ValueError(f"status {record.status!r} is none of {', '.join(STATUSES)}")
         return record
@@ -200,20 +210,36 @@ class _Stamp(msgspec.Struct):
     format: int
 
 
-def _format(text: str | bytes) -> int:
+def refuse_newer(number: int, place: object) -> None:
+    """Refuse a format that this nidbench does not read yet.
+
+    Args:
+        number: the format.
+        place: the file that is of it, for the message.
+
+    Raises:
+        NewerError: where it is newer than `FORMAT`.
+    """
+    if number > FORMAT:
+        raise NewerError(
+            f"{place} was written by a newer nidbench (format {number}, this one reads {FORMAT}): upgrade with "
+            "pip install -U nidbench"
+        )
+
+
+def _format(text: str | bytes, place: object) -> int:
     if text[: len(_BEGINS)] in (_BEGINS, _BEGINS.encode()):  # decoding would go through all of a log for it
         return FORMAT
     try:
         number = msgspec.json.decode(text, type=_Stamp).format
     except msgspec.DecodeError:  # JSON has no word for infinity
         number = json.loads(text)["format"]
-    if number > FORMAT:
-        raise ResultsError("the record was written by a newer nidbench: upgrade with pip install -U nidbench")
+    refuse_newer(number, place)
     return number
 
 
-def _read(text: str | bytes, kind: type[_T]) -> _T:
-    if _format(text) != FORMAT:
+def _read(text: str | bytes, kind: type[_T], number: int) -> _T:
+    if number != FORMAT:
         raise ValueError(f"it is of another format than {FORMAT}")
     try:
         return msgspec.json.decode(text, type=kind)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nidbench.errors import DamagedError, InputError, ResultsError
+from nidbench.errors import DamagedError, InputError, NewerError, ResultsError
 from nidbench.system.signals import shielded
 from nidbench.system.whole_files import GONE, results_errors, sweep_partials, write_naming, write_whole
 
@@ -82,7 +82,7 @@ class Store:
         except DAMAGE as error:
             raise ResultsError(f'{marker} is damaged ({error}): write {{"format": {FORMAT}}} into it') from error
         if version > FORMAT:
-            raise ResultsError(
+            raise NewerError(
                 f"{marker.parent} was written by a newer nidbench (format {version}, this one reads {FORMAT}): "
                 "upgrade with pip install -U nidbench, or give another --output"
             )
@@ -145,7 +145,7 @@ class Store:
         path = self._beside(record.id, "log.json", record.attempt)
         with _reading(path):
             try:
-                return Log.from_json(path.read_bytes())
+                return Log.from_json(path.read_bytes(), path)
             except FileNotFoundError:
                 return None
 
@@ -164,7 +164,7 @@ class Store:
             try:
                 with open(path, "rb") as file:  # noqa: PTH123 - see `_record_path`
                     mark = Mark.of(os.fstat(file.fileno()))
-                    record = Record.from_json(file.read())
+                    record = Record.from_json(file.read(), path)
             except FileNotFoundError:
                 return None
             if record.id != cell_id:
@@ -371,13 +371,14 @@ class Store:
         """Return a sweep by name, or several as one: `first+second`.
 
         Raises:
+            NewerError: where a newer nidbench wrote it.
             ResultsError: where there is none of that name, or it is damaged.
         """
         if "+" in name:
             return joined([self.sweep(single) for single in name.split("+")])
         path = self.root / "sweeps" / f"{name}.json"
         try:
-            return Sweep.from_json(path.read_text())
+            return Sweep.from_json(path.read_text(), path)
         except FileNotFoundError:
             known = ", ".join(self.sweep_names()) or "none yet"
             raise ResultsError(f"no sweep {name!r} in {self.root}: there are {known}") from None

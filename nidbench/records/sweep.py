@@ -9,10 +9,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
-from nidbench.errors import ResultsError
 from nidbench.physics.case_key import CaseKey
 
-from .record import FORMAT
+from .record import FORMAT, refuse_newer
 
 #: What tables say of cells whose restorations are files. It is for people: programs look at `Planned.source`.
 FROM_FILES = "restored elsewhere, scored from files"
@@ -93,16 +92,19 @@ class Sweep:
         return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> Sweep:
+    def from_json(cls, text: str, place: object = "the sweep") -> Sweep:
         """Read `to_json`'s text, also that of a version whose cells told their source by their note alone.
+
+        Args:
+            text: the text.
+            place: where it is from, for messages.
 
         Raises:
             ValueError, KeyError, TypeError, AttributeError, RecursionError: where it is not a whole sweep.
-            ResultsError: where a newer nidbench wrote it.
+            NewerError: where a newer nidbench wrote it.
         """
         content = json.loads(text)
-        if content.pop("format") > FORMAT:
-            raise ResultsError("the sweep was written by a newer nidbench: upgrade with pip install -U nidbench")
+        refuse_newer(content.pop("format"), place)
         for cell in content["cells"]:
             cell.setdefault("source", "files" if cell["note"].startswith(FROM_FILES) else "computed")
         return msgspec.convert(content, cls)

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from nidbench.compute.computer import Computer, DeadlineError, WorkerDiedError
 from nidbench.compute.messages import ComparePrecisions, Hello, MethodFacts, PrecisionRatios
-from nidbench.errors import InputError, ResultsError
+from nidbench.errors import InputError, NewerError, ResultsError
 from nidbench.physics.case_key import CaseKey
 from nidbench.records import Choices, Planned, Precision, Store, Sweep
 
@@ -114,6 +114,7 @@ class Chooser:
 
         Raises:
             InputError: for another precision than there are, or one that the device lacks.
+            NewerError: where a newer nidbench wrote one of the earlier sweeps.
         """
         check_precision(question.precision, question.device, computer.hello())
         if self._chosen is None:
@@ -190,13 +191,21 @@ class Chooser:
         return None
 
     def _read(self, name: str) -> _Earlier | None:
-        """Return a sweep and what was chosen for it; None where there is none, or it cannot be told."""
-        with suppress(ResultsError):  # it is not there, or damaged, and will be written anew
-            if self._store is not None:
-                sweep = self._store.sweep(name)
-                choices = sweep.choices or _choices_of_records(sweep, self._store)
-                return None if choices is None else _Earlier(sweep, choices)
-        return None
+        """Return a sweep and what was chosen for it; None where there is none, or it cannot be told.
+
+        Raises:
+            NewerError: where a newer nidbench wrote it, whose choices would not be kept.
+        """
+        if self._store is None:
+            return None
+        try:
+            sweep = self._store.sweep(name)
+        except NewerError:
+            raise
+        except ResultsError:  # it is not there, or damaged, and will be written anew
+            return None
+        choices = sweep.choices or _choices_of_records(sweep, self._store)
+        return None if choices is None else _Earlier(sweep, choices)
 
 
 @dataclass(frozen=True)

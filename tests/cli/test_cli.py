@@ -216,6 +216,23 @@ def test_a_results_folder_that_cannot_be_used(tmp_path):
     assert "holds no nidbench results" in refused("table", "--output", tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["record", "sweep"])
+def test_files_of_a_newer_format_are_named_by_whatever_reads_them_and_run_computes_nothing(kind, tmp_path):
+    call(*RUN, "--methods", "wiener,richardson-lucy", "--name", "first", "--output", tmp_path)
+    record, sweep = next(tmp_path.glob("cells/*/record.json")), tmp_path / "sweeps" / "first.json"
+    path = record if kind == "record" else sweep
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99}))
+    before = {file: file.read_bytes() for file in tmp_path.glob("[cs]*/**/*.json")}
+    said = f"{path.relative_to(tmp_path)} was written by a newer nidbench (format 99, this one reads"
+    for name in ("first", "second"):
+        assert said in refused(*RUN, "--methods", "richardson-lucy,wiener,tv", "--name", name, "--output", tmp_path)
+    assert said in refused("pack", "first", "--to", tmp_path / "packed.zip", "--output", tmp_path)
+    assert said in refused("merge", tmp_path, "--output", tmp_path / "fresh")
+    for command in (["table"], ["differences", "--against", "wiener"]):
+        assert said in call(*command, "--output", tmp_path).output.replace("\n", " ")
+    assert before == {file: file.read_bytes() for file in tmp_path.glob("[cs]*/**/*.json")}
+
+
 def test_unknown_sweep_lists_those_there_are(tmp_path):
     call(*RUN, "--methods", "wiener", "--name", "first", "--output", tmp_path)
     assert "first" in refused("table", "second", "--output", tmp_path)

@@ -517,7 +517,9 @@ def test_records_and_sweeps_that_contradict_themselves_are_refused(theirs, tmp_p
     cases = [
         (altered(files, "record.json", id="0" * 20), "its id is not that of the cell"),
         (altered(files, "record.json", status="splendid"), "status 'splendid' is none of"),
-        (altered(files, "record.json", format=99), "written by a newer nidbench: upgrade"),
+        (altered(files, "record.json", format=99), "record.json was written by a newer nidbench (format 99, this one"),
+        (altered(files, "log.json", format=99), "log.json was written by a newer nidbench (format 99, this one"),
+        (altered(files, "demo.json", format=99), "forged.zip: sweeps/demo.json was written by a newer nidbench (for"),
         (altered(files, "log.json", curve=7), "log.json is damaged"),
         (altered(files, "demo.json", name="other"), "it says that its name is 'other'"),
         (altered(files, "demo.json", cells=[{**first, "id": "../../evil"}, *others]), "it has a cell '../../evil'"),

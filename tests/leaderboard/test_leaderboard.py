@@ -319,6 +319,10 @@ def test_the_command_prints_it_in_every_format(form, tmp_path):
     [
         ("not json\n", "line 1 of .*records.jsonl is no record"),
         ("{}\n", "line 1 of .*records.jsonl is no record"),
+        (
+            '\n{"format": 99}\n',
+            r"line 2 of .*records.jsonl was written by a newer nidbench \(format 99, this one reads",
+        ),
         ("", "no record is of the leaderboard's measurements"),
     ],
 )

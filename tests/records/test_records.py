@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from nidbench.contract import CaseKey
-from nidbench.errors import DamagedError, ResultsError
+from nidbench.errors import DamagedError, NewerError, ResultsError
 from nidbench.physics.arrays import array_hash  # fmt: skip
 from nidbench.records import FORMAT, FROM_FILES, Cell, Choices, Log, Planned, Point, Record, Store, Sweep  # fmt: skip
 from nidbench.scoring.score import Score
@@ -548,16 +548,26 @@ def test_a_damaged_sweep_is_refused(store, content):
         store.sweep("x")
 
 
-def test_a_record_of_a_newer_format_is_refused(store):
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        (f"cells/{CELL.id}/record.json", lambda store: store.read(CELL.id)),
+        (f"cells/{CELL.id}/log.json", lambda store: store.whole(CELL.id)),
+        ("sweeps/x.json", lambda store: store.sweep("x")),
+    ],
+    ids=["record", "log", "sweep"],
+)
+def test_a_file_of_a_newer_format_is_refused_by_its_name_and_format(name, read, store):
     store.write(RECORD, {})
-    path = store.root / "cells" / CELL.id / "record.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format": FORMAT + 1}))
-    with pytest.raises(ResultsError, match="newer nidbench"):
-        store.read(CELL.id)
     store.write_sweep(Sweep("x", {}, []))
-    (store.root / "sweeps" / "x.json").write_text(json.dumps({"format": FORMAT + 1}))
-    with pytest.raises(ResultsError, match="newer nidbench"):
-        store.sweep("x")
+    path = store.root / name
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": FORMAT + 1}))
+    with pytest.raises(NewerError) as caught:
+        read(store)
+    assert str(caught.value) == (
+        f"{path} was written by a newer nidbench (format {FORMAT + 1}, this one reads {FORMAT}): upgrade with "
+        "pip install -U nidbench"
+    )
 
 
 def test_a_folder_of_a_newer_format_is_refused_and_left_alone(store):
