@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,12 @@ from nidbench.system.toml_file import read_toml
 
 from .request import Ask, Experiment, words
 
+#: Options of the whole sweep, which stand above the experiments.
+_OF_THE_SWEEP = tuple(field.name for field in fields(Ask) if field.name != "experiments")
+
+#: Options that mean something where they are empty, such as the kernels of the dataset.
+_MAY_BE_EMPTY = {field.name for kind in (Ask, Experiment) for field in fields(kind) if field.default == ""}
+
 
 def read_ask(path: Path) -> Ask:
     """Return the request in a TOML file.
@@ -22,33 +28,52 @@ def read_ask(path: Path) -> Ask:
     that differ. Keys are those of the command line, and lists may be TOML lists.
 
     Raises:
-        InputError: where the file cannot be read, or a key or value is unknown.
+        InputError: where the file cannot be read, a key is unknown, doubled or misplaced, or a value breaks its rule.
     """
     content = read_toml(path)
     blocks = content.pop("experiment", [{}])
     if not (isinstance(blocks, list) and blocks and all(isinstance(block, dict) for block in blocks)):
         raise InputError(f"{path}: 'experiment' is no list of tables: write [[experiment]] above every experiment")
-    names = [name for name in ("device", "precision", "name", "method_file") if name in content]
-    options: dict[str, Any] = {name: _option(path, name, content.pop(name)) for name in names}
+    shared = _by_name(path, content)
+    options = {name: _option_of_the_sweep(path, name, shared.pop(name)) for name in _OF_THE_SWEEP if name in shared}
     if "method_file" in options:
         options["method_file"] = path.parent / options["method_file"]
-    return Ask(tuple(_experiment(path, {**content, **block}) for block in blocks), **options)
+    return Ask(tuple(_experiment(path, shared, _by_name(path, block)) for block in blocks), **options)
 
 
-def _experiment(path: Path, content: Mapping[str, Any]) -> Experiment:
+def _by_name(path: Path, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a table under the names of options, whose keys may have `-` in the place of `_`."""
+    keys: dict[str, str] = {}
+    for key in table:
+        name = key.replace("-", "_")
+        if name in keys:
+            raise InputError(f"{path}: {keys[name]!r} and {key!r} are one option, given twice: keep one of them")
+        keys[name] = key
+    return {name: table[key] for name, key in keys.items()}
+
+
+def _experiment(path: Path, shared: Mapping[str, Any], block: Mapping[str, Any]) -> Experiment:
+    for name in _OF_THE_SWEEP:
+        if name in block:
+            raise InputError(
+                f"{path}: {name!r} is in an [[experiment]], and holds for the whole sweep: write it above the first one"
+            )
     known = [field.name for field in fields(Experiment)]
     values: dict[str, Any] = {}
-    for key, value in content.items():
-        name = key.replace("-", "_")
+    for name, value in {**shared, **block}.items():
         if name not in known:
-            raise InputError(
-                f"{path}: unknown key {key!r}; there are {', '.join(known)}, device, precision, name, method_file"
-            )
+            raise InputError(f"{path}: unknown key {name!r}; there are {', '.join(known)}, {', '.join(_OF_THE_SWEEP)}")
         values[name] = _option(path, name, value)
     for required in ("methods", "dataset"):
         if required not in values:
             raise InputError(f"{path}: no {required!r} was given")
     return Experiment(**values)
+
+
+def _option_of_the_sweep(path: Path, name: str, value: Any) -> Any:
+    if isinstance(value, list):
+        raise InputError(f"{path}: {name} = {value!r}: a sweep has one; give it as text")
+    return _option(path, name, value)
 
 
 def _option(path: Path, name: str, value: Any) -> str | int:
@@ -67,7 +92,15 @@ def _option(path: Path, name: str, value: Any) -> str | int:
     items = value if isinstance(value, list) else [value]
     if not all(isinstance(item, str | int | float) for item in items):
         raise InputError(f"{path}: {name} = {value!r}: give text, a number or a list of these")
-    return ",".join(map(str, items))
+    text = ",".join(map(str, items))
+    if not words(text) and name not in _MAY_BE_EMPTY:
+        raise InputError(f"{path}: {name} = {value!r} is empty: {_filled(name)}")
+    return text
+
+
+def _filled(name: str) -> str:
+    required = any(field.name == name and field.default is MISSING for field in fields(Experiment))
+    return "name one or more" if required else "give it a value, or leave the line out"
 
 
 def ask_text(ask: Ask, about: Sequence[str] = ()) -> str:

@@ -118,6 +118,30 @@ def test_the_method_file_lies_beside_the_sweep(toml, tmp_path):
     assert ask.method_file == Path("/elsewhere/mine.py")
 
 
+def test_a_key_is_the_same_option_in_either_spelling(toml, tmp_path):
+    ask = read_ask(
+        toml(
+            """
+            method-file = "mine.py"
+            methods = "wiener"
+            dataset = "sample"
+            noise-seeds = "0-2"
+            [[experiment]]
+            noise = "gaussian:0.05"
+            [[experiment]]
+            noise_seeds = "7"
+            """
+        )
+    )
+    assert ask.method_file == tmp_path / "mine.py"
+    assert [experiment.noise_seeds for experiment in ask.experiments] == ["0-2", "7"]
+
+
+def test_an_experiment_may_go_back_to_what_the_dataset_has(toml):
+    ask = read_ask(toml('methods="dip"\ndataset="sample"\nnoise="gaussian:0.1"\n[[experiment]]\nnoise=""'))
+    assert ask.experiments == (Experiment("dip", "sample"),)
+
+
 def test_several_experiments_say_what_differs(toml):
     ask = read_ask(
         toml(
@@ -161,6 +185,26 @@ def test_several_experiments_say_what_differs(toml):
         ('methods="dip"\nexperiment=["sample"]', "experiment"),
         ('methods="dip"\n[dataset]\nname="sample"', "dataset"),
         ('methods="dip"\ndataset=[["sample"]]', "dataset"),
+        (
+            'methods="dip"\n[[experiment]]\ndataset="sample"\ndevice="cpu"',
+            "'device' is in an [[experiment]], and holds",
+        ),
+        ('methods="dip"\n[[experiment]]\ndataset="sample"\nname="a"', "'name' is in an [[experiment]], and holds"),
+        ('methods="dip"\n[[experiment]]\ndataset="sample"\nmethod-file="a.py"', "write it above the first one"),
+        ('noise-seeds="0"\nnoise_seeds="1"', "'noise-seeds' and 'noise_seeds' are one option, given twice: keep one"),
+        ('method_file="a.py"\nmethod-file="b.py"', "'method_file' and 'method-file' are one option"),
+        ("[[experiment]]\nrotate-kernels=true\nrotate_kernels=true", "'rotate-kernels' and 'rotate_kernels' are one"),
+        ('methods="dip"\ndataset="sample"\nmethod_file=""', "method_file = '' is empty: give it a value, or leave the"),
+        ('methods="dip"\ndataset="sample"\ndevice=" "', "device = ' ' is empty"),
+        ('methods="dip"\ndataset="sample"\nseeds=[]', "seeds = [] is empty"),
+        ('methods="dip"\ndataset="sample"\npreset=""', "preset = '' is empty"),
+        ('methods=[]\ndataset="sample"', "methods = [] is empty: name one or more"),
+        ('methods="dip"\ndataset=""', "dataset = '' is empty: name one or more"),
+        (
+            'methods="dip"\ndataset="sample"\nmethod_file=["a.py", "b.py"]',
+            "method_file = ['a.py', 'b.py']: a sweep has",
+        ),
+        ('methods="dip"\ndataset="sample"\ndevice=["cpu", "cuda"]', "device = ['cpu', 'cuda']: a sweep has one"),
     ],
 )
 def test_a_file_that_breaks_a_rule_is_named_with_the_rule(toml, text, reason):
