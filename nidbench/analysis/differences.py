@@ -91,7 +91,9 @@ def differences_frame(cells: pd.DataFrame, against: str = "") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(_DIFFERENCE_TYPES)).astype(_DIFFERENCE_TYPES)
 
 
-def ordering(cells: pd.DataFrame, published: Mapping[str, float]) -> pd.DataFrame:
+def ordering(
+    cells: pd.DataFrame, published: Mapping[str, float], stands_for: Mapping[str, str] | None = None
+) -> pd.DataFrame:
     """Return whether measurements bear out a published order of methods, a row for each group and pair.
 
     Of a pair, `first` is the one published as better; `published` is by how many dB, `difference` what was measured,
@@ -101,15 +103,21 @@ def ordering(cells: pd.DataFrame, published: Mapping[str, float]) -> pd.DataFram
 
     Args:
         cells: from `SweepCells.frame`.
-        published: method, as `named` has it -> published PSNR in dB. Methods without cells are passed over.
+        published: published method -> PSNR in dB. Methods without cells are passed over.
+        stands_for: method, as `named` has it -> the published one that it is compared as; None for methods that are
+            called as the published ones. Two that stand for one are in no published order, and no pair.
     """
     rows: list[dict[str, Any]] = []
+    stands_for = {name: name for name in published} if stands_for is None else stands_for
+    psnr, places = {name: published[quoted] for name, quoted in stands_for.items()}, list(published)
     for about, group in paired_groups(named(cells)):
         scores, there = Scores(group), set(group["method"])
-        ranked = sorted((name for name in published if name in there), key=lambda name: -published[name])
+        ranked = sorted(there & psnr.keys(), key=lambda name: (-psnr[name], places.index(stands_for[name]), name))
         family = []
         for first, second in combinations(ranked, 2):
-            gap, difference = published[first] - published[second], scores.difference(first, second)
+            if stands_for[first] == stands_for[second]:
+                continue
+            gap, difference = psnr[first] - psnr[second], scores.difference(first, second)
             pair = {"first": first, "second": second, "published": gap}
             family.append(about | pair | vars(difference) | {"verdict": _agreement(gap, difference)})
         rows += _adjusted(family)

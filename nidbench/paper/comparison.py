@@ -174,21 +174,37 @@ def quoted_rows(paper_table: Table, condition: Condition) -> pd.DataFrame:
 
 def _rows(paper_table: Table, condition: Condition, cells: pd.DataFrame) -> Iterator[dict[str, Any]]:
     quoted = quoted_rows(paper_table, condition)
-    bases = cells["label"].map({label: base_label(label) for label in cells["label"].unique()})
-    # files of anyone's system may be called as the paper calls it; the methods here have other names
-    plain = cells["label"].where(cells["source"] == "files", "").map(_plain)
+    methods = paper_methods(cells, quoted)
     for row in quoted.to_dict("records"):
         quote = {"paper_method": row["method"], "category": row["category"], "method": row["label"]}
         quote |= {"published": row["psnr"], "published_ssim": row["ssim"]}
-        mine = cells[(bases == row["label"]) | (plain == _plain(row["method"]))]
+        mine = cells[methods == row["method"]]
         if mine.empty:
             verdict, why = ("not run", "") if row["label"] else ("quoted", QUOTED[row["method"]])
             yield _unmeasured(condition) | quote | {"verdict": verdict, "why": why}
         else:
             yield from (quote | measured_row for measured_row in _measured(condition, mine, row["psnr"], row["ssim"]))
-    others = cells[~bases.isin(quoted["label"]) & ~plain.isin(quoted["method"].map(_plain))]
     unquoted = {"paper_method": "", "category": ""}
+    others = cells[methods == ""]
     yield from (unquoted | measured_row for measured_row in _measured(condition, others, math.nan, math.nan))
+
+
+def paper_methods(cells: pd.DataFrame, quoted: pd.DataFrame) -> pd.Series[str]:
+    """Return which of the paper's methods each cell is of, whatever its preset and settings; empty for none of them.
+
+    Args:
+        cells: of a condition.
+        quoted: what the paper has of that condition, from `quoted_rows`.
+    """
+    by_label = {label: method for label, method in zip(quoted["label"], quoted["method"], strict=True) if label}
+    by_name = {_plain(method): method for method in quoted["method"]}
+    found = {
+        # files of anyone's system may be called as the paper calls it; the methods here have other names
+        (label, source): by_label.get(base_label(label)) or (by_name.get(_plain(label)) if source == "files" else None)
+        for label, source in cells[["label", "source"]].drop_duplicates().itertuples(index=False, name=None)
+    }
+    methods = [found[key] or "" for key in zip(cells["label"], cells["source"], strict=True)]
+    return pd.Series(methods, cells.index, dtype="str")
 
 
 def _plain(name: str) -> str:

@@ -15,8 +15,7 @@ from nidbench.report.differences import HOLM, paired_rows
 from nidbench.report.typeset import Sheet, check_format, interval_text, number, write
 from nidbench.scoring import protocols
 
-from .comparison import OF_KERNELS, cells_of
-from .published import published
+from .comparison import OF_KERNELS, cells_of, paper_methods, quoted_rows
 from .tables import table as paper_table
 
 #: Column, made from one or several of `differences.ordering` -> title.
@@ -55,7 +54,15 @@ def orders_frame(cells: pd.DataFrame, table: str) -> pd.DataFrame:
         condition_cells = cells_of(cells, known, condition)
         if not condition_cells.empty:
             condition_cells = condition_cells if condition.noise else condition_cells.assign(noise=OF_KERNELS)
-            frames.append(ordering(condition_cells, published(table, *condition.key)))
+            quoted = quoted_rows(known, condition)
+            psnr = dict(zip(quoted["method"], quoted["psnr"], strict=True))
+            methods = named(condition_cells)["method"]
+            stands_for = {
+                name: method
+                for name, method in zip(methods, paper_methods(condition_cells, quoted), strict=True)
+                if method
+            }
+            frames.append(ordering(condition_cells, psnr, stands_for))
     frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     if frame.empty:
         there = ", ".join(" ".join(group) for group in cells[GROUP].drop_duplicates().to_numpy().tolist())

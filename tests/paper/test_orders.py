@@ -7,6 +7,7 @@ import pytest
 from frames import cells_frame
 
 from nidbench.errors import InputError, UnknownNameError
+from nidbench.paper.comparison import comparison_frame
 from nidbench.paper.orders import orders_frame, render_orders
 from nidbench.paper.tables import table
 
@@ -34,6 +35,31 @@ def test_each_pair_has_the_verdict_of_its_interval(cells):
     assert frame.loc[("ours", "dip"), "difference"] == pytest.approx(3.2 / 3)
     assert frame.loc[("ours", "ddec"), "verdict"] == "contradicts"
     assert frame.loc[("dip", "dikp"), "verdict"] == "open"
+
+
+def test_methods_with_preset_or_settings_stand_for_the_paper_s_as_in_the_comparison(cells):
+    """One label under two presets is two methods of the sweep, and files may be called as the paper calls its own."""
+    here = cells[cells["noise"] == "gaussian:0.05"]
+    again = here[here["label"] == "dip"].assign(preset="paper", psnr=lambda rows: rows["psnr"] + 0.1)
+    names = {"ours": "ours@fast[iterations=5]", "dikp": "DWDN", "ddec": "ddec-like"}
+    sources = {"dikp": "files", "ddec": "files"}
+    mixed = pd.concat([here, again], ignore_index=True)
+    mixed = mixed.assign(label=mixed["label"].replace(names), source=mixed["label"].map(sources).fillna("computed"))
+    orders = orders_frame(mixed, "table2")
+    compared = comparison_frame(mixed, "table2").dropna(subset=["published", "measured"])
+    published = dict(zip(compared["method"], compared["published"], strict=True))
+    assert set(published) == {"ours@fast[iterations=5]", "dip", "DWDN"}
+    pairs = {(row["first"], row["second"]): row["published"] for _, row in orders.iterrows()}
+    fast, (other, paper) = (
+        "ours@fast[iterations=5]",
+        sorted(f"dip ({preset})" for preset in ("paper", here["preset"].iloc[0])),
+    )
+    gaps = {
+        name: published[fast] - published[base] for name, base in ((other, "dip"), (paper, "dip"), ("DWDN", "DWDN"))
+    }
+    assert {(fast, name) for name in gaps} <= set(pairs)
+    assert len(pairs) == 5  # the two of dip are no pair
+    assert {name: pairs[fast, name] for name in gaps} == pytest.approx(gaps)
 
 
 def test_the_text_counts_the_verdicts(cells):
@@ -71,7 +97,14 @@ def test_kernels_with_noise_of_their_own_are_one_condition():
         for number, image in enumerate("abc")
         for label, gain in (("ours", 1.0 if kernel == "danielyan/1" else 0.4), ("dip", 0.0))
     ]
-    own = {"dataset": "set12", "kernel_set": "danielyan", "noise_seed": 0, "seed": 0, "preset": "paper"}
+    own = {
+        "dataset": "set12",
+        "kernel_set": "danielyan",
+        "noise_seed": 0,
+        "seed": 0,
+        "preset": "paper",
+        "source": "computed",
+    }
     frame = orders_frame(pd.DataFrame(rows).assign(declared="known", status="done", **own), "table3")
     assert frame["noise"].tolist() == ["of the kernels"]
     assert frame["difference"].tolist() == pytest.approx([0.5])
