@@ -7,6 +7,7 @@ diff. tests/test_docs.py compares it with what this would write.
 from __future__ import annotations
 
 import inspect
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -103,4 +104,5 @@ def escaped(text: str) -> str:
 
 
 if __name__ == "__main__":
+    ArgumentParser(description=(__doc__ or "").partition(":")[0]).parse_args()
     PAGE.write_text(page())

@@ -7,6 +7,7 @@ would write.
 from __future__ import annotations
 
 import re
+from argparse import ArgumentParser
 from pathlib import Path
 
 from nidbench.leaderboard.board import render
@@ -102,4 +103,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    ArgumentParser(description=(__doc__ or "").partition(":")[0]).parse_args()
     main()

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -275,6 +276,18 @@ def test_the_command_line_s_page_is_what_the_program_says():
     make_cli = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(make_cli)
     assert GENERATED.read_text() == make_cli.page(), "run: python docs/make_cli.py"
+
+
+@pytest.mark.parametrize("script", sorted(DOCS.glob("make_*.py")), ids=lambda script: script.stem)
+def test_a_script_says_what_it_is_for_and_writes_nothing(script, tmp_path):
+    copy = tmp_path / "docs" / script.name
+    copy.parent.mkdir()
+    shutil.copy(script, copy)
+    for argument, status, said in (("--help", 0, "Writes "), ("everything", 2, "unrecognized arguments: everything")):
+        done = subprocess.run([sys.executable, "-P", copy, argument], capture_output=True, text=True, check=False)
+        assert done.returncode == status
+        assert said in done.stdout + done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [copy]
 
 
 def rows(text: str) -> list[list[str]]:
