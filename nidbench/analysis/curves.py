@@ -151,7 +151,9 @@ def curve_of(record: Record | None) -> tuple[Point, ...]:
     return (*curve[: -1 if was_observed else None], Point(iterations, seconds, score.psnr, score.ssim))
 
 
-def mean_curve(curves: Sequence[Curve], unit: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def mean_curve(
+    curves: Sequence[Curve], unit: str, weights: Sequence[float] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean PSNR of curves by what was spent: places and means, Shape (n,).
 
     After its end a curve keeps its last value, which is what has been returned by then. The mean begins where the last
@@ -160,9 +162,10 @@ def mean_curve(curves: Sequence[Curve], unit: str) -> tuple[NDArray[np.float64],
     Args:
         curves: with a finite point each.
         unit: `iteration` or `seconds`.
+        weights: of the curves in the mean; None for equal ones.
     """
     tables = [np.array([(getattr(p, unit), p.psnr) for p in _finite(curve)], dtype=np.float64) for curve in curves]
     places = np.unique(np.concatenate([table[:, 0] for table in tables]))
     places = places[places >= max(table[0, 0] for table in tables)]
-    means = np.mean([np.interp(places, table[:, 0], table[:, 1]) for table in tables], axis=0)
+    means = np.average([np.interp(places, table[:, 0], table[:, 1]) for table in tables], axis=0, weights=weights)
     return places, np.asarray(means)

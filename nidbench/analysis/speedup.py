@@ -25,6 +25,7 @@ Two things limit what a factor says:
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
@@ -106,8 +107,21 @@ class Line:
 
     def curves(self, group: Group) -> list[Curve]:
         """Return the curves that it has in a group."""
-        curves = (curve_of(record) for matched, record in self.records.items() if matched.group == group)
-        return [curve for curve in curves if curve]
+        return list(self._curves(group).values())
+
+    def weights(self, group: Group) -> list[float]:
+        """Return the weight of each of `curves` in a mean over images, of which one counts as much as another.
+
+        An image's weight is divided among its measurements, and theirs among their seeds, as in means of tables.
+        """
+        cells = [(matched.case, matched.declared) for matched in self._curves(group)]
+        of_measurement = Counter(cells)
+        of_image = Counter(case.image for case, _ in of_measurement)
+        return [1 / (of_image[cell[0].image] * of_measurement[cell]) for cell in cells]
+
+    def _curves(self, group: Group) -> dict[Matched, Curve]:
+        of_group = {matched: record for matched, record in self.records.items() if matched.group == group}
+        return {matched: curve for matched, record in of_group.items() if (curve := curve_of(record))}
 
 
 def read_lines(store: Store, cells: Iterable[Planned]) -> list[Line]:

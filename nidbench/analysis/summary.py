@@ -81,6 +81,24 @@ def input_psnr(frame: pd.DataFrame) -> dict[tuple[str, ...], float]:
     return {tuple(str(row[name]) for name in GROUP): float(row["psnr"]) for row in inputs.to_dict("records")}
 
 
+def image_means(cells: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Return the mean of each image, of which means of quality are taken: an image counts once, whatever its cells.
+
+    Cells of a measurement, by several seeds, are averaged first, then the measurements of an image.
+
+    Args:
+        cells: rows of `SweepCells.frame`, with one row a cell or a measurement.
+        names: columns of theirs.
+    """
+    by_measurement = cells.groupby(CASE)[list(names)].mean()
+    return by_measurement.groupby(level=["dataset", "image"]).mean()
+
+
+def input_scores(cells: pd.DataFrame) -> pd.DataFrame:
+    """Return PSNR and SSIM of the blurred input of each measurement, whose names are the index."""
+    return cells.groupby(CASE, sort=False)[["input_psnr", "input_ssim"]].first()
+
+
 def _method_rows(group: pd.DataFrame) -> list[dict[str, Any]]:
     """Return the rows of a group's methods; those compete that were told the same and have all their scores."""
     measurements = len(group.drop_duplicates(CASE))
@@ -112,8 +130,8 @@ def _comparable(method_cells: pd.DataFrame, measurements: int) -> bool:
 
 
 def _input_row(group: pd.DataFrame) -> dict[str, Any]:
-    inputs = group.groupby(CASE, sort=False)[["input_psnr", "input_ssim"]].first()
-    means = inputs.groupby(level="image").mean().mean()
+    inputs = input_scores(group)
+    means = image_means(inputs.reset_index(), list(inputs.columns)).mean()
     known = int(inputs["input_psnr"].notna().sum())
     note = [] if known == len(inputs) else [f"mean over {known} of {len(inputs)} measurements"]
     return {
@@ -139,7 +157,7 @@ def _input_row(group: pd.DataFrame) -> dict[str, Any]:
 def _method_row(method_cells: pd.DataFrame, measurements: int) -> dict[str, Any]:
     done = method_cells[method_cells["status"] == "done"]
     missing = int((method_cells["status"] == "missing").sum())
-    by_image = done.groupby(CASE)[list(_QUALITY)].mean().groupby(level="image").mean()
+    by_image = image_means(done, _QUALITY)
     low, high = interval(by_image["psnr"].dropna().to_numpy(dtype=np.float64))
     row: dict[str, Any] = {
         "method": method_cells["label"].iloc[0],

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pandas as pd
 
 from nidbench.analysis.cells import SweepCells
-from nidbench.analysis.groups import CASE, named
+from nidbench.analysis.groups import named
+from nidbench.analysis.summary import image_means, input_scores
 from nidbench.errors import ResultsError
 from nidbench.records import Log, Record, Store, Sweep
 from nidbench.scoring.measures import MEASURES
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 #: Raised when runs get other content, so that those there are get written again.
-LAYOUT = 3
+LAYOUT = 4
 
 #: What one child run is about.
 CHILD = ["label", "preset", "dataset", "noise", "declared", "seed"]
@@ -257,19 +258,24 @@ def _counts(cells: pd.DataFrame) -> dict[str, float]:
 
 
 def _of_methods(cells: pd.DataFrame) -> dict[str, float]:
-    """Return the mean PSNR, SSIM and seconds of each method over all its done cells, as `psnr/ours`.
+    """Return PSNR and SSIM of each method as means over images, and its mean seconds of a cell, as `psnr/ours`.
 
     Where methods were told several noise levels, each level has its own: `psnr/ours declared x1.2`.
     """
     done = named(cells[cells["status"] == "done"])
     if cells["declared"].nunique() > 1:
         done = done.assign(method=done["method"] + " declared " + done["declared"])
-    means = done.groupby("method", sort=False)[["psnr", "ssim", "seconds"]].mean()
     return {
         _key(f"{what}/{_plain(str(method))}"): float(value)
-        for method, row in means.iterrows()
-        for what, value in row.items()
+        for method, method_cells in done.groupby("method", sort=False)
+        for what, value in _means(method_cells, ("psnr", "ssim"), ("seconds",)).items()
     }
+
+
+def _means(done: pd.DataFrame, quality: Sequence[str], cost: Sequence[str]) -> dict[str, float]:
+    """Return means of done cells: of quality over images, as in tables, of cost over cells."""
+    by_image = image_means(done, quality)
+    return {name: by_image[name].mean() for name in quality} | {name: done[name].mean() for name in cost}
 
 
 def _plain(label: str) -> str:
@@ -279,9 +285,9 @@ def _plain(label: str) -> str:
 
 def _metrics(cells: pd.DataFrame) -> dict[str, float]:
     done = cells[cells["status"] == "done"]
-    means = ("psnr", "ssim", "oracle_psnr", "end_psnr", "seconds", "iterations", *MEASURES)
-    inputs = cells.groupby(CASE, sort=False)[["input_psnr", "input_ssim"]].first()
-    values = {name: done[name].mean() for name in means} | {name: inputs[name].mean() for name in inputs.columns}
+    values = _means(done, ("psnr", "ssim", "oracle_psnr", "end_psnr", *MEASURES), ("seconds", "iterations"))
+    inputs = input_scores(cells)
+    values |= image_means(inputs.reset_index(), list(inputs.columns)).mean()
     values |= {"peak_memory_mb": done["peak_memory_mb"].max()} | _counts(cells)
     return {name: float(value) for name, value in values.items()}
 

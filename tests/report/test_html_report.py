@@ -174,6 +174,21 @@ def test_curves_end_at_what_was_returned(make_record, make_store):
     assert data["curves"]["groups"][0]["input"] == 20
 
 
+def test_curves_and_what_stands_beside_them_are_means_over_images(make_record, make_store):
+    cells = [("a", "levin/1", 20.0, 0), ("a", "levin/2", 22.0, 0), ("a", "levin/2", 24.0, 1), ("b", "levin/1", 31.0, 0)]
+    records = [
+        make_record(method, image, psnr, kernel=kernel, seed=seed, input_psnr=psnr - seed - 8, **others)
+        for image, kernel, psnr, seed in cells
+        for method, others in (("ours", {"curve": ((10, psnr - 5),), "iterations": 40}), ("wiener", {"iterations": 0}))
+    ]
+    data = written(*make_store(*records), pictures=False).data["curves"]
+    (mean,) = data["means"]
+    assert mean["iteration"] == [[10, 40], pytest.approx([(21.5 + 31) / 2 - 5, (21.5 + 31) / 2])]
+    (end,) = data["ends"]
+    assert end["psnr"] == pytest.approx((21.5 + 31) / 2)
+    assert data["groups"][0]["input"] == pytest.approx(((12 + 14) / 2 + 23) / 2)
+
+
 def test_a_long_curve_keeps_its_ends_and_few_points():
     chosen = curves._chosen(5000)
     assert (chosen[0], chosen[-1]) == (0, 4999)

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from nidbench.analysis.cells import SweepCells
+from nidbench.analysis.summary import summary_frame
 from nidbench.api import reporting
 from nidbench.cli import main
 from nidbench.errors import NidbenchError
@@ -114,6 +115,27 @@ def test_parent_children_metrics_and_params(tracked, make_record):
     assert [(point.step, point.value) for point in history] == [(50, 25.5), (100, 27.0)]
     counted = client_of(store).get_metric_history(ours.info.run_id, "curve/cells")
     assert [point.value for point in counted] == [2, 1]
+
+
+def test_metrics_are_means_over_images_as_in_tables(tracked, make_record):
+    store, sweep = tracked(
+        *(
+            make_record("ours", "cat", psnr, ssim=0.7, kernel=f"levin/{kernel}", seconds=8.0, input_psnr=psnr - 6)
+            for kernel, psnr in ((1, 26.0), (2, 27.0), (3, 28.0))
+        ),
+        make_record("ours", "dog", 31.0, ssim=0.9, seconds=16.0, input_psnr=29.0, measures={"chi_squared": 2.0}),
+    )
+    cells = SweepCells.read(store, sweep)
+    sync(store, cells)
+    parent, children = runs(store)
+    table = summary_frame(cells.frame()).set_index("method")
+    (ours,) = children.values()
+    for name in ("psnr", "ssim", "seconds"):
+        assert ours.data.metrics[name] == parent.data.metrics[f"{name}/ours"] == pytest.approx(table.loc["ours", name])
+    assert ours.data.metrics["psnr"] == pytest.approx((27 + 31) / 2)
+    assert ours.data.metrics["seconds"] == 10.0
+    assert ours.data.metrics["input_psnr"] == pytest.approx(table.loc["input", "psnr"]) == pytest.approx((21 + 29) / 2)
+    assert ours.data.metrics["chi_squared"] == 2.0
 
 
 def test_artifacts(tracked, make_record, tmp_path):

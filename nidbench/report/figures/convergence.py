@@ -67,7 +67,9 @@ def convergence(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Cho
         panels[0].set_ylabel("PSNR, dB", fontsize=8)
     for axes, unit in zip(grid[-1], _UNITS, strict=True):
         shown_as = (
-            "mean over cases, dot: end" if choice.together else "thick: mean, thin: single cases, dots: their own stops"
+            "mean over images, dot: end"
+            if choice.together
+            else "thick: mean, thin: single cases, dots: their own stops"
         )
         axes.set_xlabel(f"{unit} ({shown_as})", fontsize=8)
     return Drawn(figure, None, [*speedup_lines(cell_factors), *_without_factor(lines)])
@@ -92,7 +94,7 @@ def _show_lines(
         for curve in curves if single and len(curves) > 1 else ():
             spent = [getattr(point, attribute) for point in curve]
             axes.plot(spent, [point.psnr for point in curve], linewidth=0.7, alpha=0.45, markersize=2.5, **style)
-        places, means = mean_curve(curves, attribute)
+        places, means = mean_curve(curves, attribute, line.weights(group))
         axes.plot(places, means, linewidth=1.8, markersize=5, label="\n".join(name), **style)
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))

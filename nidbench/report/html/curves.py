@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from nidbench.analysis.curves import Curve, curve_of, mean_curve
-from nidbench.analysis.groups import CASE, PAIRED, named
+from nidbench.analysis.groups import PAIRED, named
 from nidbench.analysis.speedup import Group, Line
+from nidbench.analysis.summary import image_means, input_scores
 from nidbench.physics.case_key import CaseKey
 from nidbench.report.speedup import group_text
 
@@ -36,7 +37,7 @@ def curves(
         "groups": [{"title": text(group_text(group)), "input": _input(cells, group)} for group in groups],
         "means": [
             {"method": names.index(line.name), "group": place, "of": len(found)}
-            | {unit: _thin(*mean_curve(found, unit)) for unit in ("iteration", "seconds")}
+            | {unit: _thin(*mean_curve(found, unit, line.weights(group))) for unit in ("iteration", "seconds")}
             for line in lines
             for group, place in groups.items()
             if (found := line.curves(group))
@@ -58,7 +59,7 @@ def _groups(cells: pd.DataFrame) -> list[Group]:
 
 def _input(cells: pd.DataFrame, group: Group) -> float | None:
     here = cells[(cells[PAIRED] == list(group)).all(axis=1)]
-    return known(here.groupby(CASE)["input_psnr"].first().mean())
+    return known(image_means(input_scores(here).reset_index(), ["input_psnr"])["input_psnr"].mean())
 
 
 def _ends(
@@ -73,7 +74,7 @@ def _ends(
         if (name, tuple(group)) not in having:
             spent = {"iteration": known(rows["iterations"].mean()), "seconds": known(rows["seconds"].mean())}
             place = {"method": names.index(name), "group": groups[tuple(group)]}  # type: ignore[index]
-            ends.append(place | spent | {"psnr": known(rows["stop_psnr"].mean())})
+            ends.append(place | spent | {"psnr": known(image_means(rows, ["stop_psnr"])["stop_psnr"].mean())})
     return ends
 
 

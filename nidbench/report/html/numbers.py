@@ -28,9 +28,9 @@ _REFERENCES = 12
 #: What the columns of the summary mean.
 MEANINGS = {
     "cells": "done of planned",
-    "PSNR": "mean over done cells, dB",
+    "PSNR": "mean over images of their done cells, dB",
     "95 % interval": "of the mean PSNR over images like these, Student's t; pairs of methods are told apart below",
-    "SSIM": "mean over done cells",
+    "SSIM": "mean over images of their done cells",
     "± images": "standard deviation over images of their mean, dB",
     "± seeds": "standard deviation over method seeds, dB",
     "oracle": "best observed point of the curve, dB: only who knows the truth can pick it",

@@ -303,7 +303,7 @@
     return decibels(line.y[after - 1] + share * (line.y[after] - line.y[after - 1]));
   }
   function fillCurveCases() {
-    fill(get("curve-case"), ["the mean over cases", ...casesOf(+get("curve-group").value).map((each) => data.cases[each].name)]);
+    fill(get("curve-case"), ["the mean over images", ...casesOf(+get("curve-group").value).map((each) => data.cases[each].name)]);
   }
   fill(get("curve-group"), data.curves.groups.map((group) => group.title));
   fillCurveCases();
