@@ -53,6 +53,10 @@ class ChosenKernel:
         """
         return _kernel(self.true) if self.file is None else _kernel_of(self.file)
 
+    def true_hash(self) -> str:
+        """Return the SHA-256 of the kernel that blurs."""
+        return _kernel_hash(self.true) if self.file is None else array_hash(self.kernel())
+
     def handed(self, image: str) -> Kernel:
         """Return the kernel that methods are handed for an image.
 
@@ -65,7 +69,7 @@ class ChosenKernel:
 
     def identity(self, image: str) -> str:
         """Return the SHA-256 of the kernel, followed by that of the kernel handed where that is another."""
-        true = _kernel_hash(self.true) if self.file is None else array_hash(self.kernel())
+        true = self.true_hash()
         return true if self.error is None else f"{true}@{array_hash(self.handed(image))}"
 
 
@@ -83,8 +87,8 @@ def choose_kernels(
 
     Raises:
         UnknownNameError: for a set, kernel or kernel error that there is not.
-        InputError: for a kernel error that breaks a rule, two of the same name, a kernel that two formulas give, or a
-            file whose name was cut at a comma.
+        InputError: for a kernel error that breaks a rule, two of the same name, a kernel that two files or
+            formulas give, a file that holds no kernel, or one whose name was cut at a comma.
     """
     _check_commas(texts)
     chosen: dict[str, ChosenKernel] = {}
@@ -105,7 +109,7 @@ def choose_kernels(
             if known.file != kernel.file:
                 raise InputError(f"{known.file} and {kernel.file} have one name in tables, {key}: rename one of them")
     if blurred_by is None:
-        _check_formulas(list(chosen.values()))
+        _check_twins(list(chosen.values()))
     return list(chosen.values())
 
 
@@ -128,16 +132,19 @@ def _is_file(path: Path) -> bool:
     return os.path.isfile(expanded(path))  # noqa: PTH113 - of a text that can be no path it is False, where `Path` raises
 
 
-def _check_formulas(chosen: Sequence[ChosenKernel]) -> None:
-    """Refuse a kernel that two formulas give: it would count twice, and as two."""
+def _check_twins(chosen: Sequence[ChosenKernel]) -> None:
+    """Refuse a kernel that two formulas or files give: it would count twice, and as two."""
     known: dict[tuple[str, KernelError | None], str] = {}
     for kernel in chosen:
-        form = "" if kernel.file else getattr(_kernel_set(kernel.true.partition("/")[0]), "formula", "")
-        if form:
-            name = kernel.name.replace("/", ":", 1)
-            first = known.setdefault((_kernel_hash(kernel.true), kernel.error), name)
+        if kernel.file is not None or _is_formula(kernel.true):
+            name = str(kernel.file or kernel.name.replace("/", ":", 1))
+            first = known.setdefault((kernel.true_hash(), kernel.error), name)
             if first != name:
                 raise InputError(f"{first} and {name} are one kernel, which would count twice: name it once")
+
+
+def _is_formula(name: str) -> bool:
+    return bool(getattr(_kernel_set(name.partition("/")[0]), "formula", ""))
 
 
 def _split(text: str, default: str) -> tuple[str, str]:

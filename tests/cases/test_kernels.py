@@ -54,6 +54,27 @@ def named(*texts, default="sample"):
     return [(each.name, each.true) for each in choose_kernels(texts, default)]
 
 
+@pytest.mark.parametrize("second", ["b.npy", "sub/b.npy", "a.npz"])
+def test_a_kernel_that_two_files_or_a_file_and_a_formula_give_is_refused(second, tmp_path):
+    (tmp_path / "sub").mkdir()
+    weights = load_kernels("gaussian").load("1")
+    for name in ("a.npy", "b.npy", "sub/b.npy"):
+        np.save(tmp_path / name, weights)
+    np.savez(tmp_path / "a.npz", kernel=weights)
+    for twin in (f"{tmp_path}/{second}", "gaussian:1"):
+        with pytest.raises(
+            InputError, match=rf"a\.npy and {twin} are one kernel, which would count twice: name it once"
+        ):
+            choose_kernels((f"{tmp_path}/a.npy", twin), "sample")
+
+
+def test_files_of_different_kernels_and_one_file_named_twice_are_no_twins(tmp_path):
+    first, second = (f"{tmp_path}/{name}" for name in ("a.npy", "b.npy"))
+    for file, width in ((first, "1"), (second, "2")):
+        np.save(file, load_kernels("gaussian").load(width))
+    assert [name for name, _ in named(first, second, "gaussian:3", first)] == ["file/a.npy", "file/b.npy", "gaussian/3"]
+
+
 def test_kernels_without_errors_are_what_they_are_called():
     assert named() == named("sample") == named("sample/motion") == [("sample/motion", "sample/motion")]
     (chosen,) = choose_kernels((), "sample")
