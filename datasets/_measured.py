@@ -12,6 +12,15 @@ import numpy as np
 from nidbench.contract import IDENTITY, Image, Kernel, Noise, Problem, Response, Truth, normalised
 from nidbench.errors import InputError
 
+#: What to do in a folder about planes of a file that are no colours.
+FRAMES_APART = "save each as a file of its own"
+
+
+def first_of(whats: Sequence[str]) -> str:
+    """Return the first of what is said of several files, and how many there are."""
+    others = len(dict.fromkeys(whats)) - 1
+    return whats[0] + (f" (and likewise {others} more)" if others else "")
+
 
 def given(blurred: Image, kernel: Kernel, level: float | None, response: Response = IDENTITY) -> Problem:
     """Return the problem of a blurred image that is given.

@@ -45,6 +45,7 @@ from nidbench.images import (
     Reading,
     Units,
     contradiction,
+    frames_note,
     kernel_notice,
     other_mean,
     read_kernel,
@@ -54,7 +55,7 @@ from nidbench.images import (
 )
 from nidbench.system.toml_file import read_toml
 
-from ._measured import given, offset_of, truth_of
+from ._measured import FRAMES_APART, first_of, given, offset_of, truth_of
 
 _SUFFIXES = (*IMAGE_SUFFIXES, *ARRAY_SUFFIXES)
 _SAID = "{name} = {value} in measured.toml"
@@ -152,7 +153,7 @@ class MeasuredFolder:
         for name in names:
             for about, what in self._assumptions(name):
                 said.setdefault(about, []).append(what)
-        return "; ".join([*lines, *(f"{about}: {_first(whats)}" for about, whats in said.items())])
+        return "; ".join([*lines, *(f"{about}: {first_of(whats)}" for about, whats in said.items())])
 
     def _assumptions(self, name: str) -> Iterator[tuple[str, str]]:
         """Yield what was taken for granted of an image's files: of what kind, and of which file."""
@@ -160,6 +161,8 @@ class MeasuredFolder:
         problem = self._problem(name, blurred.image)
         if blurred.assumed:
             yield "range of the blurred images", f"{self._blurred[name].name} has {blurred.assumed}"
+        if blurred.may_be_frames:
+            yield "colours of the blurred images", frames_note(self._blurred[name].name, FRAMES_APART)
         kernel = self._kernel_file(name)
         if off := kernel_notice(problem.kernel, say=_background_said):
             yield "kernels", f"{kernel.name} {off}"
@@ -269,12 +272,6 @@ class MeasuredFolder:
     @cached_property
     def _camera(self) -> _Camera:
         return _read_camera(self._path / "measured.toml")
-
-
-def _first(whats: Sequence[str]) -> str:
-    """Return the first of what is said of several files, and how many there are."""
-    others = len(dict.fromkeys(whats)) - 1
-    return whats[0] + (f" (and likewise {others} more)" if others else "")
 
 
 def _by_name(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:

@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 from nidbench.contract import DatasetInfo, Image
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.files.remote import RemoteFile
-from nidbench.images import ARRAY_SUFFIXES, IMAGE_SUFFIXES, SHARP, Reading, Units, expanded, read_pixels
+from nidbench.images import ARRAY_SUFFIXES, IMAGE_SUFFIXES, SHARP, Reading, Units, expanded, frames_note, read_pixels
 
+from ._measured import FRAMES_APART, first_of
 from ._measured_folder import MeasuredFolder
 
 #: What blurred images come with, as the beginnings of the names of files and of folders.
@@ -116,14 +117,15 @@ class Folder:
         return list(self._paths)
 
     def notice(self, names: Sequence[str]) -> str:
-        """Return what images of one's own are taken for, and what was assumed of their values."""
+        """Return what images of one's own are taken for, and what was assumed of their values and colours."""
         images = "1 image is" if len(names) == 1 else f"{len(names)} images are"
-        assumed = [
-            (name, text) for name in names if _may_assume(self._paths[name]) and (text := self._read(name).assumed)
-        ]
-        more = f" (and likewise {len(assumed) - 1} more)" if len(assumed) > 1 else ""
-        ranges = [f"; {self._paths[name].name} has {text}{more}" for name, text in assumed[:1]]
-        return f"{images} taken as sharp, and blurred here" + "".join(ranges)
+        ranges, colours = [], []
+        for path in (self._paths[name] for name in names if _may_assume(self._paths[name])):
+            reading = self._read(path.stem)
+            ranges += [f"{path.name} has {reading.assumed}"] * bool(reading.assumed)
+            colours += [frames_note(path.name, FRAMES_APART)] * reading.may_be_frames
+        said = [first_of(texts) for texts in (ranges, colours) if texts]
+        return "; ".join([f"{images} taken as sharp, and blurred here", *said])
 
     def load(self, name: str) -> Image:
         """Return an image, Shape (1 or 3, H, W), float64 in [0, 1].

@@ -22,6 +22,7 @@ from .read import RESTORED as RESTORED
 from .read import SHARP as SHARP
 from .read import SMALLEST_SIDE as SMALLEST_SIDE
 from .read import Reading as Reading
+from .read import frames_note as frames_note
 from .read import read_blurred as read_blurred
 from .read import read_image as read_image
 from .read import read_pixels as read_pixels

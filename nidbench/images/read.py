@@ -43,10 +43,12 @@ class Reading:
     Attributes:
         image: Shape (C, H, W), C = 1 (gray) or 3 (colour), float64, nominally in [0, 1].
         assumed: an assumption about its values, for readers of the results; empty where none was made.
+        may_be_frames: whether its colours are three planes of an array or FITS, which does not say what they are.
     """
 
     image: NDArray[np.float64]
     assumed: str = ""
+    may_be_frames: bool = False
 
 
 def read_stored(path: Path, names: Sequence[str]) -> Stored:
@@ -142,7 +144,28 @@ def sharp_shape(path: Path) -> tuple[int, int, int]:
 def _channels_first(stored: Stored, units: Units) -> Reading:
     pixels = channels_last(stored.values)
     intensities, assumed = in_units(replace(stored, values=pixels), units)
-    return Reading(np.ascontiguousarray(intensities.transpose(2, 0, 1)), assumed)
+    may_be_frames = pixels.shape[2] == 3 and is_of_planes(stored.values.shape)
+    return Reading(np.ascontiguousarray(intensities.transpose(2, 0, 1)), assumed, may_be_frames)
+
+
+def is_of_planes(shape: Sequence[int]) -> bool:
+    """Return whether an array is read as (C, H, W), rather than as (H, W, C): where its last axis cannot be C.
+
+    Args:
+        shape: of the array; axes of 1 before the last three count for nothing.
+    """
+    *ones, channels, _, last = shape if len(shape) > 2 else (0, 0, 0)
+    return set(ones) <= {1} and channels in (1, 3) and last not in (1, 3)
+
+
+def frames_note(name: str, way_out: str) -> str:
+    """Return what is said of an image that `Reading.may_be_frames`.
+
+    Args:
+        name: of its file.
+        way_out: what to do where its planes are frames.
+    """
+    return f"{name}, of three planes, is read as one colour image; if they are frames, {way_out}"
 
 
 def channels_last(values: NDArray[Any]) -> NDArray[Any]:
@@ -159,7 +182,7 @@ def channels_last(values: NDArray[Any]) -> NDArray[Any]:
         pixels = pixels[0]
     if pixels.ndim == 2:
         pixels = pixels[..., None]
-    elif pixels.ndim == 3 and pixels.shape[0] in (1, 3) and pixels.shape[2] not in (1, 3):
+    elif is_of_planes(pixels.shape):
         pixels = pixels.transpose(1, 2, 0)
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3):
         raise InputError(f"it has shape {shape}")

@@ -14,7 +14,7 @@ from nidbench.errors import InputError
 
 from . import tiffs
 from .arrays import ARRAY_SUFFIXES
-from .read import SMALLEST_SIDE, read_stored
+from .read import SMALLEST_SIDE, is_of_planes, read_stored
 from .stored import Stored, reading
 
 #: Numbers of colour channels that an axis may have.
@@ -46,6 +46,12 @@ class Stack:
     def count(self) -> int:
         """The number of images."""
         return len(self.stored.values)
+
+    @property
+    def may_be_frames(self) -> bool:
+        """Whether it is one image whose colours are three planes of an array or FITS, as of `Reading`."""
+        planes = self.axes.endswith("SYX") and self.stored.values.shape[-1] == 3
+        return planes and not self.lengths and not self.stored.picture
 
     def only(self, page: int) -> Stack:
         """Return one image alone, counted from 1, without the axes that count images."""
@@ -154,7 +160,7 @@ def _axes(shape: tuple[int, ...], *, paged: bool, last: bool = False) -> str:
     if len(shape) < 2:
         return ""
     if not paged:
-        if len(shape) == 3 and shape[0] in _COLOURS and shape[2] not in _COLOURS:
+        if is_of_planes(shape):
             return "1" * ones + "SYX"
         return "1" * ones + "YXS" if len(shape) == 3 and shape[2] in _COLOURS else ""
     if last:

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nidbench.errors import InputError
-from nidbench.images import BLURRED, UNSTATED, Units
+from nidbench.images import BLURRED, UNSTATED, Units, frames_note
 from nidbench.images.fits import is_fits
 from nidbench.images.metadata import Metadata, metadata_of
 from nidbench.images.stack import Stack, count_images, read_stack
 from nidbench.images.stored import Stored
-from nidbench.images.tiffs import is_tiff
 from nidbench.images.units import check_finite, check_unit, white_of
 from nidbench.images.write import Pixels, encoded, held_type, suffix_of
 from nidbench.physics.arrays import Image
@@ -115,8 +114,8 @@ def read_source(path: Path, units: Units = UNSTATED, pages: str = "") -> Source:
     stated = units.bits if kind.kind in "iu" and kind != np.uint8 else None  # of 8 bit nothing else can be meant
     bits = stack.stored.bits or stated
     notes = [f"{path.name} has {assumed}"] if assumed else []
-    if stack.axes.endswith("SYX") and pages == "" and not is_tiff(path):
-        notes.append(f"{path.name}, of three planes, is read as one colour image; if they are frames, say --pages all")
+    if stack.may_be_frames and pages == "":
+        notes.append(frames_note(path.name, "say --pages all"))
     if metadata.alpha:
         notes.append(f"{path.name} has an alpha channel, opaque everywhere, which is left out")
     if metadata.damaged:

@@ -614,3 +614,8 @@ def test_a_folder_of_deep_pictures_and_one_of_arrays(tmp_path):
     folder = load_dataset(f"folder:{tmp_path}/arrays")
     assert np.array_equal(folder.load("a")[0], values)
     assert folder.notice(["a"]).endswith("and blurred here")
+    (tmp_path / "planes").mkdir()
+    np.save(tmp_path / "planes" / "a.npy", np.stack([values, values, values]))
+    assert "a.npy, of three planes, is read as one colour image" in load_dataset(f"folder:{tmp_path}/planes").notice(
+        ["a"]
+    )

@@ -179,6 +179,27 @@ def test_what_is_said_of_several_files_is_said_once(folder, pictures):
     assert notice.endswith("say bits = 12 in measured.toml (and likewise 1 more)")
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".fits"])
+def test_three_planes_that_may_be_frames_are_told_of_as_by_restore(folder, pictures, suffix):
+    if suffix == ".fits":
+        fits = pytest.importorskip("astropy.io.fits")
+    planes = pictures.blobs((3, 30, 34))
+    write = {".npy": np.save, ".npz": np.savez, ".fits": lambda path, values: fits.writeto(path, values)}[suffix]
+    (folder / "blurred" / "dog.png").unlink()
+    for name in ("dog", "emu"):
+        write(folder / "blurred" / f"{name}{suffix}", planes)
+        np.save(folder / "kernels" / f"{name}.npy", np.ones((3, 3)))
+    for name, values in (("last", planes.transpose(1, 2, 0)), ("gray", planes[:1])):
+        np.save(folder / "blurred" / f"{name}.npy", values)
+        np.save(folder / "kernels" / f"{name}.npy", np.ones((3, 3)))
+    made = MeasuredFolder(folder)
+    assert made.notice(["dog", "emu"]).endswith(
+        f"colours of the blurred images: dog{suffix}, of three planes, is read as one colour image; if they are frames"
+        ", save each as a file of its own (and likewise 1 more)"
+    )
+    assert "three planes" not in made.notice(["last", "gray", "cat"])
+
+
 def test_a_name_that_tables_cannot_show_is_refused(folder):
     (folder / "blurred" / "a\nb.png").write_bytes((folder / "blurred" / "cat.png").read_bytes())
     with pytest.raises(DataError, match=r"'a\\nb\.png', a name that tables cannot show: rename it"):

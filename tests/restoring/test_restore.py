@@ -656,13 +656,14 @@ def test_three_planes_taken_for_colours_are_told_of(tmp_path, kernel, name):
     else:
         np.save(tmp_path / name, blurred(3))
     np.save(tmp_path / "last.npy", blurred(3).transpose(1, 2, 0))
+    np.save(tmp_path / "gray.npy", blurred(1))
     heard = {}
-    for image, pages in ((name, ""), (name, "all"), ("last.npy", "")):
+    for image, pages in ((name, ""), (name, "all"), ("last.npy", ""), ("gray.npy", "")):
         notes = Notes()
         run(tmp_path / image, kernel, tmp_path / "b.npy", notes, pages=pages, overwrite=True)
         heard[image, pages] = [text for text in notes.texts if "colour image" in text]
     told = f"{name}, of three planes, is read as one colour image; if they are frames, say --pages all"
-    assert heard == {(name, ""): [told], (name, "all"): [], ("last.npy", ""): []}
+    assert heard == {(name, ""): [told], (name, "all"): [], ("last.npy", ""): [], ("gray.npy", ""): []}
 
 
 def test_pages_that_tifffile_cannot_decompress_are_restored(tmp_path, kernel):
