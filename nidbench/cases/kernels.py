@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from nidbench.contract.kernel_set import KernelError, KernelSet
@@ -51,7 +51,12 @@ class ChosenKernel:
         Raises:
             InputError: for a file that holds no kernel, or numbers of a formula beyond their limits.
         """
-        return _kernel(self.true) if self.file is None else _kernel_of(self.file)
+        return self._kernel
+
+    @cached_property
+    def _kernel(self) -> Kernel:
+        # a file is read once for this choice, and again for the next: it may be another one by then
+        return _kernel(self.true) if self.file is None else self.file.kernel()
 
     def true_hash(self) -> str:
         """Return the SHA-256 of the kernel that blurs."""
@@ -246,11 +251,6 @@ def _kernel(name: str) -> Kernel:
 @lru_cache(maxsize=64)
 def _kernel_hash(name: str) -> str:
     return array_hash(_kernel(name))
-
-
-@lru_cache(maxsize=64)
-def _kernel_of(file: KernelFile) -> Kernel:
-    return file.kernel()
 
 
 def check_reach(kernel: Kernel, shown: Sequence[int], true: Sequence[int] = (0, 0)) -> None:

@@ -68,6 +68,18 @@ def test_a_kernel_that_two_files_or_a_file_and_a_formula_give_is_refused(second,
             choose_kernels((f"{tmp_path}/a.npy", twin), "sample")
 
 
+def test_a_kernel_file_that_was_replaced_is_read_anew_by_the_next_choice_and_not_by_the_one_before(tmp_path):
+    path = tmp_path / "psf.npy"
+    hashes = []
+    for taps in (3, 5):
+        np.save(path, np.ones((taps, taps)))
+        (kernel,) = choose_kernels([str(path)], "levin")
+        hashes.append((kernel, kernel.true_hash()))
+    assert [kernel.kernel().shape for kernel, _ in hashes] == [(3, 3), (5, 5)]
+    assert all(kernel.true_hash() == before for kernel, before in hashes)
+    assert hashes[0][1] != hashes[1][1]
+
+
 def test_files_of_different_kernels_and_one_file_named_twice_are_no_twins(tmp_path):
     first, second = (f"{tmp_path}/{name}" for name in ("a.npy", "b.npy"))
     for file, width in ((first, "1"), (second, "2")):
