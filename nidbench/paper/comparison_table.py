@@ -11,6 +11,7 @@ from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.groups import GROUP, group_starts
 from nidbench.analysis.summary import source_lines
 from nidbench.report.differences import render_differences
+from nidbench.report.results_table import whereabouts
 from nidbench.report.typeset import UNKNOWN, Sheet, check_format, interval_text, number, write
 from nidbench.scoring import protocols
 
@@ -222,7 +223,5 @@ def _reasons(frame: pd.DataFrame) -> Iterator[str]:
     reasons = reasons.assign(why=reasons["why"].str.split("; ")).explode("why")
     conditions = len(frame.drop_duplicates(GROUP))
     for why, rows in reasons.groupby("why", sort=False):
-        where = rows[GROUP].agg(" ".join, axis=1).unique()
-        everywhere = len(where) == conditions > 1
-        names = rows["method"].where(rows["method"] != "", rows.get("paper_method", "")).unique()
-        yield f"{', '.join(names)} ({'everywhere' if everywhere else ', '.join(where)}): {why}"
+        names = rows["method"].where(rows["method"] != "", rows.get("paper_method", ""))
+        yield f"{whereabouts(rows.assign(method=names), conditions)}: {why}"

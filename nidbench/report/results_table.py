@@ -17,10 +17,10 @@ from typing import Any
 import pandas as pd
 
 from nidbench.analysis.cells import SweepCells, counted
-from nidbench.analysis.groups import GROUP, group_starts
+from nidbench.analysis.groups import GROUP, group_starts, named
 from nidbench.analysis.intervals import FEWEST
 from nidbench.analysis.scope import kernel_scope
-from nidbench.analysis.summary import INPUT, distinct, summary_frame
+from nidbench.analysis.summary import INPUT, distinct, summary_frame, with_names
 from nidbench.records import STATUSES, Store, Sweep
 from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
@@ -187,7 +187,7 @@ def summary_sheet(cells: pd.DataFrame, summary: pd.DataFrame, protocol: str) -> 
         {(index, psnr) for index, marked in enumerate(summary[name]) if marked} for name in ("best", "leading")
     )
     header = [_LABELS[name] for name in labels] + [NUMBERS[name][0] for name in numbers]
-    notes = [*_row_notes(summary), *failure_lines(cells)]
+    notes = [*_row_notes(with_names(summary, list(named(cells)["method"].unique()))), *failure_lines(cells)]
     caption = _caption(cells, summary, numbers, protocol)
     return Sheet(caption, header, len(labels), rows, set(begins), notes, bold, italic)
 
@@ -223,11 +223,26 @@ def _label(value: Any, repeated: bool) -> str:
 
 def _row_notes(summary: pd.DataFrame) -> Iterator[str]:
     """Yield each note once, with the methods and groups it is about."""
-    noted = summary.dropna(subset=["notes"])
-    for text, rows in noted.groupby("notes", sort=False):
-        groups = rows[GROUP].agg(" ".join, axis=1).unique()
-        everywhere = len(groups) > 1 and len(groups) == len(summary.drop_duplicates(GROUP))
-        yield f"{distinct(rows['method'])} ({'everywhere' if everywhere else ', '.join(groups)}): {text}"
+    groups = len(summary.drop_duplicates(GROUP))
+    for text, rows in summary.dropna(subset=["notes"]).groupby("notes", sort=False):
+        yield f"{whereabouts(rows, groups)}: {text}"
+
+
+def whereabouts(rows: pd.DataFrame, groups: int) -> str:
+    """Return which methods rows are of, and in which groups: `ours, dip (everywhere); tv (set12 levin gaussian:0.05)`.
+
+    Args:
+        rows: with `method` and the columns of `GROUP`.
+        groups: how many groups the table has.
+    """
+    methods: dict[tuple[str, ...], list[str]] = {}
+    for method, own in rows.groupby("method", sort=False):
+        places = tuple(own[GROUP].agg(" ".join, axis=1).unique())
+        methods.setdefault(places, []).append(str(method))
+    return "; ".join(
+        f"{', '.join(names)} ({'everywhere' if len(places) == groups > 1 else ', '.join(places)})"
+        for places, names in methods.items()
+    )
 
 
 def _caption(cells: pd.DataFrame, summary: pd.DataFrame, numbers: Sequence[str], protocol: str) -> str:

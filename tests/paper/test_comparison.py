@@ -326,6 +326,17 @@ def test_presets_side_by_side():
     assert "1 not comparable" in text
 
 
+def test_a_reason_names_each_method_with_its_own_conditions():
+    fast = {"ours": "gaussian:0.05", "dip": "gaussian:0.03"}
+    cells = [
+        grid(label=label, noise=noise, preset="fast" if noise == other else "paper")
+        for label, other in fast.items()
+        for noise in fast.values()
+    ]
+    where = "dip (set12 levin gaussian:0.03); ours (set12 levin gaussian:0.05)"
+    assert f"- {where}: preset fast, not paper or released\n" in render_scored(pd.concat(cells), "table2")
+
+
 def test_markdown_and_its_caption():
     text = render_scored(grid(psnr=26.60), "table2")
     assert "Table 2 of Chen et al., IJCV 2022" in text

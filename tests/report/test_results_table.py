@@ -1,6 +1,7 @@
 import io
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pandas as pd
@@ -95,6 +96,28 @@ def test_best_needs_every_cell(make_record, make_store):
     records = scored(make_record, ours=(27, 28, 29.1), dip=(26, 27, 28), fid=(40, 41))
     cells = cells_frame(*make_store(*records, make_record("fid", "c", status="failed")))
     assert marks(summary_frame(cells)) == {"ours": ALONE, "dip": NOTHING, "fid": NOTHING}
+
+
+def test_a_note_names_each_method_with_its_own_groups(make_record, make_store):
+    failed = {("mine", "gaussian:0.01"), ("theirs", "gaussian:0.05")}
+    records = [
+        make_record(m, i, noise=noise, status="failed" if i == "d" and (m, noise) in failed else "done")
+        for noise in ("gaussian:0.01", "gaussian:0.05")
+        for m in ("ours", "mine", "theirs")
+        for i in "abcd"
+    ]
+    text = render(SweepCells.read(*make_store(*records)))
+    where = "mine (sample levin gaussian:0.01); theirs (sample levin gaussian:0.05)"
+    assert f"- {where}: mean over 3 of 4 cells, so not comparable: 1 failed\n" in text
+
+
+def test_a_note_names_the_preset_where_a_method_has_several(make_record, make_store):
+    records = [make_record("ours", i, settings={"lr": lr}) for lr in (0.1, 0.2) for i in "abc"]
+    records[-1] = make_record("ours", "c", settings={"lr": 0.2}, status="failed")
+    store, sweep = make_store(*records)
+    cells = [replace(cell, preset="paper") if place > 2 else cell for place, cell in enumerate(sweep.cells)]
+    text = render(SweepCells.read(store, replace(sweep, cells=cells)))
+    assert "- ours (paper) (sample levin gaussian:0.05): mean over 2 of 3 cells" in text
 
 
 def test_a_method_alone_is_not_best(make_record, make_store):
