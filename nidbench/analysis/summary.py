@@ -25,7 +25,7 @@ _SUMMARY_TYPES: dict[str, Any] = {
     **dict.fromkeys(("stop_psnr", "oracle_psnr", "end_psnr"), "float64"),
     **dict.fromkeys(("seconds", "iterations", "peak_memory_mb", "chi_squared", "whiteness"), "float64"),
     **dict.fromkeys(("device", "precision"), "str"),
-    **dict.fromkeys(("best", "leading"), "bool"),
+    **dict.fromkeys(("comparable", "best", "leading"), "bool"),
     "notes": "str",
 }
 
@@ -51,7 +51,8 @@ def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
 
     `leading` marks the highest mean PSNR, and what is not told apart from it by the 95 % interval of the difference
     paired by image (see `pairs`); `best` marks it where it leads alone. The methods of a group compete that were
-    told the same of the noise and have a score for every measurement. Below `intervals.FEWEST` images none is marked.
+    told the same of the noise and are `comparable`: they have a score for every measurement. Below `intervals.FEWEST`
+    images none is marked.
 
     Args:
         cells: from `SweepCells.frame`.
@@ -106,7 +107,7 @@ def _method_rows(group: pd.DataFrame) -> list[dict[str, Any]]:
     rivals: dict[str, list[tuple[dict[str, Any], pd.DataFrame]]] = {}
     for (_, _, declared), method_cells in group.groupby(["label", "preset", "declared"], sort=False):
         rows.append(_method_row(method_cells, measurements))
-        if _comparable(method_cells, measurements):
+        if rows[-1]["comparable"]:
             rivals.setdefault(str(declared), []).append((rows[-1], method_cells))
     for told_alike in rivals.values():
         _mark(told_alike)
@@ -148,6 +149,7 @@ def _input_row(group: pd.DataFrame) -> dict[str, Any]:
         "ssim": means["input_ssim"],
         "device": "",
         "precision": "",
+        "comparable": known == len(inputs),
         "best": False,
         "leading": False,
         "notes": "; ".join([*note, *_perfect(inputs["input_psnr"])]),
@@ -176,6 +178,7 @@ def _method_row(method_cells: pd.DataFrame, measurements: int) -> dict[str, Any]
         "peak_memory_mb": done["peak_memory_mb"].max(),
         "device": distinct(done["device"]),
         "precision": distinct(done["precision"]),
+        "comparable": _comparable(method_cells, measurements),
         "best": False,
         "leading": False,
         "notes": "; ".join(_notes(method_cells, measurements)),

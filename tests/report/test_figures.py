@@ -368,6 +368,19 @@ def test_the_cost_figure_has_the_numbers_of_the_summary(results):
     assert shown[best].endswith("no other method beats both")
 
 
+def test_a_method_that_lacks_measurements_is_not_on_the_front_and_beats_none(make_record, make_store):
+    psnr = {"mine": (30, 20), "theirs": (24, 20.1)}
+    records = [
+        make_record(method, image, value, seconds=seconds, status=("failed" if value == 20 else "done"))
+        for method, seconds in (("mine", 1.0), ("theirs", 2.0))
+        for image, value in zip("ab", psnr[method], strict=True)
+    ]
+    store, sweep = make_store(*records)
+    mine, theirs = draw("pareto", store, sweep, Choice(), Measurements(sweep)).lines[1:]
+    assert mine == "mine: 30.00 dB in 1 s; lacks measurements, so not comparable"
+    assert theirs == "theirs: 22.05 dB in 2 s; no other method beats both"
+
+
 def test_the_forest_has_the_numbers_of_the_differences(results):
     frame = differences_frame(cells_frame(Store(results), Store(results).sweep("all")), "wiener")
     lines = drawn(results, "differences", against="wiener").lines

@@ -250,6 +250,13 @@ def test_what_methods_were_told_keeps_rows_points_and_means_apart(make_record, m
         assert group["input"] == 20
 
 
+def test_a_method_that_lacks_measurements_is_not_on_the_front(make_record, make_store):
+    records = [make_record("ours", i, p) for i, p in zip("ab", (24, 20), strict=True)]
+    lacking = [make_record("dip", "a", 30.0, seconds=1.0), make_record("dip", "b", seconds=1.0, status="failed")]
+    page = written(*make_store(*records, *lacking), pictures=False)
+    assert [point["front"] for point in page.data["cost"][0]["points"]] == [True, False]
+
+
 @pytest.mark.parametrize("form", ["md", "html", "latex", "csv"])
 def test_names_that_rounding_would_make_alike_stay_apart(make_record, make_store, form):
     names = ["tv[weight=0.5123456789]", "tv[weight=0.512345678]"]

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.groups import GROUP, PAIRED, named
-from nidbench.analysis.pareto import front
+from nidbench.analysis.pareto import method_front
 from nidbench.analysis.summary import INPUT, input_psnr, summary_frame, with_names
 from nidbench.errors import InputError
 from nidbench.physics.case_key import CaseKey
@@ -24,13 +24,17 @@ from nidbench.scoring.protocols import DEFAULT
 from .canvas import COLOURS, MARKS, decorate, empty_figure
 from .view import Choice, Drawn, chosen_cells
 
+#: What is said of a method that has no score for some measurement of its group.
+LACKING = "lacks measurements, so not comparable"
+
 
 def pareto(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Choice) -> Drawn:
     """Draw the mean PSNR of each method over its mean seconds, a panel for each group of measurements.
 
     Methods of a panel were told the same of the noise level.
 
-    Bars are the 95 % interval of the mean over images. The line joins the methods that no other beats in both.
+    Bars are the 95 % interval of the mean over images. The line joins the methods that no other beats in both, of those
+    that have a score for every measurement.
     """
     cells = named(chosen_cells(SweepCells.read(store, sweep).frame(), keys, choice))
     names = list(cells["method"].unique())
@@ -50,21 +54,21 @@ def pareto(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Choice) 
 
 def _show(axes: Axes, title: str, methods: pd.DataFrame, blurred: float, names: Sequence[str]) -> list[str]:
     """Show the methods of a group beside the PSNR of its blurred images, and return its numbers as lines."""
-    on_front = front(methods["seconds"].tolist(), methods["psnr"].tolist())
+    on_front = method_front(methods)
     lines = [f"{title}: mean PSNR and mean seconds of a cell"]
     for row, is_on_front in zip(methods.to_dict("records"), on_front, strict=True):
         place = names.index(row["method"])
         style: dict[str, Any] = {"color": COLOURS[place % len(COLOURS)], "marker": MARKS[place % len(MARKS)]}
         has_interval = pd.notna(row["psnr_low"])
         ends = [[row["psnr"] - row["psnr_low"]], [row["psnr_high"] - row["psnr"]]] if has_interval else None
-        label = "\n".join(wrapped(row["method"], 40))
+        label = "\n".join(wrapped(row["method"] + ("" if row["comparable"] else f" ({LACKING})"), 40))
         axes.errorbar(
             row["seconds"], row["psnr"], ends, label=label, linestyle="", markersize=6, elinewidth=1, capsize=2, **style
         )
         interval = f" [{row['psnr_low']:.2f}, {row['psnr_high']:.2f}]" if has_interval else ""
         spent = number(row["seconds"], "seconds")
-        beaten = "; no other method beats both" if is_on_front else ""
-        lines.append(f"{row['method']}: {row['psnr']:.2f} dB{interval} in {spent} s{beaten}")
+        said = "; no other method beats both" if is_on_front else "" if row["comparable"] else f"; {LACKING}"
+        lines.append(f"{row['method']}: {row['psnr']:.2f} dB{interval} in {spent} s{said}")
     best = methods[on_front].sort_values("seconds")
     axes.plot(best["seconds"], best["psnr"], drawstyle="steps-post", color="0.5", linewidth=1, zorder=1)
     if not math.isnan(blurred):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from nidbench.analysis.differences import differences_frame
 from nidbench.analysis.groups import CASE, GROUP, PAIRED, group_starts, named, reference
-from nidbench.analysis.pareto import front
+from nidbench.analysis.pareto import method_front
 from nidbench.analysis.summary import INPUT, input_psnr, with_names
 from nidbench.report.differences import difference_texts, differences_caption
 from nidbench.report.results_table import NUMBERS, failure_lines, shown_numbers, summary_sheet
@@ -169,11 +169,10 @@ def cost(frame: pd.DataFrame, names: Sequence[str], text: Text) -> list[Content]
     inputs = input_psnr(frame)
     several = frame["declared"].nunique() > 1
     for group, methods in frame[frame["method"] != INPUT].groupby(PAIRED, sort=False):
-        on_front = front(methods["seconds"].tolist(), methods["psnr"].tolist())
         points = [
             {"method": names.index(row["method"]), "seconds": known(row["seconds"]), "psnr": known(row["psnr"])}
             | {"low": known(row["psnr_low"]), "high": known(row["psnr_high"]), "front": is_on_front}
-            for row, is_on_front in zip(methods.to_dict("records"), on_front, strict=True)
+            for row, is_on_front in zip(methods.to_dict("records"), method_front(methods), strict=True)
         ]
         title = text(_title(methods.iloc[0].to_dict(), several=several))
         blurred = inputs[tuple(map(str, group))[: len(GROUP)]]
