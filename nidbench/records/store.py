@@ -174,7 +174,7 @@ class Store:
             return mark, record
 
     def set_aside(self, cell_id: str) -> Path:
-        """Rename a damaged record, so that its cell counts as missing; return its new place."""
+        """Rename a record that no longer counts, so that its cell is missing; return its new place."""
         path = self.root / "cells" / cell_id / "record.json"
         with results_errors(self.root):
             return path.rename(path.with_suffix(".damaged"))

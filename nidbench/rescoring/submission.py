@@ -75,6 +75,7 @@ class Taken:
         scored: number of files that were scored by this call.
         unchanged: number of files that were scored before and have not changed.
         missing: names of missing files.
+        withdrawn: those of them that were scored before: their records are set aside.
         unused: names of files in the folder that belong to no measurement.
         assumed: assumptions about files, with the names of the files.
         notices: dataset -> facts that its users must know.
@@ -87,6 +88,7 @@ class Taken:
     unused: Sequence[str]
     assumed: Sequence[str] = ()
     notices: Mapping[str, str] = field(default_factory=dict)
+    withdrawn: Sequence[str] = ()
 
     def lines(self) -> list[str]:
         """Return a report for a person."""
@@ -94,6 +96,8 @@ class Taken:
         if self.missing:
             remedy = "put them into the folder and give the same command again, or choose fewer measurements"
             lines.append(f"{len(self.missing)} files are missing: {_few(self.missing)}; {remedy}")
+        if self.withdrawn:
+            lines.append(f"{len(self.withdrawn)} of them had a score from an earlier file, which counts no longer")
         if self.unused:
             lines.append(f"{len(self.unused)} files of the folder belong to no measurement: {_few(self.unused)}")
         if self.assumed:
@@ -104,8 +108,9 @@ class Taken:
 def take(store: Store, submission: Submission) -> Taken:
     """Score the files of a submission, and store records of them and a sweep.
 
-    Measurements without a file are missing cells of the sweep. A file that was scored before and has not changed is not
-    scored again; a changed file replaces its record.
+    Measurements without a file are missing cells of the sweep, also where an earlier file was scored: its record is set
+    aside, lest a row mixes restorations of two folders. A file that was scored before and has not changed is not scored
+    again; a changed file replaces its record.
 
     Raises:
         InputError: for a label, pattern or file that breaks a rule, or where no file matches. The sweep is then not
@@ -119,11 +124,12 @@ def take(store: Store, submission: Submission) -> Taken:
     missing = [name for name in files.values() if not (submission.folder / name).is_file()]
     if len(missing) == len(files):
         raise InputError(_no_match(submission, missing))
-    assumed, scored, unchanged = [], 0, 0
+    assumed, withdrawn, scored, unchanged = [], [], 0, 0
     cells = [_cell(submission, case) for case in chosen]
     for case, cell in zip(chosen, cells, strict=True):
         path = submission.folder / files[case.key]
         if not path.is_file():
+            withdrawn += [files[case.key]] if _set_aside(store, cell) else []
             continue
         is_new = _score_file(store, submission, case, cell, path)
         scored, unchanged = scored + is_new, unchanged + (not is_new)
@@ -138,7 +144,7 @@ def take(store: Store, submission: Submission) -> Taken:
     store.write_sweep(sweep)
     used = set(files.values())
     unused = [name for name in _names_in(submission.folder) if name not in used]
-    return Taken(sweep, scored, unchanged, missing, unused, assumed, notices)
+    return Taken(sweep, scored, unchanged, missing, unused, assumed, notices, withdrawn)
 
 
 def _check_name(store: Store, name: str) -> None:
@@ -231,6 +237,17 @@ def _first(assumed: Sequence[str]) -> str:
 
 def _joined(notes: Iterable[str]) -> str:
     return "; ".join(filter(None, notes))
+
+
+def _set_aside(store: Store, cell: Cell) -> bool:
+    """Set the record of a cell aside, if it has one; return whether it had."""
+    try:
+        stored = store.read(cell.id) is not None
+    except DamagedError:
+        stored = True
+    if stored:
+        store.set_aside(cell.id)
+    return stored
 
 
 def _score_file(store: Store, submission: Submission, case: Case, cell: Cell, path: Path) -> bool:

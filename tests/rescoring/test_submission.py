@@ -133,6 +133,21 @@ def test_missing_files_are_missing_cells_and_others_are_told(folder, store):
     assert failure_lines(cells) == ["missing: 1 theirs (score their files, once they are there)"]
 
 
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_file_that_is_gone_has_no_score_of_before(folder, store, is_whole):
+    first = take(store, Submission(folder, EXPERIMENT))
+    (folder / "camera_motion_gaussian-0.02.png").unlink()
+    record = store.root / "cells" / first.sweep.cells[0].id / "record.json"
+    if not is_whole:
+        record.write_text("{")
+    taken = take(store, Submission(folder, EXPERIMENT))
+    assert taken.missing == taken.withdrawn == ["camera_motion_gaussian-0.02.png"]
+    assert taken.lines()[2] == "1 of them had a score from an earlier file, which counts no longer"
+    assert cells_frame(store, taken.sweep)["status"].tolist() == ["missing", "done", "done", "done"]
+    assert record.with_suffix(".damaged").is_file()
+    assert take(store, Submission(folder, EXPERIMENT)).withdrawn == []
+
+
 @pytest.mark.parametrize(
     ("pattern", "wanted"),
     [
