@@ -124,7 +124,8 @@ class SweepCells:
 
         Numbers not known are NaN, text not known is empty. Cells of one measurement's name that were computed from
         other bytes, told another kernel or noise level, or scored against other sharp images, cannot be compared: they
-        have no scores, and `old` says so.
+        have no scores, and `old` says so. Nor have several done cells of one method, measurement and seed, such as of
+        two precisions: their mean would be of neither.
 
         Args:
             protocol: the metric protocol's name.
@@ -166,19 +167,35 @@ SHARED = {
     "image_hash": ("told another noise level", "run the older sweep again"),  # of the same bytes
 }
 
+#: What is said of done cells of one method, measurement and seed, such as of two sweeps shown as one.
+SEVERAL = ("computed in several ways", "show their sweeps one by one")
+
+#: What tables say of cells that cannot be compared -> what to do about it.
+INCOMPARABLE = dict((*SHARED.values(), SEVERAL))
+
+#: The columns that name a computation: two cells that share them are one method's with one seed.
+_ONE_WAY = ["label", "preset", "declared", "seed", *CASE]
+
 
 def _without_mixed_scores(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells, without the scores of those whose names are the same and whose bytes are not."""
+    """Return the cells, without scores of those that share their names and not their bytes, or not their way."""
     for column, (reason, _) in SHARED.items():
         same_bytes = cells["old"].str.contains(SHARED["measurement_hash"][0]).eq(False)  # others have that said
         known = cells[(cells[column] != "") & (same_bytes | (column == "truth_hash"))]
         several = known.groupby(CASE)[column].transform("nunique") > 1
-        mixed = several[several].index
-        if len(mixed):
-            before = cells.loc[mixed, "old"]
-            cells.loc[mixed, "old"] = before.where(before == "", before + ", ") + reason
-            cells.loc[mixed, list(_SCORES)] = math.nan
+        _withhold(cells, several[several].index, reason)
+    done = cells[(cells["status"] == "done") & ~incomparable(cells)]
+    several = done.groupby(_ONE_WAY)["id"].transform("nunique") > 1
+    _withhold(cells, several[several].index, SEVERAL[0])
     return cells
+
+
+def _withhold(cells: pd.DataFrame, mixed: pd.Index[Any], reason: str) -> None:
+    """Take the scores of some of the cells away, and say why in `old`."""
+    if len(mixed):
+        before = cells.loc[mixed, "old"]
+        cells.loc[mixed, "old"] = before.where(before == "", before + ", ") + reason
+        cells.loc[mixed, list(_SCORES)] = math.nan
 
 
 #: Columns of `SweepCells.frame` that compare with a truth.
@@ -245,7 +262,7 @@ def _record_columns(record: Record, protocol: str) -> dict[str, Any]:
 
 def incomparable(cells: pd.DataFrame) -> pd.Series[bool]:
     """Return which rows of `SweepCells.frame` have no scores, because others of their names are of something else."""
-    return cells["old"].str.contains("|".join(reason for reason, _ in SHARED.values()))
+    return cells["old"].str.contains("|".join(INCOMPARABLE))
 
 
 def counted(statuses: pd.Series[str]) -> str:

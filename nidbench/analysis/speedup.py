@@ -132,17 +132,19 @@ def read_lines(store: Store, cells: Iterable[Planned]) -> list[Line]:
 def lines_of(read: Sequence[tuple[Planned, Record | None]]) -> list[Line]:
     """Return the lines of planned cells, each with its record and that with its log, or None, in their order.
 
-    Records of a measurement's name that are of different bytes, kernels or sharp images count as none.
+    Records of a measurement's name that are of different bytes, kernels or sharp images count as none, and so do
+    several of one line, measurement and seed, such as of two precisions.
     """
     bases: dict[CaseKey, set[tuple[str, ...]]] = {}
     for planned, record in read:
         if record is not None:
             bases.setdefault(planned.case, set()).add(_basis(record))
-    by_line: dict[tuple[str, str, str], dict[Matched, Record | None]] = {}
+    by_line: dict[tuple[str, str, str], dict[Matched, list[Record]]] = {}
     for planned, record in read:
-        records = by_line.setdefault((planned.label, planned.preset, planned.method), {})
+        found = by_line.setdefault((planned.label, planned.preset, planned.method), {})
         alike = len(bases.get(planned.case, ())) < 2
-        records[Matched(planned.case, planned.declared, planned.seed)] = record if alike else None
+        known = [record] if alike and record is not None else []
+        found.setdefault(Matched(planned.case, planned.declared, planned.seed), []).extend(known)
     labels = [label for label, _, _ in by_line]
     return [
         Line(
@@ -150,10 +152,16 @@ def lines_of(read: Sequence[tuple[Planned, Record | None]]) -> list[Line]:
             method,
             preset,
             label in (method, f"{method}@{preset}"),
-            records,
+            {matched: _one(records) for matched, records in found.items()},
         )
-        for (label, preset, method), records in by_line.items()
+        for (label, preset, method), found in by_line.items()
     ]
+
+
+def _one(records: Sequence[Record]) -> Record | None:
+    """Return what came of one seed: the done record, or a failed one; None where several are done."""
+    done = [record for record in records if record.status == "done"]
+    return None if len(done) > 1 else next(iter(done or records), None)
 
 
 def _read_whole(store: Store, cell_id: str) -> Record | None:

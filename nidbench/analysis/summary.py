@@ -11,7 +11,7 @@ import pandas as pd
 
 from nidbench.scoring.measures import OF_RESIDUAL
 
-from .cells import SHARED, counted
+from .cells import INCOMPARABLE, counted
 from .groups import CASE, GROUP, named
 from .intervals import interval
 from .pairs import Scores
@@ -256,7 +256,7 @@ _RENEWED = {"metric": "nidbench rescore scores them anew"}
 def _old(method_cells: pd.DataFrame) -> Iterator[str]:
     """Yield what is old of a method's cells, how many, and what to do."""
     for what, count in method_cells.loc[method_cells["old"] != "", "old"].value_counts().items():
-        remedies = [remedy for reason, remedy in SHARED.values() if reason in str(what)]
+        remedies = [remedy for reason, remedy in INCOMPARABLE.items() if reason in str(what)]
         age = "old, so not comparable" if remedies else "old, of another version than today's"
         remedy = remedies[0] if remedies else _RENEWED.get(str(what), "nidbench run --renew computes them again")
         yield f"{count} of {len(method_cells)} cells {age} ({what}): {remedy}"

@@ -195,6 +195,34 @@ def test_no_table_rank_or_curve_compares_what_is_of_other_things(make_record, ma
         assert [record is not None for record in line.records.values()] == [True, False]
 
 
+@pytest.mark.parametrize("way", [{"precision": "bf16"}, {"device": "cuda"}, {"version": 2}, {"settings": {"lr": 1}}])
+def test_no_table_rank_or_curve_is_of_two_computations_of_one_seed(make_record, make_store, way):
+    names = [(method, image) for method in ("mine", "theirs") for image in "abc"]
+    first = [make_record(method, image, curve=((25, 20.0), (50, 26.0))) for method, image in names]
+    cells = [replace(record.cell, **way) for record in first[:2]]
+    second = [replace(record, id=cell.id, cell=cell) for record, cell in zip(first, cells, strict=False)]
+    store, sweep = make_store(*first, *second)
+    reason = "computed in several ways"
+    frame = cells_frame(store, sweep)
+    assert list(frame["old"] == reason) == [True] * 2 + [False] * 4 + [True] * 2
+    assert list(frame["psnr"].isna()) == list(frame["old"] == reason)
+    text = render(SweepCells.read(store, sweep))
+    assert f"4 of 5 cells old, so not comparable ({reason}): show their sweeps one by one" in text
+    assert f"({reason})" in render_ranks(SweepCells.read(store, sweep))
+    mine, theirs = read_lines(store, sweep.cells)
+    assert [record is not None for record in mine.records.values()] == [False, False, True]
+    assert None not in theirs.records.values()
+
+
+def test_of_two_computations_the_one_that_is_done_counts(make_record, make_store):
+    done = make_record("mine", curve=((25, 20.0), (50, 26.0)))
+    cell = replace(done.cell, precision="bf16")
+    store, sweep = make_store(done, missing=(replace(done, id=cell.id, cell=cell),))
+    assert cells_frame(store, sweep)["psnr"].notna().tolist() == [True, False]
+    (line,) = read_lines(store, sweep.cells)
+    assert [record.id for record in line.records.values()] == [done.id]
+
+
 @pytest.mark.parametrize("component", ["engine", "measurement", "noise level", "metric"])
 def test_what_rests_on_another_version_is_old(make_record, make_store, component, monkeypatch):
     store, sweep = make_store(
