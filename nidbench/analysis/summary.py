@@ -42,7 +42,8 @@ def summary_frame(cells: pd.DataFrame) -> pd.DataFrame:
     Quality is the mean over images of their means, as in intervals and differences: an image counts once, however many
     kernels it was blurred by. Each group begins with the row `input`: the blurred images, each measurement once. Then
     come the methods, a row for each label, preset and `declared` noise level. A cell without a score counts in `cells`
-    (as `5/6`), in `failed` or `missing`, and in `notes`; never in a mean. `seed_std` is the spread over method seeds
+    (as `5/6`), in `failed` or `missing`, and in `notes`; never in a mean. Nor is one that was never observed in
+    `oracle_psnr` and `end_psnr`; `notes` count them. `seed_std` is the spread over method seeds
     (pooled within measurements, NaN for one seed), `image_std` the spread over images of their mean PSNR. `psnr_low`
     and `psnr_high` are the 95 % interval of the mean over images like these, by Student's t; methods saw the same
     images, so that two of them can differ for certain where these intervals overlap: `differences_frame` compares them.
@@ -211,6 +212,7 @@ def _notes(method_cells: pd.DataFrame, measurements: int) -> Iterator[str]:
         unscored = method_cells[method_cells["psnr"].isna()]["status"].replace({"done": "without a score"})
         yield f"mean over {scored} of {len(method_cells)} cells, so not comparable: {counted(unscored)}"
     yield from _perfect(method_cells["psnr"])
+    yield from _unobserved(method_cells[method_cells["psnr"].notna()])
     sizes = method_cells.groupby("image").size()
     if sizes.nunique() > 1:
         yield f"images have {sizes.min()} to {sizes.max()} cells, and each counts once in means"
@@ -237,6 +239,13 @@ def _perfect(psnr: pd.Series[float]) -> Iterator[str]:
             f"mean PSNR infinite: {int(perfect.sum())} of {psnr.notna().sum()} cells "
             f"{'equals its truth' if perfect.sum() == 1 else 'equal their truths'}{others}"
         )
+
+
+def _unobserved(scored: pd.DataFrame) -> Iterator[str]:
+    """Yield over how many of the cells with a score the means of the curve are, where those are not all."""
+    observed = int(scored["end_psnr"].notna().sum())
+    if 0 < observed < len(scored):
+        yield f"oracle and end are means over {observed} of {len(scored)} cells, the others were never observed"
 
 
 def _other_scale(brightness: pd.Series[float]) -> Iterator[str]:

@@ -120,6 +120,18 @@ def test_a_note_names_the_preset_where_a_method_has_several(make_record, make_st
     assert "- ours (paper) (sample levin gaussian:0.05): mean over 2 of 3 cells" in text
 
 
+def test_a_note_says_over_how_many_cells_the_means_of_the_curve_are(make_record, make_store):
+    curve = ((50, 29.0), (100, 30.0))
+    records = [
+        make_record("mine", i, p, curve=curve if i == "a" else ()) for i, p in zip("abc", (30, 20, 10), strict=True)
+    ]
+    records += [make_record("observed", i, curve=curve) for i in "abc"] + [make_record("never", i) for i in "abc"]
+    summary = summary_frame(cells_frame(*make_store(*records)))
+    assert row(summary, "mine")[["psnr", "end_psnr"]].tolist() == [20, 30]
+    words = "oracle and end are means over 1 of 3 cells, the others were never observed"
+    assert summary["notes"].fillna("").tolist() == ["", words, "", ""]
+
+
 def test_a_method_alone_is_not_best(make_record, make_store):
     store, sweep = make_store(*scored(make_record, ours=(27, 28, 29)))
     assert marks(summary_frame(cells_frame(store, sweep))) == {"ours": NOTHING}
