@@ -25,9 +25,9 @@ def ranks_frame(sweep_cells: SweepCells) -> pd.DataFrame:
 
     A row for each group (dataset, kernel set, noise, declared level), protocol and method. Among the `methods` that
     have a score under the protocol for each of the group's `measurements`, seeds averaged, `rank` 1 is the highest
-    mean; equal means share the better rank, and other methods have none (NaN). `tau` is Kendall's rank correlation
-    (tau-b) of the protocol's means with those of the default protocol, over methods ranked under both; NaN for fewer
-    than two.
+    mean, over images as in `summary_frame`; equal means share the better rank, and other methods have none (NaN). `tau`
+    is Kendall's rank correlation (tau-b) of the protocol's means with those of the default protocol, over methods
+    ranked under both; NaN for fewer than two.
 
     Raises:
         InputError: where the sweep has no score.
@@ -62,9 +62,9 @@ def _means(group_cells: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     joined.loc[incomparable(group_cells), scores.columns] = math.nan
     by_measurement = joined.groupby(["method", *CASE], sort=False)[list(scores.columns)].mean()
     measurements = len(group_cells.drop_duplicates(CASE))
-    by_method = by_measurement.groupby(level="method", sort=False)
-    whole = by_method.count() == measurements
-    return by_method.mean().where(whole).dropna(axis=1, how="all")
+    whole = by_measurement.groupby(level="method", sort=False).count() == measurements
+    by_image = by_measurement.groupby(level=["method", "image"], sort=False).mean()
+    return by_image.groupby(level="method", sort=False).mean().where(whole).dropna(axis=1, how="all")
 
 
 def _ranked(means: pd.DataFrame, protocol: str, group: dict[str, Any], measurements: int) -> list[dict[str, Any]]:

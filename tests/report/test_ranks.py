@@ -8,6 +8,7 @@ import pytest
 
 from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.ranks import ranks_frame
+from nidbench.analysis.summary import summary_frame
 from nidbench.errors import InputError
 from nidbench.report.ranks import render_ranks
 from nidbench.scoring.score import Score
@@ -44,6 +45,21 @@ def test_ranks_by_mean_and_ties_share(records, make_store):
     assert set(frame["methods"]) == {4}
     assert set(frame["measurements"]) == {2}
     assert frame.set_index(["protocol", "method"]).loc[("cut-30", "dip"), "psnr"] == 34
+
+
+def test_means_are_over_images_as_in_the_table(make_record, make_store):
+    psnr = {"mine": {"cat": 20, "dog": 30}, "theirs": {"cat": 21, "dog": 28}}
+    records = [
+        make_record(method, image, value, kernel=f"levin/{k}")
+        for method, values in psnr.items()
+        for image, value in values.items()
+        for k in ((1, 2, 3) if image == "cat" else (1,))
+    ]
+    sweep_cells = SweepCells.read(*make_store(*records))
+    frame = ranks_frame(sweep_cells)
+    assert ranks(frame, "half-kernel") == {"mine": 1, "theirs": 2}
+    means = summary_frame(sweep_cells.frame()).set_index("method")["psnr"]
+    assert frame.query("protocol == 'half-kernel'").set_index("method")["psnr"].to_dict() == means[list(psnr)].to_dict()
 
 
 def test_tau_is_that_of_pairs_counted(records, make_store):
