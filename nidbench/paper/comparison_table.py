@@ -157,14 +157,14 @@ def _sheet(frame: pd.DataFrame, caption: str, notes: list[str], sign: str) -> Sh
 
 def _texts(row: dict[Any, Any], sign: str) -> dict[str, str]:
     count = f"{row['measurements']}/{row['paper_measurements']}" if row["measured"] == row["measured"] else UNKNOWN
-    known = row["low"] == row["high"] == row["measured"]
+    whole = row["measurements"] == row["paper_measurements"] and row["low"] == row["high"] == row["measured"]
     return {
         **{name: str(row[name]) for name in (*GROUP, "preset", "declared")},
         "verdict": with_reason(row["verdict"], row["by"]),
         "method": row["method"] or row["paper_method"],
         **{name: number(row[name], f"{sign}.2f") for name in ("published", "measured")},
         "difference": number(row["difference"], "+.2f"),
-        "interval": WHOLE if known else interval_text(row["low"], row["high"], f"{sign}.2f"),
+        "interval": WHOLE if whole else interval_text(row["low"], row["high"], f"{sign}.2f"),
         **{name: number(row[name], f"{sign}.3f") for name in ("published_ssim", "measured_ssim")},
         "difference_ssim": number(row["difference_ssim"], "+.3f"),
         "measurements": count,

@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import statistics
 from dataclasses import replace
 
@@ -489,6 +490,13 @@ def test_a_difference_to_the_anchor_is_judged_whatever_both_score(ours, ssim, ve
     assert found["published"] == pytest.approx(0.10)
     assert (found["measured"], found["measured_ssim"]) == (pytest.approx(ours), pytest.approx(ssim))
     assert (found["verdict"], found["by"], found["measurements"]) == (verdict, by, count)
+
+
+@pytest.mark.parametrize(("count", "interval"), [(96, "whole grid"), (24, "[+0.00, +0.00]")])
+def test_only_the_whole_grid_is_called_so_where_nothing_varies(count, interval):
+    text = render_anchored(beside_anchor(count, 0.0, 0.0), "table2", "fdn")
+    (line,) = [line for line in text.splitlines() if "| ours " in line]
+    assert f"| {interval} |" in re.sub(" +", " ", line)
 
 
 def test_cells_that_one_of_the_two_lacks_are_left_out():
