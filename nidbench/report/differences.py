@@ -41,13 +41,13 @@ _COLUMNS = {
 #: What captions say of Holm's verdicts.
 HOLM = (
     "Holm: what is left of a verdict where the chance of at least one false one among all rows of a dataset, kernel "
-    "set and noise is kept at 5 %."
+    "set, noise and declared level is kept at 5 %."
 )
 
 #: What captions say where a difference is infinite.
 INFINITE = (
     "A restoration equal to its truth has infinite PSNR, which gives no interval: the verdict goes by who is ahead on "
-    "every image."
+    "every image, or by a sign test."
 )
 
 

@@ -54,6 +54,23 @@ def test_the_caption_names_reference_and_protocol(cells):
     )
 
 
+def test_the_caption_says_what_holm_s_family_is_and_what_decides_infinite_differences(make_record, make_store):
+    """With two declared levels a family is the rows of one; nine of ten images ahead are told by the sign test."""
+    records = [
+        make_record(m, str(n), p, declared=told)
+        for told in ("known", "x2")
+        for n in range(10)
+        for m, p in (("ours", 20.0), ("dip", math.inf if n == 0 else 19.0 if n == 9 else 21.0))
+    ]
+    cells = cells_frame(*make_store(*records))
+    frame = differences_frame(cells)
+    assert frame["verdict"].tolist() == frame["holm"].tolist() == ["better", "better"]
+    assert frame["p_holm"].tolist() == frame["p_student"].tolist()
+    text = render_differences(cells)
+    assert "among all rows of a dataset, kernel set, noise and declared level is kept at 5 %" in text
+    assert "the verdict goes by who is ahead on every image, or by a sign test." in text
+
+
 def test_columns_appear_where_they_tell_something(make_record, make_store):
     scores = (("ours", 26.0), ("dip", 25.0))
     records = [
