@@ -195,8 +195,12 @@ def design(images: tuple[int, ...], kernels: tuple[int, ...], size: tuple[int, i
     weights = _weights(of_images, of_kernels)
     wanted = _variance(weights, of_images, of_kernels, size)
     forms = [form for form in _forms(of_images, of_kernels) if form.basis.shape[1] >= FEWEST - 1]
+    # where cells are missing, two kernels leak into what images differ by, which tells next to nothing of kernels
+    few = (of_images.shape[1] < FEWEST, of_kernels.shape[1] < FEWEST, False)
     lacking = [
-        component for component in range(3) if wanted[component] and not any(form.expected[component] for form in forms)
+        component
+        for component in range(3)
+        if wanted[component] and (few[component] or not any(form.expected[component] for form in forms))
     ]
     if lacking:
         return Design(weights, (), whole=False, why="; ".join(_UNKNOWN[component] for component in lacking))

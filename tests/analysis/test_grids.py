@@ -119,6 +119,8 @@ def test_an_interval_that_forgets_the_kernels_promises_too_much():
     [
         (grid(12, 1), "fewer than 3 kernels do not tell how much kernels differ"),
         (grid(12, 2), "fewer than 3 kernels do not tell how much kernels differ"),
+        (grid(12, 2)[:-1], "fewer than 3 kernels do not tell how much kernels differ"),
+        (grid(2, 8)[:-1], "fewer than 3 images do not tell how much images differ"),
         (grid(1, 8), "fewer than 3 images do not tell how much images differ"),
         (grid(2, 2), "fewer than 3 images .*; fewer than 3 kernels"),
         (grid(1, 1), "fewer than 3 images .*; fewer than 3 kernels .*; these cells"),
