@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from nidbench.analysis.cells import SweepCells
@@ -62,7 +63,7 @@ def _overview(frame: pd.DataFrame) -> Sheet:
         cells = int(own["measurements"].sum())
         words = [method, number(first["year"], ".0f"), _kind(first), _reproduced(own)]
         levels = [_ranked(by_level[noise]) if noise in by_level else UNKNOWN for noise in LEVELS]
-        seconds, memory = own["seconds"].mean(), own["peak_memory_mb"].max()
+        seconds, memory = _seconds(own), own["peak_memory_mb"].max()
         for column, noise in enumerate(LEVELS, len(words)):
             if noise in by_level and by_level[noise]["first"]:
                 alone = int(frame[frame["noise"] == noise]["first"].sum()) == 1
@@ -70,6 +71,12 @@ def _overview(frame: pd.DataFrame) -> Sheet:
         rows.append([*words, *levels, f"{cells}/{ALL}", number(seconds, "seconds"), number(memory, ".0f")])
     header = ["method", "year", "kind", "of the paper", *PERCENT.values(), "cells", "s", "MB"]
     return Sheet(_caption(), header, 4, rows, set(), _notes(frame), bold, italic)
+
+
+def _seconds(own: pd.DataFrame) -> float:
+    """Return the mean seconds over a method's cells of all levels; NaN where they are not known."""
+    timed = own.dropna(subset=["seconds"])
+    return float(np.average(timed["seconds"], weights=timed["measurements"])) if len(timed) else math.nan
 
 
 def _ranked(row: pd.Series[Any]) -> str:

@@ -255,6 +255,13 @@ def test_blind_methods_are_marked_and_neither_ranked_nor_compared(monkeypatch):
     assert "blind, told only the size of the kernel, and therefore not ranked: selfdeblur" in text
 
 
+def test_seconds_over_all_levels_are_means_over_cells():
+    slow = whole("tv", 26.0, seconds=100.0)[:6]
+    text = render(entries([*slow, *whole("tv", 26.0, LEVELS[1], seconds=50.0)]))
+    (overview, *_) = [line for line in text.splitlines() if line.startswith("| tv ")]
+    assert [cell.strip() for cell in overview.split("|")][-4:-2] == ["30/72", "60"]
+
+
 def test_threads_and_restorations_side_by_side_are_said_where_they_differ():
     alone, together = whole("tv", 26.0, threads=1), whole("wiener", 25.0, threads=1, batch=8)
     quick = whole("fdn", 27.0, threads=4)
