@@ -390,6 +390,22 @@ def test_the_forest_has_the_numbers_of_the_differences(results):
         assert f": {number(value, '+.2f')} dB" in line
 
 
+def test_the_forest_says_what_it_has_no_difference_of_and_which_pairs_lack_a_score(make_record, make_store):
+    failed = {("mine", "c"), *(("theirs", image) for image in "abc")}
+    records = [
+        make_record(method, image, status="failed" if (method, image) in failed else "done")
+        for method in ("ours", "mine", "theirs")
+        for image in "abc"
+    ]
+    store, sweep = make_store(*records)
+    found = draw("differences", store, sweep, Choice(), Measurements(sweep))
+    assert [line.partition(": ")[2] for line in found.lines] == [
+        "+0.00 dB –, open, 2 of 3 pairs",  # noqa: RUF001 - as tables write it
+        "– dB –, open, 0 of 3 pairs",  # noqa: RUF001
+    ]
+    assert any("without a difference: theirs" in text.get_text() for text in found.figure.texts)
+
+
 def test_all_methods_share_an_axis_together(results):
     found = drawn(results, "curves", together=True)
     (first, _) = found.figure.axes

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -25,24 +26,30 @@ from .view import Choice, Drawn, chosen_cells
 def forest(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Choice) -> Drawn:
     """Draw the paired differences of `differences_frame` with their 95 % intervals, a panel for each group."""
     cells = chosen_cells(SweepCells.read(store, sweep).frame(), keys, choice)
-    frame = differences_frame(cells, choice.against)
-    frame = frame[frame["difference"].notna()]
+    whole = differences_frame(cells, choice.against)
+    frame = whole[whole["difference"].notna()]
     if frame.empty:
         raise InputError(f"the sweep {sweep.name} has no two methods with scores of the same measurements: run another")
     groups = [group for _, group in frame.groupby(PAIRED, sort=False)]
     rows = [len(group) for group in groups]
     heading = f"Paired difference in PSNR to {frame['against'].iloc[0]}\n{sweep.name}   ({DEFAULT.name})"
+    lacking = whole[whole["difference"].isna()]
+    if not lacking.empty:
+        heading += f"\nwithout a difference: {', '.join(lacking['method'].unique())}"
     figure = empty_figure(6.4, 0.34 * sum(rows) + 0.75 * len(groups) + 0.6, heading)
     panels = figure.subplots(len(groups), 1, squeeze=False, sharex=True, height_ratios=[n + 1 for n in rows])[:, 0]
     for axes, group in zip(panels, groups, strict=True):
         _show(axes, group)
     panels[-1].set_xlabel("difference in PSNR, dB (right: better than the reference)", fontsize=8)
-    lines = [
-        f"{row['method']} to {row['against']}, {group_text([str(row[name]) for name in PAIRED])}: "
-        f"{number(row['difference'], '+.2f')} dB {interval_text(row['low'], row['high'], '+.2f')}, {row['verdict']}"
-        for row in frame.to_dict("records")
-    ]
-    return Drawn(figure, None, lines)
+    return Drawn(figure, None, [_line(row) for row in [*frame.to_dict("records"), *lacking.to_dict("records")]])
+
+
+def _line(row: Mapping[Any, Any]) -> str:
+    """Return what a row of `differences_frame` says, and how many pairs it is of where some lack a score."""
+    about = f"{row['method']} to {row['against']}, {group_text([str(row[name]) for name in PAIRED])}"
+    pairs = f", {row['pairs']} of {row['planned']} pairs" if row["pairs"] < row["planned"] else ""
+    difference = f"{number(row['difference'], '+.2f')} dB {interval_text(row['low'], row['high'], '+.2f')}"
+    return f"{about}: {difference}, {row['verdict']}{pairs}"
 
 
 def _show(axes: Axes, group: pd.DataFrame) -> None:
