@@ -7,12 +7,11 @@ import operator
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nidbench.contract.method import Method
 from nidbench.errors import InputError
 from nidbench.images import unlike
-from nidbench.physics.arrays import Image, Kernel
+from nidbench.physics.arrays import Image, Kernel, plain_array
 from nidbench.physics.kernel import normalised
 from nidbench.physics.noise import Noise
 from nidbench.physics.noise_level import estimate_noise_level
@@ -26,20 +25,6 @@ _DARKEST, _MOST_DEVIATIONS = -0.25, 3.0
 
 #: A restoration is on another scale where one of a hundred values is beyond this.
 _OTHER_SCALE = 10.0
-
-
-def plain_array(name: str, array: Any) -> NDArray[Any]:
-    """Return an array as NumPy has it.
-
-    Raises:
-        InputError: where it is masked, or no array.
-    """
-    if isinstance(array, np.ma.MaskedArray):
-        raise InputError(f"{name} is a masked array: fill what is masked, as methods know no missing pixels")
-    try:
-        return np.asarray(array)
-    except ValueError as error:  # rows of several lengths
-        raise InputError(f"{name} is no array ({error}): give numbers of one shape") from error
 
 
 def kernel_of(array: Any) -> Kernel:

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nidbench.errors import InputError
-from nidbench.physics.arrays import Image
-
-from .given import plain_array
+from nidbench.physics.arrays import Image, plain_array
 
 
 @dataclass(frozen=True)

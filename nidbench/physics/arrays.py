@@ -8,6 +8,26 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from nidbench.errors import InputError
+
+
+def plain_array(name: str, array: Any) -> NDArray[Any]:
+    """Return an array as NumPy has it.
+
+    Raises:
+        InputError: where it is masked, or no array.
+    """
+    if isinstance(array, np.ma.MaskedArray):
+        raise InputError(f"{name} is a masked array: fill what is masked, as methods know no missing pixels")
+    try:
+        return np.asarray(array)
+    except ValueError as error:  # rows of several lengths
+        raise InputError(f"{name} is no array ({error}): give numbers of one shape") from error
+    except (TypeError, RuntimeError) as error:  # tensors of a network's output, of bfloat16 or of a GPU
+        raise InputError(
+            f"{name} is no array ({error}): give one of NumPy, of a tensor t.detach().float().cpu().numpy()"
+        ) from error
+
 
 def array_hash(array: NDArray[Any]) -> str:
     """Return the SHA-256 of an array's type, shape and values."""

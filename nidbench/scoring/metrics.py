@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nidbench.errors import InputError
+from nidbench.physics.arrays import plain_array
+
+#: Values beyond this multiple of the peak, in more than this share of an image, are on another scale than the peak.
+_OTHER_SCALE, _SHARE = 10.0, 0.01
+
+#: Largest peak of images on [0, 1], or on [-1, 1].
+_UNIT = 2.0
 
 
 def psnr(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0) -> float:
@@ -22,13 +30,14 @@ def psnr(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
         10 log10(range^2 / MSE); infinity for equal images.
 
     Raises:
-        InputError: where the shapes differ, or images hold integers while the peak is 1.
+        InputError: where the shapes differ, values are not finite real numbers, the peak is none, or images are on
+            another scale than it.
     """
-    _check_type(restored, truth, data_range)
-    if restored.shape != truth.shape:
-        raise InputError(f"cannot compare images of shapes {restored.shape} and {truth.shape}: crop them alike")
-    error = np.mean((restored.astype(np.float64) - truth.astype(np.float64)) ** 2)
-    return float("inf") if error == 0 else float(10 * np.log10(data_range**2 / error))
+    x, reference, peak = _compared(restored, truth, data_range)
+    if x.shape != reference.shape:
+        raise InputError(f"cannot compare images of shapes {x.shape} and {reference.shape}: crop them alike")
+    error = np.mean((x - reference) ** 2)
+    return float("inf") if error == 0 else float(10 * np.log10(peak**2 / error))
 
 
 def ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0) -> float:
@@ -43,20 +52,71 @@ def ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
         data_range: the peak value.
 
     Raises:
-        InputError: where the shapes differ or are smaller than the window, or images hold integers while the peak is 1.
+        InputError: where the shapes differ or are smaller than the window, and as of `psnr`.
     """
-    _check_type(restored, truth, data_range)
-    if restored.shape != truth.shape or restored.ndim != 3 or min(restored.shape[1:]) < 11:
-        raise InputError(f"SSIM needs two images (C, H, W) of at least 11x11, not {restored.shape} and {truth.shape}")
-    return mean_of_windows(similarity_map(restored, truth, data_range))
+    x, reference, peak = _compared(restored, truth, data_range)
+    if x.shape != reference.shape or x.ndim != 3 or min(x.shape[1:]) < 11:
+        raise InputError(
+            f"SSIM needs two images (C, H, W) of at least 11x11, not {x.shape} and {reference.shape}: give a gray one "
+            "as image[None], and colours first"
+        )
+    return mean_of_windows(similarity_map(x, reference, peak))
 
 
-def _check_type(restored: NDArray[Any], truth: NDArray[Any], data_range: float) -> None:
-    for image in (restored, truth):
-        if image.dtype.kind in "iu" and data_range == 1:
-            raise InputError(
-                f"an image holds {image.dtype} while the peak is 1: give data_range, such as 255, or floats in [0, 1]"
-            )
+def _compared(restored: Any, truth: Any, data_range: float) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Return two images as float64, and their peak as a float, whose square no small integer of NumPy holds.
+
+    Raises:
+        InputError: naming what is no image, no peak, or on another scale.
+    """
+    x, reference = plain_array("restored", restored), plain_array("truth", truth)
+    peak = _peak(data_range)
+    for name, image in (("restored", x), ("truth", reference)):
+        _check_image(name, image, peak)
+    if peak > _UNIT:
+        _check_one_scale(x, reference)
+        _check_one_scale(reference, x)
+    return np.asarray(x, np.float64), np.asarray(reference, np.float64), peak
+
+
+def _peak(data_range: object) -> float:
+    number = data_range if isinstance(data_range, int | float | np.integer | np.floating) else math.nan
+    if not 0 < number < math.inf:
+        raise InputError(f"data_range is {data_range!r}: give the peak value, such as 1, 255 or 65535")
+    return float(number)
+
+
+def _check_image(name: str, image: NDArray[Any], peak: float) -> None:
+    if image.dtype.kind not in "buif" or not image.size:
+        raise InputError(f"{name} holds {image.dtype} of shape {image.shape}: give real numbers")
+    if image.dtype.kind in "iu" and peak == 1:
+        raise InputError(
+            f"an image holds {image.dtype} while the peak is 1: give data_range, such as 255, or floats in [0, 1]"
+        )
+    if image.dtype.kind in "iu" and peak > (most := np.iinfo(image.dtype).max) + 1:
+        raise InputError(
+            f"{name} holds {image.dtype}, up to {most} at most, while the peak is {peak:g}: correct data_range"
+        )
+    if not np.isfinite(image).all():
+        raise InputError(f"{name} holds values that are not finite: it has no score")
+    beyond = np.count_nonzero((image > _OTHER_SCALE * peak) | (image < -_OTHER_SCALE * peak))
+    if beyond > _SHARE * image.size:
+        raise InputError(
+            f"{name} spans [{image.min():.4g}, {image.max():.4g}] while the peak is {peak:g}: give data_range, such as "
+            "255, or divide by the value of white"
+        )
+
+
+def _check_one_scale(image: NDArray[Any], other: NDArray[Any]) -> None:
+    """Refuse integers beside floats on [0, 1] where the peak is that of the integers."""
+    if image.dtype.kind not in "iu" or other.dtype.kind != "f":
+        return
+    highest = float(np.abs(other).max())
+    if image.max() > _UNIT >= highest:
+        raise InputError(
+            f"one image holds {image.dtype} up to {image.max()} and the other {other.dtype} up to {highest:.4g}: bring "
+            "both to one scale, that of data_range"
+        )
 
 
 def similarity_map(restored: NDArray[Any], truth: NDArray[Any], data_range: float = 1.0) -> NDArray[np.float64]:

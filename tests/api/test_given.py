@@ -127,7 +127,57 @@ def test_metrics_of_integers_want_their_range():
         with pytest.raises(InputError, match="uint8 while the peak is 1"):
             metric(first, second)
         floats = metric(first / 255, second / 255)
-        assert metric(first, second, data_range=255) == pytest.approx(floats)
+        for peak in (255, np.uint8(255), np.float16(255)):  # 255 squared is 1 in 8 bit
+            assert metric(first, second, data_range=peak) == pytest.approx(floats)
+
+
+def test_metrics_take_what_is_an_array():
+    first, second = RNG.uniform(0, 1, (2, 1, 20, 20))
+    for metric in (nb.psnr, nb.ssim):
+        for restored in (first.tolist(), torch.from_numpy(first)):
+            assert metric(restored, second) == pytest.approx(metric(first, second))
+
+
+@pytest.mark.parametrize(
+    ("restored", "truth", "peak", "message"),
+    [
+        (SHARP, SHARP, 0, "data_range is 0: give the peak value"),
+        (SHARP, SHARP, -1, "data_range is -1"),
+        (SHARP, SHARP, float("nan"), "data_range is nan"),
+        (SHARP, SHARP, "255", "data_range is '255'"),
+        (SHARP, SHARP, None, "data_range is None"),
+        (SHARP, SHARP, 1j, "data_range is 1j"),
+        (np.ma.masked_less(SHARP, 0.2), SHARP, 1, "restored is a masked array"),
+        (SHARP, np.where(SHARP > 0.8, np.nan, SHARP), 1, "truth holds values that are not finite"),
+        (SHARP + 0j, SHARP, 1, "restored holds complex128"),
+        (SHARP, SHARP.astype(object), 1, "truth holds object"),
+        (SHARP[:0], SHARP[:0], 1, r"shape \(0, 44\): give real numbers"),
+        (SHARP * 255, SHARP * 255, 1, "while the peak is 1: give data_range, such as 255"),
+        (SHARP, (SHARP * 255).astype(np.uint8), 255, "uint8 up to 229 and the other float64 up to 0.89"),
+        ((SHARP * 255).astype(np.uint8), SHARP, 255, "bring both to one scale"),
+        ((SHARP * 255).astype(np.uint8), (SHARP * 255).astype(np.uint8), 65535, "uint8, up to 255 at most"),
+        ((SHARP * 65535).astype(np.uint16), (SHARP * 65535).astype(np.uint16), 255, "while the peak is 255"),
+    ],
+)
+def test_metrics_are_of_images_on_the_scale_of_their_peak(restored, truth, peak, message):
+    for metric in (nb.psnr, nb.ssim):
+        with pytest.raises(InputError, match=message):
+            metric(restored, truth, data_range=peak)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [torch.zeros(40, 44, requires_grad=True), torch.zeros(40, 44).bfloat16()],
+    ids=["with a graph", "bfloat16"],
+)
+def test_a_tensor_that_numpy_does_not_read_is_refused_with_what_it_reads(tensor):
+    with pytest.raises(InputError, match=r"blurred is no array .*: give one of NumPy, .*detach\(\)"):
+        nb.restore("wiener", tensor, KERNEL, noise="gaussian:0.01")
+    with pytest.raises(InputError, match="kernel is no array"):
+        nb.restore("wiener", Y, tensor, noise="gaussian:0.01")
+    for score in (lambda: nb.score(tensor, SHARP, KERNEL), lambda: nb.psnr(tensor, SHARP)):
+        with pytest.raises(InputError, match="restored is no array"):
+            score()
 
 
 @pytest.mark.parametrize(
