@@ -56,9 +56,21 @@ def without_background(weights: NDArray[np.float64], background: Background) -> 
         return weights
     if background == "clip":
         return weights.clip(0, None)
-    level, noise = _level(border(weights))
-    above = weights - level
-    return np.where(above > 3 * noise, above, 0.0)
+    within = _filled(weights) if _pedestal(weights) else (slice(None), slice(None))  # a box has no level of its border
+    level, noise = _level(border(weights[within]))
+    above = weights[within] - level
+    clean = np.zeros_like(weights)
+    clean[within] = np.where(above > 3 * noise, above, 0.0)
+    return clean
+
+
+def _filled(weights: NDArray[np.float64]) -> tuple[slice, slice]:
+    """Return the rows and columns of weights without those of zeros around them, which somebody may have put there."""
+    filled = np.abs(weights) > _ROUNDING * np.abs(weights).max(initial=0.0)
+    rows, columns = (np.flatnonzero(filled.any(axis)) for axis in (1, 0))
+    if not rows.size:
+        return slice(None), slice(None)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def border(weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -92,7 +104,7 @@ def fault(weights: NDArray[np.float64], *, kept: bool, say: Say = as_argument) -
         below = -weights.clip(None, 0).sum() / weights.clip(0, None).sum()
         lowest = weights.min() / weights.max()
         return f"it is negative in places, down to {lowest:.3g} of its largest weight, {below:.2g} of its sum", (
-            f'{say("clip")} to take them for 0 ("border" also takes off a background), or correct the file'
+            f"{say('clip')} to take them for 0, {say('border')} to take off a background as well, or correct it"
         )
     if kept:
         return None
@@ -103,7 +115,7 @@ def fault(weights: NDArray[np.float64], *, kept: bool, say: Say = as_argument) -
             f"move its origin to the middle with {shift}" + (f", or {said}" if (said := say("centred")) else "") + keep,
         )
     if level := _pedestal(weights):
-        share = level * weights.size / weights.sum()
+        share = level * weights[_filled(weights)].size / weights.sum()
         return (
             f"its {size} pixels lie on a background of {level:.4g}, as of a camera's pedestal, {share:.0%} of its sum",
             f"{say('border')} to take it off, or take it off before you save the kernel" + keep,
@@ -124,10 +136,11 @@ def fault(weights: NDArray[np.float64], *, kept: bool, say: Say = as_argument) -
 def _pedestal(weights: NDArray[np.float64]) -> float:
     """Return the level of a background, which is that of a flat border to which the kernel falls off; 0 for none.
 
-    Three kinds of kernels are not mistaken for one with a background: a wide kernel that is cut off varies along its
-    border, a box falls off at once, even with fractional sides, and a kernel with many zeros in its border has no
-    background, which would be everywhere.
+    Zeros around the whole hide no background. Three kinds of kernels are not mistaken for one with a background: a wide
+    kernel that is cut off varies along its border, a box falls off at once, even with fractional sides, and a kernel
+    with many zeros in its border has no background, which would be everywhere.
     """
+    weights = weights[_filled(weights)]
     ring = border(weights)
     if min(weights.shape) < _MIDDLE or (ring == 0).mean() > _ZEROS or not _flat(ring):
         return 0.0

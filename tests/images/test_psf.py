@@ -182,6 +182,25 @@ def test_a_pedestal_is_told_and_taken_off_where_that_is_asked_for(tmp_path, side
     assert kernel.sum() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("around", [2, ((0, 1), (0, 1)), ((0, 0), (3, 3))], ids=["frame", "corner", "sides"])
+@pytest.mark.parametrize(("pedestal", "noise"), [(100, 0), (100, 3), (2000, 10)])
+def test_zeros_around_a_pedestal_do_not_hide_it(tmp_path, around, pedestal, noise):
+    right = np.pad(bead(21, 2), around)
+    path = as_file(tmp_path, np.pad(pedestal + 2000 * bead(21, 2) + noise * NOISE[:21, :21], around))
+    with pytest.raises(InputError, match=r"lie on a background of .*, \d\d% of its sum.*to take it off"):
+        read_kernel(path)
+    assert np.abs(read_kernel(path, "border") - right / right.sum()).sum() < 0.1
+
+
+@pytest.mark.parametrize(
+    "kernel", [np.ones((9, 9)), bead(9, 3), bead(21, 7), np.eye(9)], ids=["box", "cut", "wide", "line"]
+)
+def test_zeros_around_a_kernel_make_no_background(tmp_path, kernel):
+    path = as_file(tmp_path, np.pad(kernel, 3))
+    for background in ("none", "border"):
+        assert read_kernel(path, background) == pytest.approx(np.pad(kernel, 3) / kernel.sum(), abs=1e-12)
+
+
 SLOPE = np.arange(-7, 8) / 7
 FLAT_KERNELS = {
     "a ramp": np.ones((15, 15)) + 0.05 * SLOPE,
