@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import operator
+import warnings
 from typing import Any
 
 import numpy as np
 
 from nidbench.contract.method import Method
 from nidbench.errors import InputError
-from nidbench.images import unlike
+from nidbench.images import kernel_notice, unlike
+from nidbench.images.psf_faults import fault
 from nidbench.physics.arrays import Image, Kernel, plain_array
 from nidbench.physics.kernel import normalised
 from nidbench.physics.noise import Noise
@@ -44,6 +46,28 @@ def kernel_of(array: Any) -> Kernel:
             f"{np.abs(kernel).sum():.4g}: a blur kernel has weights of at least 0"
         )
     return unit
+
+
+#: What a person does about the weights of an array, by the word that does it to those of a file.
+_BY_HAND = {
+    "border": "subtract the level of its border",
+    "clip": "give kernel.clip(0, None)",
+    "keep": "ignore this warning",
+    "centred": "",
+}
+
+
+def warn_of_kernel(kernel: Kernel) -> None:
+    """Warn of an array whose file would be refused as a kernel, or noted: on a background, wrapped, off its middle.
+
+    Args:
+        kernel: Shape (kh, kw), sum 1.
+    """
+    if found := fault(kernel, kept=False, say=_BY_HAND.__getitem__):
+        reason, way_out = found
+        warnings.warn(f"the kernel is taken as it is, and {reason}: {way_out}", stacklevel=3)
+    elif notice := kernel_notice(kernel, say=_BY_HAND.__getitem__):
+        warnings.warn(f"the kernel {notice}", stacklevel=3)
 
 
 def check_scale(blurred: Image, noise: Noise) -> None:

@@ -20,7 +20,16 @@ from nidbench.physics.noise import Noise, NoiseSpec, noise_of_measurement
 from nidbench.physics.problem import Problem
 from nidbench.physics.response import Response
 
-from .given import check_related, check_restored_scale, check_scale, kernel_of, method_of, text_of, whole_number
+from .given import (
+    check_related,
+    check_restored_scale,
+    check_scale,
+    kernel_of,
+    method_of,
+    text_of,
+    warn_of_kernel,
+    whole_number,
+)
 from .layout import channels_first
 
 if TYPE_CHECKING:
@@ -65,6 +74,10 @@ def restore(
         InputError: where an array, the noise or the frame breaks a rule.
         UnknownNameError: for a method that there is not.
         UnstableError: where the restoration is not finite.
+
+    Warns:
+        UserWarning: of a kernel that is used as it is and may be none: on a background, negative in places, wrapped
+            around its corners, off its middle.
     """
     if frame not in ("y", "x"):
         raise InputError(f"frame {frame!r}: use y for the size of the blurred image, or x for all that it shows")
@@ -78,6 +91,7 @@ def restore(
     problem = Problem(image.astype(np.float32), kernel_of(kernel), known, camera)
     check_scale(problem.blurred, known)
     check_reach(problem.kernel, problem.blurred.shape[1:])
+    warn_of_kernel(problem.kernel)
     chosen = method_of(method)
     place = _device(device, precision)
     run = Run(whole_number("seed", seed), device=place, precision=precision)

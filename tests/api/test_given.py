@@ -165,6 +165,32 @@ def test_metrics_are_of_images_on_the_scale_of_their_peak(restored, truth, peak,
             metric(restored, truth, data_range=peak)
 
 
+SPOT = np.exp(-((np.arange(21) - 10.0) ** 2) / 8)[:, None] * np.exp(-((np.arange(21) - 10.0) ** 2) / 8)
+KERNELS = {
+    "pedestal": (100 + 2000 * SPOT, r"lie on a background of .*: subtract the level of its border"),
+    "padded": (np.pad(100 + 2000 * SPOT, 2), "lie on a background of"),
+    "negative": (SPOT - 0.01, r"negative in places, .*: give kernel\.clip\(0, None\)"),
+    "wrapped": (np.fft.ifftshift(SPOT), r"wrapped around its corners.*numpy\.fft\.fftshift"),
+    "inverted": (1 - SPOT, "brighter along the border than inside"),
+    "off its middle": (np.roll(SPOT, 4, 0), r"its weights \+4\.0 rows and .* columns off its middle"),
+}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_that_would_be_refused_or_noted_as_a_file_is_warned_of(name):
+    kernel, message = KERNELS[name]
+    with pytest.warns(UserWarning, match=message) as caught:
+        nb.restore("wiener", SMOOTH, kernel, noise="gaussian:0.01")
+    assert [Path(warning.filename) for warning in caught] == [Path(__file__)]
+
+
+@pytest.mark.parametrize("kernel", [SPOT, SPOT > 0.5, np.ones((5, 5)), np.eye(7), np.array([[1, 2, 1]])])
+def test_a_kernel_in_order_is_not_warned_of(kernel):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        nb.restore("wiener", SMOOTH, kernel, noise="gaussian:0.01")
+
+
 @pytest.mark.parametrize(
     "tensor",
     [torch.zeros(40, 44, requires_grad=True), torch.zeros(40, 44).bfloat16()],
