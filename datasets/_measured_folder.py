@@ -254,9 +254,20 @@ class MeasuredFolder:
 
     @cached_property
     def _kernels(self) -> Mapping[str, Path]:
-        found = _by_name(self._path / "kernels", KERNEL_SUFFIXES)
+        folder, formats = self._path / "kernels", ", ".join(KERNEL_SUFFIXES)
+        found = _by_name(folder, KERNEL_SUFFIXES)
         if not found:
-            raise DataError(f"{self._path / 'kernels'} holds no kernel ({', '.join(KERNEL_SUFFIXES)}): {_LAYOUT}")
+            raise DataError(f"{folder} holds no kernel ({formats}): {_LAYOUT}")
+        for path in sorted(set(folder.iterdir()) - set(found.values())):
+            # another image's kernel would take its place
+            owner = next(
+                (name for name in self._blurred if path.name == name or path.name.startswith(f"{name}.")), None
+            )
+            if owner is not None and owner not in found:
+                raise DataError(
+                    f"{path} has the name of {self._blurred[owner]} and is no kernel file ({formats}): save the kernel "
+                    "as one of these, or rename what is none"
+                )
         return found
 
     def _kernel_file(self, name: str) -> Path:

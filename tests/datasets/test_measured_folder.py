@@ -73,6 +73,19 @@ def test_a_single_kernel_serves_all(folder):
     assert np.allclose(made.measured("dog", "folder/shake").kernel, np.eye(3) / 3)
 
 
+@pytest.mark.parametrize("name", ["dog.csv", "dog.npy.gz", "dog.webp", "dog"])
+def test_a_kernel_that_is_not_read_is_not_replaced_by_another_image_s(folder, name):
+    (folder / "kernels" / "dog.npy").rename(folder / "kernels" / name)
+    with pytest.raises(DataError, match=f"kernels/{name} has the name of .*dog.png and is no kernel file .*save the"):
+        MeasuredFolder(folder).kernels("dog")
+
+
+@pytest.mark.parametrize("name", ["readme.txt", "doggy.txt", "cat.txt", ".dog.npy"])
+def test_what_belongs_to_no_image_without_a_kernel_may_lie_beside_kernels(folder, name):
+    (folder / "kernels" / name).write_text("by a bead of 100 nm")
+    assert MeasuredFolder(folder).kernels("dog") == ["folder/dog"]
+
+
 def test_it_is_a_whole_experiment(folder):
     made = list(cases(CaseRequest(dataset=f"folder:{folder}")))
     assert [str(case.key) for case in made] == [
