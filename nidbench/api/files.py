@@ -15,7 +15,7 @@ from nidbench.errors import InputError
 from nidbench.restoring.request import CANDIDATES, DEFAULT_METHOD, Request
 from nidbench.system.durations import duration
 
-from .given import text_of, whole_number
+from .given import path_of, text_of, value_of, whole_number
 
 if TYPE_CHECKING:
     from nidbench.restoring.events import Events
@@ -204,26 +204,27 @@ def restore_file(
     from nidbench.sweep.plan import choose_device
     from nidbench.system import cores
 
+    psf = kernel if isinstance(kernel, str) else str(path_of("kernel", kernel))
     words = {"method": (method, "tv"), "noise": (noise, "gaussian:0.01"), "response": (response, "identity")}
-    words |= {"pages": (pages, "all"), "device": (device, "cpu"), "kernel": (str(kernel), "psf.npy")}
+    words |= {"pages": (pages, "all"), "device": (device, "cpu"), "kernel": (psf, "psf.npy")}
     said = {name: text_of(name, value, example) for name, (value, example) in words.items()}
     if frame not in ("y", "full"):
         raise InputError(f"frame {frame!r}: use y for the size of the image, or full for all that it shows")
     request = Request(
-        image=Path(image),
+        image=path_of("image", image),
         kernel=said["kernel"],
-        out=Path(out),
+        out=path_of("out", out),
         method=said["method"],
         method_file=None if method_file is None else Path(method_file).resolve(),
         noise=said["noise"],
         response=said["response"],
         frame=frame,
         pages=said["pages"],
-        scale=scale,
-        bits=bits,
+        scale=value_of("scale", scale),
+        bits=None if bits is None else whole_number("bits", bits, 1),
         overwrite=overwrite,
-        variance=None if variance is None else Path(variance),
-        preview=None if preview is None else Path(preview),
+        variance=None if variance is None else path_of("variance", variance),
+        preview=None if preview is None else path_of("preview", preview),
         twin=(CANDIDATES if twin is True else twin) or "",
     )
     cpus = whole_number("threads", threads, 1) if threads is not None else cores.free()

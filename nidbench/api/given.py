@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -162,6 +164,32 @@ def seconds_of(name: str, value: object, *, zero: bool) -> float:
     if not (math.isfinite(number) and (number > 0 or (zero and number == 0))):
         raise InputError(f"{name} is {value!r}: give seconds, {'at least 0' if zero else 'more than 0'}")
     return float(number)
+
+
+def path_of(name: str, value: object) -> Path:
+    """Return the path of a file.
+
+    Raises:
+        InputError: for what is none, such as an array or an open file.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise InputError(
+            f"{name} is of type {type(value).__name__}: give the path of a file; nidbench.restore takes arrays"
+        )
+    return Path(value)
+
+
+def value_of(name: str, value: object) -> float | None:
+    """Return a real number, or None for None.
+
+    Raises:
+        InputError: for anything else.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        raise InputError(f"{name} is {value!r}: give a number, such as 255")
+    return float(value)
 
 
 def text_of(name: str, value: object, example: str) -> str:

@@ -71,3 +71,28 @@ def test_wrong_words_are_refused_before_anything_starts(tmp_path, monkeypatch, a
     np.save("a.npy", np.random.default_rng(0).random((30, 30)))
     with pytest.raises(InputError, match=words):
         nb.restore_file(**{"image": "a.npy", "kernel": "gaussian:1", "out": "b.npy"} | asked)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"image": np.zeros((20, 20))},
+            "image is of type ndarray: give the path of a file; nidbench.restore takes arrays",
+        ),
+        ({"image": b"y.npy"}, "image is of type bytes"),
+        ({"out": None}, "out is of type NoneType"),
+        ({"kernel": np.ones((3, 3))}, "kernel is of type ndarray: give the path"),
+        ({"preview": 1}, "preview is of type int"),
+        ({"scale": "255"}, "scale is '255': give a number"),
+        ({"scale": True}, "scale is True"),
+        ({"bits": "12"}, "bits is '12': give a whole number"),
+        ({"bits": 1.5}, "bits is 1.5"),
+    ],
+)
+def test_what_is_no_path_and_no_number_is_refused_in_words(tmp_path, change, message):
+    np.save(tmp_path / "y.npy", np.full((20, 20), 0.5))
+    asked = {"image": tmp_path / "y.npy", "kernel": "gaussian:1", "out": tmp_path / "x.npy", "threads": 1}
+    with pytest.raises(InputError, match=message):
+        nb.restore_file(**asked | change)
+    assert not (tmp_path / "x.npy").exists()
