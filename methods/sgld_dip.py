@@ -5,7 +5,7 @@ its authors' denoising (their code has no licence; none of it is used), as nobod
 
 *Presets.* `paper` has 20,000 iterations whatever the noise. `fast` follows docs/explanation/effort.md with a hundredth
 of that, all x of the last two thirds in the mean, and no stop: that the mean needs none is the paper's point. Its noise
-on weights is a quarter of the authors', which is too much for so few iterations (docs/methods/sgld-dip.md).
+on weights is a quarter of the authors': theirs is too much for so few iterations (docs/methods/sgld-dip.md).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ITERATIONS = 20_000  #: of the authors, for denoising
 
 @dataclass(frozen=True)
 class SGLDDIP(Fitted):
-    """Fits f(z) to y through the blur, min |y - g(k * f(z))|^2; after each step convolutions get noise of 2 x rate.
+    """Fits f(z) to y through the blur, min |y - g(k * f(z))|^2; after each step convolutions get noise.
 
     The network is that of `dip`. The authors also go back where y is suddenly fitted by 5 dB less, and decay weights by
     5e-8; both are left out here. Where the rate falls, so does the noise.
