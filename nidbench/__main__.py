@@ -1,5 +1,6 @@
 """The `nidbench` command as a program of its own, also `python -m nidbench`."""
 
+from nidbench.system.garbage import keep_all
 from nidbench.system.signals import end_at_once
 
 from .cli import main
@@ -11,6 +12,7 @@ def program() -> None:
         main()
     finally:
         end_at_once()
+        keep_all()
 
 
 if __name__ == "__main__":

@@ -36,6 +36,17 @@ GUARDED = (
     *("torch.nn.functional", "torch.nn.init", "torch.optim", "torch.random"),
 )
 
+#: Name -> module and name in it, of the classes of which the same is true.
+_GUARDED_CLASSES = {
+    f"{module}.{name}": (module, name)
+    for module, name in (
+        ("nidbench.contract.run", "Run"),
+        ("torch", "Tensor"),
+        ("torch.nn", "Module"),
+        ("torch", "Generator"),
+    )
+}
+
 
 def seed_generators(seed: int) -> None:
     """Seed the global generators of `random`, NumPy and PyTorch, for code that draws from them.
@@ -47,7 +58,10 @@ def seed_generators(seed: int) -> None:
     np.random.seed([seed & 0xFFFFFFFF, seed >> 32])  # noqa: NPY002, TID251 - nowhere else
     torch = sys.modules.get("torch")
     if torch is not None:
-        torch.manual_seed(seed)  # seeds CUDA, too
+        # not torch.manual_seed: where there is no CUDA it keeps a call for later, with a traceback, at every cell
+        torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_available():
+            torch.cuda.manual_seed_all(seed)
 
 
 @contextmanager
@@ -88,17 +102,17 @@ class GlobalState:
     def now(cls) -> GlobalState:
         """Return the state of this process now."""
         contents = {
-            name: {key: value for key, value in vars(owner).items() if callable(value) and key != "manual_seed"}
-            for name, owner in _guarded().items()
+            name: {key: value for key, value in _contents(name).items() if callable(value) and key != "manual_seed"}
+            for name in _guarded()
         }
         return cls(_values(), contents, frozenset(map(id, threading.enumerate())), frozenset(_open_files()))
 
     def changes(self) -> list[str]:
         """Return the changes since then, a few words for every change; additions to a module are no change."""
-        values, guarded = _values(), _guarded()
+        values = _values()
         changed = [name for name, value in self.values.items() if not _same(values.get(name), value)]
         for name, before in self.contents.items():
-            after = vars(guarded[name]) if name in guarded else {}
+            after = _contents(name)
             if not all(map(operator.is_, map(after.get, before), before.values())):  # fast, for every cell
                 replaced = [key for key, value in before.items() if after.get(key) is not value]
                 changed += [f"{name}.{key}" for key in replaced if not key.startswith("__")][:3]
@@ -111,16 +125,20 @@ class GlobalState:
         return changed + [f"the open file {path}" for path in sorted(_open_files() - self.files)][:3]
 
 
-def _guarded() -> dict[str, Any]:
-    names = [
-        *GUARDED,
-        *(name for name in sys.modules if name.startswith("nidbench.") and not name.startswith("nidbench.methods")),
-    ]
-    modules: dict[str, Any] = {name: sys.modules[name] for name in names if sys.modules.get(name) is not None}
-    classes = [("nidbench.contract.run", "Run"), ("torch", "Tensor"), ("torch.nn", "Module"), ("torch", "Generator")]
-    return modules | {
-        f"{module}.{name}": getattr(modules[module], name, object) for module, name in classes if module in modules
-    }
+def _guarded() -> list[str]:
+    """Return the names of the modules and classes that are there and whose contents no method may replace."""
+    own = [name for name in sys.modules if name.startswith("nidbench.") and not name.startswith("nidbench.methods")]
+    classes = [name for name, (module, _) in _GUARDED_CLASSES.items() if module in sys.modules]
+    return [*(name for name in (*GUARDED, *own) if sys.modules.get(name) is not None), *classes]
+
+
+def _contents(name: str) -> Mapping[str, Any]:
+    """Return the attributes of a module or class of `_guarded`; none where it is gone."""
+    module, attribute = _GUARDED_CLASSES.get(name, (name, None))
+    owner = sys.modules.get(module)
+    if owner is None or attribute is None:
+        return {} if owner is None else vars(owner)
+    return vars(getattr(owner, attribute, object))
 
 
 def _values() -> dict[str, Any]:

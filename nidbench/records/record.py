@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Annotated, Any, TypeVar
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import msgspec
 
@@ -20,6 +20,9 @@ from nidbench.scoring.score import Score
 from nidbench.versions import FIRST
 
 from .cell import Cell
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 #: Raised when a newer nidbench writes what an older one cannot read. 1 had record and log in one file.
 FORMAT = 2
@@ -80,7 +83,7 @@ class Log:
 
     def to_json(self) -> str:
         """Return the log as JSON text."""
-        return _json({"format": FORMAT, **asdict(self)})
+        return as_json(self)
 
     @classmethod
     def from_json(cls, text: str | bytes, place: object = "the log") -> Log:
@@ -166,9 +169,7 @@ class Record:
 
     def to_json(self) -> str:
         """Return the record as JSON text, without its log."""
-        content = asdict(replace(self, log=None))
-        del content["log"]
-        return _json({"format": FORMAT, **content})
+        return as_json(self, leave_out="log")
 
     @classmethod
     def from_json(cls, text: str | bytes, place: object = "the record") -> Record:
@@ -198,11 +199,18 @@ def error_line(error: str) -> str:
     return lines[0].strip() if lines else ""
 
 
-def _json(content: Any) -> str:
-    return json.dumps(content, indent=1)
+def as_json(content: DataclassInstance, leave_out: str = "") -> str:
+    """Return a dataclass as JSON text that says its format, without one of its fields where that is to be left out."""
+    named = {name: value for name, value in _named(content).items() if name != leave_out}
+    return json.dumps({"format": FORMAT, **named}, indent=1, default=_named)
 
 
-#: What `_json` begins with.
+def _named(content: DataclassInstance) -> dict[str, Any]:
+    # not `asdict`, which copies deeply: thousands are written
+    return {each.name: getattr(content, each.name) for each in fields(content)}
+
+
+#: What `as_json` begins with.
 _BEGINS = f'{{\n "format": {FORMAT},'
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
 from nidbench.physics.case_key import CaseKey
 
-from .record import FORMAT, refuse_newer
+from .record import as_json, refuse_newer
 
 #: What tables say of cells whose restorations are files. It is for people: programs look at `Planned.source`.
 FROM_FILES = "restored elsewhere, scored from files"
@@ -89,7 +89,7 @@ class Sweep:
 
     def to_json(self) -> str:
         """Return the sweep as JSON text."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1)
+        return as_json(self)
 
     @classmethod
     def from_json(cls, text: str, place: object = "the sweep") -> Sweep:

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from nidbench.analysis.cells import SweepCells
 from nidbench.errors import NidbenchError
 from nidbench.records import Store
+from nidbench.system.garbage import collector_paused
 from nidbench.system.whole_files import settle
 
 from .told import Told, content_hash
@@ -101,14 +102,19 @@ def sync(
     if is_local:
         _refuse_damaged(store.root / "mlflow.db")
     with _quiet(), _tracking_errors(uri), _settled_at_the_end(store) if is_local else nullcontext():
-        from mlflow.tracking import MlflowClient
-
-        client = MlflowClient(tracking_uri=uri)
+        client = _client(uri)
         experiment = _experiment(client, uri, store)
         run = SweepRuns(client, experiment, store, sweep_cells).write(sheets, tables or {}, report)
     if is_local:
         told.keep(experiment, run, content)
     return Tracked(experiment, run)
+
+
+def _client(uri: str) -> MlflowClient:
+    with collector_paused():  # what is imported stays; a client makes its database at once
+        from mlflow.tracking import MlflowClient
+
+        return MlflowClient(tracking_uri=uri)
 
 
 def default_uri(store: Store) -> str:

@@ -115,7 +115,7 @@ def compute_cell(
         KeyboardInterrupt: where a signal asks to stop; the cell can then resume from `request.work`.
     """
     watch = watch_of(request, case, events)
-    outcome = _outcome(request, case.problem, computer, options, watch)
+    outcome = outcome_of(request, case.problem, computer, options, watch)
     return ended(request, case, outcome, watch, computer.hello().environment)
 
 
@@ -213,7 +213,7 @@ def _record(request: CellRequest, case: ScoredCase, outcome: Outcome, watch: Cel
     )
 
 
-def _outcome(
+def outcome_of(
     request: CellRequest, problem: Problem, computer: Computer, options: RunOptions, watch: CellWatch
 ) -> Outcome:
     """Return the outcome of the method's task; a process that died or did not answer in time gives an outcome, too."""

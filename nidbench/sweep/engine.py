@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from nidbench.compute.computer import Computer
 from nidbench.system.signals import check
 
-from .cell import CellRequest, ComputedCell, ScoredCase, compute_cell
+from .cell import CellRequest, ComputedCell, ScoredCase, ended, outcome_of, watch_of
 from .events import Events
 from .options import RunOptions
 from .plan import Job
@@ -57,6 +58,9 @@ class Engine(Protocol):
 class Serial:
     """Computes one cell after the other.
 
+    While a cell is scored and written, the measurement of the next one is made. Nothing else is done while a method
+    computes, whose time is measured.
+
     Args:
         computer: runs the methods.
         options: time limits, checkpoints and observation.
@@ -65,14 +69,26 @@ class Serial:
     def __init__(self, computer: Computer, options: RunOptions) -> None:
         self._computer, self._options = computer, options
         self._cases = Latest(scored_case)
+        self._beside = ThreadPoolExecutor(1, "nidbench makes the next measurement")
 
     def cells(self, works: Iterable[Work], events: Events) -> Iterator[tuple[Work, ComputedCell]]:
         """Yield every cell as it ends, see `Engine`."""
-        for work in works:
+        remaining = iter(works)
+        work = next(remaining, None)
+        made = self._made(work)
+        while work is not None:
             check()
-            reports = events.started(work.job)
-            case = self._cases.of(work.job)
-            yield work, compute_cell(work.request, case, self._computer, self._options, reports)
+            watch = watch_of(work.request, case := made.result(), events.started(work.job))
+            outcome = outcome_of(work.request, case.problem, self._computer, self._options, watch)
+            cell = ended(work.request, case, outcome, watch, self._computer.hello().environment)
+            following = next(remaining, None)
+            made = self._made(following)
+            yield work, cell
+            work = following
+
+    def _made(self, work: Work | None) -> Future[ScoredCase]:
+        """Return what will have the case of a work."""
+        return Future() if work is None else self._beside.submit(self._cases.of, work.job)
 
     def checkpoint(self, seconds: float) -> None:
         """Make the cell under way save its state, see `Engine`."""
@@ -80,6 +96,7 @@ class Serial:
 
     def close(self) -> None:
         """End all computing processes."""
+        self._beside.shutdown(cancel_futures=True)
         self._computer.close()
 
 

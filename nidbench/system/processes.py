@@ -181,7 +181,7 @@ def kernel_kills() -> int:
     for path in ("/proc/vmstat", "/sys/fs/cgroup/memory.events"):
         with suppress(OSError):
             lines = Path(path).read_text().splitlines()
-            counts += sum(int(line.split()[1]) for line in lines if line.split()[0] == "oom_kill")
+            counts += sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
     return counts
 
 
