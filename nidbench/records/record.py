@@ -97,7 +97,7 @@ class Log:
             ValueError, KeyError, TypeError, AttributeError, RecursionError: where it is not a whole log.
             NewerError: where a newer nidbench wrote it.
         """
-        return _read(text, cls, _format(text, place))
+        return _read(text, cls, format_of(text, place))
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class Record:
             ValueError, KeyError, TypeError, AttributeError, RecursionError: where it is not a whole record.
             NewerError: where a newer nidbench wrote it.
         """
-        number = _format(text, place)
+        number = format_of(text, place)
         record = _of_first_format(text) if number == 1 else _read(text, cls, number)
         if record.status not in STATUSES:
             raise ValueError(f"status {record.status!r} is none of {', '.join(STATUSES)}")
@@ -235,7 +235,13 @@ def refuse_newer(number: int, place: object) -> None:
         )
 
 
-def _format(text: str | bytes, place: object) -> int:
+def format_of(text: str | bytes, place: object) -> int:
+    """Return the format that a JSON text of nidbench says it is of, unless it is newer than `FORMAT`.
+
+    Raises:
+        ValueError, KeyError, TypeError, RecursionError: where it says none.
+        NewerError: where it is newer.
+    """
     if text[: len(_BEGINS)] in (_BEGINS, _BEGINS.encode()):  # decoding would go through all of a log for it
         return FORMAT
     try:

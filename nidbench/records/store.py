@@ -22,7 +22,7 @@ from nidbench.system.whole_files import GONE, results_errors, sweep_partials, wr
 from .attempts import ARRAYS, attempt_of, file_name, forget_others, packed, unpacked
 from .lock import locked
 from .mark import Mark
-from .record import DAMAGE, FORMAT, Log, Record
+from .record import DAMAGE, FORMAT, Log, Record, format_of
 from .sweep import Sweep, joined
 
 #: Bytes of a name: file systems take 255, and what is made from it has endings.
@@ -351,8 +351,15 @@ class Store:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def write_sweep(self, sweep: Sweep) -> Path:
-        """Keep a sweep under its name and return its file."""
+        """Keep a sweep under its name and return its file.
+
+        Raises:
+            NewerError: where a newer nidbench wrote the sweep that has this name; it stays.
+            ResultsError: where the folder cannot be written.
+        """
         path = self.root / "sweeps" / f"{sweep.name}.json"
+        with suppress(OSError, *DAMAGE):  # there is none, or none that could be lost
+            format_of(path.read_text(), path)
         with self._writing():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, sweep.to_json().encode())

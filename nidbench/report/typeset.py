@@ -66,7 +66,7 @@ def number(value: float, form: str) -> str:
     if math.isnan(value):
         return UNKNOWN
     text = f"{value:{form}}" if form != "seconds" else f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-    return text.replace("-", MINUS) if form.startswith("+") else text
+    return text.replace("-", MINUS, 1) if value < 0 else text
 
 
 def interval_text(low: float, high: float, form: str) -> str:

@@ -570,6 +570,23 @@ def test_a_file_of_a_newer_format_is_refused_by_its_name_and_format(name, read, 
     )
 
 
+def test_a_sweep_of_a_newer_format_is_not_replaced(store):
+    path = store.write_sweep(Sweep("x", {}, []))
+    newer = json.dumps({**json.loads(path.read_text()), "format": FORMAT + 1})
+    path.write_text(newer)
+    with pytest.raises(NewerError, match=r"x\.json was written by a newer nidbench"):
+        store.write_sweep(Sweep("x", {}, []))
+    assert path.read_text() == newer
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff"])
+def test_a_damaged_sweep_is_written_anew(content, store):
+    path = store.write_sweep(Sweep("x", {}, []))
+    path.write_bytes(content)
+    store.write_sweep(Sweep("x", {}, []))
+    assert store.sweep("x") == Sweep("x", {}, [])
+
+
 def test_a_folder_of_a_newer_format_is_refused_and_left_alone(store):
     store.write(RECORD, {})
     marker = store.root / "nidbench.json"

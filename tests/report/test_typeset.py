@@ -63,7 +63,7 @@ def test_a_bar_in_a_text_does_not_end_a_cell():
         (math.nan, ".2f", "–"),  # noqa: RUF001
         (-1.5, "+.1f", "−1.5"),  # noqa: RUF001
         (1.5, "+.1f", "+1.5"),
-        (-1.5, ".1f", "-1.5"),
+        (-1.5, ".1f", "−1.5"),  # noqa: RUF001
         (0.01234, "seconds", "0.0123"),
         (1234.5, "seconds", "1234"),
         (-math.inf, "+.2f", "−inf"),  # noqa: RUF001
