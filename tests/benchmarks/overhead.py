@@ -62,7 +62,7 @@ def main() -> None:
         (first, _), (again, _) = seconds(folder), seconds(folder)
     share, printed = turns()
     limit = LIMIT_START + CELLS * LIMIT_CELL
-    sys.stdout.write(f"overhead: {CELLS} cells in {first:.1f} s (limit {limit:.0f} s, of which {LIMIT_START:g} to start)\n")
+    sys.stdout.write(f"overhead: {CELLS} cells in {first:.1f} s, the start included (limit {limit:.0f} s)\n")
     sys.stdout.write(f"overhead: rerun of the finished sweep {again:.1f} s (limit {LIMIT_RERUN} s)\n")
     is_said = SAYS in printed
     what = "which it says" if is_said else "about which it says nothing"
