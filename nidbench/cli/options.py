@@ -141,7 +141,8 @@ computing = together(
     click.option(
         "--threads",
         type=click.IntRange(1),
-        help="CPU threads of the computing process  [default: those of the sweep before; in a new one, the free cores]",
+        help="CPU threads of the computing process  [default: those of the sweep before; in a new one, the free cores "
+        "where they are worth it, else 1]",
     ),
     click.option(
         "--cell-timeout", type=click.FloatRange(min=0, min_open=True), help="Kill a cell after this number of seconds."

@@ -26,6 +26,7 @@ from .messages import (
     Check,
     Checked,
     ComparePrecisions,
+    CompareThreads,
     Greet,
     Hello,
     Imported,
@@ -109,7 +110,7 @@ class ChildProcess:
     def ask(self, request: Request, listener: Listener, seconds: float | None = None) -> Any:
         """Return the answer to a request, see `Computer.ask`."""
         key = None
-        if not isinstance(request, Greet | ComparePrecisions):
+        if not isinstance(request, Greet | ComparePrecisions | CompareThreads):
             key = str(request.spec), request.preset, request.file
         kept = _KEPT_ON_GPU if getattr(request, "device", "cpu").startswith("cuda") else _KEPT
         child, output = self._child_for(key, kept), self._open_output()

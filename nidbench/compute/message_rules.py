@@ -23,8 +23,8 @@ from .messages import (
     Of,
     Outcome,
     Outcomes,
-    PrecisionRatios,
     Progress,
+    Ratios,
     Request,
     Resolve,
     Task,
@@ -50,7 +50,7 @@ def check(message: Message, request: Request) -> None:
         elif isinstance(request, Resolve) and isinstance(message, MethodFacts):
             same = (message.spec, message.file) == (request.spec, request.file)
             _require(same, f"it described {message.spec}, the request was for {request.spec}")
-        elif isinstance(message, PrecisionRatios):
+        elif isinstance(message, Ratios):
             usable = bool(message.ratios) and all(0 < ratio < np.inf for ratio in message.ratios)
             _require(usable, f"the ratios are {list(message.ratios)}")
     except (TypeError, ValueError, ArithmeticError) as error:

@@ -32,7 +32,7 @@ class Greet:
 
 @dataclass(frozen=True)
 class ComparePrecisions:
-    """Asks how fast bf16 is beside float32; answered by `PrecisionRatios`.
+    """Asks for the time of a convolution in bf16 over that in float32; answered by `Ratios`.
 
     Attributes:
         device: torch device that has bf16.
@@ -40,6 +40,19 @@ class ComparePrecisions:
     """
 
     device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class CompareThreads:
+    """Asks for the time of a convolution on several threads of the CPU over that on one; answered by `Ratios`.
+
+    Attributes:
+        precision: `float32` or `bf16`, in which it is computed.
+        threads: how many are several.
+    """
+
+    precision: str
     threads: int
 
 
@@ -143,7 +156,7 @@ class Batch:
         return self.tasks[0].device
 
 
-Request: TypeAlias = Greet | ComparePrecisions | Resolve | Check | Task | Batch
+Request: TypeAlias = Greet | ComparePrecisions | CompareThreads | Resolve | Check | Task | Batch
 
 
 class Hello(msgspec.Struct, frozen=True, tag=True):
@@ -162,8 +175,8 @@ class Hello(msgspec.Struct, frozen=True, tag=True):
     pid: int
 
 
-class PrecisionRatios(msgspec.Struct, frozen=True, tag=True):
-    """The time of a convolution in bf16 over that in float32, in several pairs of runs."""
+class Ratios(msgspec.Struct, frozen=True, tag=True):
+    """The times of one way to convolve over those of another, in several pairs of runs."""
 
     ratios: Sequence[float]
 
@@ -297,7 +310,7 @@ class Refusal(msgspec.Struct, frozen=True, tag=True):
 
 Message: TypeAlias = (
     Hello
-    | PrecisionRatios
+    | Ratios
     | Imported
     | MethodFacts
     | Progress
@@ -316,7 +329,8 @@ Message: TypeAlias = (
 #: Type of request -> types of its answer.
 ANSWERS: Mapping[type, tuple[type, ...]] = {
     Greet: (Hello,),
-    ComparePrecisions: (PrecisionRatios,),
+    ComparePrecisions: (Ratios,),
+    CompareThreads: (Ratios,),
     Resolve: (MethodFacts, Refusal),
     Check: (Checked, Refusal),
     Task: (Outcome, Refusal),
@@ -327,6 +341,7 @@ ANSWERS: Mapping[type, tuple[type, ...]] = {
 INTERIM: Mapping[type, tuple[type, ...]] = {
     Greet: (),
     ComparePrecisions: (),
+    CompareThreads: (),
     Resolve: (Imported,),
     Check: (Imported, Began, Finding),
     Task: (Progress, Observation, Draw, Kept),

@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -20,9 +20,6 @@ from nidbench.scoring.score import Score
 from nidbench.versions import FIRST
 
 from .cell import Cell
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 #: Raised when a newer nidbench writes what an older one cannot read. 1 had record and log in one file.
 FORMAT = 2
@@ -199,13 +196,13 @@ def error_line(error: str) -> str:
     return lines[0].strip() if lines else ""
 
 
-def as_json(content: DataclassInstance, leave_out: str = "") -> str:
+def as_json(content: Any, leave_out: str = "") -> str:
     """Return a dataclass as JSON text that says its format, without one of its fields where that is to be left out."""
     named = {name: value for name, value in _named(content).items() if name != leave_out}
     return json.dumps({"format": FORMAT, **named}, indent=1, default=_named)
 
 
-def _named(content: DataclassInstance) -> dict[str, Any]:
+def _named(content: Any) -> dict[str, Any]:
     # not `asdict`, which copies deeply: thousands are written
     return {each.name: getattr(content, each.name) for each in fields(content)}
 

@@ -12,7 +12,7 @@ from statistics import median
 from typing import TypeAlias
 
 from nidbench.compute.computer import Computer, DeadlineError, WorkerDiedError
-from nidbench.compute.messages import ComparePrecisions, Hello, MethodFacts, PrecisionRatios
+from nidbench.compute.messages import ComparePrecisions, CompareThreads, Hello, MethodFacts, Ratios
 from nidbench.errors import InputError, NewerError, ResultsError
 from nidbench.physics.case_key import CaseKey
 from nidbench.records import Choices, Planned, Precision, Store, Sweep
@@ -20,7 +20,11 @@ from nidbench.records import Choices, Planned, Precision, Store, Sweep
 #: bf16, which rounds more, must take at most this part of float32's time.
 CLEARLY_FASTER = 0.95
 
-#: Seconds that the comparison of precisions may take; on an idle machine it takes about half a second.
+#: Several threads must take at most this part of one thread's time: they wait for each other many times an iteration,
+#: so that each of them waits where another program comes to use one of their cores.
+WORTH_IT = 2 / 3
+
+#: Seconds that a comparison may take; on an idle machine it takes about half a second.
 _PATIENCE = 30.0
 
 #: Number of cells whose records are looked at for what the file of a sweep of before does not say.
@@ -122,6 +126,9 @@ class Chooser:
             threads = self._threads(earlier)
             computer.use_threads(threads)
             precision = self._precision(question, earlier, threads, computer)
+            if self._asked is None and earlier is None and question.kind == "cpu" and precision is not None:
+                threads = self._worth_it(precision, threads, computer)
+                computer.use_threads(threads)
             kept = earlier.sweep.cells if earlier is not None and question.precision == "auto" else ()
             choices = Choices(question.kind, precision, threads)
             self._chosen = Chosen(choices, frozenset(planned.id for planned in kept))
@@ -165,7 +172,7 @@ class Chooser:
         if device not in computer.hello().bf16:
             return "float32"
         try:
-            answer: PrecisionRatios = computer.ask(ComparePrecisions(device, threads), lambda _: None, _PATIENCE)
+            answer: Ratios = computer.ask(ComparePrecisions(device, threads), lambda _: None, _PATIENCE)
         except (DeadlineError, WorkerDiedError) as error:
             self._say(f"float32, as bf16 could not be timed: {error}")
             return "float32"
@@ -173,6 +180,21 @@ class Chooser:
         faster: Precision = "bf16" if ratio <= CLEARLY_FASTER else "float32"
         self._say(f"{faster}, as a convolution in bf16 takes {ratio:.2f} of its time in float32")
         return faster
+
+    def _worth_it(self, precision: Precision, available: int, computer: Computer) -> int:
+        """Return how many threads fit networks: those there are where they are worth it, else one."""
+        if available == 1:
+            return 1
+        try:
+            answer: Ratios = computer.ask(CompareThreads(precision, available), lambda _: None, _PATIENCE)
+        except (DeadlineError, WorkerDiedError) as error:
+            self._say(f"1 thread, as {available} could not be timed: {error}")
+            return 1
+        ratio = median(answer.ratios)
+        threads = available if ratio <= WORTH_IT else 1
+        chosen = "1 thread" if threads == 1 else f"{threads} threads"
+        self._say(f"{chosen}, as a convolution on {available} takes {ratio:.2f} of its time on one")
+        return threads
 
     def _available(self) -> int:
         if self._free_cores is None:

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from nidbench import versions
-from nidbench.compute.child.precisions import bf16_ratios
+from nidbench.compute.child.convolution import bf16_ratios
 from nidbench.compute.child.worker import Worker
 from nidbench.contract import Clock, Image, Method, Problem, Restored, Run, Truth
 from nidbench.contract.global_state import generators_kept

@@ -8,11 +8,11 @@ import psutil
 import pytest
 import torch
 
-from nidbench.compute.child.precisions import PAIRS, bf16_ratios
+from nidbench.compute.child.convolution import PAIRS, bf16_ratios, thread_ratios
 from nidbench.compute.child_process import ChildProcess
 from nidbench.compute.computer import DeadlineError, WorkerDiedError
 from nidbench.compute.message_rules import check
-from nidbench.compute.messages import ComparePrecisions, Hello, MessageError, PrecisionRatios
+from nidbench.compute.messages import ComparePrecisions, CompareThreads, Hello, MessageError, Ratios
 from nidbench.compute.same_process import SameProcess
 from nidbench.errors import InputError
 from nidbench.records import Choices, Store
@@ -28,12 +28,12 @@ FASTER, TIE, SLOWER = (0.5, 0.6, 0.7), (0.90, 0.97, 1.2), (1.3, 1.4, 2.0)
 
 
 class Machine(SameProcess):
-    """A computer that says how fast its bf16 is, and counts how often it is asked."""
+    """A computer that says how fast its bf16 and its threads are, and counts how often it is asked."""
 
-    def __init__(self, ratios=FASTER, *, bf16=("cpu",), devices=("cpu",)):
+    def __init__(self, ratios=FASTER, *, shared=(0.3, 0.5, 0.6), bf16=("cpu",), devices=("cpu",)):
         super().__init__()
-        self._ratios, self._bf16, self._devices = ratios, bf16, devices
-        self.compared, self.threads = [], []
+        self._ratios, self._shared, self._bf16, self._devices = ratios, shared, bf16, devices
+        self.compared, self.shared, self.threads = [], [], []
 
     def hello(self):
         return Hello(self._devices, self._bf16, {}, 1)
@@ -42,12 +42,19 @@ class Machine(SameProcess):
         self.threads.append(threads)
 
     def ask(self, request, listener, seconds=None):
-        if not isinstance(request, ComparePrecisions):
-            return super().ask(request, listener, seconds)
-        self.compared.append(request)
-        if isinstance(self._ratios, Exception):
-            raise self._ratios
-        return PrecisionRatios(self._ratios)
+        if isinstance(request, ComparePrecisions):
+            self.compared.append(request)
+            return said_or_raised(self._ratios)
+        if isinstance(request, CompareThreads):
+            self.shared.append(request)
+            return said_or_raised(self._shared)
+        return super().ask(request, listener, seconds)
+
+
+def said_or_raised(ratios):
+    if isinstance(ratios, Exception):
+        raise ratios
+    return Ratios(ratios)
 
 
 class Cores:
@@ -92,8 +99,43 @@ def test_bf16_has_to_be_clearly_faster(planned, ratios, precision):
     assert plan.sweep.choices == Choices("cpu", precision, 4)
     assert machine.compared == [ComparePrecisions("cpu", 4)]
     assert planned.said == [
-        f"{precision}, as a convolution in bf16 takes {sorted(ratios)[1]:.2f} of its time in float32"
+        f"{precision}, as a convolution in bf16 takes {sorted(ratios)[1]:.2f} of its time in float32",
+        "4 threads, as a convolution on 4 takes 0.50 of its time on one",
     ]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize(("shared", "threads"), [((0.5, 0.6, 2.0), 4), ((0.2, 0.7, 0.8), 1), ((8.0, 9.0, 0.5), 1)])
+def test_several_threads_have_to_be_worth_it(planned, precision, shared, threads):
+    """Where they are not, one is not slowed down by what else the machine does."""
+    machine = Machine(shared=shared)
+    plan = planned(NETWORK, machine, precision=precision)
+    assert plan.sweep.choices == Choices("cpu", precision, threads)
+    assert {job.threads for job in plan.jobs} == {threads}
+    assert machine.threads[-1] == threads
+    assert machine.shared == [CompareThreads(precision, 4)]
+    chosen = f"{threads} threads" if threads > 1 else "1 thread"
+    assert planned.said == [f"{chosen}, as a convolution on 4 takes {sorted(shared)[1]:.2f} of its time on one"]
+
+
+@pytest.mark.parametrize("failure", [WorkerDiedError("it ended"), DeadlineError("no answer")])
+def test_where_threads_cannot_be_compared_it_is_one(planned, failure):
+    plan = planned(NETWORK, Machine(shared=failure), precision="float32")
+    assert plan.sweep.choices.threads == 1
+    assert planned.said == [f"1 thread, as 4 could not be timed: {failure}"]
+
+
+@pytest.mark.parametrize("asked", [{"threads": 4}, {"free": 1}, {"device": "cuda"}])
+def test_threads_are_not_compared_where_nothing_depends_on_it(planned, asked):
+    machine = Machine(devices=("cuda:0", "cpu"))
+    planned(NETWORK, machine, **asked)
+    assert not machine.shared
+
+
+def test_threads_of_classical_methods_are_those_that_are_free(planned):
+    machine = Machine(shared=SLOWER)
+    assert planned(CLASSICAL, machine).sweep.choices == Choices("cpu", None, 4)
+    assert not machine.shared
 
 
 def test_without_bf16_there_is_nothing_to_measure(planned):
@@ -114,7 +156,7 @@ def test_what_is_asked_is_not_measured(planned, precision):
 @pytest.mark.parametrize("failure", [WorkerDiedError("it ended"), DeadlineError("no answer")])
 def test_where_the_comparison_fails_it_is_float32(planned, failure):
     assert planned(NETWORK, Machine(failure)).sweep.choices.precision == "float32"
-    assert planned.said == [f"float32, as bf16 could not be timed: {failure}"]
+    assert planned.said[0] == f"float32, as bf16 could not be timed: {failure}"
 
 
 def test_classical_methods_are_not_kept_waiting_and_their_cells_stay_when_a_network_joins(planned):
@@ -263,9 +305,9 @@ def test_without_a_folder_there_is_one_thread():
 def test_the_comparison_is_of_times_and_leaves_no_trace():
     """Both types work on every CPU, bf16 slowly where there are no instructions for it."""
     before = torch.get_rng_state()
-    ratios = bf16_ratios("cpu", 1)
-    assert len(ratios) == PAIRS
-    assert all(ratio > 0 for ratio in ratios)
+    for ratios in (bf16_ratios("cpu", 1), thread_ratios("float32", 2), thread_ratios("bf16", 1)):
+        assert len(ratios) == PAIRS
+        assert all(ratio > 0 for ratio in ratios)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -294,4 +336,4 @@ def is_copy(process):
 @pytest.mark.parametrize("ratios", [(), (0.5, float("nan")), (float("inf"),), (0.0,), (-1.0,)])
 def test_ratios_that_no_clock_gives_are_refused(ratios):
     with pytest.raises(MessageError, match="the ratios are"):
-        check(PrecisionRatios(ratios), ComparePrecisions("cpu", 1))
+        check(Ratios(ratios), ComparePrecisions("cpu", 1))

@@ -27,6 +27,7 @@ from nidbench.compute.messages import (
     Check,
     Checked,
     ComparePrecisions,
+    CompareThreads,
     Greet,
     Hello,
     Imported,
@@ -35,7 +36,7 @@ from nidbench.compute.messages import (
     Of,
     Outcome,
     Outcomes,
-    PrecisionRatios,
+    Ratios,
     Refusal,
     Request,
     Resolve,
@@ -50,10 +51,10 @@ from nidbench.registry.fingerprint import fingerprint
 from nidbench.registry.method_spec import Resolved
 from nidbench.system.signals import STOPPING, left_to_parent
 
+from .convolution import bf16_ratios, thread_ratios
 from .environment import environment
 from .memory import in_a_line
 from .methods import plain_settings, registered, resolved
-from .precisions import bf16_ratios
 from .tasks import Send, Tasks, traceback_of
 
 
@@ -94,7 +95,9 @@ class Worker:
                 case Greet():
                     return self.hello()
                 case ComparePrecisions():
-                    return PrecisionRatios(bf16_ratios(request.device, request.threads))
+                    return Ratios(bf16_ratios(request.device, request.threads))
+                case CompareThreads():
+                    return Ratios(thread_ratios(request.precision, request.threads))
                 case Resolve():
                     return self._facts(request, send)
                 case Check():

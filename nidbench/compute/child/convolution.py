@@ -1,4 +1,4 @@
-"""Which precision a device fits networks faster with, from one convolution in each."""
+"""How a device fits networks faster, from one convolution each: in which precision, on one thread or several."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from torch.nn import functional as F
 #: Channels and side, in pixels, of the maps: the widest layers of the untrained networks, on a crop of usual size.
 CHANNELS, SIDE = 96, 96
 
-#: Pairs of runs that are compared; the run of each precision before them is slow, as libraries prepare for it.
+#: Pairs of runs that are compared; the run of each kind before them is slow, as libraries prepare for it.
 PAIRS = 3
+
+#: Convolutions of a run where threads are compared, which the clock times.
+_RUNS = 4
 
 
 def bf16_ratios(device: str, threads: int) -> list[float]:
@@ -31,6 +34,34 @@ def bf16_ratios(device: str, threads: int) -> list[float]:
         for run in runs.values():
             run()
         return [_seconds(runs[True], clock) / _seconds(runs[False], clock) for _ in range(PAIRS)]
+
+
+def thread_ratios(precision: str, threads: int) -> list[float]:
+    """Return the time of convolutions with their gradients on several threads over that on one, pair by pair.
+
+    The two take turns. The time is that of the clock: a thread that waits for a core which another program uses makes
+    the others wait, and this is to be seen.
+
+    Args:
+        precision: `float32` or `bf16`.
+        threads: how many are several; the process has them from now on.
+    """
+    run = _convolution("cpu", bf16=precision == "bf16")
+
+    def several_runs(threads: int) -> Callable[[], None]:
+        def runs() -> None:
+            torch.set_num_threads(threads)
+            for _ in range(_RUNS):
+                run()
+
+        return runs
+
+    alone, together = several_runs(1), several_runs(threads)
+    with torch.inference_mode(mode=False), torch.enable_grad():
+        alone()
+        together()
+        times = [(_seconds(alone, time.perf_counter), _seconds(together, time.perf_counter)) for _ in range(PAIRS)]
+    return [several / one for one, several in times]
 
 
 def _convolution(device: str, *, bf16: bool) -> Callable[[], None]:
