@@ -15,12 +15,12 @@ from torch.nn import functional as F
 
 from ._layers import BatchNorm, Conv, fold, join, unfold
 
-SCALES = 4  #: halvings
+HALVINGS = 4  #: of the best-known version
 SPREAD = 0.02  #: of the first weights, and of the first scales of normalisation about 1
 
 
 class PlainUNets(nn.Module):
-    """Two convolutions at each of five scales down and up, widths doubling but for the last; linear at the end.
+    """Two convolutions at each scale, down and up, widths doubling but for the last; linear at the end.
 
     Weights begin as N(0, 0.02^2), scales of normalisation as N(1, 0.02^2), what is added as 0. A side that cannot be
     halved loses its last pixel on the way down and gets its last doubled one repeated on the way up.
@@ -29,11 +29,14 @@ class PlainUNets(nn.Module):
         generators: one CPU generator for each network's weights.
         channels: of the image, which goes in and comes out.
         width: channels at the finest scale.
+        halvings: from there to the coarsest, at least 1.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator], channels: int, width: int) -> None:
+    def __init__(
+        self, generators: Sequence[torch.Generator], channels: int, width: int, halvings: int = HALVINGS
+    ) -> None:
         super().__init__()
-        widths = [width * 2**scale for scale in range(SCALES)]
+        widths = [width * 2**scale for scale in range(halvings)]
         self.first = Twice(generators, channels, width, width)
         below = [*widths[1:], widths[-1]]
         self.down = nn.ModuleList(Twice(generators, a, b, b) for a, b in zip(widths, below, strict=True))

@@ -5,8 +5,7 @@ NeurIPS 2024. Written from the settings of its authors' deblurring, which is of 
 code is used.
 
 *Where facts end.* The authors' script reports its best PSNR against the truth; here the last z counts, as no stop is
-the paper's claim. Their U-Net for deblurring is not in the same file: a usual one is taken. The mean of y is ours:
-see `_above_mean`.
+the paper's claim. Its U-Net is the shallow one of their repository. The mean of y is ours: see `_above_mean`.
 
 *Presets.* `released` has their 5000 times 2 iterations and 64 channels. `fast` has 32 channels, ten times the rate and
 a tenth of the iterations, and the stop of `bpdip`, as the input holds pixels that no stop can hold out; nothing was
@@ -41,15 +40,16 @@ ITERATIONS = 10_000  #: of the authors: 5000 inputs, two steps with each
 class ASeqDIP(Fitted):
     """min mean (g(k * f(z)) - y)^2 + autoencoding mean (f(z) - z)^2, and z <- f(z) after every second step of Adam.
 
-    z begins as the edge-tapered y. f is a U-Net that ends linearly, and the mean of y on top of it: x is not confined
-    to [0, 1]. The restoration is z: f(z) of the last step that changed it.
+    z begins as the edge-tapered y. f is a shallow U-Net that ends linearly, and the mean of y on top of it: x is not
+    confined to [0, 1]. The restoration is z: f(z) of the last step that changed it.
 
     Settings: see `_effort.Effort`, and these.
 
     Attributes:
         autoencoding: weight of the second term.
         inner: steps with each z.
-        width: channels of the U-Net at the finest scale; deeper ones have up to eight times as many.
+        width: channels of the U-Net at the finest scale; deeper ones have twice as many each, but for the last.
+        halvings: of its scales.
         noise_scaled: whether the authors' number of iterations grows where the noise is below 5 %, as that of Chen et
             al. for DIP does; a number given by `iterations` stays.
     """
@@ -57,7 +57,7 @@ class ASeqDIP(Fitted):
     info: ClassVar[MethodInfo] = MethodInfo(
         title="aSeqDIP",
         year=2024,
-        version=2,
+        version=3,
         paper="Alkhouri, Liang, Bell, Qu, Wang, Ravishankar: Image Reconstruction Via Autoencoding Sequential Deep "
         "Image Prior, NeurIPS 2024",
         licence="authors' code: none granted (not used here)",
@@ -81,12 +81,14 @@ class ASeqDIP(Fitted):
     autoencoding: float = 5.0
     inner: int = 2
     width: int = 64
+    halvings: int = 2
     noise_scaled: bool = False
 
     def __post_init__(self) -> None:
         check_effort(self)
-        if self.inner < 1 or self.width < 1:
-            raise InputError(f"inner={self.inner}, width={self.width}: give at least 1, such as 2 and 64")
+        for name, usual in (("inner", 2), ("width", 64), ("halvings", 2)):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name}={getattr(self, name)}: give at least 1, such as {usual}")
         if not 0 <= self.autoencoding < math.inf:
             raise InputError(f"autoencoding={self.autoencoding}: give a weight of at least 0, such as 5")
 
@@ -103,7 +105,7 @@ class ASeqDIP(Fitted):
         def objective(problem: Problem, run: Run) -> Autoencoding:
             return Autoencoding(problem.operator(run.device), self.autoencoding, self.inner)
 
-        networks = lambda generators: PlainUNets(generators, channels, self.width)  # noqa: E731
+        networks = lambda generators: PlainUNets(generators, channels, self.width, self.halvings)  # noqa: E731
         return above_mean(Recipe(networks, objective, schedule, stop_of(self), self.optimizer))
 
     def usual(self, problem: Problem) -> int:

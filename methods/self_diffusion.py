@@ -3,8 +3,8 @@
 Luo, Huang, Yang, "Self-diffusion for Solving Inverse Problems", NeurIPS 2025. Written from the settings of its authors'
 deblurring; none of their code is used.
 
-**The network is smaller than theirs**: the U-Net of `aseqdip`, 17 million weights where theirs has 88 million. With it
-nothing here is a reproduction. The mean of y is ours, too: see `_above_mean`.
+**The network is smaller than theirs**: four halvings and 17 million weights where theirs has five and 88 million. With
+it nothing here is a reproduction. The mean of y is ours, too: see `_above_mean`.
 
 *Presets.* `paper` has their 40 times 150 iterations. `fast` has a tenth of them, half the channels, Adam and the stop
 of `bpdip`, as the authors have no rule for noise in y, and a rising variance of the iterates ends it where a new round

@@ -19,11 +19,11 @@ def problem():
 
 
 class Plain(nn.Module):
-    """A U-Net of PyTorch's own layers, for sides that four halvings divide."""
+    """A U-Net of PyTorch's own layers, for sides that its halvings divide."""
 
-    def __init__(self, channels, width):
+    def __init__(self, channels, width, halvings=4):
         super().__init__()
-        w = [width, 2 * width, 4 * width, 8 * width]
+        w = [width * 2**scale for scale in range(halvings)]
 
         def twice(a, b, c):
             layers = [
@@ -31,17 +31,10 @@ class Plain(nn.Module):
             ]
             return nn.Sequential(*layers[0], *layers[1])
 
-        self.down = nn.ModuleList(
-            [twice(channels, w[0], w[0]), twice(w[0], w[1], w[1]), twice(w[1], w[2], w[2]), twice(w[2], w[3], w[3])]
-        )
-        self.bottom = twice(w[3], w[3], w[3])
+        self.down = nn.ModuleList(twice(a, b, b) for a, b in zip([channels, *w], w, strict=False))
+        self.bottom = twice(w[-1], w[-1], w[-1])
         self.up = nn.ModuleList(
-            [
-                twice(2 * w[3], w[3], w[2]),
-                twice(2 * w[2], w[2], w[1]),
-                twice(2 * w[1], w[1], w[0]),
-                twice(2 * w[0], w[0], w[0]),
-            ]
+            twice(2 * beside, beside, out) for beside, out in zip(w[::-1], [*w[-2::-1], w[0]], strict=True)
         )
         self.last = nn.Conv2d(w[0], channels, 1)
 
@@ -72,9 +65,9 @@ def filled(plain, folded, place):
     return plain
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_network_is_a_u_net(channels):
-    folded = PlainUNets([torch.Generator().manual_seed(n) for n in (1, 2)], channels, 2).double()
+@pytest.mark.parametrize(("channels", "halvings"), [(1, 4), (3, 4), (3, 2), (1, 1)])
+def test_the_network_is_a_u_net(channels, halvings):
+    folded = PlainUNets([torch.Generator().manual_seed(n) for n in (1, 2)], channels, 2, halvings).double()
     with torch.no_grad():  # as first drawn, its maps are so small that a wrong layer would hardly show
         for parameter in folded.parameters():
             parameter.mul_(20 if parameter.ndim == 4 else 1)
@@ -82,7 +75,7 @@ def test_the_network_is_a_u_net(channels):
     inputs = torch.from_numpy(np.random.default_rng(0).random((2, channels, 48, 32)))
     found = folded(inputs).double()
     for place in (0, 1):
-        plain = filled(Plain(channels, 2).double(), folded, place)
+        plain = filled(Plain(channels, 2, halvings).double(), folded, place)
         assert torch.allclose(found[place], plain(inputs[place][None])[0], atol=1e-5)
 
 
@@ -125,7 +118,7 @@ def test_what_is_returned_is_the_last_that_became_the_input():
     assert not np.array_equal(even, ASeqDIP(iterations=6, width=2).restore(problem(), Run()).image)
 
 
-@pytest.mark.parametrize("settings", [{"inner": 0}, {"width": 0}, {"autoencoding": -1.0}])
+@pytest.mark.parametrize("settings", [{"inner": 0}, {"width": 0}, {"halvings": 0}, {"autoencoding": -1.0}])
 def test_settings_without_meaning_are_refused(settings):
     with pytest.raises(InputError, match=next(iter(settings))):
         ASeqDIP(**settings)
@@ -139,4 +132,10 @@ def test_pixels_that_the_input_shows_are_not_held_out():
 def test_iterations_are_those_of_the_authors():
     recipe = ASeqDIP().recipe(problem())
     assert (recipe.schedule.iterations, recipe.schedule.lr) == (10_000, 1e-4)
-    assert recipe.networks([seeded(Run(), "weights")]).first.convs[0].weight.shape[0] == 64
+
+
+def test_the_network_is_the_shallow_one_of_the_authors_repository():
+    """Two halvings, with 64, 128 and 128 channels."""
+    network = ASeqDIP().recipe(problem()).networks([seeded(Run(), "weights")])
+    assert [twice.convs[1].weight.shape[0] for twice in (network.first, *network.down)] == [64, 128, 128]
+    assert [twice.convs[1].weight.shape[0] for twice in network.up] == [64, 64]
