@@ -7,7 +7,7 @@ that the paper and its authors' code agree on; none of the code is used.
 PIP replaces them by 1x1 ones, a network of each pixel alone, with far fewer parameters. That is not here.
 
 *Presets.* `paper` has the iterations of Chen et al., IJCV 2022, for `dip`; no noise is added to the features, as none
-is in the authors' script where the input is not noise. `fast`: see docs/explanation/effort.md; its numbers are
+is in the authors' script whose frequencies are not learned. `fast`: see docs/explanation/effort.md; its numbers are
 those of `dip`, its stop is not, as that of the others ended late or not at all (docs/methods/pip-dip.md).
 """
 
