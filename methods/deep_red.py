@@ -4,16 +4,17 @@ Mataev, Milanfar, Elad, "DeepRED: Deep Image Prior Powered by RED", ICCV Worksho
 steps of its authors' deblurring (their code has no licence; none of it is used), with the denoiser that they use:
 non-local means of scikit-image.
 
-*Where facts end.* The authors tried deblurring with noise of sqrt(2)/255 only, and no rule says how their weights
-follow other noise: here they stay.
+*Where facts end.* The authors tried deblurring with noise of sqrt(2)/255 only, and state no rule by which their weights
+follow other noise. Those of their denoising, with noise of 25/255, are far larger: `usual_weights` goes through both.
 
-*Presets.* `released` is their notebook for deblurring, 30,000 iterations. `fast` has a hundredth of them, with the rate
-of `dip`, the effort of docs/explanation/effort.md and the stop of `bpdip`, as x begins as y, so that no pixel of it
-could be held out; nothing was tuned.
+*Presets.* `released` is their notebook for deblurring, 30,000 iterations, its weights whatever the noise. `fast` has a
+hundredth of the iterations, with the rate of `dip`, the effort of docs/explanation/effort.md and weights that follow
+the noise.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +37,8 @@ from ._prior import FixedInput, check_prior, prior_recipe, super_resolution
 ITERATIONS = 30_000  #: of the authors
 CUT_OFF = 0.6  #: of non-local means: the scale of differences between patches, in standard deviations of the noise
 PATCH, REACH = 5, 6  #: sides of patches, and how far they are looked for, in pixels
+#: Noise level on [0, 1] -> beta and mu of the authors: of deblurring, of denoising.
+WEIGHTS = {math.sqrt(2) / 255: (0.02, 0.04), 25 / 255: (0.5, 0.5)}
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,8 @@ class DeepRED(Fitted):
     Settings: see `_effort.Effort` and `_prior.PriorSettings`, and these.
 
     Attributes:
-        beta: weight of the denoiser, the paper's lambda.
-        mu: of the splitting.
+        beta: weight of the denoiser, the paper's lambda; None for one that follows the noise, see `usual_weights`.
+        mu: of the splitting; None likewise.
         denoiser_sigma: standard deviation of the noise that D takes away, on [0, 1].
         every: iterations between two renewals of d.
     """
@@ -63,24 +66,26 @@ class DeepRED(Fitted):
         licence="authors' code: none granted (not used here)",
         presets={
             "released": {},
-            "fast": {"share": 0.01, **FAST, "stop": "averaged-noise-level", "margin": 0.0, "lr": 0.01},
+            "fast": {"share": 0.01, **FAST, "lr": 0.01, "beta": None, "mu": None},
             "smoke": {"iterations": 5, "lr": 1e-8, "every": 2},
         },
+        tuned_on={"fast": "beta, mu and the stop: chelsea, coins, moon and rocket of scikit-image"},
     )
 
     lr: float = 0.004
     decay: str = "steps"
     reg_noise: float = 0.01
-    beta: float = 0.02
-    mu: float = 0.04
+    beta: float | None = 0.02
+    mu: float | None = 0.04
     denoiser_sigma: float = 3 / 255
     every: int = 10
 
     def __post_init__(self) -> None:
         check_prior(self)
         for name in ("beta", "mu", "denoiser_sigma"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise InputError(f"{name}={getattr(self, name)}: give a number above 0, such as 0.02")
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise InputError(f"{name}={value}: give a number above 0, such as 0.02")
         if self.every < 1:
             raise InputError(f"every={self.every}: give iterations, at least 1, such as 10")
 
@@ -93,11 +98,31 @@ class DeepRED(Fitted):
         if stop_of(self).holds_out:
             raise InputError(f"stop={self.stop}: x begins as y, and shows all of it; use averaged-noise-level")
 
+        beta, mu = self.weights(problem)
+
         def split(fixed: FixedInput, operator: Operator) -> SplitImage:
             denoiser = partial(non_local_means, sigma=self.denoiser_sigma)
-            return SplitImage(fixed, operator.extend(operator.blurred), denoiser, self.beta, self.mu, self.every)
+            return SplitImage(fixed, operator.extend(operator.blurred), denoiser, beta, mu, self.every)
 
         return prior_recipe(self, problem, super_resolution(problem), lambda _: ITERATIONS, around=split)
+
+    def weights(self, problem: Problem) -> tuple[float, float]:
+        """Return beta and mu for a problem."""
+        if self.beta is not None and self.mu is not None:
+            return self.beta, self.mu
+        beta, mu = usual_weights(problem.sigma())
+        return beta if self.beta is None else self.beta, mu if self.mu is None else self.mu
+
+
+def usual_weights(sigma: float) -> tuple[float, float]:
+    """Return beta and mu for a noise level on [0, 1]: the powers of it that give the authors' at both of their levels.
+
+    Powers, as both weights grow nearly with the level: by 25 and by 12.5 where it grows by 17.7.
+    """
+    (low, weights), (high, larger) = WEIGHTS.items()
+    along = math.log(max(sigma, 1e-6) / low) / math.log(high / low)
+    beta, mu = (weight * (larger[n] / weight) ** along for n, weight in enumerate(weights))
+    return beta, mu
 
 
 class SplitImage:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from nidbench.methods._prior import FixedInput, Network
-from nidbench.methods.deep_red import DeepRED, SplitImage, non_local_means
+from nidbench.methods.deep_red import DeepRED, SplitImage, non_local_means, usual_weights
 
 from nidbench.contract import Noise, Problem, Run
 from nidbench.errors import InputError
@@ -98,6 +98,29 @@ def test_the_rate_falls_by_a_tenth_each_thousand_iterations():
     schedule = DeepRED().recipe(Problem(y, np.full((3, 3), 1 / 9), Noise("gaussian", 0.01))).schedule
     assert schedule.iterations == 30_000
     assert [schedule.rate(i) for i in (1, 1000, 1001)] == pytest.approx([0.004, 0.004, 0.0036])
+
+
+def test_weights_that_follow_the_noise_are_the_authors_at_both_of_their_levels():
+    assert usual_weights(2**0.5 / 255) == pytest.approx((0.02, 0.04))
+    assert usual_weights(25 / 255) == pytest.approx((0.5, 0.5))
+    beta, mu = usual_weights(0.05)
+    assert 0.02 < beta < 0.5
+    assert 0.04 < mu < 0.5
+    assert all(0 < weight < 0.02 for weight in usual_weights(0.0))
+
+
+def test_weights_that_are_given_stay_whatever_the_noise():
+    y = np.random.default_rng(0).random((1, 12, 10), dtype=np.float32)
+    noisy = Problem(y, np.full((3, 3), 1 / 9), Noise("gaussian", 25 / 255))
+    assert DeepRED().weights(noisy) == (0.02, 0.04)
+    assert DeepRED(beta=None).weights(noisy) == (pytest.approx(0.5), 0.04)
+    assert DeepRED(mu=None).weights(noisy) == (0.02, pytest.approx(0.5))
+    few = [
+        DeepRED(iterations=2, lr=1e-8, **weights).restore(noisy, Run()).image
+        for weights in ({}, {"beta": None, "mu": None}, {"beta": 0.5, "mu": 0.5})
+    ]
+    assert not np.allclose(few[0], few[1], atol=1e-3)
+    np.testing.assert_allclose(few[1], few[2], atol=1e-5)
 
 
 @pytest.mark.parametrize(
