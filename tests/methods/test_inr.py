@@ -64,3 +64,12 @@ def test_the_loss_is_residual_and_steepness_of_what_is_above_the_mean():
 def test_settings_without_meaning_are_refused(settings):
     with pytest.raises(InputError, match=next(iter(settings))):
         INR(**settings)
+
+
+def test_the_weight_follows_the_noise_where_none_is_given():
+    x = torch.from_numpy(np.random.default_rng(1).random((1, 8, 8))).float()
+    y = np.random.default_rng(0).random((1, 6, 6), dtype=np.float32)
+    problem = Problem(y, np.full((3, 3), 1 / 9), Noise("gaussian", 0.05))
+    for given, wanted in ((None, 5e-4), (0.0, 0.0), (1e-4, 1e-4)):
+        loss = INR(alpha=given).misfit(problem.operator(), problem)(x)
+        assert float(loss.value - loss.residual) == pytest.approx(wanted * float(steepness(x)), abs=1e-7)
