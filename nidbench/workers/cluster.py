@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
 #: Seconds in which a scheduler must answer.
 PATIENCE = 10.0
+
+#: Seconds in which workers must have ended what computes for a command that ends.
+CLOSING = 5.0
 
 #: Dask's setting of the variables with which a nanny starts a worker, and the one of them that slows cells down: free
 #: memory in bytes beyond which it goes back to the system, from where fetching it again takes long.
@@ -174,17 +180,11 @@ def _connected(scheduler: str) -> Iterator[Client]:
     """Connect to a running scheduler, whose address a file may hold."""
     from distributed import Client
 
-    where: Mapping[str, Any] = {"address": scheduler}
-    if "://" not in scheduler and (os.sep in scheduler or Path(scheduler).suffix == ".json"):
-        if not Path(scheduler).is_file():
-            raise InputError(
-                f"scheduler {scheduler}: there is no such file; give that of dask scheduler --scheduler-file, or an "
-                "address such as tcp://node1:8786"
-            )
-        where = {"scheduler_file": scheduler}
+    address = _address(scheduler)
     try:
-        client = Client(**where, timeout=PATIENCE)
-    except (OSError, ValueError, TypeError) as error:
+        asyncio.run(_require_answer(address))
+        client = Client(address, timeout=PATIENCE)
+    except Exception as error:  # a program of another kind may answer anything, and dask raises as much
         raise NidbenchError(
             f"no scheduler answers at {scheduler} within {PATIENCE:g} s ({type(error).__name__}: {error}): start one "
             "with dask scheduler, or use --workers for this machine"
@@ -197,6 +197,66 @@ def _connected(scheduler: str) -> Iterator[Client]:
                 require_scheduler(client)
                 raise
             raise NidbenchError(GONE) from error
+
+
+def _address(scheduler: str) -> str:
+    """Return the address of a scheduler, which a file may hold.
+
+    Raises:
+        InputError: where there is no such file, or it holds none.
+    """
+    file = Path(scheduler)
+    if "://" in scheduler or not (os.sep in scheduler or file.suffix == ".json"):
+        return scheduler
+    remedy = "give that of dask scheduler --scheduler-file, or an address such as tcp://node1:8786"
+    if not file.is_file():
+        raise InputError(f"scheduler {scheduler}: there is no such file; {remedy}")
+    try:
+        address = json.loads(file.read_bytes())["address"]
+    except OSError as error:
+        raise InputError(f"scheduler {scheduler}: it cannot be read ({error.strerror}); {remedy}") from error
+    except (ValueError, KeyError, TypeError, RecursionError):
+        address = None
+    if not isinstance(address, str):
+        raise InputError(f"scheduler {scheduler}: the file holds no address, or not yet; {remedy}")
+    return address
+
+
+async def _require_answer(address: str) -> None:
+    """Wait for a scheduler's first words, and not for ever, as dask does where something else takes the connection."""
+    from distributed import Security
+    from distributed.comm import connect
+
+    how = Security().get_connection_args("client")
+    try:
+        comm = await asyncio.wait_for(connect(address, timeout=PATIENCE, **how), PATIENCE)
+    except TimeoutError as error:
+        raise TimeoutError("what listens there says nothing that a scheduler says") from error
+    comm.abort()
+
+
+def tell(
+    client: Client, function: Callable[[str], None], topic: str, seconds: float, workers: Sequence[str] | None = None
+) -> None:
+    """Call a function on workers, and wait for that, but no longer than a number of seconds.
+
+    A worker that is frozen, or whose machine is out of reach, would be waited for as long as dask believes in it.
+
+    Args:
+        client: connection to the cluster.
+        function: one of `host` that takes a topic.
+        topic: the topic.
+        seconds: the time.
+        workers: addresses; None for all.
+    """
+
+    def call() -> None:
+        with suppress(Exception):  # the connection may end before all have answered
+            client.run(function, topic, workers=workers, on_error="ignore")
+
+    calling = threading.Thread(target=call, name="nidbench tells workers", daemon=True)
+    calling.start()
+    calling.join(seconds)
 
 
 def require_scheduler(client: Client) -> None:

@@ -28,7 +28,7 @@ from nidbench.sweep.options import RunOptions
 from nidbench.system.signals import check
 
 from . import host
-from .cluster import GONE, require_scheduler
+from .cluster import CLOSING, GONE, require_scheduler, tell
 from .handed import Handed, Wanted, attempt_at, case_of
 
 if TYPE_CHECKING:
@@ -146,10 +146,10 @@ class Parallel:
 
     def checkpoint(self, seconds: float) -> None:
         """Make the cells under way save their state, see `Engine`."""
+        deadline = time.monotonic() + seconds
         busy = list({attempt.address for attempt in self._state.attempts.values()})
         if busy:
-            self._client.run(host.interrupt, self._wanted.topic, workers=busy, on_error="ignore")
-        deadline = time.monotonic() + seconds
+            tell(self._client, host.interrupt, self._wanted.topic, seconds / 2, workers=busy)
         while self._state.attempts and time.monotonic() < deadline:
             try:
                 kind, news = self._news.get(timeout=max(0.0, deadline - time.monotonic()))
@@ -163,11 +163,11 @@ class Parallel:
         if self._client.status != "running":
             return
         if self._state.attempts:
-            self._client.run(host.interrupt, self._wanted.topic, on_error="ignore")
+            tell(self._client, host.interrupt, self._wanted.topic, CLOSING)
         for attempt in self._state.attempts.values():
             if attempt.future is not None:
                 attempt.future.cancel()
-        self._client.run(host.close, self._wanted.topic, on_error="ignore")
+        tell(self._client, host.close, self._wanted.topic, CLOSING)
         for topic in (self._wanted.topic, "all"):
             with suppress(ValueError):  # it ended before anything was heard
                 self._client.unsubscribe_topic(topic)

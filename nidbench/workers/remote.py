@@ -13,7 +13,7 @@ from nidbench.compute.messages import Greet, Hello, Request
 from nidbench.errors import NidbenchError
 
 from . import host
-from .cluster import GONE, require_scheduler
+from .cluster import CLOSING, GONE, require_scheduler, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ class RemoteComputer:
     def close(self) -> None:
         """End the computing processes that answered; the cluster's own end is its owner's business."""
         if self._client.status == "running" and self._address in self._workers():
-            self._client.run(host.close, self._topic, workers=[self._address], on_error="ignore")
+            tell(self._client, host.close, self._topic, CLOSING, workers=[self._address])
 
     def _call(self, function: Any, *arguments: Any) -> Any:
         for _ in range(_ATTEMPTS - 1):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
-from nidbench.errors import InputError
-from nidbench.workers.cluster import Asked, _shared, visible
+from nidbench.errors import InputError, NidbenchError
+from nidbench.workers.cluster import Asked, _shared, cluster, visible
 from nidbench.workers.engine import places
 from nidbench.workers.handed import Wanted
 
@@ -54,3 +56,31 @@ def test_cards_have_the_names_that_the_environment_gives_them(given, expected, m
 def test_what_cannot_be_is_refused(asked, message):
     with pytest.raises(InputError, match=message):
         Asked(**asked)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b'{"address": "tcp', b"[]", b"null", b'{"id": 1}', b'{"address": 5}', b"\xff\xfe", b"[" * 100_000],
+)
+def test_a_file_without_a_scheduler_s_address_is_refused_in_words(content, tmp_path):
+    file = tmp_path / "scheduler.json"
+    file.write_bytes(content)
+    with pytest.raises(InputError, match="the file holds no address, or not yet; give"), cluster(asked(file), 1):
+        pass
+
+
+def test_a_folder_is_no_file_of_a_scheduler(tmp_path):
+    with pytest.raises(InputError, match="there is no such file; give"), cluster(asked(tmp_path), 1):
+        pass
+
+
+def test_what_takes_a_connection_and_says_nothing_is_no_scheduler(monkeypatch):
+    monkeypatch.setattr("nidbench.workers.cluster.PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        with pytest.raises(NidbenchError, match="says nothing that a scheduler says"), cluster(asked(address), 1):
+            pass
+
+
+def asked(scheduler: object) -> Asked:
+    return Asked(scheduler=str(scheduler))

@@ -140,6 +140,25 @@ def test_a_signal_has_all_cells_save_their_state(tmp_path):
     require_no_process(out)
 
 
+def test_a_frozen_worker_does_not_hold_up_a_signal(tmp_path):
+    out, methods = tmp_path / "out", "steady[iterations=100000]"
+    call = command(out, "--workers", "2", "--checkpoint-every", "1000", methods=methods, file=STEADY)
+    with subprocess.Popen(
+        call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(out), start_new_session=True
+    ) as process:
+        wait_for(lambda: len(list(out.glob("work/*/curve.jsonl"))) == 2, process)
+        frozen = next(each for each in processes(out) if "multiprocessing.spawn" in " ".join(each.cmdline()))
+        frozen.suspend()
+        process.send_signal(signal.SIGTERM)
+        try:
+            told = process.communicate(timeout=60)[0]
+        finally:
+            for each in processes(out):
+                each.kill()
+    assert process.returncode == 143, told
+    assert list(out.glob("work/*/checkpoint"))  # of the other worker
+
+
 def wait_for(condition, process: subprocess.Popen[str] | None = None) -> None:
     deadline = time.monotonic() + 120
     while not condition():
