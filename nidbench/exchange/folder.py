@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from nidbench.errors import DamagedError, PackError
 from nidbench.records import ARRAYS, Store
 
-from .names import is_id, shown
+from .names import is_id, shown, sweep_of
 from .source import Source
 
 
@@ -23,6 +23,7 @@ class Folder(Source):
         cell_ids: ids of its cells; None for all.
 
     Raises:
+        PackError: where a cell or a sweep, such as a copy made by hand, has a name that none can have.
         ResultsError: where a record cannot be read, or is of a newer format.
     """
 
@@ -40,7 +41,7 @@ class Folder(Source):
         self.damaged: list[str] = []
         #: Ids of cells without a record.
         self.missing: list[str] = []
-        self._names = [f"sweeps/{name}.json" for name in (store.sweep_names() if sweeps is None else sweeps)]
+        self._names = [_sweep_file(store, name) for name in (store.sweep_names() if sweeps is None else sweeps)]
         for cell_id in store.cell_ids() if cell_ids is None else cell_ids:
             self._names += self._files(store, cell_id)
         self._known = set(self._names)
@@ -76,3 +77,11 @@ class Folder(Source):
         if len(content) > most:
             raise PackError(f"{path} has more than {most} bytes: {self.remedy}")
         return content
+
+
+def _sweep_file(store: Store, name: str) -> str:
+    """Return the file of a sweep, of a name that whoever merges it would take."""
+    file = f"sweeps/{name}.json"
+    if sweep_of(file) is None:
+        raise PackError(f"{store.root} holds a sweep {shown(name)!r}, a name that none can have: set {file} aside")
+    return file

@@ -205,6 +205,17 @@ def test_a_file_that_is_there_is_replaced_only_if_asked(sample_store, tmp_path):
         pack(store, "demo", tmp_path / "no" / "such" / "folder.zip")
 
 
+def test_a_sweep_copied_by_hand_is_refused_by_its_name_and_not_packed_without_itself(sample_store, tmp_path):
+    store, _ = sample_store
+    sweeps = store.root / "sweeps"
+    (sweeps / "demo copy.json").write_bytes((sweeps / "demo.json").read_bytes())
+    said = "a sweep 'demo copy', a name that none can have: set sweeps/demo copy.json aside"
+    with pytest.raises(PackError, match=said):
+        pack(store, "demo copy", tmp_path / "copy.zip")
+    assert not (tmp_path / "copy.zip").exists()
+    assert said in refused(store.root, tmp_path / "mine")
+
+
 def test_nothing_computed_is_nothing_to_pack(make_record, make_store, tmp_path):
     store, _ = make_store(missing=(make_record(),))
     with pytest.raises(ResultsError, match="has no computed cell yet"):
