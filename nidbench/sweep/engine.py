@@ -58,8 +58,8 @@ class Engine(Protocol):
 class Serial:
     """Computes one cell after the other.
 
-    While a cell is scored and written, the measurement of the next one is made. Nothing else is done while a method
-    computes, whose time is measured.
+    While a cell is written, the measurement of the next one is made. Nothing else is done while a method computes,
+    whose time is measured.
 
     Args:
         computer: runs the methods.
