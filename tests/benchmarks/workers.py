@@ -1,12 +1,12 @@
 """What workers gain: cells a second of several workers over those of one, and of one worker over plain running.
 
-Each way computes the same cells of `tv`, or another method, on whole images, with one thread a cell. Counted is the
-time between two lines of finished cells, the first after every worker has had one, so that no start is in it; the start
-is said beside it. The ways take turns. Two workers of one thread are to do at least 1.8 times as much as one; one
-worker at least 0.95 times as much as plain running. What the cores themselves give is said beside it: as many plain
-commands at once, each in a folder of its own, over one.
+Each way computes the same cells, on whole images, with one thread a cell: a hundred each of `tv` and `fdn` and eight
+short fits of `ours`, or others that are named. Counted is the time between two lines of finished cells, the first after
+every worker has had one, so that no start is in it; the start is said beside it. The ways take turns. Two workers of
+one thread are to do at least 1.8 times as much as one; one worker at least 0.95 times as much as plain running. What
+the cores themselves give is said beside it: as many plain commands at once, each in a folder of its own, over one.
 
-    nox -s bench -- workers [--workers 2] [--method tv] [--cells 50] [--turns 2] [--quick]
+    nox -s bench -- workers [--workers 2] [--cells tv=100 --cells ours@smoke=8 ...] [--turns 2] [--quick]
 """
 
 import argparse
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,24 @@ from skimage.io import imsave
 #: Least ratios: several workers over one, for each worker; one over plain running.
 GAIN, LEAST = 0.9, 0.95
 IMAGES = 2
+
+#: Methods and the cells of each; `fdn` wants its weights.
+CELLS = {"tv": 100, "fdn": 100, "ours@smoke": 8}
+QUICK = {"tv[iterations=5]": 6}
+
+SWEEP = """
+name = "workers"
+dataset = "folder:{images}"
+kernels = "sample"
+noise = "gaussian:0.05"
+device = "cpu"
+precision = "float32"
+"""
+EXPERIMENT = """
+[[experiment]]
+methods = ["{method}"]
+noise_seeds = "0-{last}"
+"""
 
 
 @dataclass(frozen=True)
@@ -42,16 +61,18 @@ def whole_images(folder: Path) -> None:
         imsave(folder / f"{name}.png", getattr(data, name)()[::2, ::2], check_contrast=False)
 
 
-def pace(workers: int | None, cells: int, method: str) -> Pace:
+def pace(workers: int | None, counts: Mapping[str, int]) -> Pace:
     """Return the pace of one way; None for no workers."""
     how = [] if workers is None else ["--workers", str(workers)]
+    cells = sum(counts.values())
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as images:
         whole_images(Path(images))
+        sweep = Path(images, "sweep.toml")
+        each = (EXPERIMENT.format(method=method, last=count // IMAGES - 1) for method, count in counts.items())
+        sweep.write_text("".join([SWEEP.format(images=images), *each]))
         command = [
-            *(sys.executable, "-P", "-m", "nidbench", "run", "--methods", method, "--dataset", f"folder:{images}"),
-            *("--kernels", "sample", "--noise", "gaussian:0.05"),
-            *("--noise-seeds", f"0-{cells // IMAGES - 1}", "--threads", "1", "--device", "cpu", "--yes"),
-            *("--precision", "float32", "--tracking", "none", "--no-pictures", "--output", folder, *how),
+            *(sys.executable, "-P", "-m", "nidbench", "run", "--config", str(sweep), "--threads", "1", "--yes"),
+            *("--tracking", "none", "--no-pictures", "--output", folder, *how),
         ]
         began = time.perf_counter()
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
@@ -63,29 +84,36 @@ def pace(workers: int | None, cells: int, method: str) -> Pace:
     return Pace((cells - first) / (moments[-1] - moments[first - 1]), moments[0] - began)
 
 
-def plain_at_once(count: int, cells: int, method: str) -> float:
+def plain_at_once(commands: int, counts: Mapping[str, int]) -> float:
     """Return the cells a second of so many plain commands at once, all together."""
-    with ThreadPoolExecutor(count) as pool:
-        return sum(each.cells for each in pool.map(lambda _: pace(None, cells, method), range(count)))
+    with ThreadPoolExecutor(commands) as pool:
+        return sum(each.cells for each in pool.map(lambda _: pace(None, counts), range(commands)))
+
+
+def count_of(words: str) -> tuple[str, int]:
+    """Return a method and how many cells it has, of `METHOD=N`."""
+    method, _, count = words.rpartition("=")
+    if not method or int(count) % IMAGES:
+        raise argparse.ArgumentTypeError(f"{words}: give METHOD=N, N even")
+    return method, int(count)
 
 
 def main() -> None:
     """Print the ratios, and fail where one is below its limit."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--cells", type=int, default=50, help="an even number (50)")
-    parser.add_argument("--method", default="tv", help="what restores (tv); fdn wants its weights")
+    parser.add_argument("--cells", type=count_of, action="append", metavar="METHOD=N", help="again for each method")
     parser.add_argument("--turns", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="a few short cells, to see that it runs")
     given = parser.parse_args()
-    method, cells = ("tv[iterations=5]", 6) if given.quick else (given.method, given.cells)
+    counts = QUICK if given.quick else dict(given.cells or CELLS)
     ways = (None, 1, given.workers)
     found: dict[int | None, list[Pace]] = {way: [] for way in ways}
     together: list[float] = []
     for _ in range(1 if given.quick else given.turns):
         for way in ways:
-            found[way].append(pace(way, cells, method))
-        together.append(plain_at_once(given.workers, cells, method))
+            found[way].append(pace(way, counts))
+        together.append(plain_at_once(given.workers, counts))
     rate = {way: statistics.median(each.cells for each in paces) for way, paces in found.items()}
     start = {way: statistics.median(each.start for each in paces) for way, paces in found.items()}
     for way in ways:
