@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+import scipy  # loads its parts when they are first used
 from numpy.typing import NDArray
 
 from nidbench.errors import InputError
@@ -60,7 +61,7 @@ def ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
             f"SSIM needs two images (C, H, W) of at least 11x11, not {x.shape} and {reference.shape}: give a gray one "
             "as image[None], and colours first"
         )
-    return mean_of_windows(similarity_map(x, reference, peak))
+    return mean_inside(Similarity(reference, peak).map(x))
 
 
 def _compared(restored: Any, truth: Any, data_range: float) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
@@ -119,24 +120,50 @@ def _check_one_scale(image: NDArray[Any], other: NDArray[Any]) -> None:
         )
 
 
-def similarity_map(restored: NDArray[Any], truth: NDArray[Any], data_range: float = 1.0) -> NDArray[np.float64]:
-    """Return the structural similarity around every pixel, Shape (C, H, W); arguments are those of `ssim`."""
-    from skimage.metrics import structural_similarity  # slow to import, and tables need none of it
+class Similarity:
+    """Structural similarity to one truth, of which what is the same for all restorations is computed once.
 
-    similarity: NDArray[np.float64]
-    _, similarity = structural_similarity(  # type: ignore[no-untyped-call]
-        restored.astype(np.float64),
-        truth.astype(np.float64),
-        data_range=data_range,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-        channel_axis=0,
-        full=True,
-    )
-    return similarity
+    Args:
+        truth: Shape (C, H, W).
+        data_range: the peak value.
+    """
+
+    def __init__(self, truth: NDArray[Any], data_range: float = 1.0) -> None:
+        self.truth = truth = np.asarray(truth, np.float64)
+        self._range = data_range
+        self._mean = mean_of_window(truth)
+        self._variance = mean_of_window(truth * truth) - self._mean * self._mean
+
+    def map(self, restored: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the similarity of x around every pixel, Shape (C, H, W), for x of the truth's shape."""
+        c1, c2 = (0.01 * self._range) ** 2, (0.03 * self._range) ** 2
+        mean = mean_of_window(restored)
+        variance = mean_of_window(restored * restored) - mean * mean
+        covariance = mean_of_window(restored * self.truth) - mean * self._mean
+        alike = (2 * mean * self._mean + c1) * (2 * covariance + c2)
+        similarity: NDArray[np.float64] = alike / ((mean**2 + self._mean**2 + c1) * (variance + self._variance + c2))
+        return similarity
 
 
-def mean_of_windows(similarity: NDArray[np.float64]) -> float:
+class Similarities:
+    """The similarity to the truth that was compared with last, for many restorations of it in turn."""
+
+    def __init__(self) -> None:
+        self._latest: Similarity | None = None
+
+    def to(self, truth: NDArray[Any]) -> Similarity:
+        """Return the similarity to a truth, Shape (C, H, W), of peak 1."""
+        if self._latest is None or not np.array_equal(self._latest.truth, truth):
+            self._latest = Similarity(truth)
+        return self._latest
+
+
+def mean_of_window(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of an image, Shape (..., H, W), around every pixel, by the window of SSIM."""
+    mean: NDArray[np.float64] = scipy.ndimage.gaussian_filter(image, 1.5, truncate=3.5, axes=(-2, -1))
+    return mean
+
+
+def mean_inside(similarity: NDArray[np.float64]) -> float:
     """Return the mean of a similarity map, Shape (C, H, W), over pixels whose 11x11 window is inside the image."""
     return float(similarity[:, 5:-5, 5:-5].mean())

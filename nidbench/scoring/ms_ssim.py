@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from nidbench.errors import InputError
 
+from .metrics import mean_of_window
+
 #: Exponents of the scales, finest first: Wang, Simoncelli & Bovik 2003.
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
@@ -20,8 +22,6 @@ LOW_PASS = (0.602949018236, 0.266864118443, -0.078223266529, -0.016864118443, 0.
 #: Smallest side in pixels: it leaves one 11x11 window at the coarsest scale.
 SMALLEST = 10 * 2 ** (len(WEIGHTS) - 1) + 1
 
-_WINDOW = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
-_WINDOW /= _WINDOW.sum()
 _TAPS = np.array([*LOW_PASS[:0:-1], *LOW_PASS])
 
 
@@ -70,9 +70,8 @@ def _terms(x: NDArray[Any], y: NDArray[Any], data_range: float) -> tuple[float, 
     return float(luminance.mean()), float(contrast.mean()), float(structure.mean())
 
 
-def _mean(image: NDArray[Any]) -> NDArray[Any]:
-    smooth = scipy.ndimage.correlate1d(scipy.ndimage.correlate1d(image, _WINDOW, axis=0), _WINDOW, axis=1)
-    return smooth[5:-5, 5:-5]
+def _mean(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    return mean_of_window(image)[5:-5, 5:-5]
 
 
 def _coarser(image: NDArray[Any]) -> NDArray[Any]:

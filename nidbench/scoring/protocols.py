@@ -21,7 +21,7 @@ from nidbench.physics.arrays import Image
 from nidbench.physics.problem import Problem
 
 from . import alignment, ms_ssim
-from .metrics import mean_of_windows, psnr, similarity_map, ssim
+from .metrics import Similarities, mean_inside, psnr, ssim
 from .score import Score
 
 #: Rows and columns of an image.
@@ -109,7 +109,7 @@ class Protocol(_Rule):
         Raises:
             InputError: where too few pixels are left to compare.
         """
-        return scores([self], restored, problem, truth)[self.name]
+        return scores([self], restored, problem, truth, Similarities())[self.name]
 
 
 @dataclass(frozen=True)
@@ -251,7 +251,9 @@ def _moved(span: slice, by: int) -> slice:
     return slice(span.start + by, span.stop + by)
 
 
-def scores(protocols: Sequence[Protocol], restored: Image, problem: Problem, truth: Truth) -> dict[str, Score]:
+def scores(
+    protocols: Sequence[Protocol], restored: Image, problem: Problem, truth: Truth, similarities: Similarities
+) -> dict[str, Score]:
     """Return the scores of x, Shape (C, H, W), by name of the protocol, as `Protocol.score` computes them.
 
     The similarity of a pixel depends on its window only, so that a single map over all regions serves all protocols.
@@ -263,11 +265,11 @@ def scores(protocols: Sequence[Protocol], restored: Image, problem: Problem, tru
     rows, columns = (_span([region[axis] for region in regions.values()]) for axis in (0, 1))
     image = to_8_bit(encoded(crop_to(restored, (rows, columns)), problem, truth))
     reference = _crop_truth(truth, (rows, columns))
-    similarity = similarity_map(image, reference)
+    similarity = similarities.to(reference).map(image)
     by_name = {}
     for name, region in regions.items():
         inside = (slice(None), _moved(region[0], -rows.start), _moved(region[1], -columns.start))
-        by_name[name] = Score(psnr(image[inside], reference[inside]), mean_of_windows(similarity[inside]))
+        by_name[name] = Score(psnr(image[inside], reference[inside]), mean_inside(similarity[inside]))
     return by_name
 
 

@@ -14,7 +14,7 @@ from nidbench.physics.arrays import Image
 from nidbench.physics.problem import Problem
 
 from . import calibration, null_band, residual
-from .metrics import psnr
+from .metrics import Similarities, psnr
 from .protocols import CROPS, DEFAULT, AnyProtocol, Protocol, encoded, scores, to_8_bit
 from .protocols import Region as Region
 from .protocols import protocol as find_protocol
@@ -43,6 +43,7 @@ class Scorer:
         self._problem = problem
         self._linear = Problem(problem.blurred, problem.kernel, problem.noise)  # y has passed the response
         self._protocols = [find_protocol(name) for name in protocols]
+        self._similarities = Similarities()
         used = dict.fromkeys((*self._protocols, DEFAULT))
         self._truths = [(truth, applicable(problem, truth, used)) for truth in truths]
         self.input_scores = self._best(extended(problem), self._linear, self._protocols)
@@ -79,7 +80,7 @@ class Scorer:
         # all protocols that crop share a map of the similarity to their truth
         for truth in dict.fromkeys(truth for _, truth in nearest.values()):
             crops = [protocol for protocol, (_, match) in nearest.items() if match is truth]
-            best |= scores(crops, image, problem, truth)
+            best |= scores(crops, image, problem, truth, self._similarities)
         return best
 
     def _closeness(self, crop: Protocol, image: Image, problem: Problem, truth: Truth) -> float:

@@ -6,12 +6,13 @@ from scipy.ndimage import gaussian_filter
 from scipy.ndimage import shift as scipy_shift
 from scipy.signal import convolve2d
 from skimage.color import rgb2gray
+from skimage.metrics import structural_similarity
 from skimage.registration import phase_cross_correlation
 
 from nidbench.contract import IDENTITY, Noise, Problem, Response, Truth
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.physics.measure import measure
-from nidbench.scoring.metrics import psnr, ssim
+from nidbench.scoring.metrics import Similarities, psnr, ssim
 from nidbench.scoring.ms_ssim import ms_ssim
 from nidbench.scoring.protocols import ON_DEMAND, PROTOCOLS, luminance, protocol, to_8_bit
 from nidbench.scoring.score import Score
@@ -81,6 +82,25 @@ def test_ssim(channels, size):
     assert ssim(restored, truth) == pytest.approx(numpy_ssim(restored, truth), abs=1e-9)
     assert ssim(255 * restored, 255 * truth, data_range=255) == pytest.approx(numpy_ssim(restored, truth), abs=1e-9)
     assert ssim(truth, truth) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("peak", [1.0, 255.0])
+@pytest.mark.parametrize("channels", [1, 3], ids=["gray", "colour"])
+def test_ssim_has_the_digits_of_scikit_image(channels, peak):
+    truth, restored = random_image(channels, 33, 40), random_image(channels, 33, 40, seed=1)
+    like_wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+    of_all = {"data_range": peak, "channel_axis": 0, "full": True}
+    _, expected = structural_similarity(peak * restored, peak * truth, **like_wang, **of_all)
+    assert ssim(peak * restored, peak * truth, data_range=peak) == expected[:, 5:-5, 5:-5].mean()
+
+
+def test_truths_in_turns_are_not_mixed_up():
+    truths = [random_image(1, 20, 21, seed=seed) for seed in (0, 0, 1, 0)] + [random_image(1, 20, 22)]
+    kept = Similarities()
+    for truth in truths:
+        restored = random_image(*truth.shape, seed=9)
+        assert np.array_equal(kept.to(truth).map(restored), Similarities().to(truth).map(restored))
+    assert kept.to(truths[-1].copy()) is kept.to(truths[-1])  # the same pixels: nothing is computed twice
 
 
 def test_ssim_of_constants():
