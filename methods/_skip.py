@@ -1,7 +1,8 @@
 """The `skip` networks of the deep image prior, N of them folded (see `nidbench.fitting.fold`).
 
-Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", CVPR 2018; layers as in the authors' super-resolution example. Between
-layers, maps have Shape (1, N*C, H, W), as in `_layers`.
+Ulyanov, Vedaldi, Lempitsky, "Deep Image Prior", CVPR 2018; layers as in the authors' super-resolution example. Those of
+SelfDeblur (Ren et al., CVPR 2020) have non-local blocks at their coarse scales (Wang, Girshick, Gupta, He, "Non-local
+Neural Networks", CVPR 2018, by dot products). Between layers, maps have Shape (1, N*C, H, W), as in `_layers`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Skips(nn.Module):
         channels: of the image.
         skip: channels past every scale.
         widths: channels down and up, from the finest scale to the coarsest.
+        non_local: scale, from 0, from which on the way down has non-local blocks; None for none.
     """
 
     def __init__(
@@ -41,9 +43,10 @@ class Skips(nn.Module):
         channels: int,
         skip: int = SKIP,
         widths: Sequence[int] = (WIDTH,) * SCALES,
+        non_local: int | None = None,
     ) -> None:
         super().__init__()
-        self.scales = Scale(generators, inputs, widths, skip)
+        self.scales = Scale(generators, inputs, widths, skip, len(widths) if non_local is None else non_local)
         self.last = Conv(generators, widths[0], channels, size=1)
 
     def forward(self, inputs: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:  # noqa: ARG002 - no dropout
@@ -61,16 +64,22 @@ class Scale(nn.Module):
         inputs: channels of each network that come in.
         widths: channels from here down; the first go out.
         skip: channels past each.
+        local: how many of these scales, from the finest, have no non-local block.
     """
 
-    def __init__(self, generators: Sequence[torch.Generator], inputs: int, widths: Sequence[int], skip: int) -> None:
+    def __init__(
+        self, generators: Sequence[torch.Generator], inputs: int, widths: Sequence[int], skip: int, local: int
+    ) -> None:
         super().__init__()
         self.inputs = inputs
         width, *below = widths
         self.skip = Layer(generators, inputs, skip, size=1)
-        self.down = nn.Sequential(Layer(generators, inputs, width, stride=2), Layer(generators, width, width))
+        self.down = nn.Sequential(Layer(generators, inputs, width, stride=2))
+        if local <= 0:
+            self.down.append(NonLocal(generators, width))
+        self.down.append(Layer(generators, width, width))
         if below:
-            self.down.append(Scale(generators, width, below, skip))
+            self.down.append(Scale(generators, width, below, skip, local - 1))
         joined = skip + (below[0] if below else width)
         self.up = nn.Sequential(
             BatchNorm(len(generators), joined),
@@ -97,3 +106,37 @@ class Layer(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         return F.leaky_relu(self.norm(self.conv(maps)), SLOPE)
+
+
+class NonLocal(nn.Module):
+    """What all places say, weighed by how alike they are to each, added to maps of N networks.
+
+    The likeness of two places is the dot product of what two 1x1 convolutions to half the channels make of them. The
+    other place is a maximum over 2x2. Normalisation begins with weight 0, so that maps pass as they are at first.
+
+    Args:
+        generators: one CPU generator for each network's weights.
+        width: channels of each.
+    """
+
+    def __init__(self, generators: Sequence[torch.Generator], width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.said, self.here, self.there = (Conv(generators, width, width // 2, size=1) for _ in range(3))
+        self.back, self.norm = Conv(generators, width // 2, width, size=1), BatchNorm(len(generators), width)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        count, (height, width) = maps.shape[1] // self.width, maps.shape[-2:]
+        said, there = (unfold(_pooled(conv(maps)), count).flatten(2) for conv in (self.said, self.there))
+        here = unfold(self.here(maps), count).flatten(2)
+        # summed over places first: channels by channels, where the likenesses are places by places
+        gathered = (said @ there.transpose(1, 2) / said.shape[2]) @ here
+        added: Tensor = self.norm(self.back(fold(gathered.reshape(count, -1, height, width))))
+        return maps + added
+
+
+def _pooled(maps: Tensor) -> Tensor:
+    """Return the maxima over 2x2, an odd last row or column left out; along an axis of one pixel, that pixel."""
+    rows, columns = (min(2, length) for length in maps.shape[-2:])
+    return F.max_pool2d(maps, (rows, columns))

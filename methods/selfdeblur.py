@@ -27,10 +27,8 @@ from nidbench.physics.blur import Operator, circular_convolve, transfer_function
 from ._effort import schedule_of, stop_of
 from ._prior import AMPLITUDE, FixedInput, Network, check_prior, prior_recipe
 from ._similarity import similarities
-from ._skip import Skips
+from .selfdeblur_nonblind import CHANNELS, networks
 
-CHANNELS = 8  #: of z
-SKIP = 16  #: channels past every scale
 ITERATIONS = 5000
 NOISE, HIDDEN = 200, 1000  #: values that go into the network of the kernel, and of its one layer
 MOST_KEPT = 8000  #: pixels of a kernel that goes into the details, which are text
@@ -63,6 +61,7 @@ class SelfDeblur:
         bounded=True,
         presets={"released": {}, "fast": {"share": 0.1}, "smoke": {"iterations": 5, "lr": 1e-8}},
         blind=True,
+        version=2,
     )
 
     iterations: int | None = None
@@ -149,13 +148,13 @@ class ImagesAndKernels(nn.Module):
 
     def __init__(self, generators: Sequence[torch.Generator], channels: int, size: tuple[int, int]) -> None:
         super().__init__()
-        self.images = Skips(generators, CHANNELS, channels, SKIP)
+        self.images = networks(generators, channels)
         self.size, count = size, len(generators)
         values = size[0] * size[1]
         self.register_buffer(
             "noise", AMPLITUDE * torch.stack([torch.rand(NOISE, generator=each) for each in generators])
         )
-        # weights are these and SLOWER times what descends: a step of Adam has the same length whatever that factor
+        # weights are these and SLOWER times what descends, in which a step of Adam is as long as elsewhere: `_slowed`
         self.register_buffer("first", _uniform(generators, NOISE, HIDDEN))
         self.register_buffer("last", _uniform(generators, HIDDEN, values))
         self.first_change = nn.Parameter(torch.zeros(count, NOISE + 1, HIDDEN))
@@ -164,8 +163,9 @@ class ImagesAndKernels(nn.Module):
     def forward(self, inputs: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:
         """Return x in (0, 1) and the kernel, Shape (N, C + 1, H, W), from inputs of Shape (N, 8, H, W)."""
         x = self.images(inputs, generators).float()
-        hidden = F.relu6(_layer(self.noise[:, None].float(), self.first + SLOWER * self.first_change))
-        kernels = _layer(hidden, self.last + SLOWER * self.last_change).float().softmax(-1)
+        with torch.autocast(x.device.type, enabled=False):  # bf16 has 8 bits: a logit of 8 would have steps of 1/16
+            hidden = F.relu6(_layer(self.noise[:, None], self.first + _slowed(self.first_change)))
+            kernels = _layer(hidden, self.last + _slowed(self.last_change)).softmax(-1)
         kernels = kernels.reshape(-1, 1, *self.size)
         height, width = x.shape[-2:]
         return torch.cat([x, F.pad(kernels, (0, width - self.size[1], 0, height - self.size[0]))], 1)
@@ -238,6 +238,14 @@ def _uniform(generators: Sequence[torch.Generator], inputs: int, outputs: int) -
     return torch.stack(
         [torch.empty(inputs + 1, outputs).uniform_(-bound, bound, generator=each) for each in generators]
     )
+
+
+def _slowed(change: Tensor) -> Tensor:
+    """Return SLOWER times a change, whose gradient is that of the result.
+
+    With the factor in it, most would be below the 1e-8 that Adam adds to a gradient's size, which shortens its steps.
+    """
+    return change - (1 - SLOWER) * change.detach()
 
 
 def _layer(values: Tensor, weights: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from nidbench.methods import _similarity, dikp
+from nidbench.methods import _similarity, _skip, dikp, selfdeblur_nonblind
 from nidbench.methods._skip import Skips
 from nidbench.methods.bpdip import BPDIP
 from nidbench.methods.ddec import DDec, Decoders
@@ -260,6 +260,46 @@ def test_the_skip_network_has_wider_bypasses():
     wide, narrow = Skips([generator()], 8, 1, 16), Skips([generator()], 8, 1)
     assert wide.scales.skip.conv.weight.shape[0] == 16
     assert narrow.scales.skip.conv.weight.shape[0] == 4
+
+
+def test_its_scales_from_the_third_on_have_non_local_blocks():
+    networks = selfdeblur_nonblind.networks([generator()], 1)
+    scale, found = networks.scales, []
+    while scale is not None:
+        found.append([type(part).__name__ for part in scale.down])
+        scale = next((part for part in scale.down if isinstance(part, _skip.Scale)), None)
+    plain, blocks = ["Layer", "Layer"], ["Layer", "NonLocal", "Layer"]
+    assert found == [[*plain, "Scale"], [*plain, "Scale"], [*blocks, "Scale"], [*blocks, "Scale"], blocks]
+    assert not any(isinstance(part, _skip.NonLocal) for part in Skips([generator()], 8, 1).modules())
+
+
+@pytest.mark.parametrize("size", [(6, 4), (5, 7), (1, 3)])
+def test_a_non_local_block_adds_all_places_by_their_likeness(size):
+    block = _skip.NonLocal([generator(0), generator(1)], 6).double()
+    maps = torch.rand((1, 12, *size), generator=generator(2)).double()
+    torch.testing.assert_close(block(maps), maps, atol=0, rtol=0)  # at first it adds nothing
+    with torch.no_grad():
+        block.norm.weight.uniform_(0.5, 1, generator=generator(3))
+        block.norm.bias.uniform_(-1, 1, generator=generator(4))
+    found = block(maps)
+    for n, own in enumerate(maps.chunk(2, 1)):
+
+        def projected(conv, values, n=n):
+            weight, bias = conv.weight.chunk(2)[n], conv.bias.chunk(2)[n]
+            return torch.nn.functional.conv2d(values, weight, bias)
+
+        window = [min(2, side) for side in size]
+        said, there = (
+            nn.functional.max_pool2d(projected(conv, own), window)[0].flatten(1) for conv in (block.said, block.there)
+        )
+        here = projected(block.here, own)[0].flatten(1)
+        likeness = here.T @ there  # places by places
+        gathered = (likeness @ said.T / likeness.shape[1]).T.reshape(1, 3, *size)
+        raw = projected(block.back, gathered)
+        spread = (raw.var((2, 3), correction=0, keepdim=True) + 1e-5).sqrt()
+        scale, shift = (each.chunk(2)[n].reshape(1, 6, 1, 1) for each in (block.norm.weight, block.norm.bias))
+        expected = own + scale * (raw - raw.mean((2, 3), keepdim=True)) / spread + shift
+        torch.testing.assert_close(found.chunk(2, 1)[n], expected, atol=1e-10, rtol=0)
 
 
 def test_similarity_is_scikit_images_inside():

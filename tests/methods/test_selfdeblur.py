@@ -102,6 +102,32 @@ def test_the_kernel_is_a_softmax_of_a_small_network_and_moves_by_a_hundredth():
     assert 0 <= networks.noise.min() < networks.noise.max() <= 0.1
 
 
+def kernel_of(networks):
+    return networks(torch.zeros(1, 8, 33, 32))[0, 1, : SIZE[0], : SIZE[1]]
+
+
+def test_what_descends_has_the_gradient_of_the_weights_themselves():
+    """A hundredth of it would be lost in the 1e-8 that Adam adds to its size, and the kernel would hardly move."""
+    networks = ImagesAndKernels([torch.Generator().manual_seed(1)], 1, SIZE)
+    kernel_of(networks)[0, 0].backward()
+    first, last = networks.first.clone().requires_grad_(), networks.last.clone().requires_grad_()
+    hidden = torch.nn.functional.relu6(networks.noise @ first[0, :-1] + first[0, -1])
+    (hidden @ last[0, :-1] + last[0, -1]).softmax(-1)[0, 0].backward()
+    torch.testing.assert_close(networks.first_change.grad, first.grad, atol=1e-9, rtol=1e-3)
+    torch.testing.assert_close(networks.last_change.grad, last.grad, atol=1e-9, rtol=1e-3)
+
+
+def test_the_kernel_does_not_know_of_a_lower_precision():
+    networks = ImagesAndKernels([torch.Generator().manual_seed(1)], 1, SIZE)
+    with torch.no_grad():
+        networks.last_change.normal_(0, 500, generator=torch.Generator().manual_seed(2))
+        precise = kernel_of(networks)
+        with torch.autocast("cpu", torch.bfloat16):
+            coarse = kernel_of(networks)
+    assert precise.max() > 0.3
+    torch.testing.assert_close(coarse, precise, atol=1e-6, rtol=1e-5)
+
+
 def test_the_kernel_is_in_the_details_and_sums_to_one(problem):
     restored = SelfDeblur(iterations=2).restore(problem, Run())
     assert np.shape(restored.details["kernel"]) == SIZE
