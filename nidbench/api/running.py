@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from nidbench.contract.run import Clock
 from nidbench.errors import InputError
-from nidbench.records import Planned, Store, Sweep
+from nidbench.records import Planned, Store, Sweep, left_out
 from nidbench.rescoring.rescore import renew, score_by
 from nidbench.sweep.choices import Chooser
 from nidbench.sweep.cost import CostEstimate, Rates, estimate, method_rates
@@ -172,6 +172,8 @@ def run_sweep(
         computer = place.computer
         with collector_paused():
             plan, rates = planner(computer, options, Chooser(store, computing.threads, place.free_cores, display.say))
+            if remark := left_out(store, plan.sweep):
+                display.warned(remark)
             pending = pending_jobs(plan, store, options, display)
             display.notes(plan)
             if pending:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from nidbench.errors import ConflictError
-from nidbench.records import Planned, Sweep
+from nidbench.records import MERGED, Planned, Sweep
 from nidbench.sweep.request import Experiment
 
 from .names import is_id, listed, shown
@@ -57,8 +57,10 @@ def united(ours: Sweep, theirs: Sweep) -> Sweep:
         )
     cells = {(planned.id, planned.label): planned for planned in (*theirs.cells, *ours.cells)}
     order = dict.fromkeys((planned.id, planned.label) for planned in (*ours.cells, *theirs.cells))
-    choices = ours.choices or theirs.choices
-    return replace(ours, asked=_asked(ours, theirs), cells=[cells[key] for key in order], choices=choices)
+    asked, choices = _asked(ours, theirs), ours.choices or theirs.choices
+    if len(order) > len(ours.cells):
+        asked = {**asked, MERGED: True}
+    return replace(ours, asked=asked, cells=[cells[key] for key in order], choices=choices)
 
 
 def _asked(ours: Sweep, theirs: Sweep) -> Mapping[str, Any]:
@@ -67,6 +69,8 @@ def _asked(ours: Sweep, theirs: Sweep) -> Mapping[str, Any]:
     further = [each for each in theirs.asked["experiments"] if each not in mine]
     file = ours.asked.get("method_file") or theirs.asked.get("method_file")
     asked = {**theirs.asked, **ours.asked, "experiments": [*mine, *further]}
+    if MERGED not in ours.asked:  # that theirs has cells of others says nothing of ours
+        asked.pop(MERGED, None)
     return {**asked, "method_file": file} if file else asked
 
 

@@ -24,10 +24,13 @@ from .record import Log as Log
 from .record import Point as Point
 from .record import Record as Record
 from .record import error_line as error_line
+from .replaced import left_out as left_out
 from .store import Store as Store
 from .store import checked_name as checked_name
 from .sweep import FROM_FILES as FROM_FILES
+from .sweep import MERGED as MERGED
 from .sweep import Choices as Choices
+from .sweep import Names as Names
 from .sweep import Planned as Planned
 from .sweep import Precision as Precision
 from .sweep import Source as Source

@@ -19,6 +19,12 @@ FROM_FILES = "restored elsewhere, scored from files"
 #: Where a restoration comes from: `computed` by a method here, or `files` that somebody made elsewhere.
 Source: TypeAlias = Literal["computed", "files"]
 
+Names: TypeAlias = tuple[str, CaseKey, str, int]
+"""A cell by its names: the method's label, the measurement, the declared noise level and the method's seed."""
+
+#: What `Sweep.asked` says of a sweep that has cells of another folder's sweep of its name.
+MERGED = "merged"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
@@ -45,6 +51,11 @@ class Planned:
     seed: int
     method: str
     source: Source = "computed"
+
+    @property
+    def names(self) -> Names:
+        """What tables tell it by; a cell of another version or precision is told by the same."""
+        return self.label, self.case, self.declared, self.seed
 
 
 #: A precision that methods compute in.

@@ -25,7 +25,7 @@ from nidbench.images import RESTORED, UNSTATED, Units, other_mean, read_pixels, 
 from nidbench.physics.arrays import Image, array_hash
 from nidbench.physics.case_key import CaseKey
 from nidbench.physics.problem import Problem
-from nidbench.records import FROM_FILES, Cell, Log, Planned, Record, Store, Sweep, checked_name
+from nidbench.records import FROM_FILES, Cell, Log, Planned, Record, Store, Sweep, checked_name, left_out
 from nidbench.registry.entry_points import Registry
 from nidbench.scoring.scorer import Scorer
 from nidbench.sweep.request import Experiment
@@ -79,6 +79,7 @@ class Taken:
         unused: names of files in the folder that belong to no measurement.
         assumed: assumptions about files, with the names of the files.
         notices: dataset -> facts that its users must know.
+        left_out: cells of the earlier sweep of this name that this one does not have, in words; empty for none.
     """
 
     sweep: Sweep
@@ -89,6 +90,7 @@ class Taken:
     assumed: Sequence[str] = ()
     notices: Mapping[str, str] = field(default_factory=dict)
     withdrawn: Sequence[str] = ()
+    left_out: str = ""
 
     def lines(self) -> list[str]:
         """Return a report for a person."""
@@ -100,6 +102,8 @@ class Taken:
             lines.append(f"{len(self.withdrawn)} of them had a score from an earlier file, which counts no longer")
         if self.unused:
             lines.append(f"{len(self.unused)} files of the folder belong to no measurement: {_few(self.unused)}")
+        if self.left_out:
+            lines.append(self.left_out)
         if self.assumed:
             lines.append(_first(self.assumed))
         return lines + [f"{dataset}: {notice}" for dataset, notice in self.notices.items() if notice]
@@ -113,19 +117,21 @@ def take(store: Store, submission: Submission) -> Taken:
     again; a changed file replaces its record.
 
     Raises:
-        InputError: for a label, pattern or file that breaks a rule, or where no file matches. The sweep is then not
-            written.
+        InputError: for a label, pattern or file that breaks a rule, where no file matches, or where a merged sweep of
+            this name has cells of others. The sweep is then not written.
         NidbenchError: for an unknown name, or for data that are missing.
     """
     _check_label(submission.label)
     _check_name(store, submission.name)
     chosen = [case for request in submission.experiment.requests() for case in cases(request)]
+    cells, name = [_cell(submission, case) for case in chosen], submission.name or _sweep_name(submission)
+    asked = _asked(submission)
+    remark = left_out(store, Sweep(name, asked, [_planned(submission, cell, FROM_FILES) for cell in cells]))
     files = _files(submission, chosen)
     missing = [name for name in files.values() if not (submission.folder / name).is_file()]
     if len(missing) == len(files):
         raise InputError(_no_match(submission, missing))
     assumed, withdrawn, scored, unchanged = [], [], 0, 0
-    cells = [_cell(submission, case) for case in chosen]
     for case, cell in zip(chosen, cells, strict=True):
         path = submission.folder / files[case.key]
         if not path.is_file():
@@ -140,11 +146,11 @@ def take(store: Store, submission: Submission) -> Taken:
     planned = [
         _planned(submission, cell, _joined([FROM_FILES, _first(assumed), notices[cell.case.dataset]])) for cell in cells
     ]
-    sweep = Sweep(submission.name or _sweep_name(submission), _asked(submission), planned)
+    sweep = Sweep(name, asked, planned)
     store.write_sweep(sweep)
     used = set(files.values())
     unused = [name for name in _names_in(submission.folder) if name not in used]
-    return Taken(sweep, scored, unchanged, missing, unused, assumed, notices, withdrawn)
+    return Taken(sweep, scored, unchanged, missing, unused, assumed, notices, withdrawn, remark)
 
 
 def _check_name(store: Store, name: str) -> None:

@@ -9,13 +9,11 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from statistics import median
-from typing import TypeAlias
 
 from nidbench.compute.computer import Computer, DeadlineError, WorkerDiedError
 from nidbench.compute.messages import ComparePrecisions, CompareThreads, Hello, MethodFacts, Ratios
 from nidbench.errors import InputError, NewerError, ResultsError
-from nidbench.physics.case_key import CaseKey
-from nidbench.records import Choices, Planned, Precision, Store, Sweep
+from nidbench.records import Choices, Names, Precision, Store, Sweep
 
 #: bf16, which rounds more, must take at most this part of float32's time.
 CLEARLY_FASTER = 0.95
@@ -29,14 +27,6 @@ _PATIENCE = 30.0
 
 #: Number of cells whose records are looked at for what the file of a sweep of before does not say.
 _LOOKED_AT = 20
-
-Names: TypeAlias = tuple[str, CaseKey, str, int]
-"""A cell by its names: the method's label, the measurement, the declared noise level and the method's seed."""
-
-
-def names(planned: Planned) -> Names:
-    """Return a planned cell by its names."""
-    return planned.label, planned.case, planned.declared, planned.seed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +198,7 @@ class Chooser:
             found = self._read(name)
             if found is None or found.choices.device != question.kind:
                 continue
-            if name == question.name or not question.cells.isdisjoint(map(names, found.sweep.cells)):
+            if name == question.name or not question.cells.isdisjoint(planned.names for planned in found.sweep.cells):
                 return found
         return None
 

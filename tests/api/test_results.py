@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -51,6 +52,22 @@ def test_the_report_of_python_is_that_of_the_command_line(results, folder, tmp_p
     with pytest.raises(InputError, match="is no report of nidbench"):
         results.report(tmp_path / "notes.html")
     assert results.report().parent == folder / "reports"
+
+
+def test_a_sweep_that_takes_the_place_of_a_larger_one_says_so(tmp_path):
+    """What was computed stays; a merged sweep, which the command of one lab does not make again, stays as it is."""
+    few = {**QUESTION, "name": "part", "output": tmp_path, "progress": False}
+    store = nb.run(**few).store
+    with pytest.warns(UserWarning, match="the tables of part no longer show 2 cells that are not asked for now"):
+        assert len(nb.run(**few | {"methods": "tv"}).cells) == 2
+    assert len(nb.run(**few).cells) == 4
+    merged = store.sweep("part")
+    store.write_sweep(replace(merged, asked={**merged.asked, "merged": True}))
+    arguments = ["run", "--methods", "tv", "--dataset", "sample", "--name", "part", "--output", str(tmp_path)]
+    refused = CliRunner().invoke(main, arguments)
+    assert refused.exit_code == 2
+    assert "sweep part was merged with another folder's" in refused.output
+    assert len(store.sweep("part").cells) == 4
 
 
 def test_frames_hold_what_the_records_say(results):

@@ -28,7 +28,7 @@ from nidbench.exchange import merge as merge_results
 from nidbench.exchange import pack
 from nidbench.exchange.archive import ArchiveWriter
 from nidbench.exchange.manifest import MANIFEST
-from nidbench.records import Choices, Store
+from nidbench.records import Choices, Store, left_out
 from nidbench.report.results_table import render
 from nidbench.scoring.score import Score
 
@@ -307,6 +307,32 @@ def test_sweeps_of_one_name_become_one(make_record, make_store):
     assert [planned.case.image for planned in joined.cells] == ["cat", "dog"]
     assert joined.asked["experiments"] == [*ours.asked["experiments"], {"methods": "ours", "images": "dog"}]
     assert joined.asked["device"] == "auto"
+
+
+def test_a_part_does_not_take_the_place_of_a_merged_sweep(make_record, make_store):
+    mine, ours = make_store(make_record("ours", "cat"), name="mine")
+    their, _ = make_store(make_record("ours", "dog"), name="their")
+    merge(their.root, mine.root)
+    whole, part = mine.sweep("demo"), ours
+    said = r"sweep demo was merged .* would lose 1 cell that is not asked for now \(ours on sample/dog .*another --name"
+    with pytest.raises(InputError, match=said):
+        left_out(mine, part)
+    assert left_out(mine, whole) == ""
+    assert merge(their.root, mine.root).sweeps == {"demo": "there"}
+    third, _ = make_store(name="third")
+    merge(mine.root, third.root)
+    with pytest.raises(InputError, match=said):
+        left_out(third, part)
+
+
+def test_who_brings_nothing_new_does_not_make_a_merged_sweep(make_record, make_store):
+    cat, dog = make_record("ours", "cat"), make_record("ours", "dog")
+    mine, _ = make_store(cat, dog, name="mine")
+    their, part = make_store(cat, name="their")
+    third, _ = make_store(dog, name="third")
+    merge(third.root, their.root)
+    assert merge(their.root, mine.root).sweeps == {"demo": "there"}
+    assert left_out(mine, part).startswith("the tables of demo no longer show 1 cell")
 
 
 @pytest.mark.parametrize("difference", ["settings", "preset", "precision"])

@@ -17,6 +17,7 @@ from nidbench.analysis.summary import summary_frame
 from nidbench.cases.source import cases
 from nidbench.contract import CaseKey, Response, Truth
 from nidbench.errors import InputError
+from nidbench.exchange import merge
 from nidbench.physics.measure import measure
 from nidbench.records import Store
 from nidbench.report.results_table import failure_lines, render
@@ -204,6 +205,21 @@ def test_names_of_sweeps_that_would_mislead(folder, store, make_store, make_reco
         take(with_sweep, Submission(folder, EXPERIMENT, name="demo"))
     with pytest.raises(InputError, match="sweep name 'a b'"):
         take(store, Submission(folder, EXPERIMENT, name="a b"))
+
+
+def test_fewer_measurements_under_a_name_are_told_and_do_not_replace_a_merged_sweep(folder, store, tmp_path):
+    whole = take(store, Submission(folder, EXPERIMENT, name="joint"))
+    assert whole.left_out == ""
+    part = replace(EXPERIMENT, images="camera", noise="gaussian:0.02")
+    taken = take(store, Submission(folder, part, name="joint"))
+    assert "the tables of joint no longer show 3 cells that are not asked for now" in "\n".join(taken.lines())
+    other = Store(tmp_path / "other")
+    take(other, Submission(folder, replace(EXPERIMENT, images="astronaut"), name="joint"))
+    merge(other.root, store.root, 1 << 30)
+    before = store.sweep("joint")
+    with pytest.raises(InputError, match="sweep joint was merged"):
+        take(store, Submission(folder, part, name="joint"))
+    assert store.sweep("joint") == before
 
 
 def test_no_folder(tmp_path, store):
