@@ -28,6 +28,10 @@ class Folder(Source):
     """
 
     remedy = "run its sweep again there, or set the folder of the cell aside, then run the same command again"
+    sweep_remedy = (
+        "give the file the name of its sweep, run the sweep again there, or set the file aside, which takes no cell "
+        "away; then run the same command again"
+    )
 
     def __init__(
         self,

@@ -49,8 +49,8 @@ class Source(ABC):
         most: bytes that all files may have together.
     """
 
-    #: What to do about a file that is damaged.
-    remedy = "ask for it again"
+    #: What to do about a file of a cell that is damaged, and about a sweep's.
+    remedy = sweep_remedy = "ask for it again"
 
     def __init__(self, place: Path, most: int) -> None:
         self.place = place
@@ -152,7 +152,8 @@ class Source(ABC):
             yield
         except DAMAGE as error:
             reason = shown(f"{type(error).__name__}: {error}")
-            raise PackError(f"{self._where(name)} is damaged ({reason}): {self.remedy}") from error
+            remedy = self.remedy if sweep_of(name) is None else self.sweep_remedy
+            raise PackError(f"{self._where(name)} is damaged ({reason}): {remedy}") from error
 
     def _where(self, name: str) -> str:
         return f"{self.place}: {name}"

@@ -173,11 +173,11 @@ class Store:
                 raise ValueError("what it says of its cell is not what the cell's id was made of")
             return mark, record
 
-    def set_aside(self, cell_id: str) -> Path:
-        """Rename a record that no longer counts, so that its cell is missing; return its new place."""
+    def set_aside(self, cell_id: str, why: str = "damaged") -> Path:
+        """Rename a record that no longer counts to `record.<why>`, so that its cell is missing; return that path."""
         path = self.root / "cells" / cell_id / "record.json"
         with results_errors(self.root):
-            return path.rename(path.with_suffix(".damaged"))
+            return path.rename(path.with_suffix(f".{why}"))
 
     def write(
         self, record: Record, arrays: Mapping[str, NDArray[Any]], kept: Mapping[str, NDArray[Any]] | None = None
@@ -392,7 +392,10 @@ class Store:
         except OSError as error:
             raise ResultsError(f"{path} cannot be read: {error.strerror}") from error
         except DAMAGE as error:
-            raise ResultsError(f"{path} is damaged ({error}): run the same command again to write it anew") from error
+            raise ResultsError(
+                f"{path} is damaged ({error}): give the command of its run again, which writes it anew and computes "
+                "nothing twice, or set the file aside, which takes no cell away"
+            ) from error
 
     @contextmanager
     def lock(self) -> Iterator[None]:

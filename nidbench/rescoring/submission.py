@@ -248,12 +248,13 @@ def _joined(notes: Iterable[str]) -> str:
 def _set_aside(store: Store, cell: Cell) -> bool:
     """Set the record of a cell aside, if it has one; return whether it had."""
     try:
-        stored = store.read(cell.id) is not None
+        if store.read(cell.id) is None:
+            return False
     except DamagedError:
-        stored = True
-    if stored:
         store.set_aside(cell.id)
-    return stored
+    else:
+        store.set_aside(cell.id, "withdrawn")
+    return True
 
 
 def _score_file(store: Store, submission: Submission, case: Case, cell: Cell, path: Path) -> bool:

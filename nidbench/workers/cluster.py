@@ -206,7 +206,7 @@ def _address(scheduler: str) -> str:
         InputError: where there is no such file, or it holds none.
     """
     file = Path(scheduler)
-    if "://" in scheduler or not (os.sep in scheduler or file.suffix == ".json"):
+    if "://" in scheduler or not (os.sep in scheduler or file.suffix == ".json" or file.is_file()):
         return scheduler
     remedy = "give that of dask scheduler --scheduler-file, or an address such as tcp://node1:8786"
     if not file.is_file():

@@ -28,7 +28,7 @@ from nidbench.exchange import merge as merge_results
 from nidbench.exchange import pack
 from nidbench.exchange.archive import ArchiveWriter
 from nidbench.exchange.manifest import MANIFEST
-from nidbench.records import Choices, Store, left_out
+from nidbench.records import Choices, Store, Sweep, left_out
 from nidbench.report.results_table import render
 from nidbench.scoring.score import Score
 
@@ -214,6 +214,35 @@ def test_a_sweep_copied_by_hand_is_refused_by_its_name_and_not_packed_without_it
         pack(store, "demo copy", tmp_path / "copy.zip")
     assert not (tmp_path / "copy.zip").exists()
     assert said in refused(store.root, tmp_path / "mine")
+
+
+def test_a_sweep_that_was_damaged_or_renamed_is_told_of_with_what_helps_to_merge_its_folder(sample_store, tmp_path):
+    store, _ = sample_store
+    path = store.root / "sweeps" / "demo.json"
+    whole = path.read_bytes()
+    path.write_bytes(b"{")
+    message = refused(store.root, tmp_path / "mine")
+    assert "sweeps/demo.json is damaged" in message
+    assert "set the file aside, which takes no cell away; then" in message
+    assert "folder of the cell" not in message
+    path.unlink()
+    renamed = path.with_name("other.json")
+    renamed.write_bytes(whole)
+    message = refused(store.root, tmp_path / "mine")
+    assert "it says that its name is 'demo'" in message
+    assert "give the file the name of its sweep" in message
+    renamed.unlink()
+    assert merge(store.root, tmp_path / "mine").count("new") == 4
+
+
+def test_a_damaged_sweep_here_is_told_of_with_what_helps_to_merge(theirs, tmp_path):
+    Store(tmp_path / "mine").write_sweep(Sweep("demo", {}, []))
+    path = tmp_path / "mine" / "sweeps" / "demo.json"
+    path.write_text("{")
+    with pytest.raises(ResultsError, match=r"is damaged .*give the command of its run again, .*or set the file aside"):
+        merge(theirs, tmp_path / "mine")
+    path.unlink()
+    assert merge(theirs, tmp_path / "mine").sweeps == {"demo": "new"}
 
 
 def test_nothing_computed_is_nothing_to_pack(make_record, make_store, tmp_path):

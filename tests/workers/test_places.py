@@ -69,6 +69,16 @@ def test_a_file_without_a_scheduler_s_address_is_refused_in_words(content, tmp_p
         pass
 
 
+def test_a_file_of_any_name_is_one_where_it_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scheduler").write_text("{}")
+    with (
+        pytest.raises(InputError, match="scheduler scheduler: the file holds no address"),
+        cluster(asked("scheduler"), 1),
+    ):
+        pass
+
+
 def test_a_folder_is_no_file_of_a_scheduler(tmp_path):
     with pytest.raises(InputError, match="there is no such file; give"), cluster(asked(tmp_path), 1):
         pass
