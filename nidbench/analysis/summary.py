@@ -272,9 +272,25 @@ def _old(method_cells: pd.DataFrame) -> Iterator[str]:
 
 
 def source_lines(cells: pd.DataFrame) -> list[str]:
-    """Return notes and what is old of the methods as lines, each line once, with the methods it is about."""
+    """Return notes, what is old of the methods, and on what they were computed where that differs, as lines.
+
+    Each line comes once, with the methods it is about.
+    """
     labels: dict[str, list[str]] = {}
+    differing = [how for how in _HOW if len(_known(cells, how)) > 1]
     for label, method_cells in cells.groupby("label", sort=False):
-        for line in (*(note for note in method_cells["note"].unique() if note), *_old(method_cells)):
+        notes = [note for note in method_cells["note"].unique() if note]
+        values = {how: _known(method_cells, how) for how in differing}
+        computed = [_HOW[how].format(" and ".join(known)) for how, known in values.items() if known]
+        for line in (*notes, *_old(method_cells), *computed):
             labels.setdefault(line, []).append(str(label))
     return [f"{', '.join(names)}: {line}" for line, names in labels.items()]
+
+
+#: What tables without columns for it say of cells that were computed in different ways.
+_HOW = {"precision": "computed in {}", "device": "computed on {}"}
+
+
+def _known(cells: pd.DataFrame, how: str) -> list[str]:
+    """Return the different values of a column among done cells, where they are known."""
+    return [value for value in cells.loc[cells["status"] == "done", how].unique() if value]

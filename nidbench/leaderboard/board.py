@@ -10,7 +10,7 @@ import pandas as pd
 
 from nidbench.analysis.cells import SweepCells
 from nidbench.paper.verdicts import with_reason
-from nidbench.report.typeset import UNKNOWN, Sheet, check_format, interval_text, number, write
+from nidbench.report.typeset import UNKNOWN, Sheet, check_format, interval_text, number, signed_texts, write
 from nidbench.scoring.protocols import DEFAULT
 
 from .fixed_set import LEVELS, PAIRS
@@ -108,6 +108,7 @@ def _level(frame: pd.DataFrame, noise: str) -> Sheet:
         if row["first"]:
             (bold if alone else italic).add((len(rows), 2))
         ranked = not math.isnan(row["rank"])
+        behind, behind_interval = signed_texts(row["behind"], row["behind_low"], row["behind_high"])
         rows.append(
             [
                 f"{row['rank']:.0f}" if ranked else UNKNOWN,
@@ -115,8 +116,8 @@ def _level(frame: pd.DataFrame, noise: str) -> Sheet:
                 number(row["psnr"], ".2f"),
                 interval_text(row["low"], row["high"], ".2f"),
                 number(row["ssim"], ".3f"),
-                number(row["behind"], "+.2f") if row["shared"] else UNKNOWN,
-                interval_text(row["behind_low"], row["behind_high"], "+.2f"),
+                behind if row["shared"] else UNKNOWN,
+                behind_interval,
                 f"{row['measurements']}/{len(PAIRS)}",
                 number(row["seconds"], "seconds"),
                 number(row["peak_memory_mb"], ".0f"),

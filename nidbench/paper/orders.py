@@ -12,7 +12,7 @@ from nidbench.analysis.groups import GROUP, PAIRED, named
 from nidbench.analysis.scope import kernel_scope
 from nidbench.errors import InputError
 from nidbench.report.differences import HOLM, paired_rows
-from nidbench.report.typeset import Sheet, check_format, interval_text, number, write
+from nidbench.report.typeset import Sheet, check_format, number, signed_texts, write
 from nidbench.scoring import protocols
 
 from .comparison import OF_KERNELS, cells_of, paper_methods, quoted_rows
@@ -104,12 +104,13 @@ def _sheet(frame: pd.DataFrame, caption: str, notes: Sequence[str]) -> Sheet:
 
 
 def _texts(row: Mapping[Any, Any]) -> dict[str, str]:
+    difference, interval = signed_texts(row["difference"], row["low"], row["high"])
     return {
         **{name: str(row[name]) for name in (*PAIRED, "verdict", "holm", "images")},
         "pair": f"{row['first']} > {row['second']}",
         "published": number(row["published"], "+.2f"),
-        "difference": number(row["difference"], "+.2f"),
-        "interval": interval_text(row["low"], row["high"], "+.2f"),
+        "difference": difference,
+        "interval": interval,
         "resolution": number(row["resolution"], ".2f"),
         "pairs": f"{row['pairs']}/{row['planned']}",
     }

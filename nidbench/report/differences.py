@@ -17,7 +17,7 @@ from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
 
 from .results_table import failure_lines
-from .typeset import Sheet, check_format, interval_text, number, write
+from .typeset import Sheet, check_format, number, signed_texts, write
 
 #: Column, made from one or several of `differences_frame` -> title; in the order of display, texts first.
 _COLUMNS = {
@@ -104,10 +104,11 @@ def paired_rows(
 
 def difference_texts(row: Mapping[Any, Any]) -> dict[str, str]:
     """Return what stands in each column of a row of `differences_frame`."""
+    difference, interval = signed_texts(row["difference"], row["low"], row["high"])
     return {
         **{name: str(row[name]) for name in (*PAIRED, "method", "verdict", "holm", "images")},
-        "difference": number(row["difference"], "+.2f"),
-        "interval": interval_text(row["low"], row["high"], "+.2f"),
+        "difference": difference,
+        "interval": interval,
         **{name: number(row[name], ".2f") for name in ("image_std", "seed_std", "resolution")},
         "ahead": "/".join(str(row[name]) for name in ("wins", "ties", "losses")),
         "pairs": f"{row['pairs']}/{row['planned']}",

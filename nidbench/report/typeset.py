@@ -20,6 +20,9 @@ UNKNOWN = "–"  # noqa: RUF001 - an en dash, as is usual in tables
 #: What stands before a number below 0.
 MINUS = "−"  # noqa: RUF001 - the sign, which is as wide as a plus
 
+#: Of a difference, however small: doubles of scores have no more that mean anything.
+_MOST_DECIMALS = 12
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -72,6 +75,26 @@ def number(value: float, form: str) -> str:
 def interval_text(low: float, high: float, form: str) -> str:
     """Return an interval as text, its ends by a format as of `number`."""
     return UNKNOWN if math.isnan(low) else f"[{number(low, form)}, {number(high, form)}]"
+
+
+def signed_texts(difference: float, low: float, high: float) -> tuple[str, str]:
+    """Return a difference in dB and its interval as text, with two decimals.
+
+    Where the interval leaves out 0, they are as many more as keep all three numbers from being shown as 0, against the
+    verdict: 12 at most.
+
+    >>> signed_texts(0.004, 0.002, 0.006)
+    ('+0.004', '[+0.002, +0.006]')
+
+    Args:
+        difference: the mean.
+        low: end of its interval; NaN for none.
+        high: its other end.
+    """
+    smallest = min(abs(difference), abs(low), abs(high)) if low > 0 or high < 0 else math.inf
+    decimals = next((digits for digits in range(2, _MOST_DECIMALS) if float(f"{smallest:.{digits}f}")), _MOST_DECIMALS)
+    form = f"+.{decimals}f"
+    return number(difference, form), interval_text(low, high, form)
 
 
 def write(sheet: Sheet, format: str) -> str:  # noqa: A002 - the name of the command line's option

@@ -3,10 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from frames import cells_frame
 
 from nidbench.analysis.cells import _TYPES, _UNKNOWN
 from nidbench.analysis.differences import differences_frame
-from nidbench.analysis.summary import summary_frame
+from nidbench.analysis.summary import source_lines, summary_frame
 
 
 def cells_of(kernels: dict[str, int]) -> pd.DataFrame:
@@ -48,3 +49,20 @@ def test_images_of_equal_numbers_of_cells_have_the_plain_mean_and_no_note():
     plain = cells.groupby("label")["psnr"].mean()
     assert rows.loc["wide", "psnr"] == pytest.approx(plain["wide"])
     assert "counts once" not in str(rows.loc["wide", "notes"])
+
+
+def test_cells_that_were_computed_in_different_ways_are_told_of_where_tables_have_no_column_for_it(
+    make_record, make_store
+):
+    records = [make_record(method, image) for method in ("ours", "dip", "ddec") for image in ("cat", "dog")]
+    cells = cells_frame(*make_store(*records, make_record("ours", "cow", status="failed", error="no")))
+    assert source_lines(cells) == []
+    ways = ["bf16", "bf16", "bf16", "float32", "float32", "float32", ""]
+    mixed = cells.assign(precision=ways, device=["cuda:0", "cuda:0", "cpu", "cpu", "cpu", "cpu", ""])
+    assert source_lines(mixed) == [
+        "ours: computed in bf16",
+        "ours: computed on cuda:0",
+        "dip: computed in bf16 and float32",
+        "dip, ddec: computed on cpu",
+        "ddec: computed in float32",
+    ]

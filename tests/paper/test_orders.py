@@ -37,6 +37,14 @@ def test_each_pair_has_the_verdict_of_its_interval(cells):
     assert frame.loc[("dip", "dikp"), "verdict"] == "open"
 
 
+def test_a_difference_that_a_verdict_rests_on_is_not_shown_as_0(make_record, make_store):
+    psnr = {"ours": (20.003, 20.004, 20.005), "dip": (20.0, 20.0, 20.0)}
+    records = [make_record(m, i, p, dataset="set12") for m in psnr for i, p in zip("abc", psnr[m], strict=True)]
+    cells = cells_frame(*make_store(*records)).assign(protocol="half-kernel")
+    text = render_orders(cells, "table2")
+    assert "| confirms | confirms |     +2.50 |   +0.004 | [+0.002, +0.006] |" in text
+
+
 def test_methods_with_preset_or_settings_stand_for_the_paper_s_as_in_the_comparison(cells):
     """One label under two presets is two methods of the sweep, and files may be called as the paper calls its own."""
     here = cells[cells["noise"] == "gaussian:0.05"]

@@ -133,3 +133,11 @@ def test_infinite_differences_are_explained(make_record, make_store):
     assert "equal to its truth has infinite PSNR" in text
     (line,) = lines(text)[2:]
     assert line[4:8] == ["worse", "open", "−inf", "–"]  # noqa: RUF001
+
+
+def test_a_difference_that_a_verdict_rests_on_is_not_shown_as_0(make_record, make_store):
+    psnr = {"ours": (20.0, 20.0, 20.0), "dip": (20.003, 20.004, 20.005), "fid": (20.0, 20.001, 20.002)}
+    records = [make_record(m, i, p) for m in psnr for i, p in zip("abc", psnr[m], strict=True)]
+    _, _, dip, fid = lines(render_differences(cells_frame(*make_store(*records)), "ours"))
+    assert dip[4:8] == ["better", "better", "+0.004", "[+0.002, +0.006]"]
+    assert fid[4:8] == ["open", "open", "+0.00", "[−0.00, +0.00]"]  # noqa: RUF001

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt  # rich has it
 
-from nidbench.report.typeset import Sheet, number, shortener, write
+from nidbench.report.typeset import Sheet, number, shortener, signed_texts, write
 
 SHEET = Sheet("Two.", ["a|b", "x"], 1, [["m_1", "1.00"], ["m_2", "2.00"]], {0}, [], {(1, 1)}, {(0, 1), (1, 1)})
 
@@ -144,3 +144,20 @@ class HTMLTags(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.found.add(tag)
         assert all(name == "style" for name, _ in attrs)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "texts"),
+    [
+        ((1.234, 0.5, 2.0), ("+1.23", "[+0.50, +2.00]")),
+        ((0.004, -0.001, 0.009), ("+0.00", "[−0.00, +0.01]")),  # noqa: RUF001
+        ((-0.5, -0.996, -0.004), ("−0.500", "[−0.996, −0.004]")),  # noqa: RUF001
+        ((2e-5, 1e-5, 3e-5), ("+0.00002", "[+0.00001, +0.00003]")),
+        ((1e-30, 1e-30, 1e-30), ("+0.000000000000", "[+0.000000000000, +0.000000000000]")),
+        ((0.0, 0.0, 0.0), ("+0.00", "[+0.00, +0.00]")),
+        ((math.inf, math.nan, math.nan), ("+inf", "–")),  # noqa: RUF001
+        ((math.nan, math.nan, math.nan), ("–", "–")),  # noqa: RUF001
+    ],
+)
+def test_a_difference_has_the_decimals_that_tell_on_which_side_of_0_its_interval_lies(numbers, texts):
+    assert signed_texts(*numbers) == texts

@@ -16,7 +16,7 @@ from nidbench.physics.case_key import CaseKey
 from nidbench.records import Store, Sweep
 from nidbench.report.contact_sheet import wrapped
 from nidbench.report.speedup import group_text
-from nidbench.report.typeset import interval_text, number
+from nidbench.report.typeset import signed_texts
 from nidbench.scoring.protocols import DEFAULT
 
 from .canvas import decorate, empty_figure
@@ -48,8 +48,8 @@ def _line(row: Mapping[Any, Any]) -> str:
     """Return what a row of `differences_frame` says, and how many pairs it is of where some lack a score."""
     about = f"{row['method']} to {row['against']}, {group_text([str(row[name]) for name in PAIRED])}"
     pairs = f", {row['pairs']} of {row['planned']} pairs" if row["pairs"] < row["planned"] else ""
-    difference = f"{number(row['difference'], '+.2f')} dB {interval_text(row['low'], row['high'], '+.2f')}"
-    return f"{about}: {difference}, {row['verdict']}{pairs}"
+    difference, interval = signed_texts(row["difference"], row["low"], row["high"])
+    return f"{about}: {difference} dB {interval}, {row['verdict']}{pairs}"
 
 
 def _show(axes: Axes, group: pd.DataFrame) -> None:
@@ -61,7 +61,7 @@ def _show(axes: Axes, group: pd.DataFrame) -> None:
             axes.plot([row["low"], row["high"]], [height, height], color="black", linewidth=1.5)
         inside = "white" if row["verdict"] == "open" else "black"
         axes.plot(row["difference"], height, marker="o", markersize=5, color="black", markerfacecolor=inside)
-        text = f"{number(row['difference'], '+.2f')} {interval_text(row['low'], row['high'], '+.2f')}"
+        text = " ".join(signed_texts(row["difference"], row["low"], row["high"]))
         axes.annotate(
             text, (1.01, height), xycoords=("axes fraction", "data"), va="center", fontsize=7, annotation_clip=False
         )
