@@ -96,6 +96,7 @@ class Registry:
         except (Exception, SystemExit) as error:  # third-party code may raise anything at its import
             raise NidbenchError(
                 f"{self.kind} {name!r} ({target}) cannot be imported: {type(error).__name__}: {error}"
+                f"{_remedy(target, error)}"
             ) from error
         if target.endswith(".py"):
             return _only_method(module, target)
@@ -208,6 +209,21 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[name] = module  # dataclasses look up their module there
     spec.loader.exec_module(module)
     return module
+
+
+def _remedy(target: str, error: BaseException) -> str:
+    """Return what to do about a module that a method's file lacks, to follow the error; empty of other errors."""
+    if not (target.endswith(".py") and isinstance(error, ImportError)):
+        return ""
+    missing = (error.name or "").partition(".")[0]
+    beside = Path(target).parent / missing
+    is_relative = "relative import" in str(error)
+    if is_relative or (missing and (beside.is_dir() or beside.with_suffix(".py").is_file())):
+        return (
+            ". A method is one file, and nothing beside it is imported, as edits there would go unnoticed: put what it "
+            "needs into the file, or install the other module as a package, with pip install"
+        )
+    return ". Install the package that has it" if isinstance(error, ModuleNotFoundError) else ""
 
 
 def _only_method(module: ModuleType, target: str) -> type:

@@ -226,6 +226,25 @@ def test_a_plain_file_that_does_not_parse_is_refused(method_file):
         registry.load("landweber")
 
 
+@pytest.mark.parametrize(
+    "statement", ["import helper_beside", "from helper_beside.inner import f", "from .other import f"]
+)
+@pytest.mark.parametrize("helper", ["helper_beside.py", "helper_beside/inner.py"])
+def test_a_plain_file_that_imports_a_module_beside_it_is_told_that_a_method_is_one_file(method_file, statement, helper):
+    path = method_file(f"{statement}\n{LANDWEBER}")
+    (path.parent / helper).parent.mkdir(exist_ok=True)
+    (path.parent / helper).write_text("f = 1\n")
+    with pytest.raises(
+        NidbenchError, match=r"Error: .*\. A method is one file, .*put what it needs into the file, or install"
+    ):
+        methods(path).load("landweber")
+
+
+def test_a_plain_file_that_imports_what_is_not_installed_is_told_to_install_it(method_file):
+    with pytest.raises(NidbenchError, match=r"No module named 'no_such_module'\. Install the package that has it$"):
+        methods(method_file("import no_such_module.inner\n")).load("landweber")
+
+
 @pytest.mark.parametrize("name", ["missing.py", "folder.py", "method.txt"])
 def test_what_is_no_python_file_is_refused(tmp_path, name):
     (tmp_path / "folder.py").mkdir()
