@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from nidbench.scoring.measures import OF_RESIDUAL
+from nidbench.system.counts import count_of
 
 from .cells import INCOMPARABLE, counted
 from .groups import CASE, GROUP, named
@@ -135,7 +136,7 @@ def _input_row(group: pd.DataFrame) -> dict[str, Any]:
     inputs = input_scores(group)
     means = image_means(inputs.reset_index(), list(inputs.columns)).mean()
     known = int(inputs["input_psnr"].notna().sum())
-    note = [] if known == len(inputs) else [f"mean over {known} of {len(inputs)} measurements"]
+    note = [] if known == len(inputs) else [f"mean over {known} of {count_of(len(inputs), 'measurement')}"]
     return {
         "method": INPUT,
         "preset": "",
@@ -210,7 +211,7 @@ def _notes(method_cells: pd.DataFrame, measurements: int) -> Iterator[str]:
     yield from (note for note in method_cells["note"].unique() if note)
     if scored < len(method_cells):
         unscored = method_cells[method_cells["psnr"].isna()]["status"].replace({"done": "without a score"})
-        yield f"mean over {scored} of {len(method_cells)} cells, so not comparable: {counted(unscored)}"
+        yield f"mean over {scored} of {count_of(len(method_cells), 'cell')}, so not comparable: {counted(unscored)}"
     yield from _perfect(method_cells["psnr"])
     yield from _unobserved(method_cells[method_cells["psnr"].notna()])
     sizes = method_cells.groupby("image").size()
@@ -218,7 +219,7 @@ def _notes(method_cells: pd.DataFrame, measurements: int) -> Iterator[str]:
         yield f"images have {sizes.min()} to {sizes.max()} cells, and each counts once in means"
     covered = len(method_cells.drop_duplicates(CASE))
     if covered < measurements:
-        yield f"planned for {covered} of {measurements} measurements, so not comparable"
+        yield f"planned for {covered} of {count_of(measurements, 'measurement')}, so not comparable"
     yield from _old(method_cells)
     yield from _other_scale(method_cells["brightness"])
     declared = distinct(method_cells["declared"])
@@ -236,7 +237,7 @@ def _perfect(psnr: pd.Series[float]) -> Iterator[str]:
         rest = psnr[~perfect].mean()
         others = "" if math.isnan(rest) else f", the mean of the others is {rest:.2f} dB"
         yield (
-            f"mean PSNR infinite: {int(perfect.sum())} of {psnr.notna().sum()} cells "
+            f"mean PSNR infinite: {int(perfect.sum())} of {count_of(int(psnr.notna().sum()), 'cell')} "
             f"{'equals its truth' if perfect.sum() == 1 else 'equal their truths'}{others}"
         )
 
@@ -245,15 +246,17 @@ def _unobserved(scored: pd.DataFrame) -> Iterator[str]:
     """Yield over how many of the cells with a score the means of the curve are, where those are not all."""
     observed = int(scored["end_psnr"].notna().sum())
     if 0 < observed < len(scored):
-        yield f"oracle and end are means over {observed} of {len(scored)} cells, the others were never observed"
+        whole = count_of(len(scored), "cell")
+        yield f"oracle and end are means over {observed} of {whole}, the others were never observed"
 
 
 def _other_scale(brightness: pd.Series[float]) -> Iterator[str]:
     """Yield how much brighter or darker than the blurred images restorations are, where that is another scale."""
     off = brightness[(brightness < 1 / _BRIGHTER) | (brightness > _BRIGHTER)]
     if len(off):
+        whole = count_of(len(brightness), "restoration is", "restorations are")
         yield (
-            f"{len(off)} of {len(brightness)} restorations are on another scale than the blurred images, it seems: "
+            f"{len(off)} of {whole} on another scale than the blurred images, it seems: "
             f"{off.median():.3g} times as bright; methods return x on [0, 1], as y is"
         )
 
@@ -268,7 +271,7 @@ def _old(method_cells: pd.DataFrame) -> Iterator[str]:
         remedies = [remedy for reason, remedy in INCOMPARABLE.items() if reason in str(what)]
         age = "old, so not comparable" if remedies else "old, of another version than today's"
         remedy = remedies[0] if remedies else _RENEWED.get(str(what), "nidbench run --renew computes them again")
-        yield f"{count} of {len(method_cells)} cells {age} ({what}): {remedy}"
+        yield f"{count} of {count_of(len(method_cells), 'cell')} {age} ({what}): {remedy}"
 
 
 def source_lines(cells: pd.DataFrame) -> list[str]:

@@ -18,6 +18,7 @@ from nidbench.images import KernelFile
 from nidbench.images.psf import WORDS
 from nidbench.physics.kernel import normalised
 from nidbench.records import Planned, Record, Store, Sweep
+from nidbench.system.counts import count_of
 from nidbench.system.whole_files import results_errors, write_whole
 
 
@@ -40,7 +41,7 @@ class Estimates:
         option = f"--kernels {shlex.quote(f'estimated:{self.folder}:keep')}"
         return [
             *(f"no kernel: {line}" for line in self.lacking),
-            f"{len(self.written)} kernels in {self.folder}: {option} gives them, as they are, to methods",
+            f"{count_of(len(self.written), 'kernel')} in {self.folder}: {option} gives them, as they are, to methods",
         ]
 
 

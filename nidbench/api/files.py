@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nidbench.errors import InputError
 from nidbench.restoring.request import CANDIDATES, DEFAULT_METHOD, Request
+from nidbench.system.counts import count_of
 from nidbench.system.durations import duration
 
 from .given import path_of, text_of, value_of, whole_number
@@ -62,7 +63,7 @@ class Report:
         done = self.done
         seconds = sum(page.seconds for page in done.pages)
         pages = f", {len(done.pages)} images" if len(done.pages) > 1 else ""
-        steps = f", {done.pages[0].iterations} iterations" if done.pages[0].iterations else ""
+        steps = f", {count_of(done.pages[0].iterations, 'iteration')}" if done.pages[0].iterations else ""
         lines = [f"method    {done.method}: {_seconds(seconds)}{pages}{steps}"]
         lines += [f"noise     {self._noise()}", f"residual  {self._residual()}"]
         if done.clipped:

@@ -18,6 +18,7 @@ from nidbench.records import Point, Record
 from nidbench.scoring.protocols import DEFAULT
 from nidbench.sweep.cost import CostEstimate
 from nidbench.sweep.plan import Job, Plan
+from nidbench.system.counts import count_of
 from nidbench.system.durations import duration as duration
 from nidbench.system.durations import duration_range as duration_range
 
@@ -66,8 +67,7 @@ class Display:
         self._progress.update(self._cells, total=pending)
         done = len({job.planned.id for job in plan.jobs}) - pending
         if done:
-            there = "1 cell is" if done == 1 else f"{done} cells are"
-            self._console.print(f"{there} there already, {pending} to compute")
+            self._console.print(f"{count_of(done, 'cell is', 'cells are')} there already, {pending} to compute")
 
     def started(self, job: Job) -> _CellBar:
         """A cell begins; it has a bar as long as it is under way."""
@@ -125,7 +125,7 @@ class Display:
         about += " and more" if estimate.unknown else ""
         about += f", less where {', '.join(estimate.most)} stops by itself" if estimate.most else ""
         how = f"{plan.jobs[0].device}, {plan.sweep.choices}, " if plan.sweep.choices else f"{plan.jobs[0].device}, "
-        self.say(f"{plan.sweep.name}: {pending} cells to compute on {how}{about}")
+        self.say(f"{plan.sweep.name}: {count_of(pending, 'cell')} to compute on {how}{about}")
         if estimate.unknown:
             self.warned(f"the run time of {', '.join(estimate.unknown)} is unknown: their pilots gave no result")
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from nidbench.errors import ResultsError, UnknownNameError, unknown
 from nidbench.physics.arrays import Image
 from nidbench.records import Store, Sweep
+from nidbench.system.counts import count_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,7 +167,7 @@ class Results:
     def __repr__(self) -> str:
         counts = self.cells["status"].value_counts()
         states = ", ".join(f"{count} {status}" for status, count in counts.items())
-        return f"<Results {self.name} in {self.store.root}: {len(self.cells)} cells ({states})>"
+        return f"<Results {self.name} in {self.store.root}: {count_of(len(self.cells), 'cell')} ({states})>"
 
     def _repr_html_(self) -> str:
         return self.table("html")

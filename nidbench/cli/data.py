@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from nidbench.system.counts import count_of
+
 from . import completion, options
 from .shared import make_console, open_sweep
 
@@ -104,7 +106,7 @@ def _all_whole(name: str) -> bool:
         if state != "ok":
             _tell(file, f"{state}, by hand" if file in by_hand else state)
     whole = sum(state == "ok" for _, state in states)
-    click.echo(f"{name}: {whole} of {len(states)} files are there and whole")
+    click.echo(f"{name}: {whole} of {count_of(len(states), 'file is', 'files are')} there and whole")
     return whole == len(states)
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nidbench.system.counts import count_of
+
 from . import completion, options
 
 if TYPE_CHECKING:
@@ -71,7 +73,7 @@ def _sweep_lines(output: Path) -> Iterator[str]:
         ids = {planned.id for planned in sweep.cells}
         recorded = sum((store.root / "cells" / cell_id / "record.json").exists() for cell_id in ids)
         methods, data = (list(dict.fromkeys(each)) for each in _about(sweep))
-        yield f"{name}  {recorded}/{len(ids)} cells computed  {', '.join(methods)} on {', '.join(data)}"
+        yield f"{name}  {recorded}/{count_of(len(ids), 'cell')} computed  {', '.join(methods)} on {', '.join(data)}"
 
 
 def _about(sweep: Sweep) -> tuple[list[str], list[str]]:

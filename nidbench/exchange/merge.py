@@ -10,10 +10,11 @@ from typing import Literal, TypeAlias
 
 from nidbench.errors import ConflictError, DamagedError, InputError, PackError
 from nidbench.records import Record, Store, Sweep
+from nidbench.system.counts import count_of
 
 from .archive import Archive
 from .folder import Folder
-from .names import cell_name, listed, shown, sweep_of
+from .names import cell_name, first_of, listed, shown, sweep_of
 from .questions import united
 from .results import differences, missing_arrays, restorations_differ
 from .source import Brought, Source, check_planned
@@ -58,19 +59,27 @@ class Merged:
         """Return a report for a person."""
         came = self.count("new", "mended", "replaced")
         kept = self.count("kept", "preferred")
-        lines = [f"{came} cells came, {self.count('there', 'completed')} were there already, {kept} of yours were kept"]
-        remarks: Mapping[Fate, str] = {
-            "replaced": "had failed here and are done there: theirs came",
-            "mended": "had a damaged record here: theirs came, yours is kept as record.damaged",
-            "completed": "were there and got arrays that they lacked",
-            "kept": "have no result there: yours stayed as they are",
-            "preferred": "have another result there: yours stayed, as --keep-mine asks",
+        there = count_of(self.count("there", "completed"), "was there already", "were there already")
+        lines = [f"{count_of(came, 'cell')} came, {there}, {count_of(kept, 'of yours was', 'of yours were')} kept"]
+        remarks: Mapping[Fate, tuple[str, str]] = {
+            "replaced": (
+                "had failed here and is done there: theirs came",
+                "had failed here and are done there: theirs came",
+            ),
+            "mended": ("had a damaged record here: theirs came, yours is kept as record.damaged",) * 2,
+            "completed": ("was there and got arrays that it lacked", "were there and got arrays that they lacked"),
+            "kept": ("has no result there: yours stayed as it is", "have no result there: yours stayed as they are"),
+            "preferred": (
+                "has another result there: yours stayed, as --keep-mine asks",
+                "have another result there: yours stayed, as --keep-mine asks",
+            ),
         }
-        lines += [f"  {self.count(fate)} {remark}" for fate, remark in remarks.items() if self.count(fate)]
+        lines += [f"  {count_of(self.count(fate), *remark)}" for fate, remark in remarks.items() if self.count(fate)]
         if self.damaged:
-            lines.append(
-                f"  {len(self.damaged)} have a damaged record there, and were left out: {self.damaged[0]}, ..."
+            cells = count_of(
+                len(self.damaged), "has a damaged record there, and was", "have a damaged record there, and were"
             )
+            lines.append(f"  {cells} left out: {first_of(self.damaged)}")
         done = {"new": "came", "joined": "was joined with yours", "there": "was there already"}
         return lines + [f"sweep {name} {done[state]}" for name, state in self.sweeps.items()]
 
@@ -191,8 +200,9 @@ class _Judge:
             ConflictError: naming the cells, and what differs.
         """
         if self._conflicts:
+            cells = count_of(len(self._conflicts), "cell has", "cells have")
             raise ConflictError(
-                f"{len(self._conflicts)} cells have another result in {self._store.root} than in {self._source.place}:"
+                f"{cells} another result in {self._store.root} than in {self._source.place}:"
                 f"{listed(self._conflicts)}\nnothing was written: give --keep-mine to keep yours of these and bring "
                 "the rest, or another --output"
             )

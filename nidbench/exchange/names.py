@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from nidbench.errors import InputError, PackError
 from nidbench.records import Cell, checked_name
@@ -71,6 +71,11 @@ def shown(text: str) -> str:
 def cell_name(cell: Cell) -> str:
     """Return a cell as a message names it."""
     return f"{cell.id} ({shown(cell.method)} on {shown(str(cell.case))}, seed {cell.seed})"
+
+
+def first_of(things: Sequence[str]) -> str:
+    """Return the first of things, with dots where there are more."""
+    return things[0] if len(things) == 1 else f"{things[0]}, ..."
 
 
 def listed(things: Iterable[str]) -> str:

@@ -14,11 +14,13 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from nidbench.errors import InputError, ResultsError
 from nidbench.records import Store
+from nidbench.system.counts import count_of
 from nidbench.system.sizes import size_text
 from nidbench.system.whole_files import sweep_partials, writing_whole
 
 from .archive import ArchiveWriter
 from .folder import Folder
+from .names import first_of
 from .source import Brought
 
 #: Which arrays go along: none, the restorations with their variances, or all that was kept besides.
@@ -56,11 +58,16 @@ class Packed:
 
     def lines(self) -> list[str]:
         """Return a report for a person."""
-        lines = [f"{self.cells} cells of {', '.join(self.sweeps)} packed: {self.file}, {size_text(self.bytes)}"]
+        lines = [
+            f"{count_of(self.cells, 'cell')} of {', '.join(self.sweeps)} packed: {self.file}, {size_text(self.bytes)}"
+        ]
         if self.missing:
-            lines.append(f"{len(self.missing)} cells are not computed yet, and not in it")
+            lines.append(f"{count_of(len(self.missing), 'cell is', 'cells are')} not computed yet, and not in it")
         if self.damaged:
-            lines.append(f"{len(self.damaged)} cells have damaged records, and were left out: {self.damaged[0]}, ...")
+            cells = count_of(
+                len(self.damaged), "cell has a damaged record, and was", "cells have damaged records, and were"
+            )
+            lines.append(f"{cells} left out: {first_of(self.damaged)}")
         return lines
 
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from nidbench.contract.restored import Restored
 from nidbench.errors import UnstableError
 from nidbench.physics.arrays import Image
+from nidbench.system.counts import count_of
 
 from .fold import Fold, NetworkState
 from .member import Member
@@ -123,7 +124,7 @@ class Ensemble:
 
     def _ending(self, place: int, member: Member, residual: float, loss: Loss, x: Tensor) -> Ending | None:
         if not math.isfinite(residual):
-            return UnstableError(f"the residual is {residual} after {member.iteration} iterations")
+            return UnstableError(f"the residual is {residual} after {count_of(member.iteration, 'iteration')}")
         learnt = attempted(partial(member.learn, x))
         if isinstance(learnt, Exception):
             return learnt

@@ -26,6 +26,7 @@ from nidbench.records import Sweep
 from nidbench.report.results_table import lacking_lines
 from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
+from nidbench.system.counts import count_of
 
 from .conditions import Condition, Table
 from .labels import base_label, is_blind, read_label
@@ -264,7 +265,7 @@ def reasons(condition: Condition, cells: pd.DataFrame) -> Iterator[str]:
     # what is yet to be computed is left to chance; what failed may have failed for being hard
     unscored = int((cells["psnr"].isna() & (cells["status"] != "missing")).sum())
     if unscored:
-        yield f"{unscored} of {len(cells)} cells have no score"
+        yield f"{unscored} of {count_of(len(cells), 'cell has', 'cells have')} no score"
 
 
 def _otherwise(condition: Condition, first: pd.Series[Any]) -> Iterator[str]:

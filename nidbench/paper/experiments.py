@@ -15,6 +15,7 @@ from nidbench.errors import InputError, UnknownNameError, unknown
 from nidbench.physics.case_key import MEASURED, CaseKey
 from nidbench.registry.method_spec import parse_methods
 from nidbench.sweep.request import Experiment, words
+from nidbench.system.counts import count_of
 
 from .conditions import ERROR, INACCURATE, Condition, Table
 from .labels import is_blind
@@ -132,7 +133,7 @@ def table_lines() -> Iterator[str]:
         for condition in paper_table.conditions:
             methods = ", ".join(condition.labels(paper_table.name, blind=True if condition.lacking else None))
             instead = "; others with --kernels estimated:PATH" if condition.lacking else ""
-            yield f"    {condition.text}: {condition.cases} measurements; {methods or 'none'}{instead}"
+            yield f"    {condition.text}: {count_of(condition.cases, 'measurement')}; {methods or 'none'}{instead}"
 
 
 def coverage_line(name: str, keys: Sequence[CaseKey], dataset: str = "", kernels: str = "", methods: str = "") -> str:
@@ -149,7 +150,8 @@ def coverage_line(name: str, keys: Sequence[CaseKey], dataset: str = "", kernels
     conditions = {(of, kernel.partition("/")[0], noise) for of, kernel, noise, _ in cells}
     whole = sum(condition.cases for condition in measurable(name, dataset, kernels, methods))
     return (
-        f"{name} of Chen et al., IJCV 2022: {len(cells)} of {whole} measurements, under {len(conditions)} conditions "
+        f"{name} of Chen et al., IJCV 2022: {len(cells)} of {count_of(whole, 'measurement')}, under "
+        f"{count_of(len(conditions), 'condition')} "
         "of dataset, kernels and noise"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nidbench.errors import InputError, NewerError, ResultsError
+from nidbench.system.counts import count_of
 
 from .store import Store
 from .sweep import MERGED, Planned, Sweep
@@ -51,6 +52,6 @@ def _earlier(store: Store, name: str) -> Sweep | None:
 
 def _cells(lost: list[Planned]) -> str:
     """Return how many cells are lost, and the first of them."""
-    count = "1 cell that is" if len(lost) == 1 else f"{len(lost)} cells that are"
+    count = count_of(len(lost), "cell that is", "cells that are")
     further = ", ..." if len(lost) > 1 else ""
     return f"{count} not asked for now ({lost[0].label} on {lost[0].case}, seed {lost[0].seed}{further})"

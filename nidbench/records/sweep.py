@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import msgspec
 
 from nidbench.physics.case_key import CaseKey
+from nidbench.system.counts import count_of
 
 from .record import as_json, refuse_newer
 
@@ -77,7 +78,7 @@ class Choices:
     threads: Annotated[int, msgspec.Meta(ge=1, lt=2**31)]
 
     def __str__(self) -> str:
-        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        threads = count_of(self.threads, "thread")
         return threads if self.precision is None else f"{self.precision}, {threads}"
 
 

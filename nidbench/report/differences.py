@@ -15,6 +15,7 @@ from nidbench.analysis.scope import kernel_scope
 from nidbench.errors import InputError
 from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
+from nidbench.system.counts import count_of
 
 from .results_table import failure_lines
 from .typeset import Sheet, check_format, number, signed_texts, write
@@ -140,8 +141,8 @@ def _notes(cells: pd.DataFrame, frame: pd.DataFrame) -> Iterator[str]:
     """Yield what each row lacks, and where its pairs are under fewer kernels than the caption names."""
     used = cells[cells["psnr"].notna()].groupby(PAIRED)["kernel"].nunique()
     for row in frame.to_dict("records"):
-        lacking = f"{row['pairs']} of {row['planned']} pairs" if row["pairs"] < row["planned"] else ""
-        unscored = f"{row['unscored']} cells of the two without a score" if row["unscored"] else ""
+        lacking = f"{row['pairs']} of {count_of(row['planned'], 'pair')}" if row["pairs"] < row["planned"] else ""
+        unscored = f"{count_of(row['unscored'], 'cell')} of the two without a score" if row["unscored"] else ""
         kernels = row["kernels"].split(", ") if row["kernels"] else []
         fewer = 0 < len(kernels) < used[tuple(row[name] for name in PAIRED)]
         under = f"under {row['kernels']} only" if fewer else ""

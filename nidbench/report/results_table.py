@@ -24,6 +24,7 @@ from nidbench.analysis.summary import INPUT, distinct, summary_frame, with_names
 from nidbench.records import STATUSES, Store, Sweep
 from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
+from nidbench.system.counts import count_of
 
 from .typeset import UNKNOWN, Sheet, check_format, number, write
 
@@ -141,7 +142,9 @@ def lacking_lines(cells: pd.DataFrame, sweep: Sweep, protocol: str) -> list[str]
     if not lacking:
         return []
     command = f"nidbench rescore {sweep.name} --protocol {protocol}"
-    return [f"{lacking} cells have no score under {protocol}: {command} adds it, or says why not"]
+    return [
+        f"{count_of(lacking, 'cell has', 'cells have')} no score under {protocol}: {command} adds it, or says why not"
+    ]
 
 
 #: Column of `summary_frame` -> title, format; in the order of display.
@@ -250,7 +253,7 @@ def _caption(cells: pd.DataFrame, summary: pd.DataFrame, numbers: Sequence[str],
     known = [status for status in (*STATUSES, "corrupt", "missing") if (cells["status"] == status).any()]
     counts = ", ".join(f"{(cells['status'] == status).sum()} {status}" for status in known)
     old = int((cells["old"] != "").sum())
-    sentences.append(f"{len(cells)} cells: {counts}" + (f"; {old} old." if old else "."))
+    sentences.append(f"{count_of(len(cells), 'cell')}: {counts}" + (f"; {old} old." if old else "."))
     threads = ", ".join(f"{count:.0f}" for count in sorted(cells["threads"].dropna().unique()))
     how = {"Preset": distinct(cells["preset"]), "device": distinct(cells["device"])}
     how |= {"precision": distinct(cells["precision"]), "threads": threads}

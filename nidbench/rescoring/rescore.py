@@ -23,6 +23,7 @@ from nidbench.scoring.protocols import CROPS, DEFAULT, PROTOCOLS, AnyProtocol
 from nidbench.scoring.protocols import protocol as find_protocol
 from nidbench.scoring.score import Score
 from nidbench.scoring.scorer import Region, Scorer, covers
+from nidbench.system.counts import count_of
 
 from .measurements import OTHER_FILES, Measurements
 
@@ -45,9 +46,10 @@ class Tally:
 
     def lines(self, protocol: str) -> list[str]:
         """Return a report for a person."""
-        lines = [f"{protocol}: {self.scored} cells scored, {self.complete} had it already"]
+        lines = [f"{protocol}: {count_of(self.scored, 'cell')} scored, {self.complete} had it already"]
         if self.pending:
-            lines = [f"{protocol}: {len(self.pending)} cells to score, {self.complete} have it already"]
+            there = count_of(self.complete, "has", "have")
+            lines = [f"{protocol}: {count_of(len(self.pending), 'cell')} to score, {there} it already"]
         return [*lines, *self.refused_lines()]
 
     def refused_lines(self) -> list[str]:
@@ -145,7 +147,7 @@ def score_by(
         subset = replace(sweep, cells=cells[name])
         pending = len(review(store, subset, name).pending)
         if pending:
-            say(f"scoring {pending} cells under {name}")
+            say(f"scoring {count_of(pending, 'cell')} under {name}")
             for line in rescore(store, subset, name).lines(name)[1:]:
                 say(line)
 
@@ -173,7 +175,7 @@ def renew(store: Store, sweep: Sweep, say: Callable[[str], None] = lambda _line:
         except (ResultsError, _CannotError) as error:
             refused.add(str(error), planned)
     if renewed:
-        say(f"{renewed} cells scored anew: their sharp images, or the metric, have changed since")
+        say(f"{count_of(renewed, 'cell')} scored anew: sharp images, or the metric, have changed since")
     for line in Tally(refused=refused.reasons).refused_lines():
         say(line)
 

@@ -29,6 +29,7 @@ from nidbench.records import FROM_FILES, Cell, Log, Planned, Record, Store, Swee
 from nidbench.registry.entry_points import Registry
 from nidbench.scoring.scorer import Scorer
 from nidbench.sweep.request import Experiment
+from nidbench.system.counts import count_of
 
 from .file_names import PATTERN, file_name
 from .placement import linear, origin_note, placed
@@ -94,14 +95,17 @@ class Taken:
 
     def lines(self) -> list[str]:
         """Return a report for a person."""
-        lines = [f"{self.scored} files scored, {self.unchanged} were so before"]
+        lines = [f"{count_of(self.scored, 'file')} scored, {count_of(self.unchanged, 'was', 'were')} so before"]
         if self.missing:
-            remedy = "put them into the folder and give the same command again, or choose fewer measurements"
-            lines.append(f"{len(self.missing)} files are missing: {_few(self.missing)}; {remedy}")
+            them = "it" if len(self.missing) == 1 else "them"
+            remedy = f"put {them} into the folder and give the same command again, or choose fewer measurements"
+            files = count_of(len(self.missing), "file is", "files are")
+            lines.append(f"{files} missing: {_few(self.missing)}; {remedy}")
         if self.withdrawn:
             lines.append(f"{len(self.withdrawn)} of them had a score from an earlier file, which counts no longer")
         if self.unused:
-            lines.append(f"{len(self.unused)} files of the folder belong to no measurement: {_few(self.unused)}")
+            files = count_of(len(self.unused), "file of the folder belongs", "files of the folder belong")
+            lines.append(f"{files} to no measurement: {_few(self.unused)}")
         if self.left_out:
             lines.append(self.left_out)
         if self.assumed:
@@ -189,8 +193,8 @@ def _no_match(submission: Submission, missing: Sequence[str]) -> str:
         return f"{submission.folder} is no folder: give the folder of the restored images"
     present = _names_in(submission.folder)
     return (
-        f"{submission.folder} has none of the {len(missing)} files expected, such as {_few(missing)}; it has "
-        f"{_few(present) or 'none'}: give the pattern of their names with --pattern, such as '{PATTERN}'"
+        f"{submission.folder} has none of the {count_of(len(missing), 'file')} expected, such as {_few(missing)}; it "
+        f"has {_few(present) or 'none'}: give the pattern of their names with --pattern, such as '{PATTERN}'"
     )
 
 

@@ -14,6 +14,7 @@ from nidbench.compute.computer import Computer, DeadlineError, WorkerDiedError
 from nidbench.compute.messages import ComparePrecisions, CompareThreads, Hello, MethodFacts, Ratios
 from nidbench.errors import InputError, NewerError, ResultsError
 from nidbench.records import Choices, Names, Precision, Store, Sweep
+from nidbench.system.counts import count_of
 
 #: bf16, which rounds more, must take at most this part of float32's time.
 CLEARLY_FASTER = 0.95
@@ -182,8 +183,9 @@ class Chooser:
             return 1
         ratio = median(answer.ratios)
         threads = available if ratio <= WORTH_IT else 1
-        chosen = "1 thread" if threads == 1 else f"{threads} threads"
-        self._say(f"{chosen}, as a convolution on {available} takes {ratio:.2f} of its time on one")
+        self._say(
+            f"{count_of(threads, 'thread')}, as a convolution on {available} takes {ratio:.2f} of its time on one"
+        )
         return threads
 
     def _available(self) -> int:

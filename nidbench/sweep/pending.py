@@ -7,6 +7,7 @@ from collections import Counter
 from nidbench import versions
 from nidbench.errors import DamagedError
 from nidbench.records import Record, Store
+from nidbench.system.counts import count_of
 
 from .events import Events
 from .options import RunOptions
@@ -88,26 +89,27 @@ def _warn_of_unused_file(plan: Plan, events: Events) -> None:
 
 def _warn(counts: Counter[str], options: RunOptions, events: Events) -> None:
     if failed := counts[_FAILED]:
-        cells, them = (
-            ("1 cell failed before and stays", "it")
-            if failed == 1
-            else (f"{failed} cells failed before and stay", "them")
-        )
-        events.warned(f"{cells}: --retry computes {them} again (in Python retry=True)")
+        cells = count_of(failed, "cell failed before and stays", "cells failed before and stay")
+        events.warned(f"{cells}: --retry computes {_them(failed)} again (in Python retry=True)")
     if lacking := counts[_LACKING]:
         arrays = " and ".join(options.keep)
-        cells, are = ("1 cell is", "it is") if lacking == 1 else (f"{lacking} cells are", "they are")
+        cells, are = count_of(lacking, "cell is", "cells are"), "it is" if lacking == 1 else "they are"
         events.warned(f"{cells} done without {arrays}: {are} computed again")
-    if counts[_OLD] and not options.renew:
+    if (old := counts[_OLD]) and not options.renew:
+        cells = count_of(old, "cell rests", "cells rest")
         events.warned(
-            f"{counts[_OLD]} cells rest on an older version of the engine or the measurement: --renew computes them "
-            "again"
+            f"{cells} on an older version of the engine or the measurement: --renew computes {_them(old)} again"
         )
-    if counts[_EDITED] and not options.renew:
+    if (edited := counts[_EDITED]) and not options.renew:
+        cells = count_of(edited, "cell was computed before its", "cells were computed before their")
         events.warned(
-            f"{counts[_EDITED]} cells were computed before their method's file was edited, and stay: --renew computes "
-            "them again, or raise version in its MethodInfo to have both"
+            f"{cells} method's file was edited, and {'stays' if edited == 1 else 'stay'}: --renew computes "
+            f"{_them(edited)} again, or raise version in its MethodInfo to have both"
         )
+
+
+def _them(count: int) -> str:
+    return "it" if count == 1 else "them"
 
 
 def _is_old(record: Record) -> bool:

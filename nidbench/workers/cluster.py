@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nidbench.errors import InputError, NidbenchError
+from nidbench.system.counts import count_of
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -136,9 +137,10 @@ def _shared(cards: Sequence[str], asked: Asked) -> Sequence[str]:
     """Return the card of every worker; none where cells need no card."""
     workers = asked.workers or 0
     if cards and workers > len(cards) * asked.per_device:
+        most = count_of(len(cards) * asked.per_device, "worker")
         raise InputError(
-            f"{workers} workers on {len(cards)} cards with {asked.per_device} on each: give at most "
-            f"{len(cards) * asked.per_device} workers, or more of them on each card (per_device)"
+            f"{count_of(workers, 'worker')} on {count_of(len(cards), 'card')} with {asked.per_device} on each: give at "
+            f"most {most}, or more of them on each card (per_device)"
         )
     return [cards[number % len(cards)] for number in range(workers)] if cards else []
 

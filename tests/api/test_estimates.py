@@ -67,7 +67,7 @@ def test_what_has_none_is_named(make_record, make_store, tmp_path):
     assert "not finite" in written.lacking[1]
     result = CliRunner().invoke(main, ["kernels", "demo", "--to", str(tmp_path / "x"), "--output", str(store.root)])
     assert result.exit_code == 1
-    assert "1 kernels in" in result.output
+    assert "1 kernel in" in result.output
 
 
 def test_two_kernels_for_one_file_are_refused_with_what_tells_them_apart(make_record, make_store, tmp_path):

@@ -432,7 +432,7 @@ def test_files_of_others_have_a_row_beside_those_of_a_run(tmp_path):
     assert "none of the 2 files expected, such as camera_motion_gaussian-0.05.png" in refused(*files)
     partly = call(*files, "--pattern", "{image}.png", "--name", "theirs")
     assert partly.exit_code == 1
-    assert "1 files are missing: astronaut.png" in partly.output
+    assert "1 file is missing: astronaut.png" in partly.output
     assert "nidbench table mine+theirs shows it beside another" in partly.output
     assert call(*files, "--pattern", "{image}.png", "--images", "camera", "--name", "theirs").exit_code == 0
     table = call("table", "mine+theirs", "--output", tmp_path).output
@@ -487,7 +487,7 @@ def test_a_table_is_scored_under_the_paper_s_protocol(small_table, tmp_path, mon
 
 def test_a_run_is_scored_under_the_protocol_asked_for(tmp_path):
     result = call(*RUN, "--methods", "wiener", "--limit", "1", "--protocol", "shift-aligned:1", "--output", tmp_path)
-    assert "scoring 1 cells under shift-aligned:1" in result.output
+    assert "scoring 1 cell under shift-aligned:1" in result.output
     assert "have no score" not in result.output
 
 

@@ -102,12 +102,12 @@ def test_two_halves_make_the_table_of_the_whole(by, make_record, make_store, tmp
     other = make_store(records[3], missing=tuple(records[:2]), arrays=IMAGE, name="other")[0]
     given = pack(other, "demo", tmp_path / "other.zip").file if by == "file" else other.root
     merged = merge(given, mine.root)
-    assert merged.lines()[0] == "1 cells came, 0 were there already, 0 of yours were kept"
+    assert merged.lines()[0] == "1 cell came, 0 were there already, 0 of yours were kept"
     tables = [render(SweepCells.read(store, store.sweep("demo")), "md", "half-kernel") for store in (mine, whole)]
     assert tables[0] == tables[1]
     again = merge(given, mine.root)
     assert again.lines() == [
-        "0 cells came, 1 were there already, 0 of yours were kept",
+        "0 cells came, 1 was there already, 0 of yours were kept",
         "sweep demo was there already",
     ]
 
@@ -180,7 +180,7 @@ def test_it_says_which_environments_and_what_lacks(make_record, make_store, tmp_
     (store.root / "cells" / damaged.id / "record.json").write_text("{}")
     packed = pack(store, "demo", tmp_path / "packed.zip")
     assert (packed.cells, packed.missing, packed.damaged) == (1, [missing.id], [damaged.id])
-    assert "1 cells are not computed yet" in "\n".join(packed.lines())
+    assert "1 cell is not computed yet" in "\n".join(packed.lines())
     with zipfile.ZipFile(packed.file) as archive:
         manifest = json.loads(archive.read(MANIFEST))
     assert manifest["environments"] == [{"cells": 1, "environment": {"torch": "2.13.0", "python": "3.11"}}]
@@ -297,10 +297,10 @@ def test_who_failed_gives_way_to_who_is_done(make_record, make_store):
     third, _ = make_store(make_record("ours", "cat", status="timeout"), name="third")
     assert merge(third.root, mine.root).fates == {done.id: "kept"}
     merged = merge(their.root, mine.root)
-    assert merged.lines()[1] == "  1 had failed here and are done there: theirs came"
+    assert merged.lines()[1] == "  1 had failed here and is done there: theirs came"
     assert (mine.read(done.id).status, mine.read(done.id).attempt) == ("done", 2)
     assert mine.arrays(done.id).keys() == {"image"}
-    assert merge(third.root, mine.root).lines()[1] == "  1 have no result there: yours stayed as they are"
+    assert merge(third.root, mine.root).lines()[1] == "  1 has no result there: yours stayed as it is"
     assert mine.read(done.id).status == "done"
 
 

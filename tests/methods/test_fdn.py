@@ -184,7 +184,7 @@ def test_the_data_commands_know_the_weights():
     assert (before.exit_code, "missing: fdn/w.hdf5" in before.output) == (1, True)
     assert CliRunner().invoke(main, ["data", "fetch", "fdn"]).exit_code == 0
     after = CliRunner().invoke(main, ["data", "verify", "fdn"])
-    assert (after.exit_code, "1 of 1 files" in after.output) == (0, True)
+    assert (after.exit_code, "1 of 1 file is" in after.output) == (0, True)
     assert CliRunner().invoke(main, ["data", "path", "fdn"]).output.strip() == str(destination(file))
 
 

@@ -40,7 +40,7 @@ def test_markdown(cells):
 
 def test_what_is_missing_is_told_below(cells):
     text = render_differences(cells)
-    assert "- fid (sample levin gaussian:0.05): 2 of 3 pairs, 1 cells of the two without a score" in text
+    assert "- fid (sample levin gaussian:0.05): 2 of 3 pairs, 1 cell of the two without a score" in text
     assert "- fid on sample/c levin/1 gaussian:0.05 #0: failed: told to" in text
     assert "Fewer than 3 images give no interval." in text
     whole = render_differences(cells[cells["label"] != "fid"])

@@ -281,7 +281,7 @@ def test_an_infinite_mean_says_which_cells_make_it(make_record, make_store):
     text = render(SweepCells.read(*make_store(*records, make_record("dip", "a", **perfect))))
     assert "ours (sample levin gaussian:0.05): mean PSNR infinite: 1 of 3 cells equals its truth, " in text
     assert "the mean of the others is 26.50 dB" in text
-    assert "mean PSNR infinite: 1 of 1 cells equals its truth\n" in text.replace("; planned for 1 of 3", "\n")
+    assert "mean PSNR infinite: 1 of 1 cell equals its truth\n" in text.replace("; planned for 1 of 3", "\n")
     plain = make_store(*(make_record("ours", i, 26.0) for i in "abc"), name="plain")
     assert "infinite" not in render(SweepCells.read(*plain))
     blurred = {"input_scores": {"half-kernel": Score(math.inf, 1.0)}}
@@ -411,4 +411,4 @@ def test_the_residual_has_columns_where_images_have_no_truth(make_record, make_s
 @pytest.mark.parametrize(("brightness", "said"), [(1.0, False), (255.0, True), (0.004, True), (-0.1, True)])
 def test_restorations_on_another_scale_are_said(make_record, make_store, brightness, said):
     text = render(SweepCells.read(*make_store(make_record("ours", measures={"brightness": brightness}))))
-    assert ("1 of 1 restorations are on another scale than the blurred images, it seems" in text) == said
+    assert ("1 of 1 restoration is on another scale than the blurred images, it seems" in text) == said

@@ -217,7 +217,7 @@ def test_what_cannot_be_scored_is_told_with_its_reason(store, sweep):
         assert word in reasons
     assert sum(map(len, tally.refused.values())) == 7
     report = tally.lines("shift-aligned:1")
-    assert report[0] == "shift-aligned:1: 1 cells scored, 0 had it already"
+    assert report[0] == "shift-aligned:1: 1 cell scored, 0 had it already"
     assert any(line.startswith("1 cannot be scored: ended as timeout (other on sample/camera") for line in report)
 
 

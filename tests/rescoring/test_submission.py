@@ -127,8 +127,8 @@ def test_missing_files_are_missing_cells_and_others_are_told(folder, store):
     taken = take(store, Submission(folder, EXPERIMENT))
     assert (taken.scored, taken.missing, taken.unused) == (3, ["camera_motion_gaussian-0.02.png"], ["readme.txt"])
     missing, unused = taken.lines()[1:]
-    assert missing.startswith("1 files are missing: camera_motion_gaussian-0.02.png; put them into the folder and")
-    assert unused == "1 files of the folder belong to no measurement: readme.txt"
+    assert missing.startswith("1 file is missing: camera_motion_gaussian-0.02.png; put it into the folder and")
+    assert unused == "1 file of the folder belongs to no measurement: readme.txt"
     cells = cells_frame(store, taken.sweep)
     assert cells["status"].tolist() == ["missing", "done", "done", "done"]
     assert failure_lines(cells) == ["missing: 1 theirs (score their files, once they are there)"]

@@ -94,7 +94,7 @@ def test_a_corrected_truth_is_scored_anew_by_the_same_command(folder, tmp_path):
     said = call(*RUN, *asked, tmp_path / "out")
     call(*RUN, *asked, tmp_path / "new")
     now, right = only(tmp_path / "out"), only(tmp_path / "new")
-    assert "1 cells scored anew" in said
+    assert "1 cell scored anew" in said
     assert psnr(right) > psnr(wrong) + 3
     assert now.scores == right.scores
     assert now.input_scores == right.input_scores
@@ -113,7 +113,7 @@ def test_rescore_replaces_what_was_scored_against_another_truth(folder, tmp_path
     call(*RUN, *asked, tmp_path / "new")
     said = call("rescore", "--protocol", DEFAULT.name, "--output", tmp_path / "out")
     now, right = (only(tmp_path / name, "richardson-lucy") for name in ("out", "new"))
-    assert "1 cells scored" in said
+    assert "1 cell scored" in said
     assert now.scores == right.scores
     assert (now.oracle, now.end, now.log.curve) == (None, None, ())  # scored on the way, against the other truth
     assert "0 cells scored, 1 had it already" in call(
@@ -140,9 +140,9 @@ def test_scores_of_files_follow_their_truth(folder, tmp_path):
     call(*asked)
     assert psnr(only(tmp_path / "out", "theirs")) < 40
     folder()
-    assert "1 files scored, 0 were so before" in call(*asked)
+    assert "1 file scored, 0 were so before" in call(*asked)
     assert psnr(only(tmp_path / "out", "theirs")) > 60
-    assert "0 files scored, 1 were so before" in call(*asked)
+    assert "0 files scored, 1 was so before" in call(*asked)
 
 
 def test_another_kernel_is_another_cell_and_joined_sweeps_say_so(folder, tmp_path, pictures):
@@ -157,7 +157,7 @@ def test_another_kernel_is_another_cell_and_joined_sweeps_say_so(folder, tmp_pat
     store = Store(out)
     why = {"first+second": "told another kernel", "first+third": "measured on other bytes"}
     for both, reason in why.items():
-        assert f"1 of 1 cells old, so not comparable ({reason})" in call("table", both, "--output", out)
+        assert f"1 of 1 cell old, so not comparable ({reason})" in call("table", both, "--output", out)
         assert cells_frame(store, store.sweep(both))["psnr"].isna().all()
     assert cells_frame(store, store.sweep("second+third"))["old"].eq("measured on other bytes").all()
     assert call("sheets", "first", "--output", out).startswith("0 of 1 cases")  # the picture would be of other files
@@ -232,7 +232,7 @@ def test_what_rests_on_another_version_is_old(make_record, make_store, component
     monkeypatch.setattr(versions, "CURRENT", {**versions.CURRENT, component: versions.CURRENT[component] + 1})
     assert list(cells_frame(store, sweep)["old"]) == [component, ""]
     remedy = "nidbench rescore scores" if component == "metric" else "nidbench run --renew computes"
-    assert f"1 of 1 cells old, of another version than today's ({component}): {remedy}" in render(
+    assert f"1 of 1 cell old, of another version than today's ({component}): {remedy}" in render(
         SweepCells.read(store, sweep)
     )
 
@@ -252,7 +252,7 @@ def test_renew_computes_what_rests_on_an_older_engine_or_measurement(tmp_path, m
     first = only(tmp_path)
     monkeypatch.setattr(versions, "CURRENT", {**versions.CURRENT, "measurement": 2})
     said = call(*RUN, *asked)
-    assert said.count("1 cells rest on an older version") == 1
+    assert said.count("1 cell rests on an older version") == 1
     assert "old, of another version than today's (measurement)" in said
     assert only(tmp_path).versions == first.versions
     said = call(*RUN, *asked, "--renew")
@@ -265,7 +265,7 @@ def test_another_metric_scores_anew(tmp_path, monkeypatch):
     call(*RUN, *asked)
     before = only(tmp_path)
     monkeypatch.setattr(versions, "CURRENT", {**versions.CURRENT, "metric": 2})
-    assert "1 cells scored anew" in call(*RUN, *asked)
+    assert "1 cell scored anew" in call(*RUN, *asked)
     now = only(tmp_path)
     assert (now.scores, now.versions["metric"]) == (before.scores, 2)
 
@@ -277,9 +277,9 @@ def test_a_method_file_that_was_edited_is_said(tmp_path):
     file.write_text(METHOD)
     call(*asked)
     file.write_text(METHOD.replace("0.5", "0.6") + "# a comment")
-    assert "1 cells were computed before their method's file was edited" in call(*asked)
+    assert "1 cell was computed before its method's file was edited" in call(*asked)
     table = " ".join(call("table", "--output", tmp_path / "out").split())
-    assert "1 of 1 cells old, of another version than today's (an edited method file)" in table
+    assert "1 of 1 cell old, of another version than today's (an edited method file)" in table
     assert "edited" not in call(*asked, "--renew")
     assert "edited" not in call("table", "--output", tmp_path / "out")
     file.write_text(METHOD.replace("0.5", "0.6").replace("version=1", "version=2"))

@@ -17,8 +17,9 @@ from nidbench.physics.case_key import CaseKey
 from nidbench.records import Store, Sweep
 from nidbench.report.contact_sheet import wrapped
 from nidbench.scoring.protocols import DEFAULT
+from nidbench.system.counts import count_of
 
-from .canvas import COLOURS, count_of, decorate, empty_figure
+from .canvas import COLOURS, decorate, empty_figure
 from .view import Choice, Drawn, planned_of
 
 

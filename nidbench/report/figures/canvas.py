@@ -78,11 +78,6 @@ def one_line(label: str) -> str:
     return label if len(label) <= 44 else label[:43] + "…"
 
 
-def count_of(number: int, what: str) -> str:
-    """Return `3 cells`, `1 cell`."""
-    return f"{number} {what}" + ("" if number == 1 else "s")
-
-
 class Canvas:
     """Panels in rows and columns, each an image.
 

@@ -18,6 +18,7 @@ from nidbench.report.contact_sheet import wrapped
 from nidbench.report.speedup import group_text
 from nidbench.report.typeset import signed_texts
 from nidbench.scoring.protocols import DEFAULT
+from nidbench.system.counts import count_of
 
 from .canvas import decorate, empty_figure
 from .view import Choice, Drawn, chosen_cells
@@ -47,7 +48,7 @@ def forest(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Choice) 
 def _line(row: Mapping[Any, Any]) -> str:
     """Return what a row of `differences_frame` says, and how many pairs it is of where some lack a score."""
     about = f"{row['method']} to {row['against']}, {group_text([str(row[name]) for name in PAIRED])}"
-    pairs = f", {row['pairs']} of {row['planned']} pairs" if row["pairs"] < row["planned"] else ""
+    pairs = f", {row['pairs']} of {count_of(row['planned'], 'pair')}" if row["pairs"] < row["planned"] else ""
     difference, interval = signed_texts(row["difference"], row["low"], row["high"])
     return f"{about}: {difference} dB {interval}, {row['verdict']}{pairs}"
 

@@ -23,6 +23,7 @@ from nidbench.report.levels import colour_table
 from nidbench.report.results_table import lacking_lines
 from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
+from nidbench.system.counts import count_of
 
 from . import account, cases, curves, numbers
 from .numbers import Content, text_of
@@ -100,7 +101,7 @@ def _facts(cells: Any, protocol: str) -> list[str]:
     counts = cells["status"].value_counts()
     known = [status for status in (*STATUSES, "corrupt", "missing") if status in counts]
     done = max(cells["finished"], default="")
-    facts = [f"{len(cells)} cells: {', '.join(f'{counts[status]} {status}' for status in known)}"]
+    facts = [f"{count_of(len(cells), 'cell')}: {', '.join(f'{counts[status]} {status}' for status in known)}"]
     facts += [f"protocol {protocol}"] + ([f"last cell {done[:10]}"] if done else [])
     return facts
 
