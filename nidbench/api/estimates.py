@@ -167,7 +167,7 @@ def _file_name(planned: Planned, sweep: Sweep) -> str:
 def _write(path: Path, kernel: NDArray[Any]) -> Path:
     content = io.BytesIO()
     np.save(content, kernel, allow_pickle=False)
-    with results_errors(path.parent):
+    with results_errors(path.parent, "another folder with --to"):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content.getvalue())
     return path

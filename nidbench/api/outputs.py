@@ -143,7 +143,7 @@ def write_figure(
             f"cannot draw {path}: let its name end in one of {', '.join(f'.{ending}' for ending in known)}"
         )
     content = saved(drawn.figure, form)
-    with results_errors(path.parent):
+    with results_errors(path.parent, "another --file"):
         if path.exists() and not (path.is_file() and is_figure(path)):
             raise InputError(f"{path} is no figure of nidbench, as far as it says, and stays: give another --file")
         path.parent.mkdir(parents=True, exist_ok=True)

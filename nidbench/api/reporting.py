@@ -28,6 +28,10 @@ _PICTURE = re.compile(r"[0-9a-f]{20}\.png")
 INDEX = "index.html"
 
 
+#: What to give where a page cannot be written to its place.
+_OTHER = "another file with --file, or another --folder"
+
+
 def write_report(
     store: Store,
     sweep_cells: SweepCells,
@@ -75,7 +79,7 @@ def write_report(
     from nidbench.report.html.numbers import text_of
     from nidbench.report.html.page import page
 
-    with results_errors(target.parent):
+    with results_errors(target.parent, _OTHER):
         (target.parent if folder is None or not pictures else folder / "pictures").mkdir(parents=True, exist_ok=True)
         place = cases.inline if folder is None else cases.in_folder(folder, write_unsettled)
         pictured, used, size = [], set(), 0
@@ -109,7 +113,7 @@ def _target(store: Store, sweep: Sweep, file: Path | None, folder: Path | None) 
         InputError: where there is something else in its place.
     """
     target = folder / INDEX if folder else file or store.root / "reports" / f"{sweep.name}.html"
-    with results_errors(target.parent):
+    with results_errors(target.parent, _OTHER):
         if target.is_dir():
             raise InputError(f"{target} is a folder: give the name of a file, or --folder for a page with its pictures")
         if target.exists() and not (target.is_file() and _is_report(target)):

@@ -5,6 +5,7 @@ What is heavy is imported inside the commands that use it: `nidbench --help` imp
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -51,6 +52,11 @@ class _Group(click.Group):
             except NidbenchError as error:
                 raise _WrongCall(str(error)) from error
             except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:
+                    raise _WrongCall(
+                        f"nothing more can be written ({error.strerror}): free some space, then run the same command "
+                        "again; what was finished is kept"
+                    ) from error
                 if error.filename is None:
                     raise
                 raise _WrongCall(f"{os.fsdecode(error.filename)}: {error.strerror}") from error

@@ -8,7 +8,7 @@ from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
-from nidbench.errors import InputError
+from nidbench.errors import InputError, unknown
 from nidbench.registry.method_spec import parse_methods
 from nidbench.system.toml_file import read_toml
 
@@ -62,7 +62,7 @@ def _experiment(path: Path, shared: Mapping[str, Any], block: Mapping[str, Any])
     values: dict[str, Any] = {}
     for name, value in {**shared, **block}.items():
         if name not in known:
-            raise InputError(f"{path}: unknown key {name!r}; there are {', '.join(known)}, {', '.join(_OF_THE_SWEEP)}")
+            raise InputError(f"{path}: {unknown('key', name, [*known, *_OF_THE_SWEEP, 'experiment'])}")
         values[name] = _option(path, name, value)
     for required in ("methods", "dataset"):
         if required not in values:

@@ -31,10 +31,26 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise
     except RecursionError as error:
         raise InputError(f"cannot read {path}: it is nested too deeply") from error
-    except (OSError, ValueError) as error:  # UnicodeDecodeError and TOMLDecodeError are ValueErrors
-        raise InputError(f"cannot read {path}: {error}") from error
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"cannot read {path}: it is not in UTF-8 ({error.reason}): save it in that encoding"
+        ) from error
+    except ValueError as error:  # TOMLDecodeError is one
+        raise InputError(f"cannot read {path}: {_in_words(str(error))}") from error
     _check_numbers(path, content)
     return content
+
+
+def _in_words(reason: str) -> str:
+    """Return why a text is no TOML, with what to do where Python's words do not say it."""
+    remedies = {
+        "Cannot overwrite a value": "a key is given twice: keep one of them",
+        "Invalid value": 'text stands in quotes, as in dataset = "sample"',
+    }
+    said = [f"{reason}: {remedy}" for start, remedy in remedies.items() if reason.startswith(start)]
+    return said[0] if said else reason
 
 
 def _check_numbers(path: Path, value: Any) -> None:

@@ -32,32 +32,32 @@ GONE = (
     "move it back, or run the same command again to start over"
 )
 
-_NOT_MADE = "no folder can be made there: give another --output"
-
 
 @contextmanager
-def results_errors(root: Path) -> Iterator[None]:
+def results_errors(root: Path, other: str = "another --output") -> Iterator[None]:
     """Turn errors of the operating system inside the block into `ResultsError` with a remedy.
 
     Args:
-        root: the results folder, for the message.
+        root: the results folder, or that of an output, for the message.
+        other: what to give for another place.
     """
     try:
         yield
     except OSError as error:
+        not_made = f"no folder can be made there: give {other}"
         remedies = {
             errno.ENOSPC: "the disk is full: free some space, then run the same command again; finished cells are kept",
             errno.EDQUOT: "the quota is spent: free some space, then run the same command again; finished cells stay",
-            errno.EROFS: "it is read-only: give another --output",
-            errno.EACCES: "permission is denied: give another --output, or change the folder's permissions",
-            errno.ENOTDIR: "a file is in the way: give another --output",
-            errno.EEXIST: "a file is in the way: give another --output",
-            errno.EISDIR: "a folder is in the way: give another --output, or remove it",
+            errno.EROFS: f"it is read-only: give {other}",
+            errno.EACCES: f"permission is denied: give {other}, or change the folder's permissions",
+            errno.ENOTDIR: f"a file is in the way: give {other}",
+            errno.EEXIST: f"a file is in the way: give {other}",
+            errno.EISDIR: f"a folder is in the way: give {other}, or remove it",
             errno.ENAMETOOLONG: "the name is too long for this file system: give a shorter one",
-            errno.ENOENT: _NOT_MADE if _lacks(error, root) else GONE,
+            errno.ENOENT: not_made if _lacks(error, root) else GONE,
             errno.ESTALE: GONE,
         }
-        remedy = remedies.get(error.errno or 0, f"{error.strerror or error}: give another --output")
+        remedy = remedies.get(error.errno or 0, f"{error.strerror or error}: give {other}")
         raise ResultsError(f"cannot write to {root}: {remedy}") from error
 
 

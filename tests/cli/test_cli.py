@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -602,3 +603,24 @@ def test_what_is_assumed_of_a_folder_stands_with_its_table(tmp_path, pictures):
     for text in (" ".join(result.output.split()), table.read_text()):
         assert "range of the blurred images: a.npy has 16-bit values up to" in text
         assert "kernels of even size have their origin at k//2" in text
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
+def test_output_to_a_full_disk_ends_in_words():
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "nidbench", "list", "methods"]
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 2
+    assert "Error: nothing more can be written (No space left on device): free some space" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_page_and_a_figure_that_cannot_be_written_name_the_option_for_another_file(tmp_path):
+    output = tmp_path / "results"
+    call(*RUN, "--methods", "wiener", "--images", "camera", "--output", output)
+    for folder in ("reports", "figures"):
+        if (output / folder).is_dir():
+            shutil.rmtree(output / folder)
+        (output / folder).write_text("in the way")
+    assert "give another file with --file, or another --folder" in refused("report", "--output", output)
+    assert "give another --file" in refused("figure", "pareto", "--output", output)

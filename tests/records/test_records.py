@@ -1152,6 +1152,13 @@ def test_what_the_system_refuses_is_put_in_words(code, remedy):
         raise OSError(code, os.strerror(code))
 
 
+def test_an_output_that_is_not_in_the_results_folder_is_refused_with_its_own_option():
+    """Somebody who may only read a results folder has it nowhere else: `--output` would name an empty one."""
+    said = "cannot write to here: permission is denied: give another --file, or change"
+    with pytest.raises(ResultsError, match=said), results_errors("here", "another --file"):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+
 @pytest.mark.parametrize("folder", ["/proc/x", "/proc/x/y"])
 def test_a_folder_that_cannot_be_made_was_not_deleted(folder):
     with pytest.raises(ResultsError, match=f"cannot write to {folder}: no folder can be made there"):

@@ -167,7 +167,9 @@ def test_several_experiments_say_what_differs(toml):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ('methods="dip"\ndataset="sample"\nsede=1', "unknown key 'sede'; there are methods, dataset"),
+        ('methods="dip"\ndataset="sample"\nsede=1', "unknown key 'sede': did you mean seeds"),
+        ('[[experiments]]\nmethods="dip"', "unknown key 'experiments': did you mean experiment?"),
+        ('methods="dip"\nqqq=1', "unknown key 'qqq': there are crop, dataset, declared"),
         ('methods="dip"\n[[experiment]]\ndataset="sample"\ndevices="cpu"', "unknown key 'devices'"),
         ('dataset="sample"', "no 'methods' was given"),
         ('methods="dip"', "no 'dataset' was given"),

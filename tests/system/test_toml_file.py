@@ -18,12 +18,14 @@ def test_what_is_written_is_read(tmp_path):
     ("content", "reason"),
     [
         (b"limit = ", "cannot read"),
-        (b"\xff\xfel\0i\0", "cannot read"),
+        (b"\xff\xfel\0i\0", "it is not in UTF-8 .*: save it in that encoding"),
+        (b'name = "K\xf6hler"', "it is not in UTF-8 .*: save it in that encoding"),
         (b"a = " + b"[" * 9000 + b"]" * 9000, "nested too deeply"),
         (b"limit = " + b"9" * 30, "more than 18 digits"),
         (b"limit = [[{a = -" + b"9" * 30 + b"}]]", "more than 18 digits"),
         (b"limit = " + b"9" * 9000, "cannot read"),
-        (b"a = 1\na = 2", "cannot read"),
+        (b"a = 1\na = 2", "a key is given twice: keep one of them"),
+        (b"a = b", "text stands in quotes"),
     ],
 )
 def test_what_cannot_be_read_is_refused(tmp_path, content, reason):
