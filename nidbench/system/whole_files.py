@@ -51,7 +51,7 @@ def results_errors(root: Path, other: str = "another --output") -> Iterator[None
             errno.EROFS: f"it is read-only: give {other}",
             errno.EACCES: f"permission is denied: give {other}, or change the folder's permissions",
             errno.ENOTDIR: f"a file is in the way: give {other}",
-            errno.EEXIST: f"a file is in the way: give {other}",
+            errno.EEXIST: f"{_in_the_way(error, Path(root))} give {other}",
             errno.EISDIR: f"a folder is in the way: give {other}, or remove it",
             errno.ENAMETOOLONG: "the name is too long for this file system: give a shorter one",
             errno.ENOENT: not_made if _lacks(error, root) else GONE,
@@ -59,6 +59,13 @@ def results_errors(root: Path, other: str = "another --output") -> Iterator[None
         }
         remedy = remedies.get(error.errno or 0, f"{error.strerror or error}: give {other}")
         raise ResultsError(f"cannot write to {root}: {remedy}") from error
+
+
+def _in_the_way(error: OSError, root: Path) -> str:
+    """Return what keeps a folder from being made: a file, or a link to what is not there, as an unmounted disk."""
+    if error.errno == errno.EEXIST and root.is_symlink() and not root.exists():
+        return f"it is a link to {root.readlink()}, which is not there: make or mount that, or"
+    return "a file is in the way:"
 
 
 def _lacks(error: OSError, root: Path) -> bool:

@@ -1152,6 +1152,12 @@ def test_what_the_system_refuses_is_put_in_words(code, remedy):
         raise OSError(code, os.strerror(code))
 
 
+def test_a_results_folder_that_is_a_link_to_nothing_is_told_as_that(tmp_path):
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(ResultsError, match="it is a link to nowhere, which is not there: make or mount that, or give"):
+        Store(tmp_path / "link")
+
+
 def test_an_output_that_is_not_in_the_results_folder_is_refused_with_its_own_option():
     """Somebody who may only read a results folder has it nowhere else: `--output` would name an empty one."""
     said = "cannot write to here: permission is denied: give another --file, or change"
