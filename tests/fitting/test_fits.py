@@ -311,7 +311,7 @@ def test_a_fit_that_is_not_finite_leaves_the_others():
     problems[1] = replace(problems[1], blurred=np.full_like(problems[1].blurred, 1e30))
     outcomes = fit(plain(), problems, runs())
     assert isinstance(outcomes[1], UnstableError)
-    assert "after 1 iterations" in str(outcomes[1])
+    assert "after 1 iteration" in str(outcomes[1])
     for n in (0, 2):
         assert gap(outcomes[n], fit_one(plain(), problems[n], Run(n))) < 1e-4
 

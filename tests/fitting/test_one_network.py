@@ -253,7 +253,7 @@ def test_the_lowest_residual_returns_an_earlier_network(tmp_path):
 def test_a_fit_that_is_not_finite_raises():
     bright = problem_of()
     bright = replace(bright, blurred=np.full_like(bright.blurred, 1e30))
-    with pytest.raises(UnstableError, match="after 1 iterations"):
+    with pytest.raises(UnstableError, match="after 1 iteration"):
         fitted(problem=bright)
 
 
