@@ -20,6 +20,10 @@ WIDTH = 128  #: channels down and up, at every scale
 SKIP = 4  #: channels past every scale, of the deep image prior
 SLOPE = 0.2  #: of LeakyReLU below zero
 
+#: Of SelfDeblur's network: channels of z, those past every scale, and the scale, from 0, from which on it has non-local
+#: blocks.
+SELFDEBLUR_INPUTS, SELFDEBLUR_SKIP, SELFDEBLUR_NON_LOCAL = 8, 16, 2
+
 
 class Skips(nn.Module):
     """Encoder-decoders with narrow bypasses, N of them folded.
@@ -54,6 +58,11 @@ class Skips(nn.Module):
         maps = self.last(self.scales(fold(inputs)))
         precise = maps.to(torch.promote_types(maps.dtype, torch.float32))  # bf16 has 8 bits: steps of 1/256 near 1
         return torch.sigmoid(unfold(precise, inputs.shape[0]))
+
+
+def selfdeblur_skips(generators: Sequence[torch.Generator], channels: int) -> Skips:
+    """Return SelfDeblur's networks for images of so many channels, one for each CPU generator, folded."""
+    return Skips(generators, SELFDEBLUR_INPUTS, channels, SELFDEBLUR_SKIP, non_local=SELFDEBLUR_NON_LOCAL)
 
 
 class Scale(nn.Module):

@@ -27,7 +27,7 @@ from nidbench.physics.blur import Operator, circular_convolve, transfer_function
 from ._effort import schedule_of, stop_of
 from ._prior import AMPLITUDE, FixedInput, Network, check_prior, prior_recipe
 from ._similarity import similarities
-from .selfdeblur_nonblind import CHANNELS, networks
+from ._skip import SELFDEBLUR_INPUTS, selfdeblur_skips
 
 ITERATIONS = 5000
 NOISE, HIDDEN = 200, 1000  #: values that go into the network of the kernel, and of its one layer
@@ -115,7 +115,8 @@ class SelfDeblur:
             raise InputError("stop=held-out: SSIM mixes pixels, and none can be held out; use another stop")
         channels, size = problem.blurred.shape[0], problem.kernel.shape
         network = Network(
-            (CHANNELS, *problem.frame), lambda generators: ImagesAndKernels(generators, channels, (size[0], size[1]))
+            (SELFDEBLUR_INPUTS, *problem.frame),
+            lambda generators: ImagesAndKernels(generators, channels, (size[0], size[1])),
         )
         planned = schedule_of(self, problem, lambda _: ITERATIONS).iterations
         recipe = prior_recipe(
@@ -148,7 +149,7 @@ class ImagesAndKernels(nn.Module):
 
     def __init__(self, generators: Sequence[torch.Generator], channels: int, size: tuple[int, int]) -> None:
         super().__init__()
-        self.images = networks(generators, channels)
+        self.images = selfdeblur_skips(generators, channels)
         self.size, count = size, len(generators)
         values = size[0] * size[1]
         self.register_buffer(

@@ -12,11 +12,9 @@ at 9.9 dB at 5 %. `fast` ends after 80, with a cosine.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from nidbench.contract import MethodInfo, Problem
@@ -26,11 +24,8 @@ from nidbench.physics.blur import Operator
 from ._fitted import Fitted
 from ._prior import Network, check_prior, compared, prior_recipe
 from ._similarity import similarities
-from ._skip import Skips
+from ._skip import SELFDEBLUR_INPUTS, selfdeblur_skips
 
-CHANNELS = 8  #: of z
-SKIP = 16  #: channels past every scale
-NON_LOCAL = 2  #: scale, from 0, from which on the authors' network has non-local blocks
 ITERATIONS = 1000
 
 
@@ -66,12 +61,7 @@ class SelfDeblurNonblind(Fitted):
 def _network(problem: Problem) -> Network:
     """Return the network of `dip` with wider bypasses and non-local blocks."""
     channels = problem.blurred.shape[0]
-    return Network((CHANNELS, *problem.frame), lambda generators: networks(generators, channels))
-
-
-def networks(generators: Sequence[torch.Generator], channels: int) -> Skips:
-    """Return the authors' networks for images of so many channels, one for each CPU generator, folded."""
-    return Skips(generators, CHANNELS, channels, SKIP, non_local=NON_LOCAL)
+    return Network((SELFDEBLUR_INPUTS, *problem.frame), lambda generators: selfdeblur_skips(generators, channels))
 
 
 def dissimilarity(operator: Operator, problem: Problem) -> LossOf:  # noqa: ARG001 - a `Misfit`

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from nidbench.methods import _similarity, _skip, dikp, selfdeblur_nonblind
+from nidbench.methods import _similarity, _skip, dikp
 from nidbench.methods._skip import Skips
 from nidbench.methods.bpdip import BPDIP
 from nidbench.methods.ddec import DDec, Decoders
@@ -263,7 +263,7 @@ def test_the_skip_network_has_wider_bypasses():
 
 
 def test_its_scales_from_the_third_on_have_non_local_blocks():
-    networks = selfdeblur_nonblind.networks([generator()], 1)
+    networks = _skip.selfdeblur_skips([generator()], 1)
     scale, found = networks.scales, []
     while scale is not None:
         found.append([type(part).__name__ for part in scale.down])
