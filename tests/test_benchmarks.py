@@ -318,6 +318,23 @@ def test_medians_below_their_limits_are_missed(quality, fits, tmp_path, capsys):
     assert "released takes 9.0 times" in capsys.readouterr().out
 
 
+def test_a_fit_that_never_gets_there_is_tried_for_longer(quality, fits, tmp_path, capsys):
+    plan = plan_of(quality, tmp_path / "q.jsonl", quick=False)
+    stamp = {"settings": {"passes": 50}, "versions": {}}
+    fast = {"psnr": 25.0, "iterations": 300, "cpu_seconds": 10.0} | stamp
+    fits.keep(plan.file, plan.fast("crops", "01"), fast)
+    released, before = plan.others("crops", "01", fast)
+    fits.keep(plan.file, before, {"curve": curve((1000, 20.0, 24.0))} | stamp)
+    assert quality.report(plan) == ["crops, before: >2.0, limit 3.0"]
+    longer = plan.longer(before)
+    settings = longer["settings"]
+    assert (settings["iterations"], settings["warmup"], settings["adapt_every"]) == (2000, 200, 300)
+    fits.keep(plan.file, longer, {"curve": curve((1500, 30.0, 24.0), (2000, 40.0, 26.0))} | stamp)
+    assert quality.report(plan) == []
+    assert "before takes 3.5 times" in capsys.readouterr().out
+    assert plan.longer(released) is None
+
+
 @pytest.mark.usefixtures("shared_mirror")
 def test_quality_runs_and_goes_on_from_its_file(quality, tmp_path, capsys):
     plan = plan_of(quality, tmp_path / "q.jsonl")

@@ -30,6 +30,23 @@ def test_join_keeps_each_networks_channels_together(count):
     assert torch.equal(joined, torch.cat([left, right], 1))
 
 
+def test_a_single_channel_leaves_the_others_in_their_memory_format():
+    image, maps = maps_of(1, 1, 6, 4), maps_of(1, 3, 6, 4)
+    joined = join(1, fold(maps), fold(image))
+    assert torch.equal(joined, torch.cat([maps, image], 1))
+    assert joined.stride() == (96, 1, 16, 4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_dropout_keeps_the_bits_of_what_it_scales(dtype):
+    layer = Dropout(1, 3, 0.25)
+    maps = fold(maps_of(1, 3, 16, 16)).to(dtype)
+    out = layer(maps, [generator()])
+    draws = random_bytes(3 * 16 * 16, generator()).view(16, 16, 3).permute(2, 0, 1)
+    scaled = maps * torch.tensor(256 / 192, dtype=dtype)
+    assert torch.equal(out, torch.where(draws >= 64, scaled, torch.zeros((), dtype=dtype)))
+
+
 def test_random_bytes_are_uniform_in_each_of_the_eight_places():
     drawn = random_bytes(8 * 50_000, generator()).reshape(-1, 8).numpy()
     for place in range(8):
