@@ -228,7 +228,8 @@ def report(plan: Plan) -> list[str]:
         say(
             f"quality: {part}: {recipe} takes {middle_one} times the CPU seconds of {FAST} (median; "
             f"{'no limit' if limit is None else f'limit {limit}'}), {plan.precision}, "
-            f"{len(of_images)} of {images} images, {sum(each.censored for each in of_images)} censored: {' '.join(map(str, of_images))}"
+            f"{len(of_images)} of {images} images, {sum(each.censored for each in of_images)} censored: "
+            f"{' '.join(map(str, of_images))}"
         )
         if limit is not None and middle_one.value < limit:
             missed.append(f"{part}, {recipe}: {middle_one}, limit {limit}")
