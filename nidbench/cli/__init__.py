@@ -9,6 +9,8 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -42,24 +44,15 @@ class _Group(click.Group):
         """Refuse what no file and no name can have, before anything comes of it."""
         if any("\0" in argument for argument in args):
             raise click.UsageError("an argument has a NUL character in it: leave it out")
-        return super().parse_args(ctx, args)
+        with _in_words():  # the help and the version are printed here
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         _spell_out()
         with signals.heeded():
             try:
-                return super().invoke(ctx)
-            except NidbenchError as error:
-                raise _WrongCall(str(error)) from error
-            except OSError as error:
-                if error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:
-                    raise _WrongCall(
-                        f"nothing more can be written ({error.strerror}): free some space, then run the same command "
-                        "again; what was finished is kept"
-                    ) from error
-                if error.filename is None:
-                    raise
-                raise _WrongCall(f"{os.fsdecode(error.filename)}: {error.strerror}") from error
+                with _in_words():
+                    return super().invoke(ctx)
             except (KeyboardInterrupt, click.Abort) as stop:  # a question that a signal cuts off is an Abort
                 number = signals.stopped_by(stop)
                 if number is None:
@@ -75,6 +68,24 @@ class _Group(click.Group):
         for title, room in ROOMS.items():
             with formatter.section(title):
                 formatter.write_dl([(command.name or "", command.get_short_help_str(150)) for command in room.COMMANDS])
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Show nidbench's errors and the system's as one message."""
+    try:
+        yield
+    except NidbenchError as error:
+        raise _WrongCall(str(error)) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and error.filename is None:
+            raise _WrongCall(
+                f"nothing more can be written ({error.strerror}): free some space, then run the same command again; "
+                "what was finished is kept"
+            ) from error
+        if error.filename is None:
+            raise
+        raise _WrongCall(f"{os.fsdecode(error.filename)}: {error.strerror}") from error
 
 
 def _spell_out() -> None:

@@ -606,9 +606,10 @@ def test_what_is_assumed_of_a_folder_stands_with_its_table(tmp_path, pictures):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is always full")
-def test_output_to_a_full_disk_ends_in_words():
+@pytest.mark.parametrize("given", [["list", "methods"], ["--version"], ["--help"], ["run", "--help"]], ids=" ".join)
+def test_output_to_a_full_disk_ends_in_words(given):
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "nidbench", "list", "methods"]
+        command = [sys.executable, "-m", "nidbench", *given]
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert ended.returncode == 2
     assert "Error: nothing more can be written (No space left on device): free some space" in ended.stderr
