@@ -21,6 +21,7 @@ from .case import Case
 from .crop import check_crop, middle_of
 from .kernels import ChosenKernel, check_reach, choose_kernels, frame_offset, taps_of
 from .request import CaseRequest, choose_images, rotated
+from .unchanged import Unchanged
 
 #: Images named in a message, where more lack a kernel.
 _NAMED = 3
@@ -46,6 +47,7 @@ class GivenCases:
         self._request, self._dataset = request, dataset
         self.chosen: Sequence[tuple[str, ChosenKernel]] = _choose(request, dataset)
         self._notice = dataset.notice(list(dict.fromkeys(image for image, _ in self.chosen)))
+        self._unchanged = Unchanged()
         self._measured = lru_cache(maxsize=2)(self._read)
 
     def cases(self, image: str, kernel: ChosenKernel) -> Iterator[Case]:
@@ -55,7 +57,6 @@ class GivenCases:
             InputError: for a crop that leaves too little, or a kernel that is larger than the blurred image.
         """
         seen, _ = self._measured(image, kernel.true)
-        known = f"{array_hash(seen.blurred)} {seen.noise.kind} {seen.noise.level!r}"
         identity, handed = array_hash(seen.kernel), _handed(seen.kernel, image, kernel)
         if self._request.crop is None:  # an estimate may well be larger than what a small crop leaves
             check_reach(handed, seen.blurred.shape[1:], seen.kernel.shape)
@@ -66,7 +67,7 @@ class GivenCases:
 
         yield Case(
             key=CaseKey(self._request.dataset, self._request.image_name(image), kernel.name, MEASURED),
-            image_hash=hashlib.sha256(known.encode()).hexdigest(),
+            image_hash=_hash_of(seen),
             kernel_hash=identity if kernel.error is None else f"{identity}@{array_hash(handed)}",
             declared=self._request.declared,
             response=seen.response,
@@ -90,9 +91,18 @@ class GivenCases:
             whole = self._dataset.measured(image, kernel)
             check_reach(whole.kernel, whole.blurred.shape[1:])
             check_crop(image, self._request.crop, whole.frame)
-            return middle_of(whole, self._request.crop)
+            seen, corner = middle_of(whole, self._request.crop)
         except InputError as error:
             raise InputError(f"image {image!r} with kernel {kernel!r}: {error}") from error
+        content = f"{_hash_of(seen)} {array_hash(seen.kernel)}"
+        self._unchanged.check((image, kernel), content, f"{self._request.dataset}: image {image}, or kernel {kernel},")
+        return seen, corner
+
+
+def _hash_of(seen: Problem) -> str:
+    """Return the SHA-256 of a blurred image and of what is known of its noise."""
+    known = f"{array_hash(seen.blurred)} {seen.noise.kind} {seen.noise.level!r}"
+    return hashlib.sha256(known.encode()).hexdigest()
 
 
 def _handed(true: Kernel, image: str, kernel: ChosenKernel) -> Kernel:

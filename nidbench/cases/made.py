@@ -9,7 +9,7 @@ from functools import lru_cache
 from nidbench.contract.dataset import Dataset, Noticed
 from nidbench.contract.truth import Truth
 from nidbench.errors import InputError
-from nidbench.physics.arrays import Image, array_hash
+from nidbench.physics.arrays import Image, Kernel, array_hash
 from nidbench.physics.case_key import CaseKey
 from nidbench.physics.measure import check_image, check_sizes, measure
 from nidbench.physics.noise import NoiseSpec
@@ -20,6 +20,7 @@ from .case import Case
 from .crop import check_crop, middle
 from .kernels import ChosenKernel, check_reach, choose_kernels, frame_offset, taps_of
 from .request import CaseRequest, choose_images, rotated
+from .unchanged import Unchanged
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,7 @@ class MadeCases:
         self.chosen: Sequence[tuple[str, ChosenKernel]] = [
             (image, kernel) for image in images for kernel in rotated(request, dataset, image, kernels)
         ]
+        self._unchanged = Unchanged()
         self._image = lru_cache(maxsize=2)(self._load)
         self._x = lru_cache(maxsize=2)(lambda image, response: response.scene(self._image(image)))
         self._hash = lru_cache(maxsize=None)(lambda image, response: array_hash(self._x(image, response)))
@@ -86,7 +88,15 @@ class MadeCases:
     def _load(self, image: str) -> Image:
         whole = check_image(self._dataset.load(image))
         check_crop(image, self._request.crop, whole.shape[1:])
-        return middle(whole, self._request.crop)
+        cut = middle(whole, self._request.crop)
+        self._unchanged.check(image, array_hash(cut), f"{self._request.dataset}: image {image}")
+        return cut
+
+    def _handed(self, image: str, kernel: ChosenKernel) -> Kernel:
+        """Return the kernel that methods are handed; files of estimates are read anew at every call."""
+        handed = kernel.handed(image)
+        self._unchanged.check((image, kernel.name), array_hash(handed), f"kernel {kernel.name} for image {image}")
+        return handed
 
     def cases(self, image: str, kernel: ChosenKernel) -> Iterator[Case]:
         """Yield the cases of an image under a kernel: one for each degradation and noise draw.
@@ -109,11 +119,11 @@ class MadeCases:
         def problem() -> Problem:
             x: Image = self._x(image, response)
             y = measure(x, kernel.kernel(), degradation.noise, key=draw, response=response, declared=declared)
-            return replace(y, kernel=kernel.handed(image))
+            return replace(y, kernel=self._handed(image, kernel))
 
         def truths() -> Sequence[Truth]:
             true = kernel.kernel()
-            shown, offset = response.apply(self._x(image, response)), frame_offset(true, kernel.handed(image))
+            shown, offset = response.apply(self._x(image, response)), frame_offset(true, self._handed(image, kernel))
             return [Truth(shown, offset, encoded=response.kind != "identity", taps=taps_of(true))]
 
         return Case(
@@ -135,7 +145,7 @@ class MadeCases:
         Raises:
             InputError: where the image is too small for the kernel that blurs, or y for the one handed to methods.
         """
-        true, handed = kernel.kernel(), kernel.handed(image)
+        true, handed = kernel.kernel(), self._handed(image, kernel)
         try:
             check_sizes(self._image(image), true)
         except InputError as error:

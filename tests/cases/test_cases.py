@@ -12,7 +12,7 @@ from nidbench.cases.crop import middle
 from nidbench.cases.request import CaseRequest
 from nidbench.cases.source import cases
 from nidbench.contract import CaseKey, Noise, Problem
-from nidbench.errors import InputError, UnknownNameError
+from nidbench.errors import DataError, InputError, UnknownNameError
 from nidbench.physics.arrays import array_hash
 from nidbench.physics.measure import measure
 from nidbench.registry.entry_points import load_dataset, load_kernels
@@ -534,3 +534,51 @@ def test_what_was_measured_is_read_once_a_case_and_not_held(toys):
     for case in made:
         for held in [*case.problem.__closure__, *case.truths.__closure__]:
             assert getattr(held.cell_contents, "size", 0) < 100
+
+
+def changed_since_planned(folder, request, file, content):
+    """The cases of a folder of three images, after a file of the last image was replaced and its data were dropped."""
+    made = list(cases(replace(request, dataset=f"folder:{folder}")))
+    first = made[-1].problem()
+    for case in made[:-1]:
+        case.problem()  # those read last are kept
+    before = file.read_bytes()
+    np.save(file, content)
+    with pytest.raises(DataError, match=r"image c.* changed since it was read first.*give the command again"):
+        made[-1].problem()
+    with pytest.raises(DataError, match="changed"):
+        made[-1].truths()
+    file.write_bytes(before)
+    assert np.array_equal(made[-1].problem().blurred, first.blurred)
+    return made
+
+
+def test_a_sharp_image_that_was_replaced_after_it_was_planned_is_no_result_of_the_one_before(tmp_path):
+    for name in "abc":
+        np.save(tmp_path / f"{name}.npy", np.random.default_rng(ord(name)).random((24, 24)))
+    request = CaseRequest("", kernels=("gaussian:1",), noises=("gaussian:0.02",))
+    changed_since_planned(tmp_path, request, tmp_path / "c.npy", np.random.default_rng(9).random((24, 24)))
+
+
+@pytest.mark.parametrize("kind", ["blurred", "kernels"])
+def test_a_blurred_image_or_kernel_that_was_replaced_after_it_was_planned_is_no_result_of_the_one_before(
+    kind, tmp_path
+):
+    contents = {"blurred": np.random.default_rng(9).random((24, 24)), "kernels": np.diag([1.0, 2, 1])}
+    for place in ("blurred", "kernels"):
+        (tmp_path / place).mkdir()
+    for name in "abc":
+        np.save(tmp_path / "blurred" / f"{name}.npy", np.random.default_rng(ord(name)).random((24, 24)))
+        np.save(tmp_path / "kernels" / f"{name}.npy", np.ones((3, 3)))
+    changed_since_planned(tmp_path, CaseRequest(""), tmp_path / kind / "c.npy", contents[kind])
+
+
+def test_an_estimate_that_was_replaced_after_it_was_planned_is_no_result_of_the_one_before(tmp_path):
+    estimate = tmp_path / "camera" / "motion.npy"
+    estimate.parent.mkdir()
+    np.save(estimate, np.ones((3, 3)))
+    case = next(cases(replace(SAMPLE, kernels=(f"estimated:{tmp_path}",), images=("camera",))))
+    case.problem()
+    np.save(estimate, np.diag([1.0, 2, 1]))
+    with pytest.raises(DataError, match=r"kernel sample@estimated:.* for image camera changed since"):
+        case.problem()
