@@ -20,7 +20,7 @@ from nidbench import versions
 from nidbench.cases.case import Case
 from nidbench.cases.source import cases
 from nidbench.contract.truth import Truth
-from nidbench.errors import DamagedError, InputError
+from nidbench.errors import DamagedError, InputError, ResultsError
 from nidbench.images import RESTORED, UNSTATED, Units, other_mean, read_pixels, unlike
 from nidbench.physics.arrays import Image, array_hash
 from nidbench.physics.case_key import CaseKey
@@ -121,8 +121,9 @@ def take(store: Store, submission: Submission) -> Taken:
     again; a changed file replaces its record.
 
     Raises:
-        InputError: for a label, pattern or file that breaks a rule, where no file matches, or where a merged sweep of
-            this name has cells of others. The sweep is then not written.
+        InputError: for a label, pattern or file that breaks a rule, where no file matches, where a merged sweep of
+            this name has cells of others, or where another sweep shows scores of other files under this label. The
+            sweep is then not written.
         NidbenchError: for an unknown name, or for data that are missing.
     """
     _check_label(submission.label)
@@ -132,6 +133,7 @@ def take(store: Store, submission: Submission) -> Taken:
     asked = _asked(submission)
     remark = left_out(store, Sweep(name, asked, [_planned(submission, cell, FROM_FILES) for cell in cells]))
     files = _files(submission, chosen)
+    _check_other_sweeps(store, submission, name, {cell.id: files[cell.case] for cell in cells})
     missing = [name for name in files.values() if not (submission.folder / name).is_file()]
     if len(missing) == len(files):
         raise InputError(_no_match(submission, missing))
@@ -168,6 +170,67 @@ def _check_label(label: str) -> None:
     checked_name("label", label)
     if label in Registry.installed("method").targets or label == "input":
         raise InputError(f"label {label!r} is the name of a method here: use another, such as {label}-files")
+
+
+def _check_other_sweeps(store: Store, submission: Submission, own: str, files: Mapping[str, str]) -> None:
+    """Refuse files that would take the place of others whose scores another sweep shows.
+
+    A cell is known by its label and measurement. Files that were changed where they are, though, are scored anew for
+    all sweeps that have them.
+
+    Args:
+        store: the results folder.
+        submission: what is to be scored.
+        own: name of its sweep.
+        files: cell -> name of its file.
+
+    Raises:
+        InputError: naming the other sweep and its folder.
+    """
+    for name in store.sweep_names():
+        other = None if name == own else _sweep(store, name)
+        if other is None or "files" not in other.asked:
+            continue
+        where = other.asked["files"], other.asked.get("pattern")
+        in_place = where == (str(submission.folder), submission.pattern)
+        for planned in other.cells:
+            file = files.get(planned.id)
+            if file is not None and _is_of_others(store, submission, planned.id, file, in_place=in_place):
+                raise InputError(
+                    f"sweep {name} shows {submission.label!r} on {planned.case} as it is in {where[0]}, and its score "
+                    f"would be replaced: use another --label, or --name {name} to replace that sweep"
+                )
+
+
+def _sweep(store: Store, name: str) -> Sweep | None:
+    try:
+        return store.sweep(name)
+    except ResultsError:  # it is damaged, or of a newer format, and has no tables here
+        return None
+
+
+def _is_of_others(store: Store, submission: Submission, cell_id: str, file: str, *, in_place: bool) -> bool:
+    """Return whether a cell has the score of another file than that given, or of the same file read otherwise.
+
+    Args:
+        store: the results folder.
+        submission: what is to be scored.
+        cell_id: the cell.
+        file: the name of its file.
+        in_place: whether the file that was scored lay there, too.
+    """
+    try:
+        record = store.whole(cell_id)
+    except DamagedError:
+        return False
+    if record is None or record.log is None:
+        return False
+    path = submission.folder / file
+    if not path.is_file():
+        return not in_place
+    given = _details(submission, path)
+    compared = ("encoded", "units") if in_place else ("sha256", "encoded", "units")
+    return any(given[name] != record.log.details.get(name) for name in compared)
 
 
 def _files(submission: Submission, chosen: Sequence[Case]) -> dict[CaseKey, str]:
@@ -263,12 +326,7 @@ def _set_aside(store: Store, cell: Cell) -> bool:
 
 def _score_file(store: Store, submission: Submission, case: Case, cell: Cell, path: Path) -> bool:
     """Score a file and store its record; return False where the stored record is valid today."""
-    details: dict[str, Any] = {
-        "file": path.name,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "encoded": bool(submission.encoded),
-        "units": submission.units.stated(),
-    }
+    details = _details(submission, path)
     if _is_stored(store, cell, details, case):
         return False
     problem, truths = case.problem(), case.truths()
@@ -291,6 +349,16 @@ def _score_file(store: Store, submission: Submission, case: Case, cell: Cell, pa
         details[_ASSUMED] = assumed
     store.write(record.with_log(Log(details=details)), {"image": image})
     return True
+
+
+def _details(submission: Submission, path: Path) -> dict[str, Any]:
+    """Return what a score rests on besides its cell: the file, and what is stated about it."""
+    return {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "encoded": bool(submission.encoded),
+        "units": submission.units.stated(),
+    }
 
 
 def _read_file(

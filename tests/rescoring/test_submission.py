@@ -18,6 +18,7 @@ from nidbench.cases.source import cases
 from nidbench.contract import CaseKey, Response, Truth
 from nidbench.errors import InputError
 from nidbench.exchange import merge
+from nidbench.images import Units
 from nidbench.physics.measure import measure
 from nidbench.records import Store
 from nidbench.report.results_table import failure_lines, render
@@ -221,6 +222,37 @@ def test_fewer_measurements_under_a_name_are_told_and_do_not_replace_a_merged_sw
     with pytest.raises(InputError, match="sweep joint was merged"):
         take(store, Submission(folder, part, name="joint"))
     assert store.sweep("joint") == before
+
+
+def test_the_scores_that_another_sweep_shows_are_not_replaced_by_those_of_other_files(folder, store, tmp_path):
+    first = take(store, Submission(folder, EXPERIMENT, name="first"))
+    before = [store.read(planned.id).scores for planned in first.sweep.cells]
+    other = tmp_path / "other"
+    for path in folder.iterdir():
+        (other / path.name).parent.mkdir(exist_ok=True)
+        (other / path.name).write_bytes(path.read_bytes())
+    same = take(store, Submission(other, EXPERIMENT, name="second"))
+    assert (same.scored, same.unchanged) == (0, 4)  # the same files elsewhere
+    (store.root / "sweeps" / "second.json").unlink()
+    save(other / "camera_motion_gaussian-0.05.png", levels(CASES[1], seed=1))
+    refused = rf"sweep first shows 'theirs' on sample/.* as it is in {folder}.*another --label, or --name first"
+    with pytest.raises(InputError, match=refused):
+        take(store, Submission(other, EXPERIMENT, name="second"))
+    with pytest.raises(InputError, match=refused):
+        take(store, Submission(folder, EXPERIMENT, name="second", units=Units(scale=128)))
+    (other / "camera_motion_gaussian-0.05.png").unlink()
+    with pytest.raises(InputError, match=refused):
+        take(store, Submission(other, EXPERIMENT, name="second"))
+    assert [store.read(planned.id).scores for planned in first.sweep.cells] == before
+    assert store.sweep_names() == ["first"]
+
+
+def test_files_that_were_changed_where_they_are_are_scored_anew_for_all_sweeps_that_have_them(folder, store):
+    take(store, Submission(folder, EXPERIMENT, name="whole"))
+    save(folder / "astronaut_motion_gaussian-0.05.png", levels(CASES[-1], seed=1))
+    taken = take(store, Submission(folder, replace(EXPERIMENT, images="astronaut"), name="part"))
+    assert (taken.scored, taken.unchanged) == (1, 1)
+    assert take(store, Submission(folder, EXPERIMENT, name="whole")).scored == 0
 
 
 def test_no_folder(tmp_path, store):
