@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,10 @@ _SCIENCE = "SCI"
 
 #: Keywords that describe how numbers are stored: what is written says that anew.
 _OF_STORAGE = ("BSCALE", "BZERO", "BLANK", "CHECKSUM", "DATASUM", "DATAMIN", "DATAMAX")
+
+#: Keywords with a place in pixels: of the reference point, also of further coordinates (CRPIX1A), and of the origin of
+#: an IRAF section (LTV1).
+_OF_PLACE = re.compile("(?:CRPIX|LTV)([12])[A-Z]?")
 
 
 def is_fits(path: Path) -> bool:
@@ -130,10 +135,11 @@ def encoded(values: NDArray[Any], header: Any, corner: tuple[int, int] = (0, 0))
     kept = fits.Header() if header is None else header.copy(strip=True)
     for keyword in _OF_STORAGE:
         kept.remove(keyword, ignore_missing=True, remove_all=True)
-    for axis, shift in zip("21", corner, strict=True):
-        before = kept.get(f"CRPIX{axis}")
+    places = {keyword: found[1] for keyword in kept if (found := _OF_PLACE.fullmatch(keyword))}
+    for keyword, axis in places.items():
+        before, shift = kept[keyword], corner["21".index(axis)]
         if shift and isinstance(before, int | float):  # some files have text there, which stays
-            kept[f"CRPIX{axis}"] = before + shift
+            kept[keyword] = before + shift
     file = BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of keywords that were not standard before

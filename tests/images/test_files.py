@@ -166,6 +166,7 @@ def test_the_orientation_of_a_photograph_goes_along(tmp_path, suffix, orientatio
 def test_a_fits_header_stays_and_its_coordinates_move_with_the_frame(tmp_path):
     fits = pytest.importorskip("astropy.io.fits")
     header = fits.Header([("OBJECT", "M 31"), ("CRPIX1", 10.0), ("CRPIX2", 20.0), ("EXPTIME", 30.0)])
+    header.update(CRPIX1P=1.0, CRPIX2P=2.0, LTV1=0.0, LTV2=-3.0, LTM1_1=1.0)
     fits.writeto(tmp_path / "a.fits", values((20, 31), np.uint16), header)
     metadata = metadata_of(tmp_path / "a.fits")
     (tmp_path / "b.fits").write_bytes(encoded(".fits", Pixels(values((24, 41), np.float32), "YX", (2, 5)), metadata))
@@ -173,6 +174,8 @@ def test_a_fits_header_stays_and_its_coordinates_move_with_the_frame(tmp_path):
         after = units[0].header
         assert (after["OBJECT"], after["EXPTIME"], after["BITPIX"]) == ("M 31", 30.0, -32)
         assert (after["CRPIX1"], after["CRPIX2"]) == (15.0, 22.0)
+        assert (after["CRPIX1P"], after["CRPIX2P"]) == (6.0, 4.0)  # other coordinates of the same pixels
+        assert (after["LTV1"], after["LTV2"], after["LTM1_1"]) == (5.0, -1.0, 1.0)
         assert "BZERO" not in after
 
 
