@@ -17,15 +17,15 @@ from nidbench.images import kernel_notice, unlike
 from nidbench.images.psf_faults import fault
 from nidbench.physics.arrays import Image, Kernel, plain_array
 from nidbench.physics.kernel import normalised
+from nidbench.physics.measure import DARKEST
 from nidbench.physics.noise import Noise
 from nidbench.physics.noise_level import estimate_noise_level
 
 #: How far values may lie outside [0, 1] before noise: a camera that saturates shows scenes of up to twice that.
 LOWEST, HIGHEST = -0.5, 2.0
 
-#: The value below which one of a hundred pixels may lie without noise, as in files, and how many standard deviations
-#: further with it: of noise alone 2.3 are.
-_DARKEST, _MOST_DEVIATIONS = -0.25, 3.0
+#: How many standard deviations one of a hundred pixels may lie further below than without noise: of noise alone 2.3.
+_MOST_DEVIATIONS = 3.0
 
 #: A restoration is on another scale where one of a hundred values is beyond this.
 _OTHER_SCALE = 10.0
@@ -91,7 +91,7 @@ def check_scale(blurred: Image, noise: Noise) -> None:
             "deviation of its noise, by the value of white, such as 255"
         )
     first = float(np.percentile(blurred, 1))
-    if first < _DARKEST and first < _DARKEST - _MOST_DEVIATIONS * _deviation(blurred, noise):
+    if first < DARKEST and first < DARKEST - _MOST_DEVIATIONS * _deviation(blurred, noise):
         raise InputError(
             f"blurred spans [{low:.4g}, {high:.4g}], and one of a hundred values is below {first:.4g}, which is not "
             "[0, 1] and noise: give (y + 1) / 2 of a y on [-1, 1], and half of the standard deviation of its noise"

@@ -20,6 +20,9 @@ from .response import IDENTITY, Response
 #: Side in pixels of the smallest valid region: it must hold one SSIM window.
 SMALLEST_VALID = 11
 
+#: The value below which one of a hundred pixels may lie without noise, as in files.
+DARKEST = -0.25
+
 
 def measure(
     sharp: Image,
@@ -104,7 +107,8 @@ def check_image(image: NDArray[Any]) -> Image:
     """Return the image, or refuse it where it breaks a rule.
 
     Raises:
-        InputError: where it is not of Shape (1 or 3, H, W), not floating point, not finite, or far outside [0, 1].
+        InputError: where it is not of Shape (1 or 3, H, W), not floating point, not finite, or far outside [0, 1], also
+            where it is so with its mean taken off.
     """
     if image.ndim != 3 or image.shape[0] not in (1, 3) or 0 in image.shape:
         raise InputError(f"image has shape {image.shape}: give (C, H, W) with C = 1 (gray) or 3 (colour)")
@@ -114,6 +118,11 @@ def check_image(image: NDArray[Any]) -> Image:
         raise InputError("image holds values that are not finite")
     if image.min() < -0.5 or image.max() > 2:
         raise InputError(f"image spans [{image.min():.4g}, {image.max():.4g}]: scale it to [0, 1]")
+    if image.min() < DARKEST and (first := float(np.percentile(image, 1))) < DARKEST:
+        raise InputError(
+            f"image spans [{image.min():.4g}, {image.max():.4g}], and one of a hundred values is below {first:.4g}: "
+            "bring it to [0, 1], such as by x + 0.5 of an x on [-0.5, 0.5]"
+        )
     return image
 
 

@@ -11,12 +11,17 @@ from numpy.typing import NDArray
 
 from nidbench.errors import InputError
 from nidbench.physics.arrays import plain_array
+from nidbench.physics.measure import DARKEST
 
 #: Values beyond this multiple of the peak, in more than this share of an image, are on another scale than the peak.
 _OTHER_SCALE, _SHARE = 10.0, 0.01
 
 #: Largest peak of images on [0, 1], or on [-1, 1].
 _UNIT = 2.0
+
+#: A truth with values far below 0 whose percentiles 1 to 99 span more than this multiple of the peak is on [-1, 1] or
+#: has unit variance; with its mean taken off alone it spans no more than the peak.
+_SPAN = 1.1
 
 
 def psnr(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0) -> float:
@@ -74,6 +79,7 @@ def _compared(restored: Any, truth: Any, data_range: float) -> tuple[NDArray[np.
     peak = _peak(data_range)
     for name, image in (("restored", x), ("truth", reference)):
         _check_image(name, image, peak)
+    _check_signed(reference, peak)
     if peak > _UNIT:
         _check_one_scale(x, reference)
         _check_one_scale(reference, x)
@@ -105,6 +111,18 @@ def _check_image(name: str, image: NDArray[Any], peak: float) -> None:
         raise InputError(
             f"{name} spans [{image.min():.4g}, {image.max():.4g}] while the peak is {peak:g}: give data_range, such as "
             "255, or divide by the value of white"
+        )
+
+
+def _check_signed(truth: NDArray[Any], peak: float) -> None:
+    """Refuse a truth whose values lie around 0 and span more than the peak: PSNR would be that of another peak."""
+    if truth.dtype.kind != "f" or truth.min() >= DARKEST * peak:
+        return
+    first, last = (float(each) for each in np.percentile(truth, (1, 99)))
+    if first < DARKEST * peak and last - first > _SPAN * peak:
+        raise InputError(
+            f"truth goes from {first:.3g} to {last:.3g}, more than the peak of {peak:g}: bring both images to "
+            "[0, peak], such as by (x + 1) / 2 of an x on [-1, 1]"
         )
 
 

@@ -157,12 +157,26 @@ def test_metrics_take_what_is_an_array():
         ((SHARP * 255).astype(np.uint8), SHARP, 255, "bring both to one scale"),
         ((SHARP * 255).astype(np.uint8), (SHARP * 255).astype(np.uint8), 65535, "uint8, up to 255 at most"),
         ((SHARP * 65535).astype(np.uint16), (SHARP * 65535).astype(np.uint16), 255, "while the peak is 255"),
+        (
+            2 * SHARP - 1,
+            2 * SHARP - 1,
+            1,
+            r"truth goes from -.* more than the peak of 1: bring both images to \[0, peak\]",
+        ),
+        (510 * SHARP - 255, 510 * SHARP - 255, 255, "more than the peak of 255"),
     ],
 )
 def test_metrics_are_of_images_on_the_scale_of_their_peak(restored, truth, peak, message):
     for metric in (nb.psnr, nb.ssim):
         with pytest.raises(InputError, match=message):
             metric(restored, truth, data_range=peak)
+
+
+def test_metrics_of_images_around_0_are_those_of_their_peak():
+    truth = np.linspace(0, 1, 400).reshape(1, 20, 20)
+    noisy = truth + RNG.normal(0, 0.1, truth.shape)
+    assert nb.psnr(noisy - 0.5, truth - 0.5) == pytest.approx(nb.psnr(noisy, truth))  # of a mean alone it is the same
+    assert nb.psnr(2 * noisy - 1, 2 * truth - 1, data_range=2) == pytest.approx(nb.psnr(noisy, truth))
 
 
 SPOT = np.exp(-((np.arange(21) - 10.0) ** 2) / 8)[:, None] * np.exp(-((np.arange(21) - 10.0) ** 2) / 8)

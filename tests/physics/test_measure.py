@@ -238,12 +238,20 @@ def test_the_same_noise_has_one_name():
         assert str(NoiseSpec.parse(text)) == "gaussian:0"
 
 
+def test_a_few_values_below_0_are_of_an_image_as_before():
+    image = sharp_image()
+    image[:, ::20, ::20] = -0.4  # fewer than one of a hundred
+    assert check_image(image) is image
+    assert check_image(sharp_image() - 0.2).min() < 0
+
+
 @pytest.mark.parametrize(
     ("image", "reason"),
     [
         ((255 * sharp_image()).astype(np.uint8), "image holds uint8"),
         (255 * sharp_image(), r"spans .*scale it to \[0, 1\]"),
         (sharp_image() - 3, "spans"),
+        (sharp_image() - 0.5, r"one of a hundred values is below -0.\d+: bring it to \[0, 1\], such as by x \+ 0.5"),
         (np.where(sharp_image() > 0.9, np.nan, 0.5), "not finite"),
         (sharp_image()[0], r"shape \(40, 44\)"),
         (sharp_image(2), r"shape \(2, 40, 44\)"),
