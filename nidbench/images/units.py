@@ -146,6 +146,20 @@ def _white_of_reals(values: NDArray[Any], units: Units) -> float:
     return 1.0
 
 
+def depth_of(stored: Stored, units: Units) -> int | None:
+    """Return how many bits the integers of a file have; None where neither the file nor a person says it.
+
+    Of fewer bits than the file's format has, a person's statement counts where the values fit in them: it may be of a
+    whole folder, in which deeper files stand as well, and formats stretch the levels of less than 8 bit to 255.
+    """
+    if stored.values.dtype.kind not in "iu":
+        return None
+    of_format = stored.bits or (8 if stored.values.dtype == np.uint8 else None)
+    if of_format is None or units.bits is None or stored.values.max(initial=0) >= 2**units.bits:
+        return of_format or units.bits
+    return min(of_format, units.bits)
+
+
 def _white_of_integers(stored: Stored, units: Units) -> tuple[float, str]:
     """Return the integer that is intensity 1, and a note where it is assumed."""
     values, kind = stored.values, stored.values.dtype
@@ -155,7 +169,7 @@ def _white_of_integers(stored: Stored, units: Units) -> tuple[float, str]:
     most = 8 * kind.itemsize - (kind.kind == "i")
     if kind != np.uint8 and units.bits is not None and units.bits > most:
         raise InputError(f"it holds {kind}, of {most} bit at most, and {units.bits} are stated: correct the bits")
-    known = stored.bits or (8 if kind == np.uint8 else units.bits)
+    known = depth_of(stored, units)
     if known is not None:
         return _white_of_depth(known, low, high, units), ""
     if kind == np.uint16:

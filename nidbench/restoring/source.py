@@ -16,7 +16,7 @@ from nidbench.images.fits import is_fits
 from nidbench.images.metadata import Metadata, metadata_of
 from nidbench.images.stack import Stack, count_images, read_stack
 from nidbench.images.stored import Stored
-from nidbench.images.units import check_finite, check_unit, white_of
+from nidbench.images.units import check_finite, check_unit, depth_of, white_of
 from nidbench.images.write import Pixels, encoded, held_type, suffix_of
 from nidbench.physics.arrays import Image
 
@@ -110,9 +110,7 @@ def read_source(path: Path, units: Units = UNSTATED, pages: str = "") -> Source:
         metadata = metadata_of(path)
     except InputError as error:
         raise InputError(f"{path} cannot be restored ({error}): {_WAY_OUT}") from error
-    kind = stack.stored.values.dtype
-    stated = units.bits if kind.kind in "iu" and kind != np.uint8 else None  # of 8 bit nothing else can be meant
-    bits = stack.stored.bits or stated
+    bits = depth_of(stack.stored, units)
     notes = [f"{path.name} has {assumed}"] if assumed else []
     if stack.may_be_frames and pages == "":
         notes.append(frames_note(path.name, "say --pages all"))

@@ -64,6 +64,12 @@ def test_what_is_said_is_done():
     assert np.array_equal(read(deep.astype(float), bits=10)[0], deep / 1023)
     eight = np.rint(255 * IMAGE).astype(np.uint8)
     assert np.array_equal(read(eight, bits=12)[0], eight / 255)  # of 8 bit nothing else can be meant
+    few = np.rint(15 * IMAGE).astype(np.uint8)
+    assert np.array_equal(read(few, bits=4)[0], few / 15)
+    assert np.array_equal(read(eight, bits=4)[0], eight / 255)  # formats stretch their levels
+    of_format = [in_units(Stored(values, picture=True, bits=12), Units(bits=10))[0] for values in (deep, 4 * deep)]
+    assert np.array_equal(of_format[0], deep / 1023)
+    assert np.array_equal(of_format[1], 4 * deep / 4095)
     with pytest.raises(InputError, match=r"holds .* to 9\d\d, and 8 bit go from 0 to 255"):
         read(deep, bits=8)
     with pytest.raises(InputError, match="half of its values are above"):

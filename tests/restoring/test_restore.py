@@ -138,6 +138,16 @@ def test_twelve_bit_values_stay_below_4096(tmp_path, kernel):
     assert done.clipped > 0
 
 
+def test_six_bit_values_in_8_bit_stay_below_64(tmp_path, kernel):
+    stored = np.rint(blurred()[0].clip(0, 1) * 63).astype(np.uint8)
+    stored[20:30, 20:30] = 63
+    np.save(tmp_path / "a.npy", stored)
+    done = run(tmp_path / "a.npy", kernel, tmp_path / "b.npy", bits=6)
+    assert done.white == 63
+    assert np.load(tmp_path / "b.npy").max() == 63
+    assert done.clipped > 0
+
+
 @pytest.mark.parametrize("frame", ["y", "full"])
 def test_the_frame_is_that_asked_for(tmp_path, kernel, frame):
     np.save(tmp_path / "a.npy", blurred()[0])
