@@ -2,7 +2,7 @@
 
 A truth of another scene, place or orientation, or a kernel that is turned, costs many dB and looks like a bad method.
 What is compared is the residual after the best straight line, so that another brightness, which is told elsewhere,
-hides nothing.
+hides nothing. The same holds of a restoration that was computed elsewhere.
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ class _Reading(NamedTuple):
     kernel: Kernel
 
 
-def contradiction(problem: Problem, sharp: Image, offset: tuple[int, int]) -> str:
+def contradiction(problem: Problem, sharp: Image, offset: tuple[int, int], name: str = "truth") -> str:
     """Return how y contradicts that it is a sharp image, blurred, and what would fit better; empty where it does not.
 
     Args:
         problem: y and k.
         sharp: x or a part of it, linear, Shape (C, H, W).
         offset: row and column of its first pixel in the frame of x.
+        name: what the sharp image is called.
     """
     pair = _pair(problem, sharp, problem.kernel, offset)
     if pair is None:
@@ -59,33 +60,33 @@ def contradiction(problem: Problem, sharp: Image, offset: tuple[int, int]) -> st
         return ""
     others = {
         reading.words: other
-        for reading in _readings(sharp, problem.kernel)
+        for reading in _readings(sharp, problem.kernel, name)
         if (other := _residual(problem, reading.sharp, reading.kernel, offset)) is not None
     }
     moved = _moved(problem, sharp, offset)
     if moved is not None:
         (rows, columns), energy = moved
-        others[f"the truth were {_where(rows, columns)}"] = energy
+        others[f"the {name} were {_where(rows, columns)}"] = energy
     best = min(others, key=others.__getitem__, default="")
     if best and others[best] < _LESS * left:
         return f"it would be explained better if {best}: a residual of {others[best] ** 0.5:.2g}, not {left**0.5:.2g}"
     energy = float(pair[0].var((1, 2)).mean())
     if left - noise > _UNEXPLAINED * max(energy - noise, 0.0):
-        return f"the truth, blurred by the kernel, leaves a residual of {left**0.5:.2g} of it: are they of one scene?"
+        return f"the {name}, blurred by the kernel, leaves a residual of {left**0.5:.2g} of it: are they of one scene?"
     return ""
 
 
-def _readings(sharp: Image, kernel: Kernel) -> Iterator[_Reading]:
+def _readings(sharp: Image, kernel: Kernel, name: str) -> Iterator[_Reading]:
     yield _Reading("the kernel were turned by 180 degrees", sharp, kernel[::-1, ::-1])
-    yield _Reading("the truth were upside down", sharp[:, ::-1], kernel)
-    yield _Reading("the truth were mirrored left to right", sharp[:, :, ::-1], kernel)
-    yield _Reading("the truth were turned by 180 degrees", sharp[:, ::-1, ::-1], kernel)
+    yield _Reading(f"the {name} were upside down", sharp[:, ::-1], kernel)
+    yield _Reading(f"the {name} were mirrored left to right", sharp[:, :, ::-1], kernel)
+    yield _Reading(f"the {name} were turned by 180 degrees", sharp[:, ::-1, ::-1], kernel)
     if len(sharp) == 3:
-        yield _Reading("the truth's channels were in reverse, BGR for RGB", sharp[::-1], kernel)
+        yield _Reading(f"the {name}'s channels were in reverse, BGR for RGB", sharp[::-1], kernel)
     if kernel.shape[0] == kernel.shape[1]:
         yield _Reading("the kernel's rows were its columns", sharp, kernel.T)
     if sharp.shape[1] == sharp.shape[2]:
-        yield _Reading("the truth's rows were its columns", sharp.transpose(0, 2, 1), kernel)
+        yield _Reading(f"the {name}'s rows were its columns", sharp.transpose(0, 2, 1), kernel)
 
 
 def _where(rows: int, columns: int) -> str:

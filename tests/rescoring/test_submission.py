@@ -247,6 +247,29 @@ def test_the_scores_that_another_sweep_shows_are_not_replaced_by_those_of_other_
     assert store.sweep_names() == ["first"]
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (lambda x: x[:, ::-1], "the restoration were upside down"),
+        (lambda x: x[:, :, ::-1], "the restoration were mirrored left to right"),
+        (lambda x: x.transpose(0, 2, 1), "the restoration's rows were its columns"),
+        (lambda x: x[::-1], "the restoration's channels were in reverse, BGR for RGB"),
+        (lambda x: np.roll(x, 2, 1), "the restoration were 2 rows higher"),
+        (lambda x: x, ""),
+    ],
+)
+@pytest.mark.parametrize("of_y", [False, True])
+def test_a_restoration_that_is_turned_or_moved_is_told(tmp_path, store, changed, words, of_y):
+    case = CASES[-1]
+    image = changed(levels(case))
+    if of_y:
+        image = image[:, *case.problem().valid]
+    save(tmp_path / "files" / "astronaut_motion_gaussian-0.05.png", image)
+    taken = take(store, Submission(tmp_path / "files", replace(EXPERIMENT, images="astronaut", noise="gaussian:0.05")))
+    said = [text for text in taken.assumed if "contradicts it: it would be explained better if" in text]
+    assert [words in text for text in said] == [True] * bool(words)
+
+
 def test_files_that_were_changed_where_they_are_are_scored_anew_for_all_sweeps_that_have_them(folder, store):
     take(store, Submission(folder, EXPERIMENT, name="whole"))
     save(folder / "astronaut_motion_gaussian-0.05.png", levels(CASES[-1], seed=1))
