@@ -41,23 +41,58 @@ class _Reading(NamedTuple):
     kernel: Kernel
 
 
-def contradiction(problem: Problem, sharp: Image, offset: tuple[int, int], name: str = "truth") -> str:
-    """Return how y contradicts that it is a sharp image, blurred, and what would fit better; empty where it does not.
+class _Unexplained(NamedTuple):
+    """What a sharp image, blurred, leaves of y: the energy of the residual, that of noise, and that of y in all."""
+
+    left: float
+    noise: float
+    energy: float
+
+
+def contradiction(problem: Problem, sharp: Image, offset: tuple[int, int]) -> str:
+    """Return how y contradicts that it is a truth, blurred, and what would fit better; empty where it does not.
 
     Args:
         problem: y and k.
         sharp: x or a part of it, linear, Shape (C, H, W).
         offset: row and column of its first pixel in the frame of x.
-        name: what the sharp image is called.
     """
+    found = _unexplained_by(problem, sharp, offset)
+    if found is None:
+        return ""
+    if better := _better(problem, sharp, offset, found.left, "truth"):
+        return better
+    if found.left - found.noise > _UNEXPLAINED * max(found.energy - found.noise, 0.0):
+        root = found.left**0.5
+        return f"the truth, blurred by the kernel, leaves a residual of {root:.2g} of it: are they of one scene?"
+    return ""
+
+
+def misread(problem: Problem, restored: Image, offset: tuple[int, int]) -> str:
+    """Return how a restoration, or k, would explain y better if it were turned, mirrored or moved; empty where not so.
+
+    Args:
+        problem: y and k.
+        restored: an estimate of x or of a part of it, linear, Shape (C, H, W).
+        offset: row and column of its first pixel in the frame of x.
+    """
+    found = _unexplained_by(problem, restored, offset)
+    return "" if found is None else _better(problem, restored, offset, found.left, "restoration")
+
+
+def _unexplained_by(problem: Problem, sharp: Image, offset: tuple[int, int]) -> _Unexplained | None:
+    """Return what a sharp image leaves of y; None where that is as noise, or too little of it is seen to say."""
     pair = _pair(problem, sharp, problem.kernel, offset)
     if pair is None:
-        return ""
+        return None
     # of large images the middle says enough, and the estimate takes seconds for all of them
     level = problem.sigma() if problem.noise.level is not None else estimate_noise_level(pair[0])
     left, noise = _unexplained(*pair), level**2 + _ROUNDING
-    if left <= _AS_NOISE * noise:
-        return ""
+    return None if left <= _AS_NOISE * noise else _Unexplained(left, noise, float(pair[0].var((1, 2)).mean()))
+
+
+def _better(problem: Problem, sharp: Image, offset: tuple[int, int], left: float, name: str) -> str:
+    """Return what would explain y better, in words; `left` is the energy of the residual, `name` what x is called."""
     others = {
         reading.words: other
         for reading in _readings(sharp, problem.kernel, name)
@@ -68,12 +103,9 @@ def contradiction(problem: Problem, sharp: Image, offset: tuple[int, int], name:
         (rows, columns), energy = moved
         others[f"the {name} were {_where(rows, columns)}"] = energy
     best = min(others, key=others.__getitem__, default="")
-    if best and others[best] < _LESS * left:
-        return f"it would be explained better if {best}: a residual of {others[best] ** 0.5:.2g}, not {left**0.5:.2g}"
-    energy = float(pair[0].var((1, 2)).mean())
-    if left - noise > _UNEXPLAINED * max(energy - noise, 0.0):
-        return f"the {name}, blurred by the kernel, leaves a residual of {left**0.5:.2g} of it: are they of one scene?"
-    return ""
+    if not best or others[best] >= _LESS * left:
+        return ""
+    return f"it would be explained better if {best}: a residual of {others[best] ** 0.5:.2g}, not {left**0.5:.2g}"
 
 
 def _readings(sharp: Image, kernel: Kernel, name: str) -> Iterator[_Reading]:

@@ -21,7 +21,7 @@ from nidbench.cases.case import Case
 from nidbench.cases.source import cases
 from nidbench.contract.truth import Truth
 from nidbench.errors import DamagedError, InputError, ResultsError
-from nidbench.images import RESTORED, UNSTATED, Units, contradiction, other_mean, read_pixels, unlike
+from nidbench.images import RESTORED, UNSTATED, Units, misread, other_mean, read_pixels, unlike
 from nidbench.physics.arrays import Image, array_hash
 from nidbench.physics.case_key import CaseKey
 from nidbench.physics.problem import Problem
@@ -384,8 +384,8 @@ def _misread(image: Image, problem: Problem, has_border: bool) -> str:
     """Return a note where a restoration, in the frame of x, gives y only if it, or the kernel, is turned or moved."""
     rows, columns = problem.valid
     shown, corner = (image, (0, 0)) if has_border else (image[:, rows, columns], (rows.start, columns.start))
-    contradicts = contradiction(problem, shown, corner, "restoration")
-    return f"a blurred image that contradicts it: {contradicts}" if "better" in contradicts else ""
+    better = misread(problem, shown, corner)
+    return f"a blurred image that contradicts it: {better}" if better else ""
 
 
 def _is_stored(store: Store, cell: Cell, details: Mapping[str, Any], case: Case) -> bool:
