@@ -79,6 +79,11 @@ class CellRequest:
     work: Path
     basis: str
 
+    @property
+    def checkpoint(self) -> Path:
+        """File with the state of the unfinished cell, where its method saves one."""
+        return self.work / "checkpoint"
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ComputedCell:
@@ -172,14 +177,30 @@ def same_work(request: CellRequest) -> bool:
         return False
 
 
-def begin_work(request: CellRequest) -> None:
-    """Remove the checkpoint and curve of an earlier attempt that had another truth, version or source."""
+def begin_work(request: CellRequest) -> str:
+    """Remove the checkpoint and curve of an earlier attempt that had another truth, version or source.
+
+    Returns:
+        What differs, in words, where a checkpoint was lost by that; empty where none was.
+    """
     if same_work(request):
-        return
+        return ""
+    lost = _changed(request) if request.checkpoint.exists() else ""
     rmtree(request.work, ignore_errors=True)
     with suppress(OSError):  # a full disk has no room for a checkpoint either
         request.work.mkdir(parents=True, exist_ok=True)
         (request.work / _BASIS).write_text(request.basis)
+    return lost
+
+
+def _changed(request: CellRequest) -> str:
+    """Return in words in what the work of a request differs from it."""
+    parts = ("the sharp image that scores it", "the version of a component", "the source of its method")
+    try:
+        before, now = json.loads((request.work / _BASIS).read_text()), json.loads(request.basis)
+        return " and ".join(part for part, was, is_now in zip(parts, before, now, strict=True) if was != is_now)
+    except (OSError, ValueError, TypeError):  # it is missing, cannot be read or is of another form
+        return "nidbench"
 
 
 def failed_cell(request: CellRequest, case: ScoredCase, error: str) -> ComputedCell:
@@ -240,7 +261,7 @@ def task_of(request: CellRequest, problem: Problem, options: RunOptions) -> Task
         precision=request.cell.precision,
         threads=request.threads,
         clock=options.clock,
-        checkpoint=request.work / "checkpoint",
+        checkpoint=request.checkpoint,
         checkpoint_seconds=options.checkpoint_seconds,
         keep=request.keep,
         settings=request.cell.settings,

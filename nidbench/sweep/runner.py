@@ -90,7 +90,11 @@ class Runner:
             work=self._store.work(job.cell.id),
             basis=basis(job.method, job.case.truth_hash()),
         )
-        begin_work(request)
+        if changed := begin_work(request):
+            self._events.warned(
+                f"{job.planned.label} on {job.planned.case}: {changed} changed since its checkpoint was saved, "
+                "so the cell begins anew"
+            )
         return Work(job, request)
 
     def _written(self, job: Job, computed: ComputedCell) -> Record:

@@ -19,7 +19,6 @@ import psutil
 import pytest
 from silent_events import Silent
 
-from nidbench import versions
 from nidbench.compute.child_process import PASSIVE, ChildProcess
 from nidbench.compute.computer import Computer
 from nidbench.compute.same_process import SameProcess
@@ -133,8 +132,16 @@ def test_a_method_file_that_no_method_is_of_is_said(tmp_path):
     assert "add faulty to --methods" in warning
 
 
-@pytest.mark.parametrize("upgraded", [False, True])
-def test_a_checkpoint_of_another_version_is_not_gone_on_from(tmp_path, upgraded, monkeypatch):
+@pytest.mark.parametrize(
+    "place, changed",
+    [
+        (None, ""),
+        (0, "the sharp image that scores it"),
+        (1, "the version of a component"),
+        (2, "the source of its method"),
+    ],
+)
+def test_a_checkpoint_that_rests_on_something_else_is_not_gone_on_from_and_its_loss_is_told(tmp_path, place, changed):
     """Else the record would say today's version of a result that is half of another."""
     ask, store, events = question("faulty", images="camera"), Store(tmp_path / "out"), Silent()
     plan = make_plan(ask, SameProcess())
@@ -148,11 +155,17 @@ def test_a_checkpoint_of_another_version_is_not_gone_on_from(tmp_path, upgraded,
     Runner(store, Serial(SameProcess(), FAST), CutOff()).run(plan, plan.jobs)
     shutil.rmtree(store.root / "cells")
     shutil.copytree(tmp_path / "saved", work)
-    if upgraded:
-        monkeypatch.setattr(versions, "CURRENT", {**CURRENT, "engine": 99})
+    if place is not None:
+        basis = json.loads((work / "basis.json").read_text())
+        basis[place] = "another"
+        (work / "basis.json").write_text(json.dumps(basis))
     Runner(store, Serial(SameProcess(), FAST), events).run(plan, plan.jobs)
     record = store.whole(plan.jobs[0].cell.id)
-    assert (record.status, record.resumed) == ("done", 0 if upgraded else 1)
+    assert (record.status, record.resumed) == ("done", 0 if changed else 1)
+    lost = f"faulty on sample/camera sample/motion gaussian:0.05 #0: {changed} changed since its checkpoint was saved"
+    assert [text for text in events.warnings if text.endswith("begins anew")] == (
+        [f"{lost}, so the cell begins anew"] if changed else []
+    )
     assert not work.exists()
 
 
