@@ -23,6 +23,9 @@ _UNIT = 2.0
 #: has unit variance; with its mean taken off alone it spans no more than the peak.
 _SPAN = 1.1
 
+#: A restoration is on [-1, 1] where its square error is this many times what it is after (x + peak) / 2.
+_TIMES_NEARER = 20.0
+
 
 def psnr(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0) -> float:
     """Return the peak signal-to-noise ratio in dB, over all channels and pixels.
@@ -80,6 +83,7 @@ def _compared(restored: Any, truth: Any, data_range: float) -> tuple[NDArray[np.
     for name, image in (("restored", x), ("truth", reference)):
         _check_image(name, image, peak)
     _check_signed(reference, peak)
+    _check_symmetric(x, reference, peak)
     if peak > _UNIT:
         _check_one_scale(x, reference)
         _check_one_scale(reference, x)
@@ -123,6 +127,18 @@ def _check_signed(truth: NDArray[Any], peak: float) -> None:
         raise InputError(
             f"truth goes from {first:.3g} to {last:.3g}, more than the peak of {peak:g}: bring both images to "
             "[0, peak], such as by (x + 1) / 2 of an x on [-1, 1]"
+        )
+
+
+def _check_symmetric(restored: NDArray[Any], truth: NDArray[Any], peak: float) -> None:
+    """Refuse a restoration on [-peak, peak], as of a network that ends in tanh, of a truth on [0, peak]."""
+    if restored.dtype.kind != "f" or restored.shape != truth.shape or np.percentile(restored, 1) >= DARKEST * peak:
+        return
+    error, error_halved = (np.square(x - truth).mean() for x in (restored, (restored + peak) / 2))
+    if error > _TIMES_NEARER * error_halved:
+        raise InputError(
+            f"restored goes from {restored.min():.3g} to {restored.max():.3g} and is nearer to the truth on [0, "
+            f"{peak:g}]: give (x + {peak:g}) / 2"
         )
 
 

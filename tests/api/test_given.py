@@ -164,6 +164,8 @@ def test_metrics_take_what_is_an_array():
             r"truth goes from -.* more than the peak of 1: bring both images to \[0, peak\]",
         ),
         (510 * SHARP - 255, 510 * SHARP - 255, 255, "more than the peak of 255"),
+        (2 * SHARP - 1, SHARP, 1, r"restored goes from -.* nearer to the truth on \[0, 1\]: give \(x \+ 1\) / 2"),
+        (510 * SHARP - 255, 255 * SHARP, 255, r"give \(x \+ 255\) / 2"),
     ],
 )
 def test_metrics_are_of_images_on_the_scale_of_their_peak(restored, truth, peak, message):
@@ -177,6 +179,12 @@ def test_metrics_of_images_around_0_are_those_of_their_peak():
     noisy = truth + RNG.normal(0, 0.1, truth.shape)
     assert nb.psnr(noisy - 0.5, truth - 0.5) == pytest.approx(nb.psnr(noisy, truth))  # of a mean alone it is the same
     assert nb.psnr(2 * noisy - 1, 2 * truth - 1, data_range=2) == pytest.approx(nb.psnr(noisy, truth))
+
+
+def test_metrics_of_what_goes_far_below_0_but_is_not_on_minus_1_to_1():
+    for restored in (SHARP + RNG.normal(0, 2, SHARP.shape), -SHARP, SHARP - 1):
+        expected = 10 * np.log10(1 / np.mean((restored - SHARP) ** 2))
+        assert nb.psnr(restored, SHARP) == pytest.approx(expected)
 
 
 SPOT = np.exp(-((np.arange(21) - 10.0) ** 2) / 8)[:, None] * np.exp(-((np.arange(21) - 10.0) ** 2) / 8)

@@ -133,7 +133,7 @@ def test_a_method_file_that_no_method_is_of_is_said(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "place, changed",
+    ("place", "changed"),
     [
         (None, ""),
         (0, "the sharp image that scores it"),
