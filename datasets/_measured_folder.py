@@ -39,6 +39,7 @@ from nidbench.images import (
     BACKGROUNDS,
     BLURRED,
     IMAGE_SUFFIXES,
+    JPEG_SUFFIXES,
     KERNEL_SUFFIXES,
     SHARP,
     Background,
@@ -163,6 +164,9 @@ class MeasuredFolder:
             yield "range of the blurred images", f"{self._blurred[name].name} has {blurred.assumed}"
         if blurred.may_be_frames:
             yield "colours of the blurred images", frames_note(self._blurred[name].name, FRAMES_APART)
+        if problem.noise.level is None and self._blurred[name].suffix.lower() in JPEG_SUFFIXES:
+            hides = "JPEG hides noise, so that it is estimated too low: write noise = 0.01, where you know it, into"
+            yield "noise", f"{self._blurred[name].name}: {hides} measured.toml"
         kernel = self._kernel_file(name)
         if off := kernel_notice(problem.kernel, say=_background_said):
             yield "kernels", f"{kernel.name} {off}"

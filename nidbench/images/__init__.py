@@ -19,6 +19,7 @@ from .psf import kernel_notice as kernel_notice
 from .psf import read_kernel as read_kernel
 from .read import BLURRED as BLURRED
 from .read import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from .read import JPEG_SUFFIXES as JPEG_SUFFIXES
 from .read import RESTORED as RESTORED
 from .read import SHARP as SHARP
 from .read import SMALLEST_SIDE as SMALLEST_SIDE

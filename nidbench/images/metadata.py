@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from . import fits, tiffs
-from .pictures import opened
+from .pictures import jpeg_rounding, opened
 from .stored import reading
 
 #: First bytes of a PNG.
@@ -59,6 +59,7 @@ class Metadata:
         tiff: arguments of `tifffile.imwrite` that say the same of a TIFF; empty for other files.
         header: of a FITS file, or None.
         alpha: whether it has an alpha channel, which readers here accept where it is opaque everywhere.
+        rounding: standard deviation of what a JPEG's rounding may add to its gray values, on [0, 1]; 0 for other files.
         damaged: names of what it says in a way that no file may, which is left out.
     """
 
@@ -70,6 +71,7 @@ class Metadata:
     tiff: Mapping[str, Any] = field(default_factory=dict)
     header: Any = None
     alpha: bool = False
+    rounding: float = 0.0
     damaged: tuple[str, ...] = ()
 
 
@@ -169,7 +171,7 @@ def _ratio(value: Any) -> float:
 
 def _of_picture(path: Path) -> Metadata:
     with opened(path) as file:
-        form, info, alpha = file.format, dict(file.info), "A" in file.mode
+        form, info, alpha, rounding = file.format, dict(file.info), "A" in file.mode, jpeg_rounding(file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged EXIF, which is then left out
             orientation = _orientation(file.getexif().get(_ORIENTATION))
@@ -183,6 +185,7 @@ def _of_picture(path: Path) -> Metadata:
         orientation=orientation,
         chunks=tuple(_chunks(path.read_bytes())) if form == "PNG" else (),
         alpha=alpha,
+        rounding=rounding,
     )
 
 

@@ -20,8 +20,11 @@ from .units import UNSTATED, Units, in_units
 #: Smallest side of an image in pixels: that of an SSIM window, so that it can be scored.
 SMALLEST_SIDE = 11
 
+#: Suffixes of JPEG files, whose noise no estimate sees.
+JPEG_SUFFIXES = (".jpg", ".jpeg")
+
 #: Suffixes of image files.
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", *fits.FITS_SUFFIXES)
+IMAGE_SUFFIXES = (".png", *JPEG_SUFFIXES, ".bmp", ".tif", ".tiff", *fits.FITS_SUFFIXES)
 
 #: Names of a restored, sharp and blurred image in array files that hold several arrays.
 RESTORED = ("x", "image", "img", "im", "deblurred", "restored", "output", "result")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nidbench.errors import InputError
-from nidbench.images import BLURRED, UNSTATED, Units, frames_note
+from nidbench.images import BLURRED, JPEG_SUFFIXES, UNSTATED, Units, frames_note
 from nidbench.images.fits import is_fits
 from nidbench.images.metadata import Metadata, metadata_of
 from nidbench.images.stack import Stack, count_images, read_stack
@@ -198,7 +198,7 @@ def numbers(source: Source, out: Path, images: Sequence[Image], corner: tuple[in
         notes.append(f"{out.suffix} holds no {kind}: written as {held}")
     values = np.stack([image.transpose(1, 2, 0) for image in images]) * np.float64(white)
     stored, clipped = _as_type(values, held, bits)
-    if out.suffix.lower() in (".jpg", ".jpeg"):
+    if out.suffix.lower() in JPEG_SUFFIXES:
         notes.append("JPEG loses detail: .png or .tif keep every value")
     if bits is not None and held.kind in "iu" and bits < 8 * held.itemsize:
         notes.append(f"values are {bits} bit, 0 to {2**bits - 1}, in {8 * held.itemsize}-bit numbers")
@@ -232,7 +232,7 @@ def file_bytes(source: Source, out: Path, pixels: Pixels) -> tuple[bytes, Sequen
         notes.append("rows are kept in their order, and viewers of FITS show row 0 at the bottom, others at the top")
     if metadata.orientation != 1:
         how = _ORIENTED[metadata.orientation - 2]
-        if suffix in (".jpg", ".jpeg", ".png", ".tif", ".tiff"):
+        if suffix in (*JPEG_SUFFIXES, ".png", ".tif", ".tiff"):
             notes.append(f"the pixels are as stored, and {out.name} says as {source.path.name} does: shown {how}")
         else:
             notes.append(f"the pixels are as stored; {suffix} cannot say that they are to be shown {how}")

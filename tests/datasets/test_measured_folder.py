@@ -64,6 +64,15 @@ def test_what_is_known_of_the_camera(folder, pictures):
     assert MeasuredFolder(folder).truths("cat", "folder/cat")[0].encoded
 
 
+def test_the_noise_of_a_jpeg_is_to_be_stated(folder):
+    with Image.open(folder / "blurred" / "cat.png") as picture:
+        picture.save(folder / "blurred" / "cat.jpg")
+    (folder / "blurred" / "cat.png").unlink()
+    assert "noise: cat.jpg: JPEG hides noise" in MeasuredFolder(folder).notice(["cat", "dog"])
+    (folder / "measured.toml").write_text("noise = 0.02")
+    assert "JPEG" not in MeasuredFolder(folder).notice(["cat", "dog"])
+
+
 def test_a_single_kernel_serves_all(folder):
     for path in (folder / "kernels").iterdir():
         path.unlink()

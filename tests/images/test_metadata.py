@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 from scipy.io import loadmat, savemat
 
 from nidbench.errors import InputError
@@ -131,3 +132,17 @@ def test_colours_with_alpha_are_no_stack(tmp_path, suffix, channels, name):
     savemat(tmp_path / "a.mat", {"image": values})
     with pytest.raises(InputError, match=f"seems to be {name}: save it without alpha"):
         count_images(tmp_path / f"a{suffix}", ())
+
+
+@pytest.mark.parametrize("step", [2, 8, 20])
+def test_the_rounding_of_a_jpeg_is_that_of_its_steps(tmp_path, step):
+    """Of noise far above the steps every coefficient is rounded by an error uniform in one of them."""
+    noise = (40 * np.random.default_rng(0).standard_normal((160, 160)) + 128).clip(0, 255).astype(np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.jpg", qtables=[[step] * 64])
+    with Image.open(tmp_path / "a.jpg") as file:
+        rounded = np.asarray(file, float) - noise
+    rounding = metadata_of(tmp_path / "a.jpg").rounding
+    assert rounding == pytest.approx(step / np.sqrt(12) / 255)
+    assert np.hypot(rounding * 255, np.sqrt(1 / 12)) == pytest.approx(rounded.std(), rel=0.05)  # and to whole numbers
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    assert metadata_of(tmp_path / "a.png").rounding == 0

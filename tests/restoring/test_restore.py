@@ -18,6 +18,7 @@ from nidbench.compute.same_process import SameProcess
 from nidbench.errors import InputError, NidbenchError
 from nidbench.images.stack import read_stack
 from nidbench.physics.measure import blur
+from nidbench.physics.noise_level import estimate_noise_level
 from nidbench.registry.entry_points import Registry, load_method
 from nidbench.restoring import restore as module
 from nidbench.restoring.bench import Bench, Expected, Place, one_method
@@ -76,6 +77,24 @@ def expected(channels=1, levels=None, **asked):
     y = blurred(channels)
     y = y if levels is None else np.rint(y.clip(0, 1) * levels) / levels
     return nb.restore("wiener", y.astype(np.float32), KERNEL, **asked)
+
+
+@pytest.mark.parametrize("quality", [50, 75])
+def test_what_a_jpeg_has_rounded_off_counts_as_noise(tmp_path, kernel, quality):
+    """Its noise is not seen in it: taken for nearly free of noise, the image was restored worse than it was."""
+    path = tmp_path / "a.jpg"
+    Image.fromarray(np.rint(255 * blurred()[0].clip(0, 1)).astype(np.uint8)).save(path, quality=quality)
+    with Image.open(path) as file:
+        y, steps = np.asarray(file, np.float32)[None] / 255, np.array(file.quantization[0])
+    estimate, of_rounding, notes = estimate_noise_level(y), np.sqrt(np.mean(steps**2) / 12) / 255 / 3, Notes()
+    done = run(path, kernel, tmp_path / "b.npy", notes, method="tv")
+    assert done.pages[0].sigma == pytest.approx(np.hypot(estimate, of_rounding))
+    assert any(f"{of_rounding:.2g} of intensity 1 is taken for what it has rounded off" in text for text in notes.texts)
+    truth, restored = scene()[:, 3:-3, 3:-3], np.load(tmp_path / "b.npy")[None] / 255
+    plain = nb.restore("tv", y, KERNEL, noise=f"gaussian:{estimate}")
+    assert nb.psnr(restored, truth) > max(nb.psnr(plain, truth), nb.psnr(y, truth)) + 1
+    run(path, kernel, tmp_path / "c.png", notes := Notes(), noise="gaussian:0.01")
+    assert not any("JPEG" in text for text in notes.texts)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
