@@ -135,18 +135,22 @@ class Results:
 
         return existing_sheets(self.store, self.sweep)
 
-    def table(self, form: str = "md") -> str:
+    def table(self, form: str = "md", *, against: str = "", paper: str = "") -> str:
         """Return the table of the sweep as text.
 
         Args:
             form: `md`, `latex` (booktabs), `html` or `csv`.
+            against: a method to which differences are shown, with 95 % intervals; empty for none.
+            paper: a table of the paper whose numbers stand beside, such as `table2`; empty for none.
 
         Raises:
-            InputError: for another form.
+            InputError: for another form, or a table of the paper that has nothing of the sweep.
+            UnknownNameError: where the sweep has no such method, or the paper no such table.
         """
+        from nidbench.paper.quotes import columns_beside
         from nidbench.report.results_table import render
 
-        return render(self._read, form, self.protocol)
+        return render(self._read, form, self.protocol, list(columns_beside(against, paper)))
 
     def report(self, file: str | Path | None = None, *, folder: str | Path | None = None) -> Path:
         """Write the sweep as an HTML page to look at, and return the page.

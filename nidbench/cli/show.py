@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from nidbench.errors import InputError
+
 from . import completion, options
 from .shared import read_sweep, tell
 
@@ -14,15 +16,35 @@ from .shared import read_sweep, tell
 @click.command()
 @options.sweep
 @click.option("--by-image", is_flag=True, help="A row for each measurement, a column for each method: PSNR.")
+@click.option(
+    "--against",
+    shell_complete=completion.labels,
+    default="",
+    metavar="LABEL",
+    help="Also how far each method is from this one, with 95 % intervals.",
+)
+@click.option("--paper", "published", default="", help="Also the numbers of a table of the paper, such as table2.")
 @options.form
 @options.protocol
 @options.output
-def table(sweep: str | None, by_image: bool, form: str, protocol: str, output: Path) -> None:
-    """Print the table of a SWEEP, by default the latest."""
+def table(
+    sweep: str | None, by_image: bool, against: str, published: str, form: str, protocol: str, output: Path
+) -> None:
+    """Print the table of a SWEEP, by default the latest.
+
+    With --against and --paper, means, differences with their intervals, costs and published numbers are one table.
+    """
+    from nidbench.paper.quotes import columns_beside
     from nidbench.report.image_table import render_images
     from nidbench.report.results_table import render
 
-    click.echo((render_images if by_image else render)(read_sweep(output, sweep), form, protocol))
+    if by_image and (against or published):
+        raise InputError("--by-image has a column for each method: leave it out for --against and --paper")
+    sweep_cells = read_sweep(output, sweep)
+    if by_image:
+        click.echo(render_images(sweep_cells, form, protocol))
+    else:
+        click.echo(render(sweep_cells, form, protocol, list(columns_beside(against, published))))
 
 
 @click.command()

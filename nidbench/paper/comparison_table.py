@@ -183,7 +183,7 @@ _JUDGED = (
 
 def _caption(frame: pd.DataFrame, name: str) -> str:
     return (
-        f"{_title(name)}, beside what was measured here: mean PSNR (dB) and SSIM under the protocol "
+        f"{table(name).title}, beside what was measured here: mean PSNR (dB) and SSIM under the protocol "
         f"{_protocols(frame)}. {_counted(frame)}. quoted: a system that cannot be run here, with the table's number; "
         f"{_JUDGED}"
     )
@@ -191,13 +191,9 @@ def _caption(frame: pd.DataFrame, name: str) -> str:
 
 def _anchor_caption(frame: pd.DataFrame, name: str) -> str:
     return (
-        f"{_title(name)}: differences in PSNR (dB) and SSIM to {frame['anchor'].iloc[0]}, published, and measured on "
-        f"what has a score of both, under the protocol {_protocols(frame)}. {_counted(frame)}. {_JUDGED}"
+        f"{table(name).title}: differences in PSNR (dB) and SSIM to {frame['anchor'].iloc[0]}, published, and measured "
+        f"on what has a score of both, under the protocol {_protocols(frame)}. {_counted(frame)}. {_JUDGED}"
     )
-
-
-def _title(name: str) -> str:
-    return f"{name.replace('table', 'Table ')} of Chen et al., IJCV 2022 (section {table(name).section})"
 
 
 def _protocols(frame: pd.DataFrame) -> str:

@@ -117,6 +117,11 @@ class Table:
     note: str = ""
 
     @property
+    def title(self) -> str:
+        """What it is, for captions."""
+        return f"{self.name.replace('table', 'Table ')} of Chen et al., IJCV 2022 (section {self.section})"
+
+    @property
     def stands_for_any(self) -> bool:
         """Whether it has one dataset only, so that what it says of methods is a claim beyond that."""
         return len({condition.dataset for condition in self.conditions}) == 1

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
 from nidbench.physics.case_key import MEASURED
-from nidbench.report.typeset import UNKNOWN, escape_latex
+from nidbench.report.typeset import FITTED, UNKNOWN, escape_latex
 
 #: The proposed method's name in the paper.
 OURS = "Ours"
@@ -32,9 +32,6 @@ _GROUP_OF = {category: group for group, categories in _GROUPS.items() for catego
 
 #: Tables whose captions have the best in bold and the best of each group underlined; those of ablations have no marks.
 _MARKED = ("table2", "table3", "table4", "table5", "table6")
-
-#: Shrinks what is wider than the text, and leaves the rest as it is.
-_FITTED = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
 
 #: PSNR in dB and SSIM; NaN where not known.
 Scores: TypeAlias = tuple[float, float]
@@ -195,7 +192,7 @@ def _highest(line: _Line, columns: Sequence[_Column]) -> set[_Column]:
 def _tabular(block: Sequence[_Column], conditions: Sequence[Sequence[_Printed]]) -> Iterator[str]:
     """Yield a block of the table: some of its methods under all conditions."""
     groups = [(group, len(list(columns))) for group, columns in groupby(block, lambda column: column.group)]
-    yield _FITTED
+    yield FITTED
     yield rf"\begin{{tabular}}{{lll{'r' * len(block)}r}}"
     yield r"\toprule"
     yield " & ".join(["", "", "", *(_over(group, columns) for group, columns in groups), ""]) + r" \\"

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
 from nidbench.system.counts import count_of
 
+from .beside import Beside
 from .typeset import UNKNOWN, Sheet, check_format, number, write
 
 
@@ -79,6 +80,7 @@ def render(
     sweep_cells: SweepCells,
     format: str = "md",  # noqa: A002 - the name of the command line's option
     protocol: str = DEFAULT.name,
+    beside: Sequence[Callable[[pd.DataFrame], Beside]] = (),
 ) -> str:
     """Return a sweep's summary as text: Markdown, LaTeX (booktabs) or HTML, or all of `summary_frame` as CSV.
 
@@ -86,13 +88,17 @@ def render(
         sweep_cells: the sweep, read.
         format: one of `typeset.FORMATS`.
         protocol: the metric protocol's name; captions name it.
+        beside: each makes further columns, of the cells' frame.
 
     Raises:
         InputError: no such format.
         UnknownNameError: no such protocol.
     """
     check_format(format)
-    return renderings(sweep_cells, (format,), protocol)[format]
+    protocol = protocols.protocol(protocol).name
+    cells = sweep_cells.frame(protocol)
+    notes = lacking_lines(cells, sweep_cells.sweep, protocol)
+    return _renderings(cells, (format,), protocol, notes, [columns(cells) for columns in beside])[format]
 
 
 def renderings(sweep_cells: SweepCells, formats: Sequence[str], protocol: str = DEFAULT.name) -> dict[str, str]:
@@ -126,14 +132,42 @@ def render_cells(
     return _renderings(cells, (format,), protocol, notes)[format]
 
 
-def _renderings(cells: pd.DataFrame, formats: Sequence[str], protocol: str, notes: Sequence[str]) -> dict[str, str]:
+def _renderings(
+    cells: pd.DataFrame, formats: Sequence[str], protocol: str, notes: Sequence[str], beside: Sequence[Beside] = ()
+) -> dict[str, str]:
     summary = summary_frame(cells)
-    texts = {"csv": summary.to_csv(index=False)} if "csv" in formats else {}
+    numbers = pd.concat([summary, *(each.of(summary, cells) for each in beside)], axis="columns")
+    texts = {"csv": numbers.to_csv(index=False)} if "csv" in formats else {}
     others = [form for form in formats if form != "csv"]
     if others:
-        sheet = summary_sheet(cells, summary, protocol)
+        sheet = _with_columns(summary_sheet(cells, summary, protocol), numbers, beside)
         texts |= {form: write(replace(sheet, notes=[*notes, *sheet.notes]), form) for form in others}
     return texts
+
+
+def _with_columns(sheet: Sheet, numbers: pd.DataFrame, beside: Sequence[Beside]) -> Sheet:
+    """Return a table with further columns behind its SSIM, and what they are behind its caption.
+
+    Args:
+        sheet: from `summary_sheet`.
+        numbers: those of the summary, and of the columns, a row for each of the table.
+        beside: the columns.
+    """
+    place = sheet.header.index(NUMBERS["ssim"][0]) + 1
+    rows = [
+        [*texts[:place], *(text for each in beside for text in _beside_texts(each, row)), *texts[place:]]
+        for texts, row in zip(sheet.rows, numbers.to_dict("records"), strict=True)
+    ]
+    titles = [title for each in beside for title in each.columns]
+    header = [*sheet.header[:place], *titles, *sheet.header[place:]]
+    return replace(
+        sheet, header=header, rows=rows, caption=" ".join([sheet.caption, *(each.caption for each in beside)])
+    )
+
+
+def _beside_texts(beside: Beside, row: Mapping[Any, Any]) -> list[str]:
+    there = any(not pd.isna(row[name]) for name in beside.names)
+    return [text(row) if there else UNKNOWN for text in beside.columns.values()]
 
 
 def lacking_lines(cells: pd.DataFrame, sweep: Sweep, protocol: str) -> list[str]:

@@ -20,6 +20,12 @@ UNKNOWN = "–"  # noqa: RUF001 - an en dash, as is usual in tables
 #: What stands before a number below 0.
 MINUS = "−"  # noqa: RUF001 - the sign, which is as wide as a plus
 
+#: In LaTeX, shrinks what is wider than the text, and leaves the rest as it is.
+FITTED = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
+
+#: Columns beyond which a table in LaTeX goes over the width of the page, and is shrunk to it.
+_WIDE = 12
+
 #: Of a difference, however small: doubles of scores have no more that mean anything.
 _MOST_DECIMALS = 12
 
@@ -204,17 +210,20 @@ def escape_latex(text: str) -> str:
 
 
 def _latex(sheet: Sheet) -> str:
-    lines = ["% needs \\usepackage{booktabs}", r"\begin{table}", r"\centering", r"\small"]
+    wide = len(sheet.header) > _WIDE
+    needs, kind = (" and \\usepackage{graphicx}", "table*") if wide else ("", "table")
+    lines = [f"% needs \\usepackage{{booktabs}}{needs}", rf"\begin{{{kind}}}", r"\centering", r"\small"]
     lines.append(rf"\caption{{{escape_latex(sheet.caption)}}}")
+    lines += [FITTED] * wide
     lines.append(rf"\begin{{tabular}}{{{'l' * sheet.labels}{'r' * (len(sheet.header) - sheet.labels)}}}")
     lines += [r"\toprule", " & ".join(map(escape_latex, sheet.header)) + r" \\"]
     for index in range(len(sheet.rows)):
         if index in sheet.rules:
             lines.append(r"\midrule")
         lines.append(" & ".join(sheet.marked(index, escape_latex, r"\textbf{{}}", r"\textit{{}}")) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [r"\bottomrule", r"\end{tabular}" + "}" * wide]
     lines += [rf"\par\footnotesize {escape_latex(note)}" for note in sheet.notes]
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
+    return "\n".join([*lines, rf"\end{{{kind}}}"]) + "\n"
 
 
 def _html(sheet: Sheet) -> str:

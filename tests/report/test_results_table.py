@@ -7,10 +7,12 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 from frames import cells_frame
+from scipy import stats
 
 from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.summary import summary_frame
 from nidbench.errors import InputError, UnknownNameError
+from nidbench.paper.quotes import columns_beside
 from nidbench.records import error_line
 from nidbench.report.results_table import failure_lines, render
 from nidbench.scoring.score import Score
@@ -334,6 +336,47 @@ def test_latex_is_escaped_and_even(make_record, make_store):
         assert depth >= 0
     assert depth == 0
     assert text.isascii()
+
+
+@pytest.fixture
+def three_images(make_record, make_store):
+    """`ours`, `fast`, 1 dB above `dip` but for 0.1 dB an image, and `tv`, which has two of three images."""
+    records = [make_record("ours", image, 26.0 + 0.1 * n) for n, image in enumerate("abc")]
+    records += [make_record("dip", image, 25.0 + 0.2 * n) for n, image in enumerate("abc")]
+    return SweepCells.read(*make_store(*records, *(make_record("tv", image, 24.0) for image in "ab")))
+
+
+def test_differences_and_their_intervals_beside_the_means(three_images):
+    """Those of `differences`, each in the row of its method."""
+    columns = list(columns_beside("dip"))
+    text = render(three_images, beside=columns)
+    header, *rows = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("|")]
+    header, rows = [title.strip() for title in header], [[cell.strip() for cell in each] for each in rows]
+    place = header.index("SSIM") + 1
+    assert header[place : place + 2] == ["to dip", "95 %"]
+    half = stats.t.ppf(0.975, 2) * 0.1 / math.sqrt(3)
+    beside = {each[header.index("method")]: each[place : place + 2] for each in rows[1:]}
+    assert beside["ours"] == ["+0.90", f"[+{0.9 - half:.2f}, +{0.9 + half:.2f}]"]
+    assert beside["tv"] == ["−1.10", "–"]  # noqa: RUF001 - the minus sign and the dash of tables
+    assert beside["dip"] == beside["input"] == ["–", "–"]  # noqa: RUF001 - as above
+    assert "to dip: mean difference in PSNR (dB) to dip" in text
+    csv = pd.read_csv(io.StringIO(render(three_images, "csv", beside=columns)))
+    assert row(csv, "ours")["difference_low"] == pytest.approx(0.9 - half)
+    assert list(csv.columns[:-3]) == list(summary_frame(three_images.frame("half-kernel")).columns)
+    with pytest.raises(UnknownNameError, match="no_such"):
+        render(three_images, beside=list(columns_beside("no_such")))
+
+
+def test_presets_of_one_method_have_their_own_numbers_beside_them(make_record, make_store):
+    records = [
+        make_record("ours", image, 26.0 + n + lr, settings={"lr": lr}) for lr in (1, 2) for n, image in enumerate("abc")
+    ]
+    store, sweep = make_store(*records)
+    cells = [replace(cell, preset="paper") if place > 2 else cell for place, cell in enumerate(sweep.cells)]
+    read = SweepCells.read(store, replace(sweep, cells=cells))
+    csv = pd.read_csv(io.StringIO(render(read, "csv", beside=list(columns_beside("ours (fast)")))))
+    assert row(csv, "ours", preset="paper")["difference"] == 1
+    assert math.isnan(row(csv, "ours", preset="fast")["difference"])
 
 
 class Tags(HTMLParser):

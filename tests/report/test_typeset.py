@@ -28,6 +28,15 @@ def test_bold_goes_before_italics(form, first, second):
     assert text.count("1.00") == text.count("2.00") == 1
 
 
+@pytest.mark.parametrize("columns", [12, 13])
+def test_a_table_too_wide_for_a_page_is_shrunk_to_it_in_latex(columns):
+    sheet = Sheet("One.", ["a", *"x" * (columns - 1)], 1, [["m", *["1.00"] * (columns - 1)]], {0}, ["a note"])
+    text, wide = write(sheet, "latex"), columns == 13
+    assert text.startswith(r"% needs \usepackage{booktabs}" + r" and \usepackage{graphicx}" * wide + "\n")
+    assert (text.count(r"\resizebox"), text.count("{table*}")) == (wide, 2 * wide)
+    assert text.count("{") == text.count("}")
+
+
 @pytest.mark.parametrize(
     ("text", "short"),
     [
