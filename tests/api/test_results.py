@@ -40,6 +40,12 @@ def test_python_and_command_line_ask_the_same_question(results, folder):
     for form in ("md", "csv", "latex", "html"):
         printed = CliRunner().invoke(main, ["table", results.name, "--format", form, "--output", str(folder)])
         assert printed.output.rstrip("\n") == results.table(form).rstrip("\n")
+    beside = CliRunner().invoke(main, ["table", results.name, "--against", "tv", "--output", str(folder)])
+    assert beside.output.rstrip("\n") == results.table(against="tv").rstrip("\n") != results.table().rstrip("\n")
+    refused = CliRunner().invoke(
+        main, ["table", results.name, "--by-image", "--against", "tv", "--output", str(folder)]
+    )
+    assert "leave it out for --against and --paper" in refused.output
 
 
 def test_the_report_of_python_is_that_of_the_command_line(results, folder, tmp_path):
