@@ -2,7 +2,8 @@
 
 Sitzmann, Martel, Bergman, Lindell, Wetzstein, "Implicit Neural Representations with Periodic Activation Functions",
 NeurIPS 2020, here SIREN, with the settings of DeepInverse's demonstration of deblurring (Tachella et al., BSD-3-Clause;
-none of its code is used). The paper of SIREN deblurs nothing. The mean of y is ours: see `_above_mean`.
+none of its code is used), as it stands since October 2025 on a branch that is in no release. The paper of SIREN deblurs
+nothing. The mean of y is ours: see `_above_mean`.
 
 *Presets.* `released` is that demonstration: 1000 iterations on an image of little noise, no stop. `fast` has Adam's
 cosine, and a weight that follows the noise, a hundredth of sigma: that of the demonstration at its 1 %, and that of its
@@ -31,16 +32,17 @@ from ._layers import Conv, fold, unfold
 from ._prior import Network, check_prior, compared, prior_recipe
 
 ITERATIONS = 1000  #: of the demonstration
-LAYERS = 5  #: with sines, after the first
+LAYERS = 3  #: with sines, after the first
 
 
 @dataclass(frozen=True)
 class INR(Fitted):
     """min mean (g(k * f(z)) - y)^2 + alpha mean |df/dz|, z the rows and columns of the pixels, each from -1 to 1.
 
-    f has a layer of sines of high frequency, five of low frequency and a linear one, each of `width`. All its values at
-    the pixels of x come from one pass of 1x1 convolutions. Derivatives are differences of neighbouring pixels; the
-    demonstration has those of the network itself.
+    f has a layer of sines of high frequency, three of low frequency and a linear one, each of `width`. Their weights
+    begin as SIREN's, with which the phases of each layer have a variance near 1. All its values at the pixels of x come
+    from one pass of 1x1 convolutions. Derivatives are differences of neighbouring pixels; the demonstration has those
+    of the network itself.
 
     x is not confined to [0, 1], as the network ends in no sigmoid. The mean of y is added to what it returns.
 
@@ -57,7 +59,7 @@ class INR(Fitted):
     info: ClassVar[MethodInfo] = MethodInfo(
         title="INR (SIREN)",
         year=2020,
-        version=2,
+        version=3,
         paper="Sitzmann, Martel, Bergman, Lindell, Wetzstein: Implicit Neural Representations with Periodic Activation "
         "Functions, NeurIPS 2020",
         licence="authors' code: MIT; DeepInverse: BSD-3-Clause (neither is used here)",
@@ -124,6 +126,9 @@ class Sirens(nn.Module):
             Conv(generators, settings.width, settings.width, size=1, bias=False) for _ in range(LAYERS)
         )
         self.last = Conv(generators, settings.width, channels, size=1, bias=False)
+        with torch.no_grad():  # uniform to sqrt(6 / inputs) / omega (SIREN), likewise
+            for layer in (*self.layers, self.last):
+                layer.weight.mul_(math.sqrt(6) / settings.omega)
 
     def forward(self, inputs: Tensor, generators: Sequence[torch.Generator] | None = None) -> Tensor:  # noqa: ARG002 - no dropout
         """Return x, Shape (N, C, H, W), from coordinates of Shape (N, 2, H, W)."""

@@ -29,8 +29,24 @@ def test_it_is_sines_of_sines_at_each_pixel_by_itself():
             for weights in hidden:
                 values = np.sin(1.5 * weights @ values)
             np.testing.assert_allclose(found[n, :, row, column], last @ values, atol=1e-12)
-        assert abs(first).max() <= 1 / 2
-        assert abs(hidden[0]).max() <= 1 / np.sqrt(6)
+        assert len(hidden) == 3
+
+
+def test_weights_begin_as_those_of_siren():
+    """Uniform, to 1 / inputs in the first layer, sqrt(6 / inputs) / omega in others: phases have a variance near 1."""
+    settings = INR(width=256, omega=1.5)
+    network = Sirens([torch.Generator().manual_seed(1)], 3, settings)
+    for layer, limit in ((network.first, 1 / 2), *((each, np.sqrt(6 / 256) / 1.5) for each in network.layers)):
+        weights = layer.weight.detach().numpy()
+        assert abs(weights).max() <= limit
+        assert weights.std() == pytest.approx(limit / np.sqrt(3), rel=0.06)
+    assert float(network.last.weight.detach().abs().max()) == pytest.approx(np.sqrt(6 / 256) / 1.5, rel=0.01)
+    with torch.no_grad():
+        maps = torch.sin(30 * network.first(coordinates((40, 40))[None]))
+        for layer in network.layers:
+            phases = 1.5 * layer(maps)
+            assert 0.7 < float(phases.square().mean()) < 1.3
+            maps = torch.sin(phases)
 
 
 def test_phases_are_not_rounded_at_bf16():
