@@ -23,7 +23,7 @@ class PlainUNets(nn.Module):
     """Two convolutions at each scale, down and up, widths doubling but for the last; linear at the end.
 
     Weights begin as N(0, 0.02^2), scales of normalisation as N(1, 0.02^2), what is added as 0. A side that cannot be
-    halved loses its last pixel on the way down and gets its last doubled one repeated on the way up.
+    halved is rounded up on the way down, its last pixel a maximum by itself, and what doubling then adds is cut off.
 
     Args:
         generators: one CPU generator for each network's weights.
