@@ -66,7 +66,7 @@ class INR(Fitted):
         presets={
             "released": {},
             "fast": {**WITHOUT_STOP, "optimizer": "adam", "size_scaled": False, "alpha": None},
-            "smoke": {"iterations": 4, "lr": 1e-5},
+            "smoke": {"iterations": 4, "lr": 1e-5, "omega": 4.0},
         },
         tuned_on={"fast": "alpha and the stop: chelsea, coins and rocket of scikit-image"},
     )
