@@ -7,8 +7,8 @@ deblurring; none of their code is used.
 it nothing here is a reproduction. The mean of y is ours, too: see `_above_mean`.
 
 *Presets.* `paper` has their 40 times 150 iterations. `fast` has a tenth of them, half the channels, Adam and the stop
-of `bpdip`, as their deblurring has no rule for noise in y, and a rising variance of the iterates ends it where a new round
-begins; nothing else was tuned.
+of `bpdip`, as their deblurring has no rule for noise in y, and a rising variance of the iterates ends it where a new
+round begins; nothing else was tuned.
 """
 
 from __future__ import annotations
