@@ -110,6 +110,16 @@ def test_the_presets_are_the_paper_and_the_notebook():
     assert DIPWTV(**presets["released"]).through_zero
 
 
+def test_fast_descends_as_the_authors_and_stops_by_the_discrepancy():
+    """The dual takes one step an iteration: a fit of few iterations would be over before it counts."""
+    y = np.random.default_rng(0).random((1, 12, 10), dtype=np.float32)
+    problem = Problem(y, np.full((3, 3), 1 / 9), Noise("gaussian", 0.05))
+    fast, paper = (DIPWTV(**DIPWTV.info.presets[name]).recipe(problem) for name in ("fast", "paper"))
+    assert fast.optimizer == paper.optimizer == "adam"
+    assert {fast.schedule.rate(n) for n in range(1, fast.schedule.iterations + 1)} == {paper.schedule.lr}
+    assert fast.stop.rule == "averaged-noise-level"
+
+
 @pytest.mark.parametrize("released", [False, True])
 @pytest.mark.parametrize("y", [np.zeros(SHAPE), draw(0)])
 def test_flat_images_and_perfect_fits_are_no_division_by_zero(y, released):
