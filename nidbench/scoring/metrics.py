@@ -19,6 +19,12 @@ _OTHER_SCALE, _SHARE = 10.0, 0.01
 #: Largest peak of images on [0, 1], or on [-1, 1].
 _UNIT = 2.0
 
+#: Least peak of images in the numbers of 8 bit or more, where values on [0, 1] would be black.
+_EIGHT_BIT = 255.0
+
+#: Correlation above which two images on different scales are of one scene.
+_RELATED = 0.5
+
 #: A truth with values far below 0 whose percentiles 1 to 99 span more than this multiple of the peak is on [-1, 1] or
 #: has unit variance; with its mean taken off alone it spans no more than the peak.
 _SPAN = 1.1
@@ -85,8 +91,10 @@ def _compared(restored: Any, truth: Any, data_range: float) -> tuple[NDArray[np.
     _check_signed(reference, peak)
     _check_symmetric(x, reference, peak)
     if peak > _UNIT:
-        _check_one_scale(x, reference)
-        _check_one_scale(reference, x)
+        _check_one_scale(x, reference, peak)
+        _check_one_scale(reference, x, peak)
+    if peak >= _EIGHT_BIT:
+        _check_not_of_unit(reference, peak)
     return np.asarray(x, np.float64), np.asarray(reference, np.float64), peak
 
 
@@ -142,16 +150,37 @@ def _check_symmetric(restored: NDArray[Any], truth: NDArray[Any], peak: float) -
         )
 
 
-def _check_one_scale(image: NDArray[Any], other: NDArray[Any]) -> None:
-    """Refuse integers beside floats on [0, 1] where the peak is that of the integers."""
-    if image.dtype.kind not in "iu" or other.dtype.kind != "f":
+def _check_not_of_unit(truth: NDArray[Any], peak: float) -> None:
+    """Refuse a truth on [0, 1] where the peak is that of integers: PSNR would be that of black images."""
+    highest = float(np.abs(truth).max())
+    if truth.dtype.kind == "f" and 0 < highest <= _UNIT:
+        raise InputError(
+            f"truth holds {truth.dtype} up to {highest:.4g} while the peak is {peak:g}: give data_range=1 for images "
+            f"on [0, 1]; if it is so dark on [0, {peak:g}], divide both images and data_range by {peak:g}"
+        )
+
+
+def _check_one_scale(image: NDArray[Any], other: NDArray[Any], peak: float) -> None:
+    """Refuse an image on the scale of the peak beside floats on [0, 1]: integers, or floats of the same scene."""
+    if image.dtype.kind == "b" or other.dtype.kind != "f":
         return
     highest = float(np.abs(other).max())
-    if image.max() > _UNIT >= highest:
+    if not image.max() > _UNIT >= highest:
+        return
+    if image.dtype.kind in "iu" or (peak >= _EIGHT_BIT and _related(image, other)):
         raise InputError(
-            f"one image holds {image.dtype} up to {image.max()} and the other {other.dtype} up to {highest:.4g}: bring "
-            "both to one scale, that of data_range"
+            f"one image holds {image.dtype} up to {image.max():.6g} and the other {other.dtype} up to {highest:.4g}: "
+            "bring both to one scale, that of data_range"
         )
+
+
+def _related(image: NDArray[Any], other: NDArray[Any]) -> bool:
+    """Return whether two images are much alike but for their scales; a black one is not."""
+    if image.shape != other.shape:
+        return False
+    one, two = (np.asarray(each, np.float64) - each.mean(dtype=np.float64) for each in (image, other))
+    spread = float(np.sqrt((one**2).mean() * (two**2).mean()))
+    return spread > 0 and float((one * two).mean()) > _RELATED * spread
 
 
 class Similarity:

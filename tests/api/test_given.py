@@ -166,12 +166,24 @@ def test_metrics_take_what_is_an_array():
         (510 * SHARP - 255, 510 * SHARP - 255, 255, "more than the peak of 255"),
         (2 * SHARP - 1, SHARP, 1, r"restored goes from -.* nearer to the truth on \[0, 1\]: give \(x \+ 1\) / 2"),
         (510 * SHARP - 255, 255 * SHARP, 255, r"give \(x \+ 255\) / 2"),
+        (SHARP, SHARP, 255, r"truth holds float64 up to 0.89.* while the peak is 255: give data_range=1"),
+        (SHARP.astype(np.float32), SHARP, 65535, r"divide both images and data_range by 65535"),
+        (SHARP, SHARP * 255, 255, "float64 up to 22.* and the other float64 up to 0.89.*: bring both to one scale"),
+        (SHARP * 255, SHARP, 255, "bring both to one scale"),
     ],
 )
 def test_metrics_are_of_images_on_the_scale_of_their_peak(restored, truth, peak, message):
     for metric in (nb.psnr, nb.ssim):
         with pytest.raises(InputError, match=message):
             metric(restored, truth, data_range=peak)
+
+
+def test_a_black_image_is_on_the_scale_of_any_peak():
+    black = np.zeros_like(SHARP)
+    assert nb.psnr(black, black, data_range=255) == np.inf
+    assert nb.psnr(black, SHARP * 255, data_range=255) == pytest.approx(nb.psnr(black, SHARP))
+    assert nb.psnr(SHARP * 255, black, data_range=255) == pytest.approx(nb.psnr(SHARP, black))
+    assert nb.psnr(SHARP, SHARP + 0.1, data_range=2) == pytest.approx(20 + 20 * np.log10(2))
 
 
 def test_metrics_of_images_around_0_are_those_of_their_peak():
