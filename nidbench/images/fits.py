@@ -85,15 +85,40 @@ def read(path: Path) -> Stored:
     """Return the array of a file, its last axes (H, W); the first row is the one that viewers show at the bottom.
 
     Raises:
-        InputError: where `opened` refuses the file.
+        InputError: where `opened` refuses the file, and for missing pixels.
     """
     with opened(path) as unit:
+        blank = _level_of_blanks(unit.header)  # its keywords are gone once the data are read
         if unit.data is None:
             raise InputError("it is cut off: its pixels are missing")
         values = native(np.asarray(unit.data))
     if values.dtype.kind not in "buif":
         raise InputError(f"it holds {values.dtype}, not real numbers")
+    if blank is not None:
+        _check_blanks(values, blank)
     return Stored(values)
+
+
+def _level_of_blanks(header: Any) -> float | None:
+    """Return the number that integers which stand for missing pixels have after scaling; None where there are none."""
+    blank = header.get("BLANK")
+    if not isinstance(blank, int) or header["BITPIX"] < 0:
+        return None
+    return float(blank * header.get("BSCALE", 1) + header.get("BZERO", 0))
+
+
+def _check_blanks(values: NDArray[Any], level: float) -> None:
+    """Refuse missing pixels: astropy makes them NaN, but not those of unsigned integers, nor where BLANK is 0.
+
+    Raises:
+        InputError: naming how many there are.
+    """
+    missing = int(np.count_nonzero(np.isnan(values) | (values == level)))
+    if missing:
+        raise InputError(
+            f"{missing} of its {values.size} pixels {'is' if missing == 1 else 'are'} missing, by its keyword BLANK: fill them, or cut them off, as "
+            "methods know no missing pixels"
+        )
 
 
 def header_of(path: Path) -> tuple[Any, tuple[str, ...]]:

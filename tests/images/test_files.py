@@ -189,6 +189,34 @@ def test_fits_files_are_images_and_kernels(tmp_path):
     np.testing.assert_allclose(read_kernel(tmp_path / "psf.fits"), weights / weights.sum())
 
 
+@pytest.mark.parametrize("blank", [0, -32768, 100])
+@pytest.mark.parametrize("kind", ["unsigned", "signed", "compressed", "scaled"])
+def test_missing_pixels_of_a_fits_file_are_no_numbers(tmp_path, blank, kind):
+    fits = pytest.importorskip("astropy.io.fits")
+    stored = np.random.default_rng(0).integers(1000, 30000, (20, 31)).astype(np.int16)
+    header = fits.Header([("BLANK", blank)])
+    unit = fits.CompImageHDU(stored, header) if kind == "compressed" else fits.PrimaryHDU(stored, header)
+    for name, pixel, said in (
+        ("whole", 2000, "which is not|whose range"),
+        ("holed", blank, "1 of its 620 pixels is missing, by its keyword BLANK"),
+    ):
+        stored[3, 4] = pixel
+        scaled = {"unsigned": (1, 32768), "scaled": (0.5, 10)}.get(kind)
+        units = [unit] if kind != "compressed" else [fits.PrimaryHDU(), unit]
+        path = tmp_path / f"{name}.fits"
+        fits.HDUList(units).writeto(path)
+        if scaled:
+            content = path.read_bytes()
+            card = fits.Card("BSCALE", scaled[0]).image, fits.Card("BZERO", scaled[1]).image
+            end = content.index(b"END" + b" " * 77)
+            path.write_bytes(content[:end] + "".join(card).encode() + content[end : end + 80] + content[end + 240 :])
+        if (kind, name) == ("unsigned", "whole"):
+            assert read_pixels(path, ()).image[0, 3, 4] * 65535 == 2000 + 32768
+            continue
+        with pytest.raises(InputError, match=said):
+            read_pixels(path, ())
+
+
 def test_fits_with_several_images_or_cut_off(tmp_path):
     fits = pytest.importorskip("astropy.io.fits")
     image = values((20, 31), np.float32)
