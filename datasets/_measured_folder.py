@@ -53,6 +53,7 @@ from nidbench.images import (
     read_pixels,
     sharp_shape,
     unlike,
+    unread_note,
 )
 from nidbench.system.toml_file import read_toml
 
@@ -154,7 +155,12 @@ class MeasuredFolder:
         for name in names:
             for about, what in self._assumptions(name):
                 said.setdefault(about, []).append(what)
-        return "; ".join([*lines, *(f"{about}: {first_of(whats)}" for about, whats in said.items())])
+        unread = (
+            f"{folder.name}: {note}"
+            for folder in (self._path / "blurred", self._path / "truth")
+            if folder.is_dir() and (note := unread_note(folder.iterdir()))
+        )
+        return "; ".join([*lines, *(f"{about}: {first_of(whats)}" for about, whats in said.items()), *unread])
 
     def _assumptions(self, name: str) -> Iterator[tuple[str, str]]:
         """Yield what was taken for granted of an image's files: of what kind, and of which file."""

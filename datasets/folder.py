@@ -10,7 +10,17 @@ from typing import Any, ClassVar
 from nidbench.contract import DatasetInfo, Image
 from nidbench.errors import InputError, UnknownNameError
 from nidbench.files.remote import RemoteFile
-from nidbench.images import ARRAY_SUFFIXES, IMAGE_SUFFIXES, SHARP, Reading, Units, expanded, frames_note, read_pixels
+from nidbench.images import (
+    ARRAY_SUFFIXES,
+    IMAGE_SUFFIXES,
+    SHARP,
+    Reading,
+    Units,
+    expanded,
+    frames_note,
+    read_pixels,
+    unread_note,
+)
 
 from ._measured import FRAMES_APART, first_of
 from ._measured_folder import MeasuredFolder
@@ -125,6 +135,7 @@ class Folder:
             ranges += [f"{path.name} has {reading.assumed}"] * bool(reading.assumed)
             colours += [frames_note(path.name, FRAMES_APART)] * reading.may_be_frames
         said = [first_of(texts) for texts in (ranges, colours) if texts]
+        said += filter(None, [unread_note(self._folder.iterdir())])
         return "; ".join([f"{images} taken as sharp, and blurred here", *said])
 
     def load(self, name: str) -> Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,12 @@ JPEG_SUFFIXES = (".jpg", ".jpeg")
 
 #: Suffixes of image files.
 IMAGE_SUFFIXES = (".png", *JPEG_SUFFIXES, ".bmp", ".tif", ".tiff", *fits.FITS_SUFFIXES)
+
+#: Suffixes of files that hold images and are not read as those of data sets.
+UNREAD_SUFFIXES = (
+    *(".webp", ".gif", ".avif", ".heic", ".jp2", ".j2k", ".jxl", ".jfif", ".pgm", ".ppm", ".pnm", ".pfm", ".exr"),
+    *(".hdr", ".dng", ".cr2", ".nef", ".arw", ".svg", ".czi", ".nd2", ".lif", ".h5", ".hdf5", ".fz"),
+)
 
 #: Names of a restored, sharp and blurred image in array files that hold several arrays.
 RESTORED = ("x", "image", "img", "im", "deblurred", "restored", "output", "result")
@@ -159,6 +165,17 @@ def is_of_planes(shape: Sequence[int]) -> bool:
     """
     *ones, channels, _, last = shape if len(shape) > 2 else (0, 0, 0)
     return set(ones) <= {1} and channels in (1, 3) and last not in (1, 3)
+
+
+def unread_note(paths: Iterable[Path]) -> str:
+    """Return what is said of files among some that hold images in formats which are not read; empty for none."""
+    shown = [path for path in paths if not path.name.startswith(".")]
+    unread = sorted(path.name for path in shown if path.suffix.lower() in UNREAD_SUFFIXES)
+    if not unread:
+        return ""
+    others = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
+    left_out = "are of formats that are not read, and left out" if others else "is of a format that is not read"
+    return f"{unread[0]}{others} {left_out}: save {'them' if others else 'it'} as PNG or TIFF"
 
 
 def frames_note(name: str, way_out: str) -> str:

@@ -407,6 +407,24 @@ def test_what_sharp_images_are_taken_for_is_told(tmp_path):
         assert case.notice == "2 images are taken as sharp, and blurred here"
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["b.webp"], "b.webp is of a format that is not read: save it as PNG or TIFF"),
+        (["c.PGM", "b.jp2", "d.exr"], "b.jp2 and 2 more are of formats that are not read, and left out: save them as"),
+        (["notes.txt", ".b.webp"], ""),
+    ],
+)
+def test_pictures_of_a_folder_that_are_not_read_are_told_of(tmp_path, names, said):
+    png(tmp_path / "a.png", 40, 40)
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    folder = load_dataset(f"folder:{tmp_path}")
+    taken = "1 image is taken as sharp, and blurred here"
+    assert folder.notice(folder.names()).startswith(f"{taken}; {said}" if said else taken)
+    assert ("not read" in folder.notice(folder.names())) == bool(said)
+
+
 def test_a_name_that_tables_cannot_show_is_refused(tmp_path):
     png(tmp_path / "a\nb.png", 20, 20)
     with pytest.raises(InputError, match=r"'a\\nb\.png' cannot be shown in tables: rename it"):

@@ -95,6 +95,14 @@ def test_what_belongs_to_no_image_without_a_kernel_may_lie_beside_kernels(folder
     assert MeasuredFolder(folder).kernels("dog") == ["folder/dog"]
 
 
+@pytest.mark.parametrize("place", ["blurred", "truth"])
+def test_pictures_that_are_not_read_are_told_of(folder, place):
+    made = MeasuredFolder(folder)
+    assert "not read" not in made.notice(made.names())
+    (folder / place / "dog.webp").write_bytes(b"")
+    assert f"{place}: dog.webp is of a format that is not read: save it" in made.notice(made.names())
+
+
 def test_it_is_a_whole_experiment(folder):
     made = list(cases(CaseRequest(dataset=f"folder:{folder}")))
     assert [str(case.key) for case in made] == [
