@@ -13,13 +13,14 @@ import numpy as np
 
 from nidbench.contract.method import Method
 from nidbench.errors import InputError
-from nidbench.images import kernel_notice, unlike
+from nidbench.images import kernel_notice, misread, unlike
 from nidbench.images.psf_faults import fault
 from nidbench.physics.arrays import Image, Kernel, plain_array
 from nidbench.physics.kernel import normalised
 from nidbench.physics.measure import DARKEST
 from nidbench.physics.noise import Noise
 from nidbench.physics.noise_level import estimate_noise_level
+from nidbench.physics.problem import Problem
 
 #: How far values may lie outside [0, 1] before noise: a camera that saturates shows scenes of up to twice that.
 LOWEST, HIGHEST = -0.5, 2.0
@@ -70,6 +71,19 @@ def warn_of_kernel(kernel: Kernel) -> None:
         warnings.warn(f"the kernel is taken as it is, and {reason}: {way_out}", stacklevel=3)
     elif notice := kernel_notice(kernel, say=_BY_HAND.__getitem__):
         warnings.warn(f"the kernel {notice}", stacklevel=3)
+
+
+def warn_of_misreading(problem: Problem, restored: Image, shows: tuple[slice, slice] | None) -> None:
+    """Warn of a restoration that would explain y better if it, or the kernel, were turned, mirrored or moved.
+
+    Args:
+        problem: y and k.
+        restored: x or the part of it that is shown, Shape (C, H, W).
+        shows: the rows and columns of x that it shows; None for all.
+    """
+    corner = (0, 0) if shows is None else (shows[0].start, shows[1].start)
+    if better := misread(problem, restored, corner):
+        warnings.warn(f"restored is scored as it is, and its blurred image contradicts it: {better}", stacklevel=3)
 
 
 def check_scale(blurred: Image, noise: Noise) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ from .given import (
     method_of,
     text_of,
     warn_of_kernel,
+    warn_of_misreading,
     whole_number,
 )
 from .layout import channels_first
@@ -183,6 +185,10 @@ def score(
         UnknownNameError: for a protocol that there is not.
         InputError: where sizes do not fit, the restoration is on another scale or of the opposite sign, or the protocol
             looks beyond what it shows.
+
+    Warns:
+        UserWarning: of a restoration that is scored as it is and would give the blurred truth better if it were turned,
+            mirrored, moved by some pixels or reversed in its colours, or if the kernel were turned.
     """
     from nidbench.physics.measure import check_image, convolved
     from nidbench.scoring.protocols import protocol as find_protocol
@@ -198,7 +204,9 @@ def score(
     x, shows = _placed(image, problem)
     camera = problem.response
     seen = camera.apply(np.asarray(x[:, *problem.valid], np.float64))
-    check_related(seen, camera.apply(convolved(camera.scene(sharp), problem.kernel)))
+    shown = camera.apply(convolved(camera.scene(sharp), problem.kernel))
+    check_related(seen, shown)
+    warn_of_misreading(replace(problem, blurred=shown.astype(np.float32)), x if shows is None else x[:, *shows], shows)
     scorer = Scorer(problem, [Truth(sharp, encoded=encoded)], [protocol])
     scored = scorer.scores(x, shows).get(find_protocol(protocol).name)
     if scored is None:

@@ -178,25 +178,32 @@ def _moved(problem: Problem, sharp: Image, offset: tuple[int, int]) -> tuple[tup
     reach = [min(_REACH, side // 4) for side in y.shape]
     near = np.roll(correlation, reach, (0, 1))[: 2 * reach[0] + 1, : 2 * reach[1] + 1]
     row, column = np.unravel_index(int(near.argmax()), near.shape)
-    best, left = _descended(problem, sharp, offset, (int(row) - reach[0], int(column) - reach[1]))
-    return None if best == (0, 0) else (best, left)
+    best, share = _descended(problem, sharp, offset, (int(row) - reach[0], int(column) - reach[1]))
+    return None if best == (0, 0) else (best, share * float(pair[0].var((1, 2)).mean()))
 
 
 def _descended(
     problem: Problem, sharp: Image, offset: tuple[int, int], first: tuple[int, int]
 ) -> tuple[tuple[int, int], float]:
-    """Return the place near a first one that leaves least, and what it leaves: the correlation of images is smooth."""
+    """Return the place near a first one that leaves the least share of y, and that share.
+
+    The correlation of images is smooth. Shares are compared, as another place shows another part of y, which may be
+    flatter.
+    """
     known: dict[tuple[int, int], float] = {}
 
-    def left_at(by: tuple[int, int]) -> float:
+    def share_at(by: tuple[int, int]) -> float:
         if by not in known:
-            energy = _residual(problem, sharp, problem.kernel, (offset[0] + by[0], offset[1] + by[1]))
-            known[by] = float("inf") if energy is None else energy
+            is_near = max(abs(by[0]), abs(by[1])) <= _REACH
+            there = offset[0] + by[0], offset[1] + by[1]
+            pair = _pair(problem, sharp, problem.kernel, there) if is_near else None
+            energy = 0.0 if pair is None else float(pair[0].var((1, 2)).mean())
+            known[by] = _unexplained(*pair) / energy if pair is not None and energy > 0 else float("inf")
         return known[by]
 
     here, best = None, first
     while here != best:
         here = best
         around = [(here[0] + rows, here[1] + columns) for rows in (-1, 0, 1) for columns in (-1, 0, 1)]
-        best = min((here, *around), key=left_at)
-    return best, left_at(best)
+        best = min((here, *around), key=share_at)
+    return best, share_at(best)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nidbench.errors import InputError
+from nidbench.system.counts import count_of
 
 from .stored import Stored, check_size, native
 
@@ -116,8 +117,8 @@ def _check_blanks(values: NDArray[Any], level: float) -> None:
     missing = int(np.count_nonzero(np.isnan(values) | (values == level)))
     if missing:
         raise InputError(
-            f"{missing} of its {values.size} pixels {'is' if missing == 1 else 'are'} missing, by its keyword BLANK: fill them, or cut them off, as "
-            "methods know no missing pixels"
+            f"{count_of(missing, 'pixel is', 'pixels are')} missing of {values.size}, by its keyword BLANK: fill them, "
+            "or cut them off, as methods know no missing pixels"
         )
 
 

@@ -116,6 +116,29 @@ def test_score_is_the_metric_inside_half_a_kernel(sharp):
     assert 0 < nb.ssim(x[None], sharp[None]) < 1
 
 
+@pytest.mark.parametrize("part", [np.s_[:, :, :], np.s_[:, 1:-1, 2:-2]], ids=["of x", "of y"])
+@pytest.mark.parametrize(
+    ("words", "misread"),
+    [
+        ("the restoration were upside down", lambda x: x[:, ::-1]),
+        ("the restoration were mirrored left to right", lambda x: x[:, :, ::-1]),
+        ("the restoration's channels were in reverse, BGR for RGB", lambda x: x[::-1]),
+        ("the restoration were 2 rows higher", lambda x: np.roll(x, 2, 1)),
+    ],
+)
+def test_a_restoration_that_is_turned_or_moved_is_warned_of(words, misread, part):
+    rng = np.random.default_rng(1)
+    sharp = np.stack([rng.random((12, 14)).repeat(4, 0).repeat(4, 1) for _ in range(3)])
+    x = (sharp + rng.normal(0, 0.02, sharp.shape))[part]
+    right = nb.score(x, sharp, KERNEL)  # where a warning would be an error
+    with pytest.warns(UserWarning, match=words):
+        assert nb.score(misread(x), sharp, KERNEL).psnr < right.psnr - 10
+
+
+def test_one_gray_for_all_is_not_warned_of(sharp):
+    assert nb.score(np.full_like(sharp, sharp.mean()), sharp, KERNEL).psnr < 15
+
+
 def test_a_protocol_that_looks_beyond_the_restoration_is_refused(sharp):
     whole = nb.score(sharp, sharp, KERNEL, protocol="uncropped")
     assert whole.psnr > 50

@@ -7,7 +7,7 @@ import pytest
 from skimage.io import imread
 
 from nidbench.contract import Response
-from nidbench.images.explained import contradiction
+from nidbench.images.explained import contradiction, misread
 from nidbench.physics.kernel import normalised
 from nidbench.physics.measure import measure
 from nidbench.physics.noise import Noise
@@ -96,6 +96,14 @@ def test_a_kernel_off_its_middle_is_told_by_where_the_truth_would_have_to_be():
 def test_a_truth_of_another_scene_is_asked_about():
     problem = measured(photograph(), lopsided(), 0.01)
     assert "are they of one scene?" in contradiction(problem, photograph("chelsea.png"), (0, 0))
+
+
+@pytest.mark.parametrize("level", [0.0, 0.4])
+def test_a_restoration_of_one_gray_is_not_better_elsewhere(level):
+    x = photograph()
+    x[:, :, :60] *= 0.3
+    problem = measured(x, lopsided())
+    assert misread(problem, np.full_like(x, level), (0, 0)) == ""
 
 
 def test_too_little_to_compare_says_nothing():

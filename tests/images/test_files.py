@@ -198,7 +198,7 @@ def test_missing_pixels_of_a_fits_file_are_no_numbers(tmp_path, blank, kind):
     unit = fits.CompImageHDU(stored, header) if kind == "compressed" else fits.PrimaryHDU(stored, header)
     for name, pixel, said in (
         ("whole", 2000, "which is not|whose range"),
-        ("holed", blank, "1 of its 620 pixels is missing, by its keyword BLANK"),
+        ("holed", blank, "1 pixel is missing of 620, by its keyword BLANK"),
     ):
         stored[3, 4] = pixel
         scaled = {"unsigned": (1, 32768), "scaled": (0.5, 10)}.get(kind)
