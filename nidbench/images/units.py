@@ -174,12 +174,13 @@ def _white_of_integers(stored: Stored, units: Units) -> tuple[float, str]:
         return _white_of_depth(known, low, high, units), ""
     if kind == np.uint16:
         return 65535.0, _assumed(values, high, units)
-    likely = min(next((2**bits - 1 for bits in _DEPTHS if high < 2**bits), high), np.iinfo(kind).max)
-    deepest = min(65535, np.iinfo(kind).max)
+    largest = 2**most - 1  # what it cannot hold is no white
+    likely = next((2**bits - 1 for bits in _DEPTHS if high < 2**bits), high)
+    likely, full = min(likely, largest), min(65535, largest)
     raise InputError(
         f"it holds {kind} from {low} to {high}, whose range is not known: if {likely} is intensity 1, say "
         f"{units.say('scale', likely)}"
-        + (f"; or, of {deepest.bit_length()} bit, {units.say('scale', deepest)}" if likely < deepest else "")
+        + (f"; or, of {full.bit_length()} bit, {units.say('scale', full)}" if likely < full else "")
     )
 
 

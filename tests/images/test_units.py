@@ -57,6 +57,22 @@ def test_other_ranges_are_refused_with_what_to_say(values, key):
     assert key in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("values", "likely", "full"),
+    [
+        (np.int16(30000) * (IMAGE > 0.5), 32767, 32767),
+        ((4000 * IMAGE).astype(np.int16), 4095, 32767),
+        ((100 * IMAGE).astype(np.int8), 127, 127),
+        ((4000 * IMAGE).astype(np.int32), 4095, 65535),
+    ],
+)
+def test_what_signed_integers_cannot_hold_is_not_proposed_as_white(values, likely, full):
+    with pytest.raises(InputError, match=f"if {likely} is intensity 1") as caught:
+        read(values)
+    assert (f"bit, scale = {full} " in str(caught.value)) == (likely < full)
+    assert "65535" not in str(caught.value) or full == 65535
+
+
 def test_what_is_said_is_done():
     for scale, values in ((255, 255 * IMAGE), (4095, np.rint(4095 * IMAGE).astype(int)), (1, 3.5 * IMAGE - 1)):
         assert np.array_equal(read(values, scale=scale)[0], values / scale)
