@@ -48,6 +48,7 @@ from nidbench.images import (
     contradiction,
     frames_note,
     kernel_notice,
+    other_contrast,
     other_mean,
     read_kernel,
     read_pixels,
@@ -188,11 +189,14 @@ class MeasuredFolder:
                 f"{self._sharp[name]} and {self._blurred[name]}, of which it is the truth, are not on one scale: the "
                 f"blurred image is {fitting}: say scale or bits under [truth] or [blurred] in measured.toml"
             )
-        if shown.shape == problem.blurred.shape and (other := other_mean(shown, problem.blurred)):
+        other = other_mean(shown, problem.blurred) if shown.shape == problem.blurred.shape else ""
+        if other:
             yield "brightness", f"{self._sharp[name].name} has {other}"
         if sharp.image.shape in (problem.blurred.shape, (len(problem.blurred), *problem.frame)):  # else it is refused
             truth = truth_of(problem, sharp.image, encoded=problem.response.kind == "gamma")
             linear = problem.response.scene(truth.image) if truth.encoded else truth.image
+            if not other and (contrast := other_contrast(problem, linear, truth.offset)):
+                yield "contrast", f"{self._sharp[name].name} has {contrast}"
             if contradicts := contradiction(problem, linear, truth.offset):
                 yield "blurred images and their truths", f"{self._blurred[name].name}: {contradicts}"
         if of_y and any(side % 2 == 0 for side in problem.kernel.shape):

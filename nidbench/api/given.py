@@ -13,7 +13,7 @@ import numpy as np
 
 from nidbench.contract.method import Method
 from nidbench.errors import InputError
-from nidbench.images import kernel_notice, misread, unlike
+from nidbench.images import kernel_notice, misread, other_contrast, unlike
 from nidbench.images.psf_faults import fault
 from nidbench.physics.arrays import Image, Kernel, plain_array
 from nidbench.physics.kernel import normalised
@@ -74,7 +74,7 @@ def warn_of_kernel(kernel: Kernel) -> None:
 
 
 def warn_of_misreading(problem: Problem, restored: Image, shows: tuple[slice, slice] | None) -> None:
-    """Warn of a restoration that would explain y better if it, or the kernel, were turned, mirrored or moved.
+    """Warn of a restoration of another contrast than y, or that explains y better if it is turned, mirrored or moved.
 
     Args:
         problem: y and k.
@@ -82,6 +82,8 @@ def warn_of_misreading(problem: Problem, restored: Image, shows: tuple[slice, sl
         shows: the rows and columns of x that it shows; None for all.
     """
     corner = (0, 0) if shows is None else (shows[0].start, shows[1].start)
+    if contrast := other_contrast(problem, restored, corner):
+        warnings.warn(f"restored is scored as it is, and has {contrast}", stacklevel=3)
     if better := misread(problem, restored, corner):
         warnings.warn(f"restored is scored as it is, and its blurred image contradicts it: {better}", stacklevel=3)
 

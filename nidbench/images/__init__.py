@@ -11,6 +11,7 @@ from nidbench.system.home import expanded as expanded
 from .arrays import ARRAY_SUFFIXES as ARRAY_SUFFIXES
 from .explained import contradiction as contradiction
 from .explained import misread as misread
+from .explained import other_contrast as other_contrast
 from .psf import BACKGROUNDS as BACKGROUNDS
 from .psf import KERNEL_SUFFIXES as KERNEL_SUFFIXES
 from .psf import Background as Background

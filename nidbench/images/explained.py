@@ -29,6 +29,11 @@ _UNEXPLAINED = 0.5
 #: Energy of the residual, in that of the noise, below which nothing is looked for.
 _AS_NOISE = 1.5
 
+#: Share of the energy of y, beyond the noise, that an image leaves at most whose contrast is compared.
+_CLOSELY = 0.05
+#: Factor between the contrasts of y and of an image, blurred, from which it is told.
+_CONTRAST = 1.3
+
 #: Energy of what rounding to 8 bits leaves, on [0, 1].
 _ROUNDING = 1 / 12 / 255**2
 
@@ -80,14 +85,43 @@ def misread(problem: Problem, restored: Image, offset: tuple[int, int]) -> str:
     return "" if found is None else _better(problem, restored, offset, found.left, "restoration")
 
 
+def other_contrast(problem: Problem, image: Image, offset: tuple[int, int]) -> str:
+    """Return how the contrast of x differs from that which y shows; empty where it hardly does, or x explains y poorly.
+
+    A restoration that was stretched to the full range, as many programs save pictures, keeps its mean, nearly.
+
+    Args:
+        problem: y and k.
+        image: x or a part of it, linear, Shape (C, H, W).
+        offset: row and column of its first pixel in the frame of x.
+    """
+    pair = _pair(problem, image, problem.kernel, offset)
+    if pair is None:
+        return ""
+    y, shown = (each - each.mean((1, 2), keepdims=True) for each in pair)
+    energy = float(np.square(shown).mean())
+    slope = float((y * shown).mean()) / energy if energy > 0 else 0.0
+    noise = _noise_of(problem, pair[0])
+    unexplained = float(np.square(y - slope * shown).mean()) - noise
+    is_close = slope > 0 and unexplained < _CLOSELY * (float(np.square(y).mean()) - noise)
+    if not is_close or 1 / _CONTRAST < slope < _CONTRAST:
+        return ""
+    return f"{1 / slope:.3g} times the contrast that the blurred image shows, as if it was stretched or squeezed"
+
+
+def _noise_of(problem: Problem, y: NDArray[np.float64]) -> float:
+    """Return the energy of the noise in a part of y, with what rounding adds."""
+    # of large images the middle says enough, and the estimate takes seconds for all of them
+    level = problem.sigma() if problem.noise.level is not None else estimate_noise_level(y)
+    return level**2 + _ROUNDING
+
+
 def _unexplained_by(problem: Problem, sharp: Image, offset: tuple[int, int]) -> _Unexplained | None:
     """Return what a sharp image leaves of y; None where that is as noise, or too little of it is seen to say."""
     pair = _pair(problem, sharp, problem.kernel, offset)
     if pair is None:
         return None
-    # of large images the middle says enough, and the estimate takes seconds for all of them
-    level = problem.sigma() if problem.noise.level is not None else estimate_noise_level(pair[0])
-    left, noise = _unexplained(*pair), level**2 + _ROUNDING
+    left, noise = _unexplained(*pair), _noise_of(problem, pair[0])
     return None if left <= _AS_NOISE * noise else _Unexplained(left, noise, float(pair[0].var((1, 2)).mean()))
 
 

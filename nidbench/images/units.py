@@ -113,8 +113,11 @@ def check_finite(values: NDArray[Any]) -> None:
     """
     if not values.size:
         raise InputError(f"it is empty, of shape {values.shape}")
-    if not np.isfinite(values).all():
-        raise InputError("it holds NaN or infinity")
+    if missing := values.size - np.count_nonzero(np.isfinite(values)):
+        raise InputError(
+            f"it holds NaN or infinity, in {missing} of {values.size} values: fill these, or cut them off where they "
+            "are its border, as methods know no missing pixels"
+        )
 
 
 def check_unit(intensities: NDArray[np.float64]) -> None:

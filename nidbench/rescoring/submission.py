@@ -21,7 +21,7 @@ from nidbench.cases.case import Case
 from nidbench.cases.source import cases
 from nidbench.contract.truth import Truth
 from nidbench.errors import DamagedError, InputError, ResultsError
-from nidbench.images import RESTORED, UNSTATED, Units, misread, other_mean, read_pixels, unlike
+from nidbench.images import RESTORED, UNSTATED, Units, misread, other_contrast, other_mean, read_pixels, unlike
 from nidbench.physics.arrays import Image, array_hash
 from nidbench.physics.case_key import CaseKey
 from nidbench.physics.problem import Problem
@@ -377,13 +377,14 @@ def _read_file(
         raise InputError(f"{path}, of {case.key}, {error}") from error
     brightness = _check_scale(submission, path, image, problem)
     origin = "" if has_border else origin_note(problem)
-    return image, not has_border, _joined([reading.assumed, brightness, origin, _misread(image, problem, has_border)])
-
-
-def _misread(image: Image, problem: Problem, has_border: bool) -> str:
-    """Return a note where a restoration, in the frame of x, gives y only if it, or the kernel, is turned or moved."""
     rows, columns = problem.valid
     shown, corner = (image, (0, 0)) if has_border else (image[:, rows, columns], (rows.start, columns.start))
+    scale = brightness or other_contrast(problem, shown, corner)
+    return image, not has_border, _joined([reading.assumed, scale, origin, _misread(problem, shown, corner)])
+
+
+def _misread(problem: Problem, shown: Image, corner: tuple[int, int]) -> str:
+    """Return a note where a part of x, from a corner on, gives y only if it, or the kernel, is turned or moved."""
     better = misread(problem, shown, corner)
     return f"a blurred image that contradicts it: {better}" if better else ""
 

@@ -135,6 +135,13 @@ def test_a_restoration_that_is_turned_or_moved_is_warned_of(words, misread, part
         assert nb.score(misread(x), sharp, KERNEL).psnr < right.psnr - 10
 
 
+def test_a_restoration_that_is_stretched_is_warned_of(sharp):
+    squeezed = 0.5 + 0.5 * (sharp - 0.5)
+    assert nb.score(squeezed, squeezed, KERNEL).psnr > 55
+    with pytest.warns(UserWarning, match="has 2 times the contrast that the blurred image shows"):
+        assert nb.score(sharp, squeezed, KERNEL).psnr < 20
+
+
 def test_one_gray_for_all_is_not_warned_of(sharp):
     assert nb.score(np.full_like(sharp, sharp.mean()), sharp, KERNEL).psnr < 15
 

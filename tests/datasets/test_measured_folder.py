@@ -1,6 +1,7 @@
 """`datasets/_measured_folder.py`: anyone's own measurements."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -181,6 +182,14 @@ def test_a_truth_that_does_not_give_the_blurred_image_is_told(folder, pictures):
     (folder / "truth" / "cat.png").write_bytes(pictures.encoded(truth))
     (folder / "measured.toml").write_text('kernels = "correlation"\n')
     assert "if the kernel were turned by 180 degrees" in MeasuredFolder(folder).notice(["cat"])
+
+
+def test_a_truth_of_another_contrast_is_told(folder, pictures):
+    assert "contrast" not in MeasuredFolder(folder).notice(["cat"])
+    truth = pictures.blobs((1, 40, 46))
+    squeezed = truth.mean() + 0.5 * (truth - truth.mean())
+    (folder / "truth" / "cat.png").write_bytes(pictures.encoded(np.rint(255 * squeezed) / 255))
+    assert re.search(r"contrast: cat.png has 0\.[45]\d* times the contrast", MeasuredFolder(folder).notice(["cat"]))
 
 
 def test_a_kernel_off_its_middle_is_told(folder):

@@ -7,7 +7,7 @@ import pytest
 from skimage.io import imread
 
 from nidbench.contract import Response
-from nidbench.images.explained import contradiction, misread
+from nidbench.images.explained import contradiction, misread, other_contrast
 from nidbench.physics.kernel import normalised
 from nidbench.physics.measure import measure
 from nidbench.physics.noise import Noise
@@ -96,6 +96,27 @@ def test_a_kernel_off_its_middle_is_told_by_where_the_truth_would_have_to_be():
 def test_a_truth_of_another_scene_is_asked_about():
     problem = measured(photograph(), lopsided(), 0.01)
     assert "are they of one scene?" in contradiction(problem, photograph("chelsea.png"), (0, 0))
+
+
+@pytest.mark.parametrize("name", ["coffee.png", "chelsea.png", "astronaut.png"])
+@pytest.mark.parametrize("sigma", [0.002, 0.01, 0.05])
+@pytest.mark.parametrize("known", [True, False])
+def test_another_contrast_is_told_and_smoothness_or_noise_are_none(name, sigma, known):
+    x = 0.3 + 0.4 * photograph(name, 3)
+    problem = measured(x, lopsided(), sigma)
+    told = problem if known else Problem(problem.blurred, problem.kernel, Noise("gaussian", None))
+    noisy = x + np.random.default_rng(0).normal(0, 0.1, x.shape)
+    rows, columns = problem.valid
+    smooth = np.pad(problem.blurred, ((0, 0), (3, 3), (3, 3)), mode="edge")
+    for right in (x, noisy, smooth, 0.9 * x + 0.05):
+        assert other_contrast(told, right, (0, 0)) == ""
+        assert other_contrast(told, right[:, rows, columns], (rows.start, columns.start)) == ""
+    assert other_contrast(told, x[:, ::-1], (0, 0)) == other_contrast(told, np.full_like(x, 0.4), (0, 0)) == ""
+    mean = x.mean()
+    for factor in (0.5, 2.0):
+        assert f"{factor:g} times the contrast" in other_contrast(told, mean + factor * (x - mean), (0, 0)) or (
+            sigma == 0.05
+        )
 
 
 @pytest.mark.parametrize("level", [0.0, 0.4])
