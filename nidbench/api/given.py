@@ -77,14 +77,14 @@ def warn_of_misreading(problem: Problem, restored: Image, shows: tuple[slice, sl
     """Warn of a restoration of another contrast than y, or that explains y better if it is turned, mirrored or moved.
 
     Args:
-        problem: y and k.
+        problem: y, without noise, and k.
         restored: x or the part of it that is shown, Shape (C, H, W).
         shows: the rows and columns of x that it shows; None for all.
     """
     corner = (0, 0) if shows is None else (shows[0].start, shows[1].start)
     if contrast := other_contrast(problem, restored, corner):
         warnings.warn(f"restored is scored as it is, and has {contrast}", stacklevel=3)
-    if better := misread(problem, restored, corner):
+    if better := misread(problem, restored, corner, of_kernel=False):
         warnings.warn(f"restored is scored as it is, and its blurred image contradicts it: {better}", stacklevel=3)
 
 

@@ -188,8 +188,7 @@ def score(
 
     Warns:
         UserWarning: of a restoration that is scored as it is and would give the blurred truth better if it were turned,
-            mirrored, moved by some pixels or reversed in its colours, or if the kernel were turned; and of one with
-            another contrast than the truth.
+            mirrored, moved by some pixels or reversed in its colours, and of one with another contrast than the truth.
     """
     from nidbench.physics.measure import check_image, convolved
     from nidbench.scoring.protocols import protocol as find_protocol

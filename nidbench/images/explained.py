@@ -73,16 +73,20 @@ def contradiction(problem: Problem, sharp: Image, offset: tuple[int, int]) -> st
     return ""
 
 
-def misread(problem: Problem, restored: Image, offset: tuple[int, int]) -> str:
+def misread(problem: Problem, restored: Image, offset: tuple[int, int], *, of_kernel: bool = True) -> str:
     """Return how a restoration, or k, would explain y better if it were turned, mirrored or moved; empty where not so.
 
     Args:
         problem: y and k.
         restored: an estimate of x or of a part of it, linear, Shape (C, H, W).
         offset: row and column of its first pixel in the frame of x.
+        of_kernel: whether k is turned, too. Where y has no noise and the restoration has, another kernel may smooth
+            more of it, and would seem better.
     """
     found = _unexplained_by(problem, restored, offset)
-    return "" if found is None else _better(problem, restored, offset, found.left, "restoration")
+    if found is None:
+        return ""
+    return _better(problem, restored, offset, found.left, "restoration", of_kernel=of_kernel)
 
 
 def other_contrast(problem: Problem, image: Image, offset: tuple[int, int]) -> str:
@@ -125,12 +129,15 @@ def _unexplained_by(problem: Problem, sharp: Image, offset: tuple[int, int]) -> 
     return None if left <= _AS_NOISE * noise else _Unexplained(left, noise, float(pair[0].var((1, 2)).mean()))
 
 
-def _better(problem: Problem, sharp: Image, offset: tuple[int, int], left: float, name: str) -> str:
+def _better(
+    problem: Problem, sharp: Image, offset: tuple[int, int], left: float, name: str, *, of_kernel: bool = True
+) -> str:
     """Return what would explain y better, in words; `left` is the energy of the residual, `name` what x is called."""
     others = {
         reading.words: other
         for reading in _readings(sharp, problem.kernel, name)
-        if (other := _residual(problem, reading.sharp, reading.kernel, offset)) is not None
+        if (of_kernel or reading.kernel is problem.kernel)
+        and (other := _residual(problem, reading.sharp, reading.kernel, offset)) is not None
     }
     moved = _moved(problem, sharp, offset)
     if moved is not None:

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 from scipy.signal import convolve2d
+from skimage import data
 
 import nidbench as nb
 from nidbench.compute.messages import Hello
@@ -133,6 +134,15 @@ def test_a_restoration_that_is_turned_or_moved_is_warned_of(words, misread, part
     right = nb.score(x, sharp, KERNEL)  # where a warning would be an error
     with pytest.warns(UserWarning, match=words):
         assert nb.score(misread(x), sharp, KERNEL).psnr < right.psnr - 10
+
+
+@pytest.mark.parametrize("noise", ["gaussian:0.05", "poisson:50"])
+def test_noise_of_a_restoration_that_another_kernel_would_smooth_is_not_warned_of(noise):
+    line = np.zeros((15, 15))
+    line[7] = 1
+    moon = data.moon()[100:260, 100:260] / 255
+    blurred = nb.measure(moon, line, noise).blurred
+    assert nb.score(nb.restore("richardson-lucy", blurred, line, noise=noise), moon, line).psnr > 30
 
 
 def test_a_restoration_that_is_stretched_is_warned_of(sharp):
