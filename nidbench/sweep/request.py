@@ -147,7 +147,7 @@ def read_seeds(option: str, text: str) -> tuple[int, ...]:
     for span in words(text):
         match = re.fullmatch(r"(\d{1,10})(?:-(\d{1,10}))?", span, re.ASCII)
         if match is None:
-            raise InputError(f"--{option} {text!r}: use numbers and ranges such as 0, 0,3 or 0-4")
+            raise InputError(f"--{option} {text!r}: use numbers and ranges such as 0, 0,3 or 0-4, of at most 10 digits")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last - first > 10_000:
             raise InputError(f"--{option} {text!r}: the range {span} must rise, by at most 10000")

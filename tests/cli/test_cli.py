@@ -559,7 +559,7 @@ def test_arguments_that_nothing_can_have_are_refused(tmp_path):
         ((*wiener, "--name", "a\0b"), "an argument has a NUL character in it"),
         ((*wiener, "--name", "a" * 300), "it has 300 bytes, use at most 100"),
         ((*wiener, "--limit", "0"), "limit 0: give at least 1 image"),
-        ((*wiener, "--seeds", "9" * 40), "use numbers and ranges"),
+        ((*wiener, "--seeds", "9" * 40), "such as 0, 0,3 or 0-4, of at most 10 digits"),
         ((*wiener, "--crop", "97"), "crop 97: image camera has 96x96 pixels, less than that"),
         (
             (*RUN, "--methods", "dir/my.py", "--output", tmp_path / "out"),
