@@ -44,14 +44,16 @@ def published_beside(cells: pd.DataFrame, name: str) -> Beside:
         InputError: where the table has no method of the sweep under its conditions.
     """
     paper_table, frames = table(name), []
-    for condition, _, grid_cells in grids_of(named(cells), paper_table):
+    own = named(cells).assign(own_set=cells["kernel_set"])  # a grid names cells of blind methods as of others' kernels
+    for condition, _, grid_cells in grids_of(own, paper_table):
         quotes = quoted_rows(paper_table, condition)
         by_method: dict[Any, Any] = quotes.set_index("method")[["psnr", "ssim"]].to_dict("index")
-        quoted = grid_cells.assign(quoted=paper_methods(grid_cells, quotes))[[*KEY, "quoted"]].drop_duplicates()
+        rows = grid_cells.assign(kernel_set=grid_cells["own_set"], quoted=paper_methods(grid_cells, quotes))
+        quoted = rows[[*KEY, "quoted"]].drop_duplicates()
         quoted = quoted[quoted["quoted"] != ""]
         scores = [[by_method[method][score] for score in ("psnr", "ssim")] for method in quoted["quoted"]]
         frames.append(quoted[KEY].join(pd.DataFrame(scores, quoted.index, _NUMBERS)))
-    values = pd.concat(frames) if frames else pd.DataFrame(columns=[*KEY, *_NUMBERS])
+    values = pd.concat(frames).drop_duplicates(KEY) if frames else pd.DataFrame(columns=[*KEY, *_NUMBERS])
     if values.empty:
         there = sorted({condition.text for condition in paper_table.conditions})
         raise InputError(f"{name} has no method of the sweep where that was measured; it has {'; '.join(there)}")

@@ -1,5 +1,8 @@
 """The paper's numbers beside a sweep's own, each in the row of its method."""
 
+import io
+
+import pandas as pd
 import pytest
 
 from nidbench.analysis.cells import SweepCells
@@ -48,3 +51,16 @@ def test_a_table_without_anything_of_the_sweep_is_refused(make_record, make_stor
         shown(cells, "table2")
     with pytest.raises(UnknownNameError, match="table12"):
         shown(cells, "table12")
+
+
+def test_a_blind_method_beside_two_sets_of_estimates_has_its_number_once(make_record, make_store):
+    """Its cells count beside each set in a comparison, and are one row of a table."""
+    blind = [make_record("selfdeblur", image, dataset="set12", noise="gaussian:0.01") for image in ("01", "02")]
+    told = [
+        make_record("ours", "01", dataset="set12", noise="gaussian:0.01", kernel=f"levin@estimated:{name}/1")
+        for name in ("a", "b")
+    ]
+    text = render(SweepCells.read(*make_store(*blind, *told)), "csv", beside=list(columns_beside(name="table6")))
+    rows = pd.read_csv(io.StringIO(text))
+    assert rows[rows["method"] == "selfdeblur"]["published_psnr"].notna().tolist() == [True]
+    assert rows[rows["method"] == "ours"]["published_psnr"].notna().all()
