@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from . import fits, tiffs
-from .pictures import jpeg_rounding, opened
+from .loss import Loss, loss_of_picture, loss_of_tiff
+from .pictures import opened
 from .stored import reading
 
 #: First bytes of a PNG.
@@ -59,7 +60,7 @@ class Metadata:
         tiff: arguments of `tifffile.imwrite` that say the same of a TIFF; empty for other files.
         header: of a FITS file, or None.
         alpha: whether it has an alpha channel, which readers here accept where it is opaque everywhere.
-        rounding: standard deviation of what a JPEG's rounding may add to its gray values, on [0, 1]; 0 for other files.
+        loss: what a lossy compression has taken from its pixels, or None.
         damaged: names of what it says in a way that no file may, which is left out.
     """
 
@@ -71,7 +72,7 @@ class Metadata:
     tiff: Mapping[str, Any] = field(default_factory=dict)
     header: Any = None
     alpha: bool = False
-    rounding: float = 0.0
+    loss: Loss | None = None
     damaged: tuple[str, ...] = ()
 
 
@@ -99,7 +100,7 @@ def _of_tiff(path: Path) -> Metadata:
         description = page.description
         alpha = len(page.extrasamples) > 0
         imagej = dict(file.imagej_metadata or {}) if file.is_imagej else None
-        compressed = int(page.compression) != 1
+        compressed, loss = int(page.compression) != 1, loss_of_tiff(page)
         extra = [_as_written(tag) for tag in page.tags if tag.code in _KEPT_TAGS and _is_kept(tag)]
     said: dict[str, Any] = {"extratags": extra}
     unit = tags.get(296, _INCH)
@@ -126,6 +127,7 @@ def _of_tiff(path: Path) -> Metadata:
         orientation=_orientation(tags.get(_ORIENTATION)),
         tiff=said,
         alpha=alpha,
+        loss=loss,
     )
 
 
@@ -171,7 +173,7 @@ def _ratio(value: Any) -> float:
 
 def _of_picture(path: Path) -> Metadata:
     with opened(path) as file:
-        form, info, alpha, rounding = file.format, dict(file.info), "A" in file.mode, jpeg_rounding(file)
+        form, info, alpha, loss = file.format, dict(file.info), "A" in file.mode, loss_of_picture(file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged EXIF, which is then left out
             orientation = _orientation(file.getexif().get(_ORIENTATION))
@@ -185,7 +187,7 @@ def _of_picture(path: Path) -> Metadata:
         orientation=orientation,
         chunks=tuple(_chunks(path.read_bytes())) if form == "PNG" else (),
         alpha=alpha,
-        rounding=rounding,
+        loss=loss,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,16 +42,6 @@ def opened(path: Path) -> Iterator[ImageFile]:
             check(file)
             _check_depth(file)
             yield file
-
-
-def jpeg_rounding(file: ImageFile) -> float:
-    """Return the standard deviation of what rounding the coefficients of a JPEG may add to its gray values, on [0, 1].
-
-    It is that of uniform errors as large as the steps, a bound: where a coefficient is smaller than its step, what was
-    lost is smaller, too. 0 for other formats.
-    """
-    steps: Mapping[int, Sequence[int]] = getattr(file, "quantization", None) or {}
-    return float(np.sqrt(np.mean(np.square(steps[0], dtype=np.float64)) / 12)) / 255 if 0 in steps else 0.0
 
 
 def check(file: ImageFile) -> None:

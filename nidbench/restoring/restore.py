@@ -13,6 +13,7 @@ from nidbench.cases.kernels import check_reach, one_kernel
 from nidbench.compute.messages import Outcome
 from nidbench.errors import InputError, NidbenchError
 from nidbench.images import KernelFile, Units, kernel_notice
+from nidbench.images.loss import Loss
 from nidbench.images.write import Pixels, check_holds
 from nidbench.physics.arrays import Image, Kernel
 from nidbench.physics.noise import Noise, noise_of_measurement
@@ -112,11 +113,8 @@ def restore(request: Request, place: Place, events: Events) -> Done:
     for path in filter(None, (request.out, request.variance)):
         check_holds(path.suffix, source.stack.axes)
     check_room(request.out, source.stack.stored.values.nbytes)
-    if noise.level is None and source.metadata.rounding > 0:
-        events.said(
-            f"JPEG hides noise: {_ROUNDING * source.metadata.rounding:.2g} of intensity 1 is taken for what it has "
-            "rounded off, beside the estimate; give --noise where you know it"
-        )
+    if noise.level is None and source.metadata.loss is not None:
+        events.said(f"{_hidden_by(source.metadata.loss)}; give --noise where you know it")
     bench = Bench(place, one_method(request.method), request.method_file)
     candidates = _candidates(request, place)
     if bench.facts.note:
@@ -216,9 +214,19 @@ def _problems(source: Source, kernel: Kernel, noise: Noise, response: Response) 
         yield Problem(image, kernel, known, response)
 
 
+def _hidden_by(loss: Loss) -> str:
+    if loss.rounding is None:
+        return f"{loss.compression} hides noise, so that the estimate may be too low"
+    return (
+        f"{loss.compression} hides noise: {_ROUNDING * loss.rounding:.2g} of intensity 1 is taken for what it has "
+        "rounded off, beside the estimate"
+    )
+
+
 def _estimated(source: Source, image: Image) -> float:
     """Return the noise level of a measurement's image, with what a JPEG has rounded off: no estimate sees that."""
-    return math.hypot(estimate_noise_level(_middle_of(image)), _ROUNDING * source.metadata.rounding)
+    loss = source.metadata.loss
+    return math.hypot(estimate_noise_level(_middle_of(image)), _ROUNDING * (loss.rounding or 0.0) if loss else 0.0)
 
 
 def _middle_of(image: Image) -> Image:

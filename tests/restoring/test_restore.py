@@ -79,12 +79,14 @@ def expected(channels=1, levels=None, **asked):
     return nb.restore("wiener", y.astype(np.float32), KERNEL, **asked)
 
 
-@pytest.mark.parametrize("quality", [50, 75])
-def test_what_a_jpeg_has_rounded_off_counts_as_noise(tmp_path, kernel, quality):
+@pytest.mark.parametrize(("name", "quality"), [("a.jpg", 50), ("a.jpg", 75), ("a.tif", 75)])
+def test_what_a_jpeg_has_rounded_off_counts_as_noise(tmp_path, kernel, name, quality):
     """Its noise is not seen in it: taken for nearly free of noise, the image was restored worse than it was."""
-    path = tmp_path / "a.jpg"
-    Image.fromarray(np.rint(255 * blurred()[0].clip(0, 1)).astype(np.uint8)).save(path, quality=quality)
-    with Image.open(path) as file:
+    path, jpeg, compression = tmp_path / name, tmp_path / "a.jpg", {} if name == "a.jpg" else {"compression": "jpeg"}
+    picture = Image.fromarray(np.rint(255 * blurred()[0].clip(0, 1)).astype(np.uint8))
+    picture.save(jpeg, quality=quality)
+    picture.save(path, quality=quality, **compression)
+    with Image.open(jpeg) as file:
         y, steps = np.asarray(file, np.float32)[None] / 255, np.array(file.quantization[0])
     estimate, of_rounding, notes = estimate_noise_level(y), np.sqrt(np.mean(steps**2) / 12) / 255 / 3, Notes()
     done = run(path, kernel, tmp_path / "b.npy", notes, method="tv")
@@ -95,6 +97,14 @@ def test_what_a_jpeg_has_rounded_off_counts_as_noise(tmp_path, kernel, quality):
     assert nb.psnr(restored, truth) > max(nb.psnr(plain, truth), nb.psnr(y, truth)) + 1
     run(path, kernel, tmp_path / "c.png", notes := Notes(), noise="gaussian:0.01")
     assert not any("JPEG" in text for text in notes.texts)
+
+
+def test_who_restores_a_lossy_file_of_unknown_loss_is_told(tmp_path, kernel):
+    picture = Image.fromarray(np.rint(255 * blurred()[0].clip(0, 1)).astype(np.uint8))
+    for lossless in (False, True):
+        picture.save(tmp_path / "a.webp", lossless=lossless)
+        run(tmp_path / "a.webp", kernel, tmp_path / f"{lossless}.npy", notes := Notes(), method="tv")
+        assert any("WebP hides noise, so that the estimate" in text for text in notes.texts) != lossless
 
 
 @pytest.mark.parametrize("channels", [1, 3])

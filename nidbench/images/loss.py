@@ -1,0 +1,78 @@
+"""What a lossy compression has taken from a file's pixels, of which no estimate of their noise knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
+    from tifffile import TiffPage
+
+#: Compressions of TIFF that lose values, or may, and of which it is not read here how much.
+_MAY_LOSE = ("JPEG2000", "JP2000", "JPEGXR", "JPEGXL", "WEBP", "LERC", "OJPEG")
+
+#: Begins the pixels of a WebP, lossy or lossless.
+_WEBP = re.compile(rb"VP8[ L]")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a lossy compression has taken.
+
+    Attributes:
+        compression: its name.
+        rounding: the standard deviation of what its rounding may add to gray values, on [0, 1]; None where not known.
+    """
+
+    compression: str
+    rounding: float | None = None
+
+
+def loss_of_picture(file: ImageFile) -> Loss | None:
+    """Return what the compression of an open picture has taken, or None."""
+    if file.format == "JPEG":
+        return _of_jpeg(file)
+    if file.format == "WEBP" and file.fp is not None:
+        file.fp.seek(0)
+        kind = _WEBP.search(file.fp.read())
+        return Loss("WebP") if kind and kind.group() == b"VP8 " else None
+    return None
+
+
+def loss_of_tiff(page: TiffPage) -> Loss | None:
+    """Return what the compression of a page has taken, or may have, or None."""
+    compression = getattr(page.compression, "name", str(page.compression))
+    if compression == "JPEG":
+        return _of_jpeg_within(page)
+    return Loss(compression) if any(name in compression for name in _MAY_LOSE) else None
+
+
+def _of_jpeg_within(page: TiffPage) -> Loss | None:
+    """Return what has been taken by the first JPEG of a page, whose tables may stand apart from it."""
+    from PIL import Image
+
+    file = page.parent.filehandle
+    file.seek(page.dataoffsets[0])
+    content = file.read(page.databytecounts[0])
+    if page.jpegtables:  # a JPEG without pixels, which ends with two bytes as each begins with two
+        content = page.jpegtables[:-2] + content[2:]
+    with Image.open(BytesIO(content), formats=("JPEG",)) as jpeg:
+        return _of_jpeg(jpeg)
+
+
+def _of_jpeg(file: ImageFile) -> Loss | None:
+    """Return what rounding the coefficients of a JPEG may have taken.
+
+    It is as of uniform errors as large as the steps, a bound: where a coefficient is smaller than its step, what was
+    lost is smaller, too.
+    """
+    steps: Mapping[int, Sequence[int]] = getattr(file, "quantization", None) or {}
+    if 0 not in steps:
+        return Loss("JPEG")
+    return Loss("JPEG", float(np.sqrt(np.mean(np.square(steps[0], dtype=np.float64)) / 12)) / 255)
