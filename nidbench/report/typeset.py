@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from nidbench.errors import InputError
 
@@ -23,8 +24,8 @@ MINUS = "−"  # noqa: RUF001 - the sign, which is as wide as a plus
 #: In LaTeX, shrinks what is wider than the text, and leaves the rest as it is.
 FITTED = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
 
-#: Columns beyond which a table in LaTeX goes over the width of the page, and is shrunk to it.
-_WIDE = 12
+#: Characters at `\small` that a column of a paper in two columns holds, about, and those of a gap between two columns.
+_COLUMN, _GAP = 50, 3
 
 #: Of a difference, however small: doubles of scores have no more that mean anything.
 _MOST_DECIMALS = 12
@@ -210,10 +211,11 @@ def escape_latex(text: str) -> str:
 
 
 def _latex(sheet: Sheet) -> str:
-    wide = len(sheet.header) > _WIDE
+    sheet = _without_shared(sheet)
+    wide = _width(sheet) > _COLUMN
     needs, kind = (" and \\usepackage{graphicx}", "table*") if wide else ("", "table")
     lines = [f"% needs \\usepackage{{booktabs}}{needs}", rf"\begin{{{kind}}}", r"\centering", r"\small"]
-    lines.append(rf"\caption{{{escape_latex(sheet.caption)}}}")
+    lines += [rf"\caption{{{escape_latex(sheet.caption)}}}", r"\vspace{1ex}"]  # classes expect captions below
     lines += [FITTED] * wide
     lines.append(rf"\begin{{tabular}}{{{'l' * sheet.labels}{'r' * (len(sheet.header) - sheet.labels)}}}")
     lines += [r"\toprule", " & ".join(map(escape_latex, sheet.header)) + r" \\"]
@@ -222,8 +224,31 @@ def _latex(sheet: Sheet) -> str:
             lines.append(r"\midrule")
         lines.append(" & ".join(sheet.marked(index, escape_latex, r"\textbf{{}}", r"\textit{{}}")) + r" \\")
     lines += [r"\bottomrule", r"\end{tabular}" + "}" * wide]
-    lines += [rf"\par\footnotesize {escape_latex(note)}" for note in sheet.notes]
+    lines += [rf"\par\smallskip\footnotesize {escape_latex(note)}" for note in sheet.notes]
     return "\n".join([*lines, rf"\end{{{kind}}}"]) + "\n"
+
+
+def _without_shared(sheet: Sheet) -> Sheet:
+    """Return a table whose first columns, as far as all rows share what they say, are a sentence of its caption."""
+    columns = list(zip(*sheet.rows, strict=True))[: sheet.labels - 1] if len(sheet.rows) > 1 else []
+    shared = list(takewhile(lambda column: column[0] and not any(column[1:]), columns))  # a blank says: as above
+    said = ", ".join(f"{title}: {column[0]}" for title, column in zip(sheet.header, shared, strict=False))
+    gone = len(shared)
+    return replace(
+        sheet,
+        caption=f"{sheet.caption} All rows: {said}." if said else sheet.caption,
+        header=sheet.header[gone:],
+        labels=sheet.labels - gone,
+        rows=[row[gone:] for row in sheet.rows],
+        bold={(row, column - gone) for row, column in sheet.bold},
+        italic={(row, column - gone) for row, column in sheet.italic},
+    )
+
+
+def _width(sheet: Sheet) -> int:
+    """Return the width of a table in characters."""
+    columns = zip(sheet.header, *sheet.rows, strict=True)
+    return sum(max(map(len, column)) + _GAP for column in columns) - _GAP
 
 
 def _html(sheet: Sheet) -> str:

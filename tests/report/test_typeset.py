@@ -2,12 +2,15 @@
 
 import math
 import re
+import shutil
+import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 from markdown_it import MarkdownIt  # rich has it
 
-from nidbench.report.typeset import Sheet, number, shortener, signed_texts, write
+from nidbench.report.typeset import FITTED, Sheet, number, shortener, signed_texts, write
 
 SHEET = Sheet("Two.", ["a|b", "x"], 1, [["m_1", "1.00"], ["m_2", "2.00"]], {0}, [], {(1, 1)}, {(0, 1), (1, 1)})
 
@@ -28,13 +31,67 @@ def test_bold_goes_before_italics(form, first, second):
     assert text.count("1.00") == text.count("2.00") == 1
 
 
-@pytest.mark.parametrize("columns", [12, 13])
-def test_a_table_too_wide_for_a_page_is_shrunk_to_it_in_latex(columns):
-    sheet = Sheet("One.", ["a", *"x" * (columns - 1)], 1, [["m", *["1.00"] * (columns - 1)]], {0}, ["a note"])
-    text, wide = write(sheet, "latex"), columns == 13
+@pytest.mark.parametrize("characters", [50, 51])
+def test_a_table_too_wide_for_a_column_is_set_over_the_page_in_latex_and_shrunk_to_it(characters):
+    sheet = Sheet("One.", ["a", "x", "y"], 1, [["m" * (characters - 6 - 8), "1.00", "2.00"]], {0}, ["a note"])
+    text, wide = write(sheet, "latex"), characters == 51
     assert text.startswith(r"% needs \usepackage{booktabs}" + r" and \usepackage{graphicx}" * wide + "\n")
     assert (text.count(r"\resizebox"), text.count("{table*}")) == (wide, 2 * wide)
     assert text.count("{") == text.count("}")
+
+
+GROUPED = Sheet(
+    "One.",
+    ["dataset", "kernels", "noise", "method", "PSNR"],
+    4,
+    [["set", "levin", "1_%", "a", "1.00"], ["", "", "", "b", "2.00"], ["", "", "3_%", "b", "3.00"]],
+    {0, 2},
+    [],
+    {(1, 4)},
+    {(2, 3)},
+)
+
+
+def test_what_all_rows_share_is_a_sentence_of_the_caption_in_latex():
+    lines = write(GROUPED, "latex").splitlines()
+    assert r"\caption{One. All rows: dataset: set, kernels: levin.}" in lines
+    assert r"\begin{tabular}{llr}" in lines
+    rows = [line for line in lines if "&" in line]
+    assert rows[0] == r"noise & method & PSNR \\"
+    assert rows[1:] == [r"1\_\% & a & 1.00 \\", r" & b & \textbf{2.00} \\", r"3\_\% & \textit{b} & 3.00 \\"]
+    assert "dataset" in write(GROUPED, "md").splitlines()[2]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["set", "levin", "5 %", "a", "1.00"]],  # of one row all is its own
+        [["set", "levin", "5 %", "a", "1.00"], ["other", "", "", "a", "1.00"]],
+        [["set", "levin", "5 %", "a", "1.00"], ["set", "", "", "a", "1.00"]],  # said again, and not as above
+        [["", "", "", "a", "1.00"], ["", "", "", "b", "1.00"]],
+    ],
+)
+def test_what_is_not_shared_stays_in_the_rows(rows):
+    text = write(replace(GROUPED, rows=rows, bold=set(), italic=set(), rules={0}), "latex")
+    assert "All rows" not in text
+    assert "dataset & kernels" in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs LaTeX")
+@pytest.mark.parametrize("option", ["", "twocolumn"])
+@pytest.mark.parametrize("columns", [3, 8, 24])
+def test_latex_sets_a_table_within_its_page(tmp_path, option, columns):
+    titles = [f"{title} 95 %" for title in "abcdefghijklmnopqrstuvwxyz"[:columns]]
+    rows = [["[all*_^~\\", *["±1.00"] * (columns - 1)], ["", *["2.00"] * (columns - 1)]]
+    sheet = Sheet("#One & <two> {3} 100 %.", titles, 1, rows, {0}, ["a note of _this_"], {(0, 1)}, {(1, 2)})
+    (tmp_path / "table.tex").write_text(write(sheet, "latex"))
+    (tmp_path / "paper.tex").write_text(
+        rf"\documentclass[{option}]{{article}}\usepackage{{booktabs}}\usepackage{{graphicx}}"
+        r"\begin{document}Words.\input{table}\end{document}"
+    )
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
+    log = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=True).stdout
+    assert "Overfull" not in log
 
 
 @pytest.mark.parametrize(
@@ -134,8 +191,10 @@ def test_names_are_text_in_html_and_latex(name):
     page.feed(write(sheet, "html"))
     assert page.found <= {"caption", "ul", "li", *TABLE}
     lines = write(sheet, "latex").splitlines()
-    assert len(lines) == len(write(Sheet("x", ["a", "x"], 1, [["x", "1.00"]], {0}, ["x"]), "latex").splitlines())
-    own = "\n".join(lines).replace("\\\\", "")
+    plain = "x" * len(name)
+    of_plain = write(Sheet(plain, ["a", plain], 1, [[plain, "1.00"]], {0}, [plain]), "latex").splitlines()
+    assert len(lines) == len(of_plain)
+    own = "\n".join(line for line in lines if line != FITTED).replace("\\\\", "")
     assert "\\input" not in own
     assert not re.search(
         r"(?<!\\)[$%#&^~]|\\\\\s*[*\[]", re.sub(r"\$[\\a-z-]+\$| & |^%.*", "", own, flags=re.MULTILINE)
