@@ -111,27 +111,6 @@ def renderings(sweep_cells: SweepCells, formats: Sequence[str], protocol: str = 
     return _renderings(cells, formats, protocol, lacking_lines(cells, sweep_cells.sweep, protocol))
 
 
-def render_cells(
-    cells: pd.DataFrame,
-    format: str,  # noqa: A002 - as `render`
-    protocol: str = DEFAULT.name,
-    notes: Sequence[str] = (),
-) -> str:
-    """Return the summary of cells as text.
-
-    Args:
-        cells: from `SweepCells.frame`.
-        format: one of `typeset.FORMATS`.
-        protocol: the name of the cells' metric protocol, for the caption.
-        notes: what stands first below the table.
-
-    Raises:
-        InputError: no such format.
-    """
-    check_format(format)
-    return _renderings(cells, (format,), protocol, notes)[format]
-
-
 def _renderings(
     cells: pd.DataFrame, formats: Sequence[str], protocol: str, notes: Sequence[str], beside: Sequence[Beside] = ()
 ) -> dict[str, str]:
