@@ -1,8 +1,11 @@
-"""Which cells of a case are shown side by side: one done cell of each method."""
+"""What is shown side by side of a case: one done cell of each method, and what it restored."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nidbench.errors import ResultsError
 from nidbench.records import Planned, Record, Store
@@ -40,6 +43,28 @@ def choose(
     lacking = [f"{label} ({reason})" for label, reason in reasons.items() if label not in chosen]
     lacking += [f"{label} ({reason})" for label, reason in partly.items()]
     return {_name(planned, cells): record for planned, record in chosen.values()}, lacking
+
+
+def restorations(
+    store: Store, chosen: Mapping[str, Record], lacking: list[str]
+) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """Return the arrays of each method's restoration; one that cannot be read costs no other.
+
+    Args:
+        store: the results folder.
+        chosen: name -> record, from `choose`.
+        lacking: from `choose`; those that cannot be read are added to it.
+
+    Returns:
+        name -> `image` and, where the method has one, `variance`, Shape (C, H, W) in the frame of x.
+    """
+    arrays = {}
+    for name, record in chosen.items():
+        try:
+            arrays[name] = store.arrays(record.id)
+        except ResultsError:
+            lacking.append(f"{name} (its restoration cannot be read)")
+    return arrays
 
 
 def _read(store: Store, planned: Planned) -> tuple[Record | None, str]:

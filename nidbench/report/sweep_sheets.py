@@ -8,12 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from nidbench.contract.truth import Truth
-from nidbench.errors import ResultsError
 from nidbench.physics.arrays import Image
 from nidbench.physics.case_key import CaseKey
 from nidbench.records import Planned, Record, Store, Sweep
@@ -22,7 +19,7 @@ from nidbench.scoring.protocols import DEFAULT, encoded
 from nidbench.scoring.scorer import closest, extended
 
 from .contact_sheet import LAYOUT, contact_sheet
-from .shown_cells import choose
+from .shown_cells import choose, restorations
 
 
 def sheets(store: Store, sweep: Sweep, measurements: Measurements, folder: Path) -> list[Path]:
@@ -80,7 +77,7 @@ def _sheet_of_case(
     truth = closest(problem, case.truths())
     # without a truth, what y shows is looked at, encoded as y is
     place = truth or Truth(extended(problem), encoded=problem.response.kind == "gamma")
-    arrays = _arrays(store, chosen, lacking)
+    arrays = restorations(store, chosen, lacking)
 
     def scored(image: Image) -> Image:
         return DEFAULT.crop(image, problem, place)
@@ -96,19 +93,6 @@ def _sheet_of_case(
 
 def _state(label: str, record: Record) -> tuple[Any, ...]:
     return label, record.id, record.finished, record.scores.get(DEFAULT.name), record.input_scores.get(DEFAULT.name)
-
-
-def _arrays(
-    store: Store, chosen: Mapping[str, Record], lacking: list[str]
-) -> dict[str, dict[str, NDArray[np.float32]]]:
-    """Return what each method restored; one that cannot be read is added to those lacking, and costs no other."""
-    arrays = {}
-    for label, record in chosen.items():
-        try:
-            arrays[label] = store.arrays(record.id)
-        except ResultsError:
-            lacking.append(f"{label} (damaged)")
-    return arrays
 
 
 def is_sheet(path: Path) -> bool:

@@ -240,7 +240,7 @@ def test_a_restoration_that_cannot_be_read_costs_only_itself(make_record, make_s
     (store.root / "cells" / torn.id / "arrays.npz").write_bytes(b"PK half")
     sheets(store, sweep, Made(lambda _: problem_and_truth()), tmp_path)
     assert list(drawn[0][2]) == ["ours"]
-    assert drawn[0][-1].endswith("without a result: dip (damaged)")
+    assert drawn[0][-1].endswith("without a result: dip (its restoration cannot be read)")
 
 
 @pytest.mark.parametrize("offset", [(2, 1), (4, 3), (-3, -2)])

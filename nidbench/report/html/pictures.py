@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from nidbench.contract.truth import Truth
-from nidbench.errors import NidbenchError, ResultsError
+from nidbench.errors import NidbenchError
 from nidbench.physics.arrays import Image, Kernel
 from nidbench.physics.case_key import CaseKey
 from nidbench.physics.problem import Problem
 from nidbench.records import Planned, Record, Store
 from nidbench.report.levels import LEVELS, channel_mean, colour_table
-from nidbench.report.shown_cells import choose
+from nidbench.report.shown_cells import choose, restorations
 from nidbench.rescoring.measurements import Measurements
 from nidbench.scoring.protocols import DEFAULT, encoded, to_8_bit
 from nidbench.scoring.scorer import closest, compare, extended
@@ -86,26 +86,13 @@ def shown(store: Store, key: CaseKey, cells: Sequence[Planned], measurements: Me
     except (NidbenchError, KeyError, TypeError) as error:  # the data are gone, or it was asked for in another version
         reason, problem, truth = str(error), None, None
         chosen, lacking = choose(store, cells)
-    arrays = _arrays(store, chosen, lacking)
+    arrays = restorations(store, chosen, lacking)
     if problem is None:
         return _alone(chosen, arrays, lacking, f"Restorations only, not cropped: {reason}.")
     try:
         return _compared(problem, truth, chosen, arrays, lacking)
     except NidbenchError as error:  # too few pixels to compare
         return _alone(chosen, arrays, lacking, f"Restorations only, not cropped: {error}.")
-
-
-def _arrays(
-    store: Store, chosen: Mapping[str, Record], lacking: list[str]
-) -> dict[str, dict[str, NDArray[np.float32]]]:
-    """Return what each method restored; one that cannot be read is added to those lacking, and costs no other."""
-    arrays = {}
-    for name, record in chosen.items():
-        try:
-            arrays[name] = store.arrays(record.id)
-        except ResultsError:
-            lacking.append(f"{name} (its restoration cannot be read)")
-    return arrays
 
 
 def _alone(
