@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,13 +72,13 @@ def write_sheets(store: Store, sweep: Sweep, most: int) -> tuple[list[Path], int
     from nidbench.report.sweep_sheets import sheets
 
     folder = sheet_folder(store, sweep)
-    keys = list(dict.fromkeys(planned.case for planned in sweep.cells))
-    shown = set(keys[:most])
+    cases = sweep.by_case()
+    shown = set(islice(cases, most))
     few = Sweep(sweep.name, sweep.asked, [planned for planned in sweep.cells if planned.case in shown])
     with results_errors(store.root):
         folder.mkdir(parents=True, exist_ok=True)
         written = sheets(store, few, Measurements(few), folder)
-    return written, len(keys)
+    return written, len(cases)
 
 
 def track(

@@ -99,6 +99,13 @@ class Sweep:
     cells: Sequence[Planned]
     choices: Choices | None = None
 
+    def by_case(self) -> dict[CaseKey, list[Planned]]:
+        """Return the cells of each measurement, both in the order of computation."""
+        found: dict[CaseKey, list[Planned]] = {}
+        for planned in self.cells:
+            found.setdefault(planned.case, []).append(planned)
+        return found
+
     def to_json(self) -> str:
         """Return the sweep as JSON text."""
         return as_json(self)

@@ -37,10 +37,7 @@ def sheets(store: Store, sweep: Sweep, measurements: Measurements, folder: Path)
     Raises:
         ResultsError: where the folder cannot be written.
     """
-    cases: dict[CaseKey, list[Planned]] = {}
-    for planned in sweep.cells:
-        cases.setdefault(planned.case, []).append(planned)
-    paths = [_sheet_of_case(store, key, cells, measurements, folder) for key, cells in cases.items()]
+    paths = [_sheet_of_case(store, key, cells, measurements, folder) for key, cells in sweep.by_case().items()]
     return [path for path in paths if path is not None]
 
 

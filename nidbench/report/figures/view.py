@@ -64,7 +64,7 @@ def cases_of(sweep: Sweep, choice: Choice) -> list[CaseKey]:
     Raises:
         UnknownNameError: no such image, kernel or noise.
     """
-    keys = list(dict.fromkeys(planned.case for planned in sweep.cells))
+    keys = list(sweep.by_case())
     for what, wanted in (("image", choice.image), ("kernel", choice.kernel), ("noise", choice.noise)):
         names = list(dict.fromkeys(getattr(key, what) for key in keys))
         fitting = [name for name in names if wanted in ("", name, name.partition("/")[0])]

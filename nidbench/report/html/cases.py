@@ -11,7 +11,7 @@ import pandas as pd
 
 from nidbench.analysis.groups import CASE
 from nidbench.physics.case_key import CaseKey
-from nidbench.records import Planned, Store, Sweep
+from nidbench.records import Store, Sweep
 from nidbench.report.image_table import image_frame, image_sheet
 from nidbench.report.typeset import UNKNOWN, number
 from nidbench.rescoring.measurements import Measurements
@@ -53,14 +53,6 @@ def _is_there(path: Path, picture: bytes) -> bool:
         return path.stat().st_size == len(picture)
     except OSError:
         return False
-
-
-def cases_of(sweep: Sweep) -> dict[CaseKey, list[Planned]]:
-    """Return the cells of each case of a sweep, in its order."""
-    found: dict[CaseKey, list[Planned]] = {}
-    for planned in sweep.cells:
-        found.setdefault(planned.case, []).append(planned)
-    return found
 
 
 def scores(cells: pd.DataFrame, protocol: str, text: Text) -> Content:
@@ -110,7 +102,7 @@ def pictured(
         place: puts a picture somewhere.
         text: makes the texts of the page.
     """
-    measurements, cells = Measurements(sweep), cases_of(sweep)
+    measurements, cells = Measurements(sweep), sweep.by_case()
     for key in keys:
         found = shown(store, key, cells[key], measurements)
         yield {
