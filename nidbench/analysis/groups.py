@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from nidbench.errors import InputError, UnknownNameError, unknown
+from nidbench.physics.case_key import CaseKey
 
 #: The columns that name a measurement, in the order of `CaseKey`.
 CASE = ["dataset", "image", "kernel", "noise", "noise_seed"]
@@ -21,6 +22,11 @@ PAIRED = [*GROUP, "declared"]
 
 #: The method that others are compared with, where it is there and no other is asked for.
 REFERENCE = "ours"
+
+
+def case_key(row: Mapping[Any, Any] | pd.Series[Any]) -> CaseKey:
+    """Return the names of the measurement of a row of `SweepCells.frame`."""
+    return CaseKey(*(row[name] for name in CASE))
 
 
 def named(cells: pd.DataFrame) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 
 from nidbench.analysis.cells import SweepCells, counted
-from nidbench.analysis.groups import GROUP, group_starts, named
+from nidbench.analysis.groups import GROUP, case_key, group_starts, named
 from nidbench.analysis.intervals import FEWEST
 from nidbench.analysis.scope import kernel_scope
 from nidbench.analysis.summary import INPUT, distinct, summary_frame, with_names
@@ -54,8 +54,7 @@ def failure_lines(cells: pd.DataFrame, limit: int = 20) -> list[str]:
 
 def _failure_line(row: pd.Series[Any]) -> str:
     seed = f" seed {row['seed']}" if row["seed"] else ""
-    case = f"{row['dataset']}/{row['image']} {row['kernel']} {row['noise']} #{row['noise_seed']}"
-    return f"{row['label']}{seed} on {case}: {row['status']}" + (f": {row['error']}" if row["error"] else "")
+    return f"{row['label']}{seed} on {case_key(row)}: {row['status']}" + (f": {row['error']}" if row["error"] else "")
 
 
 def traceback_lines(store: Store, sweep_cells: SweepCells, limit: int = 3) -> list[str]:

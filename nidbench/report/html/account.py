@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from nidbench.analysis.groups import case_key
 from nidbench.errors import NidbenchError, ResultsError
 from nidbench.records import Log, Record, Store, Sweep
 from nidbench.report.typeset import one_line
@@ -56,14 +57,13 @@ def failures(
     for row in cells:
         if row["status"] in ("done", "missing"):
             continue
-        case = f"{row['dataset']}/{row['image']} {row['kernel']} {row['noise']} #{row['noise_seed']}"
         record = records.get(row["id"])
         file = None if record is None else store.file(record, "log.json")
         error = "" if record is None else logs[record.id].error
         found.append(
             {
                 "method": text(row["label"]),
-                "case": text(case),
+                "case": text(case_key(row)),
                 "seed": row["seed"],
                 "status": row["status"],
                 "line": text(row["error"]),
