@@ -262,10 +262,8 @@ def whereabouts(rows: pd.DataFrame, groups: int) -> str:
 
 def _caption(cells: pd.DataFrame, summary: pd.DataFrame, numbers: Sequence[str], protocol: str) -> str:
     sentences = [f"Mean PSNR (dB) and SSIM under the protocol {protocol}: {protocols.protocol(protocol).title}."]
-    known = [status for status in (*STATUSES, "corrupt", "missing") if (cells["status"] == status).any()]
-    counts = ", ".join(f"{(cells['status'] == status).sum()} {status}" for status in known)
     old = int((cells["old"] != "").sum())
-    sentences.append(f"{count_of(len(cells), 'cell')}: {counts}" + (f"; {old} old." if old else "."))
+    sentences.append(ended_text(cells) + (f"; {old} old." if old else "."))
     threads = ", ".join(f"{count:.0f}" for count in sorted(cells["threads"].dropna().unique()))
     how = {"Preset": distinct(cells["preset"]), "device": distinct(cells["device"])}
     how |= {"precision": distinct(cells["precision"]), "threads": threads}
@@ -283,6 +281,13 @@ def _caption(cells: pd.DataFrame, summary: pd.DataFrame, numbers: Sequence[str],
             "and its autocorrelation over small lags (0: as white as noise); neither says that a restoration is right."
         )
     return " ".join(sentences)
+
+
+def ended_text(cells: pd.DataFrame) -> str:
+    """Return how many cells, from `SweepCells.frame`, ended how: `12 cells: 10 done, 1 failed, 1 missing`."""
+    counts = cells["status"].value_counts()
+    known = [status for status in (*STATUSES, "corrupt", "missing") if status in counts]
+    return f"{count_of(len(cells), 'cell')}: {', '.join(f'{counts[status]} {status}' for status in known)}"
 
 
 def _mark_lines(cells: pd.DataFrame, summary: pd.DataFrame) -> Iterator[str]:

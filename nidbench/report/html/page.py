@@ -18,12 +18,11 @@ from nidbench.analysis.cells import SweepCells
 from nidbench.analysis.groups import named
 from nidbench.analysis.speedup import lines_of
 from nidbench.analysis.summary import summary_frame
-from nidbench.records import STATUSES, Store
+from nidbench.records import Store
 from nidbench.report.levels import colour_table
-from nidbench.report.results_table import lacking_lines
+from nidbench.report.results_table import ended_text, lacking_lines
 from nidbench.scoring import protocols
 from nidbench.scoring.protocols import DEFAULT
-from nidbench.system.counts import count_of
 
 from . import account, cases, curves, numbers
 from .numbers import Content, text_of
@@ -98,12 +97,8 @@ def embedded(data: Any) -> Markup:
 
 
 def _facts(cells: Any, protocol: str) -> list[str]:
-    counts = cells["status"].value_counts()
-    known = [status for status in (*STATUSES, "corrupt", "missing") if status in counts]
-    done = max(cells["finished"], default="")
-    facts = [f"{count_of(len(cells), 'cell')}: {', '.join(f'{counts[status]} {status}' for status in known)}"]
-    facts += [f"protocol {protocol}"] + ([f"last cell {done[:10]}"] if done else [])
-    return facts
+    last = max(cells["finished"], default="")
+    return [ended_text(cells), f"protocol {protocol}", *([f"last cell {last[:10]}"] if last else [])]
 
 
 def _cost_note(cells: Any) -> str:
