@@ -101,7 +101,7 @@ def track(
     """
     from nidbench.report.tracking import TrackingError, default_uri, sync
 
-    texts = {path.name: path.read_text() for path in (tables or {}).values()}
+    texts = {path.name: path.read_text(encoding="utf-8") for path in (tables or {}).values()}
     begins = partial(say, "mlflow    importing MLflow and writing, which takes some seconds")
     try:
         tracked = sync(store, sweep_cells, sheets=sheets, tables=texts, report=report, begins=begins)

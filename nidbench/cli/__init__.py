@@ -94,7 +94,8 @@ def _spell_out() -> None:
     Names of files may hold any, and tables a dash: what was computed for hours must not end in that.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        # in the locale C it is surrogateescape, which fails on a dash, too
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="backslashreplace")
 
 

@@ -252,7 +252,7 @@ def _publish(
     sweep_cells = SweepCells.read(store, sweep)
     tables = write_tables(store, sweep_cells, protocol)
     shown = tables if compared is None else write_comparison(store, sweep_cells, *compared)
-    say(console, shown["md"].read_text())
+    say(console, shown["md"].read_text(encoding="utf-8"))
     say(console, f"results   {store.root / 'cells'}")
     for title, files in {"tables": tables, "compared": shown}.items():
         if title == "tables" or compared is not None:

@@ -75,7 +75,7 @@ class Reproduction:
             ResultsError: where the file cannot be written.
         """
         asked = f"asked as {question(self.table, self.ask, self.budget)}"
-        if self.budget and self.resume and self.file.exists() and asked in self.file.read_text():
+        if self.budget and self.resume and self.file.exists() and asked in self.file.read_text(encoding="utf-8"):
             say(f"goes on with the measurements of {self.file}: remove it to choose anew")
             return make_plan(read_ask(self.file), computer, chooser), None
         seconds = read_budget(self.budget) if self.budget else None

@@ -78,7 +78,7 @@ class Store:
     @staticmethod
     def _check_format(marker: Path) -> None:
         try:
-            version = int(json.loads(marker.read_text())["format"])
+            version = int(json.loads(marker.read_text(encoding="utf-8"))["format"])
         except DAMAGE as error:
             raise ResultsError(f'{marker} is damaged ({error}): write {{"format": {FORMAT}}} into it') from error
         if version > FORMAT:
@@ -359,7 +359,7 @@ class Store:
         """
         path = self.root / "sweeps" / f"{sweep.name}.json"
         with suppress(OSError, *DAMAGE):  # there is none, or none that could be lost
-            format_of(path.read_text(), path)
+            format_of(path.read_text(encoding="utf-8"), path)
         with self._writing():
             path.parent.mkdir(parents=True, exist_ok=True)
             write_whole(path, sweep.to_json().encode())
@@ -385,7 +385,7 @@ class Store:
             return joined([self.sweep(single) for single in name.split("+")])
         path = self.root / "sweeps" / f"{name}.json"
         try:
-            return Sweep.from_json(path.read_text(), path)
+            return Sweep.from_json(path.read_text(encoding="utf-8"), path)
         except FileNotFoundError:
             known = ", ".join(self.sweep_names()) or "none yet"
             raise ResultsError(f"no sweep {name!r} in {self.root}: there are {known}") from None

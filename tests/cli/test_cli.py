@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,14 @@ def test_a_terminal_that_lacks_characters_ends_no_command(encoding, tmp_path):
     table = runner.invoke(main, ["table", *out])
     assert table.exit_code == 0, table.exc_info
     assert "wiener" in table.stdout_bytes.decode(errors="replace")
+
+
+def test_files_are_read_as_they_are_written_in_a_locale_without_utf8(tmp_path):
+    environment = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-P", "-m", "nidbench", *RUN, "--methods", "wiener", "--output", tmp_path]
+    done = subprocess.run(command, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "half-kernel" in done.stdout.decode(errors="replace")
 
 
 def test_the_table_command_repeats_the_latest_sweep_in_every_format(tmp_path):
