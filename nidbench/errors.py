@@ -30,6 +30,12 @@ class ResultsError(NidbenchError):
     """A results folder or record that cannot be read or written."""
 
 
+class UnknownSweepError(ResultsError, KeyError):
+    """A sweep that a results folder does not have; as a `KeyError`, by which a mapping's `get` knows it."""
+
+    __str__ = Exception.__str__  # that of `KeyError` quotes the message
+
+
 class NewerError(ResultsError):
     """A file of results that a newer nidbench wrote, in a format that this one does not read."""
 

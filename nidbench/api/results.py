@@ -191,7 +191,8 @@ class ResultsFolder(Mapping[str, Results]):
         """Return a sweep.
 
         Raises:
-            ResultsError: where there is none of this name.
+            UnknownSweepError: where there is none of this name.
+            ResultsError: where its file is damaged, or of a newer nidbench.
         """
         return Results(self.store, self.store.sweep(name))
 
@@ -202,7 +203,8 @@ class ResultsFolder(Mapping[str, Results]):
         return len(self.store.sweep_names())
 
     def __contains__(self, name: object) -> bool:
-        return name in self.store.sweep_names()
+        known = self.store.sweep_names()
+        return isinstance(name, str) and all(single in known for single in name.split("+"))
 
     @property
     def latest(self) -> Results:

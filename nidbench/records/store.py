@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nidbench.errors import DamagedError, InputError, NewerError, ResultsError
+from nidbench.errors import DamagedError, InputError, NewerError, ResultsError, UnknownSweepError
 from nidbench.system.signals import shielded
 from nidbench.system.whole_files import GONE, results_errors, sweep_partials, write_naming, write_whole
 
@@ -379,7 +379,8 @@ class Store:
 
         Raises:
             NewerError: where a newer nidbench wrote it.
-            ResultsError: where there is none of that name, or it is damaged.
+            UnknownSweepError: where there is none of that name.
+            ResultsError: where it is damaged, or cannot be read.
         """
         if "+" in name:
             return joined([self.sweep(single) for single in name.split("+")])
@@ -388,7 +389,7 @@ class Store:
             return Sweep.from_json(path.read_text(encoding="utf-8"), path)
         except FileNotFoundError:
             known = ", ".join(self.sweep_names()) or "none yet"
-            raise ResultsError(f"no sweep {name!r} in {self.root}: there are {known}") from None
+            raise UnknownSweepError(f"no sweep {name!r} in {self.root}: there are {known}") from None
         except OSError as error:
             raise ResultsError(f"{path} cannot be read: {error.strerror}") from error
         except DAMAGE as error:

@@ -118,8 +118,17 @@ def test_a_folder_is_a_mapping_of_its_sweeps(results, folder):
     assert results.name in opened
     pd.testing.assert_frame_equal(opened[results.name].cells, results.cells)
     assert results.name in repr(opened)
-    with pytest.raises(ResultsError, match="no sweep 'nope'"):
+    with pytest.raises(ResultsError, match=r"^no sweep 'nope'"):
         opened["nope"]
+    assert opened.get("nope") is None
+    assert "nope" not in opened
+
+
+def test_sweeps_shown_as_one_are_in_their_folder(results, folder):
+    opened, both = nb.open_results(folder), f"{results.name}+{results.name}"
+    assert both in opened
+    assert opened.get(both).cells["id"].tolist() == results.cells["id"].tolist()
+    assert f"{results.name}+nope" not in opened
 
 
 def test_no_folder_and_no_sweep_are_errors(tmp_path):
