@@ -283,10 +283,10 @@ class Run:
         state = content[4 + size :]
         try:
             header = json.loads(content[4 : 4 + size])
-            intact = header["sha256"] == hashlib.sha256(state).hexdigest()
+            seconds, intact = float(header["seconds"]), header["sha256"] == hashlib.sha256(state).hexdigest()
         except (ValueError, KeyError, TypeError):
             intact = False
         if not intact:  # damaged by a power cut: the run starts from the beginning
             return None
-        self._before = header["seconds"] - self._stopwatch.seconds
+        self._before = seconds - self._stopwatch.seconds
         return state

@@ -360,6 +360,14 @@ def test_interrupted_save_leaves_the_last_state(tmp_path, monkeypatch):
     assert Run(checkpoint=path).load() == b"first"
 
 
+def test_a_checkpoint_whose_header_lost_its_time_is_none(tmp_path):
+    path = tmp_path / "checkpoint"
+    Run(checkpoint=path).save(b"state")
+    assert Run(checkpoint=path).load() == b"state"
+    path.write_bytes(path.read_bytes().replace(b'"seconds"', b'"secondz"'))
+    assert Run(checkpoint=path).load() is None
+
+
 def test_saving_is_not_timed(now, tmp_path, monkeypatch):
     def slow(value):
         now.seconds += 7
