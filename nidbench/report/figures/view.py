@@ -21,6 +21,7 @@ from nidbench.report.shown_cells import choose
 from nidbench.rescoring.measurements import Measurements
 from nidbench.scoring.null_band import THRESHOLD
 from nidbench.scoring.protocols import DEFAULT
+from nidbench.scoring.score import Score
 from nidbench.scoring.scorer import Compared, closest, compare, extended
 
 
@@ -120,7 +121,8 @@ class View:
         if not records:
             raise InputError(f"no cell of {key} is done ({', '.join(lacking)}): run the sweep {sweep.name} to its end")
         case = measurements.case(next(iter(records.values())).cell)
-        problem, truth = (None, None) if case is None else (case.problem(), closest(case.problem(), case.truths()))
+        problem = None if case is None else case.problem()
+        truth = None if case is None or problem is None else closest(problem, case.truths())
         if problem is None or truth is None:
             raise InputError(f"no sharp image of {key} is known: choose a case that has one")
         return cls(store, sweep, key, choice, problem, truth, records, lacking)
@@ -148,13 +150,11 @@ class View:
     @property
     def input_psnr(self) -> str:
         """The measurement's score as text, empty where it has none."""
-        score = next(iter(self.records.values())).input_scores.get(DEFAULT.name)
-        return "" if score is None else f"{score.psnr:.2f} dB"
+        return _psnr_text(next(iter(self.records.values())).input_scores)
 
     def psnr(self, label: str) -> str:
         """Return a method's score as text, empty where it has none."""
-        score = self.records[label].scores.get(DEFAULT.name)
-        return "" if score is None else f"{score.psnr:.2f} dB"
+        return _psnr_text(self.records[label].scores)
 
     def kept(self, what: str, has: Callable[[Iterable[str]], bool]) -> dict[str, dict[str, NDArray[Any]]]:
         """Return label -> kept arrays of the methods whose names of arrays pass `has`.
@@ -174,3 +174,8 @@ class View:
                 f"again with --keep {what}, which computes its cells again and keeps them"
             )
         return having
+
+
+def _psnr_text(scores: Mapping[str, Score]) -> str:
+    score = scores.get(DEFAULT.name)
+    return "" if score is None else f"{score.psnr:.2f} dB"
