@@ -28,14 +28,8 @@ def write_tables(store: Store, sweep_cells: SweepCells, protocol: str) -> dict[s
     """Write a sweep's table in every format and return the files by format."""
     from nidbench.report.results_table import renderings
 
-    written = {}
-    for form, text in renderings(sweep_cells, list(ENDINGS), protocol).items():
-        path = store.root / "tables" / f"{sweep_cells.sweep.name}.{ENDINGS[form]}"
-        with results_errors(store.root):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, text.encode())
-        written[form] = path
-    return written
+    texts = renderings(sweep_cells, list(ENDINGS), protocol)
+    return {form: _write_table(store, sweep_cells.sweep.name, form, text) for form, text in texts.items()}
 
 
 def write_comparison(store: Store, sweep_cells: SweepCells, name: str, protocol: str) -> dict[str, Path]:
@@ -45,14 +39,17 @@ def write_comparison(store: Store, sweep_cells: SweepCells, name: str, protocol:
     """
     from nidbench.paper.comparison_table import render_comparison
 
-    written = {}
-    for form, ending in ENDINGS.items():
-        path = store.root / "tables" / f"{sweep_cells.sweep.name}-compared.{ending}"
-        with results_errors(store.root):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(path, render_comparison(sweep_cells, name, form, protocol).encode())
-        written[form] = path
-    return written
+    texts = {form: render_comparison(sweep_cells, name, form, protocol) for form in ENDINGS}
+    stem = f"{sweep_cells.sweep.name}-compared"
+    return {form: _write_table(store, stem, form, text) for form, text in texts.items()}
+
+
+def _write_table(store: Store, stem: str, form: str, text: str) -> Path:
+    path = store.root / "tables" / f"{stem}.{ENDINGS[form]}"
+    with results_errors(store.root):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.encode())
+    return path
 
 
 def sheet_folder(store: Store, sweep: Sweep) -> Path:
