@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nidbench.contract import IDENTITY, MEASURED, DatasetInfo, Image, Problem, Response, Truth
-from nidbench.errors import DataError, InputError, UnknownNameError
+from nidbench.errors import DataError, InputError, UnknownNameError, unknown
 from nidbench.files.remote import RemoteFile
 from nidbench.images import (
     ARRAY_SUFFIXES,
@@ -328,8 +328,8 @@ def _read_camera(path: Path) -> _Camera:
     if not (path.is_symlink() or path.exists()):
         return _Camera()
     content = read_toml(path)
-    if unknown := set(content) - set(_KEYS):
-        raise InputError(f"{path}: unknown key {min(unknown)!r}; there are {', '.join(_KEYS)}")
+    if others := set(content) - set(_KEYS):
+        raise InputError(f"{path}: {unknown('key', min(others), _KEYS)}")
     noise, way = content.get("noise"), content.get("kernels", "convolution")
     if noise is not None and not (type(noise) in (int, float) and 0 <= noise <= 1):
         raise InputError(f"{path}: noise = {noise!r}: give its standard deviation on [0, 1], such as 0.01")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nidbench.contract.truth import Truth
-from nidbench.errors import InputError, UnknownNameError
+from nidbench.errors import InputError, UnknownNameError, unknown
 from nidbench.physics.arrays import Image
 from nidbench.physics.problem import Problem
 
@@ -345,13 +345,13 @@ def protocol(name: str) -> AnyProtocol:
     """Return a protocol by name; `shift-aligned:10` has another largest shift than 5 pixels.
 
     Raises:
-        UnknownNameError: where the name is unknown; the message lists all names.
+        UnknownNameError: where the name is unknown; the message lists the near misses, and all names.
         InputError: for a largest shift that is not allowed.
     """
     if name.startswith("shift-aligned:"):
         return _shift_aligned(_largest_shift(name))
     if name not in PROTOCOLS:
-        raise UnknownNameError(f"unknown protocol {name!r}: use one of {', '.join(PROTOCOLS)}")
+        raise UnknownNameError(unknown("protocol", name, PROTOCOLS))
     return PROTOCOLS[name]
 
 

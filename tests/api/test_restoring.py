@@ -161,7 +161,7 @@ def test_a_protocol_that_looks_beyond_the_restoration_is_refused(sharp):
     assert whole.psnr > 50
     with pytest.raises(InputError, match=r"uncropped compares more than .* use half-kernel"):
         nb.score(sharp[1:-1, 2:-2], sharp, KERNEL, protocol="uncropped")
-    with pytest.raises(UnknownNameError, match="half-kernel"):
+    with pytest.raises(UnknownNameError, match="did you mean half-kernel"):
         nb.score(sharp, sharp, KERNEL, protocol="half-kernal")
     with pytest.raises(InputError, match="give the size of the truth"):
         nb.score(sharp[2:], sharp, KERNEL)

@@ -287,7 +287,7 @@ def test_a_photograph_is_no_kernel(folder, pictures):
         (
             "measured.toml",
             b"sigma = 0.1",
-            r"unknown key 'sigma'; there are noise, response, kernels, kernel_background",
+            r"unknown key 'sigma': there are bits, blurred, kernel_background, kernels, noise, response, scale, truth",
         ),
         ("measured.toml", b"bits = 12.5", r"measured\.toml: bits = 12\.5: give a number, such as 12"),
         ("measured.toml", b"bits = true", r"bits = True: give a number"),
