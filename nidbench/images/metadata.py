@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from . import fits, tiffs
+from .arrays import ARRAY_SUFFIXES
 from .loss import Loss, loss_of_picture, loss_of_tiff
 from .pictures import opened
 from .stored import reading
+from .tiffs import ORIENTATION
 
 #: First bytes of a PNG.
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -23,11 +25,12 @@ PNG = b"\x89PNG\r\n\x1a\n"
 #: Chunks of a PNG that say how its pixels are stored: what is written says that anew.
 _OF_STORAGE = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"sBIT", b"bKGD", b"hIST")
 
-#: Tags of TIFF that are kept as they stand -> their name in messages.
+#: Tags of TIFF that are kept as they stand -> their names in the format.
 _KEPT_TAGS = {271: "Make", 272: "Model", 274: "Orientation", 286: "XPosition", 287: "YPosition", 315: "Artist"}
 _KEPT_TAGS |= {306: "DateTime", 33432: "Copyright"}
 
-_ORIENTATION, _PROFILE, _DESCRIPTION = 274, 34675, 270
+#: Tags of TIFF.
+_X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _DATE_TIME, _PROFILE = 282, 283, 296, 306, 34675
 
 #: Begins a description by tifffile of how pages are stored: what is written says that anew.
 _SHAPE = '{"shape"'
@@ -86,7 +89,7 @@ def metadata_of(path: Path) -> Metadata:
         if fits.is_fits(path):
             header, damaged = fits.header_of(path)
             return Metadata(header=header, damaged=damaged)
-        if path.suffix.lower() in (".npy", ".npz", ".mat"):
+        if path.suffix.lower() in ARRAY_SUFFIXES:
             return Metadata()
         return _of_tiff(path) if tiffs.is_tiff(path) else _of_picture(path)
 
@@ -96,20 +99,21 @@ def _of_tiff(path: Path) -> Metadata:
 
     with tiffs.quiet(), TiffFile(path) as file:
         page = file.pages.first
-        tags = {code: tag.value for tag in page.tags if (code := tag.code) in (*_KEPT_TAGS, 282, 283, 296, _PROFILE)}
+        read = (*_KEPT_TAGS, _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT, _PROFILE)
+        tags = {tag.code: tag.value for tag in page.tags if tag.code in read}
         description = page.description
         alpha = len(page.extrasamples) > 0
         imagej = dict(file.imagej_metadata or {}) if file.is_imagej else None
         compressed, loss = int(page.compression) != 1, loss_of_tiff(page)
         extra = [_as_written(tag) for tag in page.tags if tag.code in _KEPT_TAGS and _is_kept(tag)]
     said: dict[str, Any] = {"extratags": extra}
-    unit = tags.get(296, _INCH)
+    unit = tags.get(_RESOLUTION_UNIT, _INCH)
     unit = int(unit) if unit in _UNITS else _NO_UNIT
-    resolution = (tags.get(282), tags.get(283))
+    resolution = (tags.get(_X_RESOLUTION), tags.get(_Y_RESOLUTION))
     if all(math.isfinite(_ratio(each)) for each in resolution):
         said |= {"resolution": resolution, "resolutionunit": unit}
-    if _DATE.fullmatch(str(tags.get(306))):
-        said["datetime"] = str(tags[306])
+    if _DATE.fullmatch(str(tags.get(_DATE_TIME))):
+        said["datetime"] = str(tags[_DATE_TIME])
     if imagej is not None:
         said["imagej"] = {key: _of_imagej(key, value) for key, value in imagej.items() if key not in _IMAGEJ_STORAGE}
     elif description and not description.startswith(_SHAPE):
@@ -124,7 +128,7 @@ def _of_tiff(path: Path) -> Metadata:
     return Metadata(
         per_metre=per_metre,
         profile=None if profile is None else bytes(profile),
-        orientation=_orientation(tags.get(_ORIENTATION)),
+        orientation=_orientation(tags.get(ORIENTATION)),
         tiff=said,
         alpha=alpha,
         loss=loss,
@@ -148,9 +152,9 @@ def _of_imagej(key: str, value: Any) -> Any:
 
 def _is_kept(tag: Any) -> bool:
     """Return whether a tag of those that are kept says something: a date has an argument of its own."""
-    if tag.code == _ORIENTATION:
+    if tag.code == ORIENTATION:
         return bool(_orientation(tag.value) == tag.value)
-    return bool(tag.code != 306)
+    return bool(tag.code != _DATE_TIME)
 
 
 def _as_written(tag: Any) -> tuple[int, int, int, Any, bool]:
@@ -176,7 +180,7 @@ def _of_picture(path: Path) -> Metadata:
         form, info, alpha, loss = file.format, dict(file.info), "A" in file.mode, loss_of_picture(file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged EXIF, which is then left out
-            orientation = _orientation(file.getexif().get(_ORIENTATION))
+            orientation = _orientation(file.getexif().get(ORIENTATION))
     dpi = [float(each) for each in info.get("dpi", ())[:2]]
     stated = len(dpi) == 2 and all(0 < each < math.inf for each in dpi)
     per_metre = (dpi[0] / 0.0254, dpi[1] / 0.0254) if stated else None

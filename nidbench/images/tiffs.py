@@ -25,8 +25,8 @@ _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 #: Photometric interpretations that are gray or RGB -> number of colour channels.
 _COLOURS = {"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3, "YCBCR": 3}
 
-#: The tag with the orientation in which a photograph is to be shown.
-_ORIENTATION = 0x0112
+#: The tag of TIFF and EXIF with the orientation in which a viewer is to show the pixels.
+ORIENTATION = 274
 
 #: What tifffile says of compressions and depths that it decodes only with another library, or never.
 _LACKING = ("imagecodecs", "not supported")
@@ -305,7 +305,7 @@ def _upright(path: Path, pages: Sequence[TiffPage]) -> BytesIO:
     """Return the bytes of a file with neutral orientation tags, because Pillow would rotate the pixels by them."""
     content = bytearray(path.read_bytes())
     for page in pages:
-        if tag := page.tags.get(_ORIENTATION):
+        if tag := page.tags.get(ORIENTATION):
             value = slice(tag.valueoffset, tag.valueoffset + tag.valuebytecount)
             content[value] = (1).to_bytes(tag.valuebytecount, "little" if page.parent.byteorder == "<" else "big")
     return BytesIO(content)

@@ -17,6 +17,7 @@ from nidbench.errors import InputError
 
 from . import fits
 from .metadata import PNG, Metadata
+from .tiffs import ORIENTATION
 
 #: Suffixes of formats that can be written -> the types of numbers that they hold; any type where none is named.
 _TYPES: Mapping[str, tuple[str, ...]] = {
@@ -42,9 +43,6 @@ WRITTEN_SUFFIXES = tuple(_TYPES)
 _QUALITY = 95
 
 _IMAGEJ_TYPES = ("uint8", "uint16", "float32")
-
-#: The tag of EXIF and TIFF that says how a viewer turns the pixels.
-_ORIENTATION = 274
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +189,7 @@ def _exif(metadata: Metadata) -> bytes:
     from PIL import Image
 
     made = Image.Exif()
-    made[_ORIENTATION] = metadata.orientation
+    made[ORIENTATION] = metadata.orientation
     return made.tobytes()
 
 
@@ -256,7 +254,7 @@ def _tiff_of(metadata: Metadata) -> dict[str, Any]:
         horizontal, vertical = metadata.per_metre
         said |= {"resolution": (horizontal / 100, vertical / 100), "resolutionunit": 3}
     if metadata.orientation != 1:
-        said["extratags"] = [(_ORIENTATION, 3, 1, metadata.orientation, True)]
+        said["extratags"] = [(ORIENTATION, 3, 1, metadata.orientation, True)]
     return said
 
 
