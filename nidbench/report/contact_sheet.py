@@ -21,6 +21,8 @@ from scipy.ndimage import uniform_filter
 from nidbench.physics.arrays import Image, Kernel
 from nidbench.system.whole_files import results_errors, write_whole
 
+from .levels import LEVELS, channel_mean, signed_levels
+
 #: Raised when sheets change their looks, so that those there are get drawn again.
 LAYOUT = 3
 
@@ -109,7 +111,7 @@ def draw(
 
 
 def _errors(sheet: _Sheet, images: Sequence[Image], truth: Image) -> None:
-    errors = [255 * (image.astype(np.float64) - truth).mean(axis=0) for image in images]
+    errors = [signed_levels(image.astype(np.float64) - truth) for image in images]
     # The methods set the scale: a few pixels, and the larger errors of the input, saturate rather than pale all others.
     limit = max(1.0, float(np.percentile(np.abs(errors[1:] or errors), 99)))
     for column, values in enumerate(errors):
@@ -119,7 +121,7 @@ def _errors(sheet: _Sheet, images: Sequence[Image], truth: Image) -> None:
 
 def _deviations(sheet: _Sheet, row: int, variances: Mapping[str, Image | None]) -> None:
     maps = {column: v for column, v in enumerate(variances.values()) if v is not None}
-    deviations = {column: 255 * np.sqrt(v.mean(axis=0).clip(0, None)) for column, v in maps.items()}
+    deviations = {column: LEVELS * np.sqrt(channel_mean(v).clip(0, None)) for column, v in maps.items()}
     limit = max((float(np.percentile(values, 99.5)) for values in deviations.values()), default=0.0)
     for column, values in deviations.items():
         sheet.panel(row, column, values, cmap="magma", vmin=0, vmax=max(limit, 1e-6), interpolation="nearest")
@@ -139,7 +141,7 @@ def wrapped(label: str, width: int) -> list[str]:
 
 def picture(image: Image) -> NDArray[np.uint8]:
     """Return an image of Shape (C, h, w) as 8-bit RGB, Shape (h, w, 3)."""
-    levels = np.rint(image.clip(0, 1) * 255).astype(np.uint8)
+    levels = np.rint(image.clip(0, 1) * LEVELS).astype(np.uint8)
     return np.broadcast_to(levels, (3, *image.shape[1:])).transpose(1, 2, 0)
 
 
