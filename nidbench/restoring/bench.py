@@ -154,7 +154,7 @@ class Bench:
         height, width = problem.frame
         needed = expected.memory * height * width
         if needed > free:
-            raise InputError(f"{self._too_large(problem, needed, free)}")
+            raise InputError(self._too_large(problem, needed, free))
 
     def _free(self) -> float | None:
         if self._place.memory_limit is not None:

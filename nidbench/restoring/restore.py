@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -44,6 +44,9 @@ _OFF_MIDDLE = 1.0
 
 #: Smallest side that y must have: an SSIM window.
 _LEAST = 11
+
+#: Standard deviations of the noise by which white is exceeded without being brighter.
+_NOISE_ABOVE = 4.0
 
 
 @dataclass(frozen=True)
@@ -113,35 +116,41 @@ def restore(request: Request, place: Place, events: Events) -> Done:
     for path in filter(None, (request.out, request.variance)):
         check_holds(path.suffix, source.stack.axes)
     check_room(request.out, source.stack.stored.values.nbytes)
-    if noise.level is None and source.metadata.loss is not None:
-        events.said(f"{_hidden_by(source.metadata.loss)}; give --noise where you know it")
     bench = Bench(place, one_method(request.method), request.method_file)
     candidates = _candidates(request, place)
-    if bench.facts.note:
-        events.said(bench.facts.note)
-    if bench.facts.bounded and (note := _beyond(bench, source, noise)):
+    for note in _method_notes(bench, source, noise):
         events.said(note)
     problems = _problems(source, kernel, noise, response)
     first = next(problems)
-    said, source = source.notes, _writable(source, request, first)
-    for note in source.notes[len(said) :]:
+    writable = _writable(source, request, first)
+    for note in writable.notes[len(source.notes) :]:
         events.said(note)
     if bench.needs_trial(first):
         _tried(bench, first, source.stack.count, events)
-    results: list[tuple[Problem, Outcome]] = []
-    pages = []
-    for number, problem in enumerate(chain([first], problems), 1):
-        of = f" page {number} of {source.stack.count}" if source.stack.count > 1 else ""
-        events.began(f"{bench.label}{of}")
-        outcome = bench.restored(problem, events)
-        pages.append(_page(problem, outcome))
-        results.append((problem, outcome))
-    done = _written(request, source, bench, noise, results, pages)
+    results = list(_restorations(bench, chain([first], problems), source.stack.count, events))
+    done = _written(request, writable, bench, noise, results)
     return replace(done, twin=_twin(request, candidates, first, events)) if candidates else done
 
 
-#: Standard deviations of the noise by which white is exceeded without being brighter.
-_NOISE_ABOVE = 4.0
+def _restorations(
+    bench: Bench, problems: Iterable[Problem], count: int, events: Events
+) -> Iterator[tuple[Problem, Outcome, PageResult]]:
+    """Yield each image's problem with how its restoration ended and what its residual says; `count` is how many."""
+    for number, problem in enumerate(problems, 1):
+        of = f" page {number} of {count}" if count > 1 else ""
+        events.began(f"{bench.label}{of}")
+        outcome = bench.restored(problem, events)
+        yield problem, outcome, _page(problem, outcome)
+
+
+def _method_notes(bench: Bench, source: Source, noise: Noise) -> Iterator[str]:
+    """Yield what a person should know of the method and of the noise that it goes by."""
+    if noise.level is None and source.metadata.loss is not None:
+        yield f"{_hidden_by(source.metadata.loss)}; give --noise where you know it"
+    if bench.facts.note:
+        yield bench.facts.note
+    if bench.facts.bounded and (note := _beyond(bench, source, noise)):
+        yield note
 
 
 def _beyond(bench: Bench, source: Source, noise: Noise) -> str:
@@ -303,28 +312,27 @@ def _written(
     source: Source,
     bench: Bench,
     noise: Noise,
-    results: Sequence[tuple[Problem, Outcome]],
-    pages: Sequence[PageResult],
+    results: Sequence[tuple[Problem, Outcome, PageResult]],
 ) -> Done:
     """Write what was asked for: all files are made before the first is written."""
-    corner = _shift(results[0][0], request)
-    shown = [_cut(problem, _encoded(problem, _of(outcome)), request) for problem, outcome in results]
+    first, outcome, _ = results[0]
+    corner = _shift(first, request)
+    shown = [_cut(problem, _encoded(problem, _of(outcome)), request) for problem, outcome, _ in results]
     made = numbers(source, request.out, shown, corner)
     content, further = file_bytes(source, request.out, made.pixels)
     notes, files = [*made.notes, *further], [("restored", request.out, content)]
     if request.variance is not None:
-        variances = [_shown_variance(*result) for result in results if result[1].variance is not None]
+        variances = [_shown_variance(problem, each) for problem, each, _ in results if each.variance is not None]
         if len(variances) < len(results):
             notes.append(
                 f"{bench.label} gives no variance: {request.variance} was not written; ours and bpdip give one"
             )
         else:
-            cut = [_cut(results[0][0], variance, request) for variance in variances]
+            cut = [_cut(first, variance, request) for variance in variances]
             files.append(("variance", request.variance, _variance(source, request, cut, corner)))
     if request.preview is not None:
-        problem, outcome = results[0]
-        inside = _encoded(problem, _of(outcome))[:, *problem.valid]
-        files.append(("preview", request.preview, preview(problem.blurred, inside)))
+        inside = _encoded(first, _of(outcome))[:, *first.valid]
+        files.append(("preview", request.preview, preview(first.blurred, inside)))
     for _, path, whole in files:
         check_room(path, len(whole))
     written = [(name, write_file(path, whole, overwrite=request.overwrite)) for name, path, whole in files]
@@ -333,7 +341,7 @@ def _written(
             notes.append(f"{asked} was made by somebody else while {bench.label} ran, and stays: {name} is {path.name}")
     return Done(
         method=bench.label,
-        pages=pages,
+        pages=[page for _, _, page in results],
         estimated=noise.level is None,
         white=source.white,
         clipped=made.clipped,
