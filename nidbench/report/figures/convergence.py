@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -31,14 +32,7 @@ def convergence(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Cho
     Where they are asked for together, the lines of all methods share the row of their group.
     """
     lines = read_lines(store, planned_of(sweep, keys, choice))
-    groups = list(dict.fromkeys(matched.group for line in lines for matched in line.records))
-    families = [{line.method for line in lines}] if choice.together else [{line.method} for line in lines]
-    rows = [
-        (group, shown)
-        for family in dict.fromkeys(map(frozenset, families))
-        for group in groups
-        if (shown := [line for line in lines if line.method in family and line.curves(group)])
-    ]
+    rows = _rows(lines, together=choice.together)
     if not rows:
         raise InputError(
             f"no done cell of the sweep {sweep.name} has a curve: choose a method that iterates, such as dip, "
@@ -46,33 +40,58 @@ def convergence(store: Store, sweep: Sweep, keys: Sequence[CaseKey], choice: Cho
         )
     cell_factors = cell_factors_frame(lines)
     factors = factors_frame(cell_factors)
-    said = "factor: to first reach what the reference returns, in how many cases"
-    heading = f"{sweep.name}   ({DEFAULT.name})" + ("" if choice.together else f"\n{said}")
-    if without := [line.name for line in lines if not any(map(curve_of, line.records.values()))]:
-        heading += f"\nwithout a curve: {', '.join(without)}"
-    figure = empty_figure(8.6, 2.8 * len(rows) + 0.6, heading)
+    figure = empty_figure(8.6, 2.8 * len(rows) + 0.6, _heading(sweep.name, lines, together=choice.together))
     grid = figure.subplots(len(rows), 2, squeeze=False, sharex="col", sharey="row")
     for (group, shown), panels in zip(rows, grid, strict=True):
-        names = {
-            unit: [
-                _named(line, "" if choice.together else factor_text(factors, line.name, group, unit)) for line in shown
-            ]
-            for unit in _UNITS
-        }
-        panels[0].set_ylim(_range(shown, group, max(sum(map(len, lines)) for lines in names.values())))
-        for axes, unit in zip(panels, _UNITS, strict=True):
-            _show_lines(axes, shown, group, unit, names[unit], single=not choice.together)
-            about = "" if choice.together else f"{shown[0].method}, "
-            decorate(axes, f"{about}{group_text(group)}")
-        panels[0].set_ylabel("PSNR, dB", fontsize=8)
+        _show_row(panels, group, shown, None if choice.together else factors)
+    single = "thick: mean, thin: single cases, dots: their own stops"
+    shown_as = "mean over images, dot: end" if choice.together else single
     for axes, unit in zip(grid[-1], _UNITS, strict=True):
-        shown_as = (
-            "mean over images, dot: end"
-            if choice.together
-            else "thick: mean, thin: single cases, dots: their own stops"
-        )
         axes.set_xlabel(f"{unit} ({shown_as})", fontsize=8)
     return Drawn(figure, None, [*speedup_lines(cell_factors), *_without_factor(lines)])
+
+
+def _rows(lines: Sequence[Line], *, together: bool) -> list[tuple[Group, list[Line]]]:
+    """Return the group and the lines of each row: those of a method that have a curve in it, or of all together."""
+    groups = list(dict.fromkeys(matched.group for line in lines for matched in line.records))
+    methods = dict.fromkeys(line.method for line in lines)
+    families = [set(methods)] if together else [{method} for method in methods]
+    return [
+        (group, shown)
+        for family in families
+        for group in groups
+        if (shown := [line for line in lines if line.method in family and line.curves(group)])
+    ]
+
+
+def _heading(name: str, lines: Sequence[Line], *, together: bool) -> str:
+    heading = f"{name}   ({DEFAULT.name})"
+    if not together:
+        heading += "\nfactor: to first reach what the reference returns, in how many cases"
+    if without := [line.name for line in lines if not any(map(curve_of, line.records.values()))]:
+        heading += f"\nwithout a curve: {', '.join(without)}"
+    return heading
+
+
+def _show_row(panels: Sequence[Axes], group: Group, lines: Sequence[Line], factors: pd.DataFrame | None) -> None:
+    """Show the lines of a group over iterations and over seconds.
+
+    Args:
+        panels: one for each of the two.
+        group: the group.
+        lines: those that have curves in it.
+        factors: of `factors_frame`, for lines of one method; None for lines of several, without factors.
+    """
+    names = {
+        unit: [_named(line, "" if factors is None else factor_text(factors, line.name, group, unit)) for line in lines]
+        for unit in _UNITS
+    }
+    panels[0].set_ylim(_range(lines, group, max(sum(map(len, texts)) for texts in names.values())))
+    about = "" if factors is None else f"{lines[0].method}, "
+    for axes, unit in zip(panels, _UNITS, strict=True):
+        _show_lines(axes, lines, group, unit, names[unit], single=factors is not None)
+        decorate(axes, f"{about}{group_text(group)}")
+    panels[0].set_ylabel("PSNR, dB", fontsize=8)
 
 
 def _named(line: Line, gained: str) -> list[str]:
