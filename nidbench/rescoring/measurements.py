@@ -8,6 +8,7 @@ from functools import cached_property
 
 from nidbench.cases.case import Case
 from nidbench.cases.source import cases
+from nidbench.errors import ResultsError
 from nidbench.physics.case_key import CaseKey
 from nidbench.records import Cell, Record, Sweep
 from nidbench.sweep.request import Experiment
@@ -25,6 +26,9 @@ class Measurements:
 
     Args:
         sweep: the sweep.
+
+    Raises:
+        ResultsError: at the first use, where another version asked for the sweep, in words that this one has not.
     """
 
     def __init__(self, sweep: Sweep) -> None:
@@ -69,6 +73,13 @@ class Measurements:
         return {key: case for (key, _, _), case in self._cases.items()}
 
     def _all(self) -> Iterator[Case]:
-        for experiment in self._sweep.asked["experiments"]:
-            for request in Experiment(**experiment).requests():
+        try:
+            experiments = [Experiment(**asked) for asked in self._sweep.asked["experiments"]]
+        except (KeyError, TypeError) as error:  # of another version, or made by hand
+            raise ResultsError(
+                f"what sweep {self._sweep.name} asks for is not known to this version ({error}), so that its "
+                "measurements cannot be made again: upgrade nidbench to the one that ran it"
+            ) from error
+        for experiment in experiments:
+            for request in experiment.requests():
                 yield from cases(request)

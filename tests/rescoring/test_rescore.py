@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from nidbench.cases.source import cases
-from nidbench.errors import UnknownNameError
+from nidbench.errors import ResultsError, UnknownNameError
 from nidbench.records import Cell, Planned, Record, Store, Sweep
 from nidbench.rescoring.rescore import rescore, review
 from nidbench.scoring.protocols import protocol
@@ -247,3 +247,11 @@ def test_a_case_without_its_request_is_not_there(store, sweep):
     tally = rescore(store, fewer, "shift-aligned:1")
     assert tally.scored == 4
     assert sum(map(len, tally.refused.values())) == 4
+
+
+def test_a_sweep_that_another_version_asked_for_is_refused_in_words(store, sweep):
+    (asked,) = sweep.asked["experiments"]
+    for experiments in ([{**asked, "illumination": "dim"}], None):
+        other = replace(sweep, asked={"experiments": experiments} if experiments else {})
+        with pytest.raises(ResultsError, match=rf"what sweep {sweep.name} asks for .* upgrade nidbench"):
+            rescore(store, other, "shift-aligned:1")

@@ -83,7 +83,7 @@ def shown(store: Store, key: CaseKey, cells: Sequence[Planned], measurements: Me
         chosen, lacking = choose(store, cells, measurements.today if case else None)
         problem = None if case is None else case.problem()
         truth = None if case is None or problem is None else closest(problem, case.truths())
-    except (NidbenchError, KeyError, TypeError) as error:  # the data are gone, or it was asked for in another version
+    except NidbenchError as error:  # the data are gone, or it was asked for in another version
         reason, problem, truth = str(error), None, None
         chosen, lacking = choose(store, cells)
     arrays = restorations(store, chosen, lacking)
