@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from nidbench.contract.truth import Truth
 from nidbench.errors import InputError
 from nidbench.physics.arrays import Image
@@ -32,7 +30,7 @@ def linear(image: Image, response: Response, encoded: bool | None) -> Image:
             f"the camera has the response {response}: say with --encoded that the files are as it shows them, or with "
             "--linear that they are as before it"
         )
-    return np.asarray(image.clip(0, None) ** response.gamma) if encoded else image
+    return response.scene(image) if encoded else image
 
 
 def placed(image: Image, problem: Problem, truths: Sequence[Truth] = ()) -> tuple[Image, bool]:
