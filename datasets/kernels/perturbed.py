@@ -64,7 +64,7 @@ class Perturbed:
     def label(self) -> str:
         """The settings that differ from none, as `noise=0.1:seed=3`."""
         own = ((field.name, getattr(self, field.name), field.default) for field in fields(self))
-        return ":".join(f"{name}={value:g}" for name, value, default in own if value != default) or "noise=0"
+        return ":".join(f"{name}={_digits(value)}" for name, value, default in own if value != default) or "noise=0"
 
     def known_kernel(self, kernel: Kernel, image: str, name: str) -> Kernel:
         """Return the wrong kernel, Shape (kh, kw) and as many pixels more as the errors take, sum 1.
@@ -83,6 +83,12 @@ class Perturbed:
             raise InputError(f"kernel error perturbed:{self.label} leaves nothing of kernel {name}: use smaller values")
         wrong = normalised(wrong)
         return noisy(wrong, self.noise, _generator(f"{image} {name} {self.seed}"), name) if self.noise else wrong
+
+
+def _digits(value: float) -> str:
+    """Return a number in six digits where these are all of it, else in all that it has."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def padded(kernel: Kernel, pixels: int) -> Kernel:

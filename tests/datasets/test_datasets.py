@@ -509,6 +509,13 @@ def test_perturbed_names():
     assert load_kernel_error("perturbed:noise=0.10") == load_kernel_error("perturbed:noise=0.1")
 
 
+def test_kernel_errors_that_differ_in_late_digits_have_different_names():
+    texts = ("seed=20261128", "seed=20261129", "noise=0.1234567", "noise=0.1234568", "pad=-3:shift=0.30000000000000004")
+    errors = [load_kernel_error(f"perturbed:{text}") for text in texts]
+    assert len({error.label for error in errors}) == len(texts)
+    assert [load_kernel_error(f"perturbed:{error.label}") for error in errors] == errors
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
