@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nidbench.errors import ResultsError
-
 if TYPE_CHECKING:
     from nidbench.exchange import Arrays, Merged, Packed
 
@@ -36,10 +34,7 @@ def pack(
     from nidbench.records import Store
 
     store = Store(Path(output), create=False)
-    names = store.sweep_names()
-    if not (sweep or names):
-        raise ResultsError(f"{store.root} holds no sweep yet: nidbench.run or nidbench run makes one")
-    name = sweep or names[0]
+    name = sweep or store.latest()
     return pack_sweep(store, name, Path(file or f"{name}.zip"), arrays, overwrite=overwrite)
 
 

@@ -213,10 +213,7 @@ class ResultsFolder(Mapping[str, Results]):
         Raises:
             ResultsError: where there is none.
         """
-        names = self.store.sweep_names()
-        if not names:
-            raise ResultsError(f"{self.store.root} holds no sweep yet: nidbench.run or nidbench run makes one")
-        return self[names[0]]
+        return self[self.store.latest()]
 
     def __repr__(self) -> str:
         return f"<ResultsFolder {self.store.root}: {', '.join(self) or 'no sweeps'}>"

@@ -10,7 +10,7 @@ import click
 from nidbench.system.sizes import read_size
 
 from . import options
-from .shared import latest, make_console
+from .shared import make_console
 
 if TYPE_CHECKING:
     from nidbench.exchange import Arrays
@@ -48,7 +48,7 @@ def pack(sweep: str | None, file: Path | None, arrays: Arrays, overwrite: bool, 
     from nidbench.records import Store
 
     store = Store(output, create=False)
-    name = sweep or latest(store)
+    name = sweep or store.latest()
     packed = pack_sweep(store, name, file or Path(f"{name}.zip"), arrays, overwrite=overwrite)
     click.echo("\n".join(packed.lines()))
 

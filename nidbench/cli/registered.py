@@ -60,10 +60,8 @@ def _sweep_lines(output: Path) -> Iterator[str]:
     from nidbench.errors import ResultsError
     from nidbench.records import Store
 
-    from .shared import latest
-
     store = Store(output, create=False)
-    latest(store)  # which says what to do where there is none
+    store.latest()  # which says what to do where there is none
     for name in store.sweep_names():
         try:
             sweep = store.sweep(name)

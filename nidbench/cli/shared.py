@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nidbench.errors import NidbenchError
 from nidbench.system.garbage import collector_paused
 
 if TYPE_CHECKING:
@@ -39,19 +38,7 @@ def open_sweep(output: Path, name: str | None) -> tuple[Store, Sweep]:
     from nidbench.records import Store
 
     store = Store(output, create=False)
-    return store, store.sweep(name or latest(store))
-
-
-def latest(store: Store) -> str:
-    """Return the name of the latest sweep of a results folder.
-
-    Raises:
-        NidbenchError: where there is none.
-    """
-    names = store.sweep_names()
-    if not names:
-        raise NidbenchError(f"{store.root} holds no sweep yet: nidbench run makes one")
-    return names[0]
+    return store, store.sweep(name or store.latest())
 
 
 def read_sweep(output: Path, name: str | None) -> SweepCells:

@@ -374,6 +374,17 @@ class Store:
                     dated.append((path.stat().st_mtime, path.stem))
         return [name for _, name in sorted(dated, reverse=True)]
 
+    def latest(self) -> str:
+        """Return the name of the latest sweep.
+
+        Raises:
+            ResultsError: where there is none.
+        """
+        names = self.sweep_names()
+        if not names:
+            raise ResultsError(f"{self.root} holds no sweep yet: nidbench.run or nidbench run makes one")
+        return names[0]
+
     def sweep(self, name: str) -> Sweep:
         """Return a sweep by name, or several as one: `first+second`.
 
