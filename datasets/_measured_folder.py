@@ -206,7 +206,7 @@ class MeasuredFolder:
         """Return a blurred image, Shape (1 or 3, h, w).
 
         Raises:
-            UnknownNameError: for an image or kernel that there is not.
+            UnknownNameError: for an unknown image or kernel.
             InputError: where a file is not an image or not a kernel, or the sharp image does not fit the blurred one.
             DataError: where the image has no kernel.
         """

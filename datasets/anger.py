@@ -66,7 +66,7 @@ class Anger:
         """Return a blurred image, Shape (3, 256, 256), display-encoded; fetched first if need be.
 
         Raises:
-            UnknownNameError: for an image or kernel that there is not.
+            UnknownNameError: for an unknown image or kernel.
             DataError: where it cannot be fetched.
         """
         if kernel not in self.kernels(name):

@@ -96,7 +96,7 @@ class Kohler:
         """Return a photograph, Shape (3, 800, 800), with its estimated kernel; fetched first if need be.
 
         Raises:
-            UnknownNameError: for an image or kernel that there is not.
+            UnknownNameError: for an unknown image or kernel.
             DataError: where it cannot be fetched.
         """
         number = self._number(name, kernel)

@@ -70,7 +70,7 @@ class Lai:
         """Return a blurred image, Shape (3, h, w); fetched first if need be.
 
         Raises:
-            UnknownNameError: for an image or kernel that there is not.
+            UnknownNameError: for an unknown image or kernel.
             DataError: where it cannot be fetched.
         """
         number = self._number(name, kernel)
@@ -170,7 +170,7 @@ class LaiReal:
         """Return a photograph, Shape (3, h, w), with its estimated kernel, or one pixel; fetched first if need be.
 
         Raises:
-            UnknownNameError: for an image or kernel that there is not.
+            UnknownNameError: for an unknown image or kernel.
             DataError: where it cannot be fetched.
         """
         method = self._method(name, kernel)
@@ -183,7 +183,7 @@ class LaiReal:
         """Return nothing to compare with.
 
         Raises:
-            UnknownNameError: for an image or kernel that there is not.
+            UnknownNameError: for an unknown image or kernel.
         """
         self._method(name, kernel)
         return []

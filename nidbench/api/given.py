@@ -224,7 +224,7 @@ def method_of(method: object) -> Method:
 
     Raises:
         InputError: for what is no method.
-        UnknownNameError: for a name that there is not.
+        UnknownNameError: for an unknown name.
     """
     from .registered import load_method
 

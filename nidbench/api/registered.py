@@ -33,7 +33,7 @@ def load_method(name: str, *, preset: str | None = None, method_file: str | Path
         method_file: a Python file with a method of your own, whose stem is its name.
 
     Raises:
-        UnknownNameError: for a method, preset or variant that there is not; the message lists the near misses.
+        UnknownNameError: for an unknown method, preset or variant; the message lists the near misses.
         InputError: for a setting that breaks a rule.
     """
     from nidbench.registry.entry_points import load_method as load
@@ -54,7 +54,7 @@ def load_dataset(name: str) -> Dataset | MeasuredDataset:
         name: such as `set12` or `folder:PATH`.
 
     Raises:
-        UnknownNameError: for a dataset that there is not; the message lists the near misses.
+        UnknownNameError: for an unknown dataset; the message lists the near misses.
         InputError: for an argument that breaks a rule.
     """
     from nidbench.registry.entry_points import load_dataset as load
@@ -92,7 +92,7 @@ def load_cases(
         declared: noise level that methods are given: `known`, `estimated` or a factor such as `x1.2`.
 
     Raises:
-        UnknownNameError: for a dataset, kernel or image that there is not.
+        UnknownNameError: for an unknown dataset, kernel or image.
         InputError: for a noise, response or limit that breaks a rule, or an image too small for a kernel.
         DataError: for files that are missing and cannot be fetched.
     """
@@ -158,7 +158,7 @@ def check(method: Method | str | Path, *, device: str = "cpu") -> Findings:
         device: torch device.
 
     Raises:
-        NidbenchError: for a method that there is not, or that cannot be made.
+        NidbenchError: for an unknown method, or one that cannot be made.
     """
     from nidbench.contract import conformance
 
@@ -178,7 +178,7 @@ def findings_apart(
         note: takes what is to be known of the method, where there is anything.
 
     Raises:
-        NidbenchError: for a method that there is not, or that cannot be made.
+        NidbenchError: for an unknown method, or one that cannot be made.
     """
     from nidbench.compute.checking import check_apart
     from nidbench.compute.child_process import ChildProcess

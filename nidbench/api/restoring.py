@@ -74,7 +74,7 @@ def restore(
 
     Raises:
         InputError: where an array, the noise or the frame breaks a rule.
-        UnknownNameError: for a method that there is not.
+        UnknownNameError: for an unknown method.
         UnstableError: where the restoration is not finite.
 
     Warns:
@@ -182,7 +182,7 @@ def score(
         PSNR in dB and SSIM.
 
     Raises:
-        UnknownNameError: for a protocol that there is not.
+        UnknownNameError: for an unknown protocol.
         InputError: where sizes do not fit, the restoration is on another scale or of the opposite sign, or the protocol
             looks beyond what it shows.
 

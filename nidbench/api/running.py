@@ -122,7 +122,7 @@ class Computing:
         """Return which workers are asked for.
 
         Raises:
-            InputError: for numbers and combinations that there are not.
+            InputError: for numbers and combinations that are not allowed.
         """
         return Asked(self.workers, self.scheduler, self.per_device, self.wait_for_workers)
 
@@ -162,7 +162,7 @@ def run_sweep(
         dry_run: whether to show the cells and stop.
 
     Raises:
-        NidbenchError: for names, settings, devices or data that there are not, and where records cannot be written.
+        NidbenchError: for unknown names, settings or devices, missing data, and where records cannot be written.
     """
     options = computing.options()
     # tables need pandas, which takes long to import: that is done while the computing process starts

@@ -106,7 +106,7 @@ def run(
         progress: whether to show it, as the command line does; without, warnings are Python's.
 
     Raises:
-        NidbenchError: for names, settings, devices or data that there are not, or another run in the folder.
+        NidbenchError: for unknown names, settings or devices, missing data, or another run in the folder.
         KeyboardInterrupt: where it was interrupted; what was finished is kept.
     """
     from rich.console import Console

@@ -91,7 +91,7 @@ def choose_kernels(
             blurred here.
 
     Raises:
-        UnknownNameError: for a set, kernel or kernel error that there is not.
+        UnknownNameError: for an unknown set, kernel or kernel error.
         InputError: for a kernel error that breaks a rule, two of the same name, a kernel that two files or
             formulas give, a file that holds no kernel, or one whose name was cut at a comma.
     """
@@ -174,8 +174,8 @@ def _found(text: str) -> list[ChosenKernel]:
     """Return each kernel that `levin`, `levin/4`, `gaussian:2` or `psf.npy` stands for, with the noise it binds.
 
     Raises:
-        UnknownNameError: for a set or kernel that there is not.
-        InputError: for a file that there is not, or a formula without its numbers.
+        UnknownNameError: for an unknown set or kernel.
+        InputError: for a file that does not exist, or a formula without its numbers.
     """
     if KernelFile.is_meant(text):
         file = KernelFile.parse(text)
@@ -206,7 +206,7 @@ def _meant_set(name: str, text: str) -> KernelSet:
     """Return a kernel set; where there is none, say that a text that looks like a path is no file either.
 
     Raises:
-        UnknownNameError: for a set that there is not.
+        UnknownNameError: for an unknown set.
         InputError: likewise, where the text ends as the name of a file does.
     """
     try:
@@ -227,7 +227,7 @@ def one_kernel(text: str) -> Kernel:
     """Return the only kernel that a text stands for: `psf.tif`, `gaussian:2`, `levin/4`.
 
     Raises:
-        UnknownNameError: for a set or kernel that there is not.
+        UnknownNameError: for an unknown set or kernel.
         InputError: where it stands for several, or for none.
     """
     found = _found(text)

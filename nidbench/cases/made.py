@@ -68,7 +68,7 @@ class MadeCases:
         chosen: the images asked for, each with one of its kernels.
 
     Raises:
-        UnknownNameError: for an image or kernel that there is not.
+        UnknownNameError: for an unknown image or kernel.
         InputError: for a limit or kernel error that breaks a rule.
     """
 

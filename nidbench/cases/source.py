@@ -35,7 +35,7 @@ def cases(request: CaseRequest) -> Iterator[Case]:
     """Yield the cases asked for, image by image; measurements and truths are made when called for.
 
     Raises:
-        UnknownNameError: for a dataset, kernel or image that there is not.
+        UnknownNameError: for an unknown dataset, kernel or image.
         InputError: for a noise, response or limit that breaks a rule, or an image too small for a kernel.
         DataError: for files that are missing and cannot be fetched.
     """

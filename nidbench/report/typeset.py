@@ -62,7 +62,7 @@ class Sheet:
 
 
 def check_format(format: str) -> None:  # noqa: A002 - the name of the command line's option
-    """Refuse a format that there is not.
+    """Refuse an unknown format.
 
     Raises:
         InputError: it is none of `FORMATS`.

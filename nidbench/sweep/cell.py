@@ -194,7 +194,7 @@ def begin_work(request: CellRequest) -> str:
 
 
 def _changed(request: CellRequest) -> str:
-    """Return in words in what the work of a request differs from it."""
+    """Return, in words, what the work in a request's folder was begun with and today is another."""
     parts = ("the sharp image that scores it", "the version of a component", "the source of its method")
     try:
         before, now = json.loads((request.work / _BASIS).read_text()), json.loads(request.basis)

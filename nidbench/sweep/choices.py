@@ -248,7 +248,7 @@ def _may_use_bf16(method: MethodFacts) -> bool:
 
 
 def check_precision(precision: str, device: str, hello: Hello) -> None:
-    """Refuse a precision that there is not.
+    """Refuse an unknown precision, and one that the device lacks.
 
     Args:
         precision: as asked.
