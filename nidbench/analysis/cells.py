@@ -92,7 +92,7 @@ class SweepCells:
             store: the results folder.
             sweep: which of its sweeps.
         """
-        known: dict[str, ReadCell] = {}  # two labels may be one cell
+        known: dict[str, ReadCell] = {}  # by id: two labels may be one cell
         for planned in sweep.cells:
             if planned.id not in known:
                 known[planned.id] = _read_cell(store, planned)

@@ -231,7 +231,7 @@ def _notes(method_cells: pd.DataFrame, measurements: int) -> Iterator[str]:
 
 
 def _perfect(psnr: pd.Series[float]) -> Iterator[str]:
-    """Yield why a mean is infinite, and that of the rest."""
+    """Yield why a mean PSNR is infinite, and the mean of the finite ones."""
     perfect = np.isinf(psnr)
     if perfect.any():
         rest = psnr[~perfect].mean()

@@ -130,7 +130,12 @@ def _deviations(sheet: _Sheet, row: int, variances: Mapping[str, Image | None]) 
 
 
 def wrapped(label: str, width: int) -> list[str]:
-    """Return a label in lines, broken after the brackets and commas of its settings where it is too long."""
+    """Return a label as lines, broken after opening brackets and commas of its settings where one is longer than that.
+
+    Args:
+        label: the label.
+        width: characters of a line, which a single setting may exceed.
+    """
     lines = [""]
     for piece in re.findall(r"[^,\[]*[,\[]?", label):
         if lines[-1] and len(lines[-1]) + len(piece) > width:

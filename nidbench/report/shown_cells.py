@@ -22,7 +22,8 @@ def choose(
     Args:
         store: the results folder.
         cells: of one case.
-        today: what of a record stands beside today's files, and why it is not all; None to look at none.
+        today: returns what of a record still agrees with today's files, None for nothing, and why it is not all of it;
+            None to take records as they are.
     """
     chosen: dict[str, tuple[Planned, Record]] = {}
     reasons: dict[str, str] = {}

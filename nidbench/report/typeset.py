@@ -27,7 +27,7 @@ FITTED = r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%"
 #: Characters at `\small` that a column of a paper in two columns holds, about, and those of a gap between two columns.
 _COLUMN, _GAP = 50, 3
 
-#: Of a difference, however small: doubles of scores have no more that mean anything.
+#: Decimals of a difference at most, however small it is: further ones of a score in double precision mean nothing.
 _MOST_DECIMALS = 12
 
 

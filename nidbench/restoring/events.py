@@ -9,19 +9,19 @@ class Events(Protocol):
     """Receives reports on a restoration."""
 
     def said(self, text: str) -> None:
-        """A person should know the text."""
+        """Receive a note for the person who waits."""
         ...
 
     def began(self, text: str) -> None:
-        """A part of the work of this name begins."""
+        """Receive the name of the part of the work that begins."""
         ...
 
     def progress(self, done: int, planned: int) -> None:
-        """The method has done a number of its planned iterations."""
+        """Receive how many of its planned iterations the method has done."""
         ...
 
     def residual(self, iteration: int, relative: float) -> None:
-        """After an iteration the residual has this root mean square, in standard deviations of the noise."""
+        """Receive the residual's root mean square after an iteration, in standard deviations of the noise."""
         ...
 
 

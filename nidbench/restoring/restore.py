@@ -154,7 +154,7 @@ def _method_notes(bench: Bench, source: Source, noise: Noise) -> Iterator[str]:
 
 
 def _beyond(bench: Bench, source: Source, noise: Noise) -> str:
-    """Return what a method that gives values of [0, 1] alone cannot restore of a measurement; empty for nothing."""
+    """Return what of a measurement a method whose x is confined to [0, 1] cannot restore; empty where it can."""
     known = noise.level if noise.kind == "gaussian" else None
     sigma = _estimated(source, source.image(0)) if known is None else known
     values, white = source.stack.stored.values, source.white

@@ -19,7 +19,7 @@ _ORANGE = (1.0, 0.62, 0.11)
 def null_band(view: View) -> Drawn:
     """Draw each method's error and the part of it that the kernel hides.
 
-    The truth's own part is what a method errs by that leaves the band empty.
+    The truth's own part there is the error of a method that leaves the band empty.
     """
     kernel, threshold, reference = view.problem.kernel, view.choice.threshold, view.reference
     images = {"input": view.blurred, **{label: view.compared(label).image for label in view.records}}
