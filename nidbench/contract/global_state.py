@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 import numpy.fft  # otherwise it is loaded at first use, and a method could replace its functions unnoticed
 
+from nidbench.system.processes import proc_text
+
 #: Prefix of the environment variables that PyTorch's compiler sets; the first optimiser of a process imports it. It
 #: also adds a warning filter of sympy, wraps `torch.manual_seed` and makes a folder. The method is not blamed for that.
 TORCH_COMPILER = "TORCHINDUCTOR"
@@ -183,7 +185,7 @@ def _torch_readers(torch: Any) -> dict[str, Callable[[], Any]]:
 
 def _umask() -> int:
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = proc_text("/proc/self/status").splitlines()
         return next(int(line.split()[1], 8) for line in lines if line.startswith("Umask"))
     except (OSError, StopIteration):
         mask = os.umask(0o077)

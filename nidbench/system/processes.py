@@ -108,17 +108,26 @@ def command(pid: int) -> str:
     return f"the process {pid}"
 
 
+def proc_text(path: str) -> str:
+    """Return a file under /proc, where the name of a program is of any bytes, and cut off within a letter where long.
+
+    Raises:
+        OSError: where it cannot be read, as of a process that has ended.
+    """
+    return Path(path).read_text(encoding="utf-8", errors="replace")
+
+
 def memory(pid: int) -> int:
     """Return the bytes of memory of a process that no file backs; 0 where it has ended."""
     with suppress(OSError, ValueError):
-        fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+        fields = dict(line.split(":", 1) for line in proc_text(f"/proc/{pid}/status").splitlines())
         return 1024 * sum(int(fields.get(key, "0 kB").split()[0]) for key in ("RssAnon", "RssShmem"))
     return 0
 
 
 def data_size() -> int:
     """Return the bytes of private writable memory of this process, used or not: what RLIMIT_DATA limits."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = proc_text("/proc/self/status").splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmData"))
 
 
@@ -153,7 +162,7 @@ def _limit_files() -> Iterator[Path]:
     """Yield the files that may limit this process's memory: those of its control group and of all above it."""
     root = Path("/sys/fs/cgroup")
     with suppress(OSError):
-        for line in Path("/proc/self/cgroup").read_text().splitlines():
+        for line in proc_text("/proc/self/cgroup").splitlines():
             _, kind, group = line.split(":", 2)
             group_folder = root / "memory" / group[1:] if "memory" in kind else root / group[1:]
             for folder in (group_folder, *group_folder.parents):
@@ -191,7 +200,7 @@ def _has_ended(pid: int) -> bool:
     A process whose first thread has ended is shown as ended, though its other threads run on and have its children.
     """
     with suppress(OSError):
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = proc_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
         return fields[0] in ("Z", "X") and int(fields[17]) <= 1
     return True
 
@@ -231,6 +240,6 @@ def start(pid: int) -> str:
     """Return when a process started, in clock ticks since the system booted; empty where that is unknown."""
     try:
         # the program's name, in parentheses, may hold anything
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        return proc_text(f"/proc/{pid}/stat").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return ""

@@ -1,7 +1,10 @@
 """Processes that others leave behind are ended, whatever those are about to do."""
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -75,3 +78,15 @@ def test_what_is_spared_stays():
         processes.kill_descendants(os.getpid())
     """)
     assert lines == ["1 True", "True"]
+
+
+def test_a_program_whose_name_is_no_text_is_a_process_like_others(tmp_path):
+    program = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfecat"))
+    program.symlink_to(shutil.which("cat"))
+    with subprocess.Popen(["cat"], executable=program, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as cat:
+        cat.stdin.write(b"runs\n")
+        cat.stdin.flush()
+        assert cat.stdout.readline() == b"runs\n"
+        assert cat.pid in processes.children(os.getpid())
+        assert processes.memory(cat.pid) > 0
+        assert processes.start(cat.pid).isdecimal()
