@@ -108,7 +108,7 @@ class Stop:
             )
 
         if not 0 <= self.margin < math.inf:
-            raise InputError(f"margin={self.margin}: give standard deviations of at least 0, such as 2")
+            raise InputError(f"margin={self.margin}: give a number of at least 0, such as 0.1")
 
     @property
     def needs_noise_level(self) -> bool:

@@ -93,6 +93,7 @@ class RemoteComputer:
 
         Raises:
             NidbenchError: where the worker leaves meanwhile, or the scheduler has gone.
+            Exception: what the function raises.
         """
         key = f"ask-{secrets.token_hex(8)}"
         future = self._client.submit(function, *arguments, key=key, workers=[address], pure=False)
@@ -102,6 +103,8 @@ class RemoteComputer:
             except CancelledError:
                 raise NidbenchError(GONE) from None
             except TimeoutError:
+                if future.done():  # it is the function's own
+                    raise
                 require_scheduler(self._client)
                 if address not in self._workers():
                     raise _LeftError(f"worker {address} left while it was asked: run the same command again") from None

@@ -439,9 +439,13 @@ def test_what_the_hub_has_is_used_where_it_is(tmp_path, monkeypatch, gray):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     (tmp_path / "checkpoints").mkdir()
     network = deepinv.models.DnCNN(1, 1, pretrained=None)
-    torch.save(network.state_dict(), tmp_path / "checkpoints" / "dncnn_sigma2_gray.pth")
-    method = DeepInverse(model="pnp", denoiser="dncnn", weights="hub", iterations=1)
-    check_restored(method.restore(gray, Run()), gray)
+    file = tmp_path / "checkpoints" / "dncnn_sigma2_gray.pth"
+    torch.save(network.state_dict(), file)
+    hub, path = (
+        DeepInverse(model="pnp", denoiser="dncnn", weights=weights, iterations=1).restore(gray, Run()).image
+        for weights in ("hub", str(file))
+    )
+    assert np.array_equal(hub, path)
 
 
 @WITH_DEEPINVERSE
