@@ -20,8 +20,8 @@ from .given import path_of, text_of, value_of, whole_number
 
 if TYPE_CHECKING:
     from nidbench.restoring.events import Events
-    from nidbench.restoring.restore import Done
     from nidbench.restoring.twin import Ranked
+    from nidbench.restoring.written import Done
 
 #: Chi-squared within which a residual is called about as large as the noise: of the restorations by `tv`, `fid` and
 #: `wiener` that were tried, most fit some of the noise and lie between 0.7 and 1.

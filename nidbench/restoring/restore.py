@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -13,31 +13,22 @@ from nidbench.cases.kernels import check_reach, one_kernel
 from nidbench.compute.messages import Outcome
 from nidbench.errors import InputError, NidbenchError
 from nidbench.images import KernelFile, Units, kernel_notice
-from nidbench.images.loss import Loss
-from nidbench.images.write import Pixels, check_holds
+from nidbench.images.write import check_holds
 from nidbench.physics.arrays import Image, Kernel
 from nidbench.physics.noise import Noise, noise_of_measurement
-from nidbench.physics.noise_level import estimate_noise_level
 from nidbench.physics.problem import Problem
 from nidbench.physics.response import Response
 from nidbench.registry.method_spec import parse_methods
-from nidbench.scoring.calibration import shown_variance
-from nidbench.scoring.residual import ResidualTests, residual_tests
+from nidbench.scoring.residual import residual_tests
 from nidbench.system.durations import duration, duration_range
 
 from .bench import Bench, Expected, Place, middle, one_method
+from .estimate import estimated, hidden_by
 from .events import Events
-from .preview import preview
-from .request import Request, check_room, write_file
-from .source import Source, file_bytes, numbers, read_source, tried
+from .request import Request, check_room
+from .source import Source, read_source, tried
 from .twin import MAKER, SIDE, Ranked, rank, twin_of
-
-#: Longest side in pixels of the middle on which noise is estimated: more takes gigabytes, and says no more.
-_ESTIMATED_ON = 1024
-
-#: Share of the bound on a JPEG's rounding that counts as noise: of an eighth to twice it, a quarter to a half was best
-#: at qualities of 50 and 75, for `tv` on four images of scikit-image under two blurs, with and without noise.
-_ROUNDING = 1 / 3
+from .written import Done, PageResult, corner_of, image_of, write
 
 #: Pixels by which a kernel's centre of mass may be off its middle before a person is informed.
 _OFF_MIDDLE = 1.0
@@ -47,53 +38,6 @@ _LEAST = 11
 
 #: Standard deviations of the noise by which white is exceeded without being brighter.
 _NOISE_ABOVE = 4.0
-
-
-@dataclass(frozen=True)
-class PageResult:
-    """What became of one image.
-
-    Attributes:
-        sigma: standard deviation of its noise, on [0, 1].
-        seconds: time of the method.
-        iterations: its steps.
-        stopped: why it ended, or empty.
-        tests: of its residual.
-    """
-
-    sigma: float
-    seconds: float
-    iterations: int
-    stopped: str
-    tests: ResidualTests
-
-
-@dataclass(frozen=True)
-class Done:
-    """A restoration that is written.
-
-    Attributes:
-        method: its label.
-        pages: what became of each image.
-        estimated: whether the noise was estimated.
-        white: value of the measurement's file that is intensity 1.
-        clipped, values: how many values of how many were clipped.
-        notes: what a person should know, in sentences.
-        files: what each file is -> the file.
-        twin: methods by a twin experiment, the best first; empty where none was asked for.
-        complete: whether all files that were asked for are there.
-    """
-
-    method: str
-    pages: Sequence[PageResult]
-    estimated: bool
-    white: float
-    clipped: int
-    values: int
-    notes: Sequence[str]
-    files: Sequence[tuple[str, str]]
-    twin: Sequence[Ranked] = ()
-    complete: bool = True
 
 
 def restore(request: Request, place: Place, events: Events) -> Done:
@@ -128,7 +72,7 @@ def restore(request: Request, place: Place, events: Events) -> Done:
     if bench.needs_trial(first):
         _tried(bench, first, source.stack.count, events)
     results = list(_restorations(bench, chain([first], problems), source.stack.count, events))
-    done = _written(request, writable, bench, noise, results)
+    done = write(request, writable, bench.label, noise, results)
     return replace(done, twin=_twin(request, candidates, first, events)) if candidates else done
 
 
@@ -146,7 +90,7 @@ def _restorations(
 def _method_notes(bench: Bench, source: Source, noise: Noise) -> Iterator[str]:
     """Yield what a person should know of the method and of the noise that it goes by."""
     if noise.level is None and source.metadata.loss is not None:
-        yield f"{_hidden_by(source.metadata.loss)}; give --noise where you know it"
+        yield f"{hidden_by(source.metadata.loss)}; give --noise where you know it"
     if bench.facts.note:
         yield bench.facts.note
     if bench.facts.bounded and (note := _beyond(bench, source, noise)):
@@ -156,7 +100,7 @@ def _method_notes(bench: Bench, source: Source, noise: Noise) -> Iterator[str]:
 def _beyond(bench: Bench, source: Source, noise: Noise) -> str:
     """Return what of a measurement a method whose x is confined to [0, 1] cannot restore; empty where it can."""
     known = noise.level if noise.kind == "gaussian" else None
-    sigma = _estimated(source, source.image(0)) if known is None else known
+    sigma = estimated(source, source.image(0)) if known is None else known
     values, white = source.stack.stored.values, source.white
     highest, limit = float(values.max()), (1 + _NOISE_ABOVE * sigma) * white
     confined = f"{bench.facts.spec} gives values from 0 to 1, of which 1 is {white:.6g} of {source.path.name}"
@@ -187,7 +131,7 @@ def _writable(source: Source, request: Request, problem: Problem) -> Source:
     if request.variance is not None:
         files.append((request.variance, np.dtype(np.float32)))
     frame = source.size if request.frame == "y" else problem.frame
-    return tried(source, files, frame, _shift(problem, request))
+    return tried(source, files, frame, corner_of(problem, request))
 
 
 def _kernel(request: Request, source: Source) -> Kernel:
@@ -219,28 +163,8 @@ def _problems(source: Source, kernel: Kernel, noise: Noise, response: Response) 
         image = source.image(page)
         known = noise
         if noise.level is None and noise.kind == "gaussian":
-            known = Noise("gaussian", _estimated(source, image))
+            known = Noise("gaussian", estimated(source, image))
         yield Problem(image, kernel, known, response)
-
-
-def _hidden_by(loss: Loss) -> str:
-    if loss.rounding is None:
-        return f"{loss.compression} hides noise, so that the estimate may be too low"
-    return (
-        f"{loss.compression} hides noise: {_ROUNDING * loss.rounding:.2g} of intensity 1 is taken for what it has "
-        "rounded off, beside the estimate"
-    )
-
-
-def _estimated(source: Source, image: Image) -> float:
-    """Return the noise level of a measurement's image, with what a JPEG has rounded off: no estimate sees that."""
-    loss = source.metadata.loss
-    return math.hypot(estimate_noise_level(_middle_of(image)), _ROUNDING * (loss.rounding or 0.0) if loss else 0.0)
-
-
-def _middle_of(image: Image) -> Image:
-    starts = [max(0, (length - _ESTIMATED_ON) // 2) for length in image.shape[1:]]
-    return image[:, starts[0] : starts[0] + _ESTIMATED_ON, starts[1] : starts[1] + _ESTIMATED_ON]
 
 
 def _tried(bench: Bench, problem: Problem, count: int, events: Events) -> None:
@@ -263,7 +187,7 @@ def expectation(label: str, problem: Problem, expected: Expected, count: int, ma
 
 def _page(problem: Problem, outcome: Outcome) -> PageResult:
     sigma = problem.sigma()
-    tests = residual_tests(problem, _of(outcome), sigma)
+    tests = residual_tests(problem, image_of(outcome), sigma)
     return PageResult(sigma, outcome.seconds, outcome.iterations, outcome.stopped, tests)
 
 
@@ -288,7 +212,7 @@ def _twin(request: Request, benches: Mapping[str, Bench], problem: Problem, even
         if bench.facts.batch:
             events.said(expectation(bench.label, blurred, bench.trial(blurred), 1, bench.facts.stops_itself))
         made = bench.restored(blurred, events)
-        return _of(made), made.seconds
+        return image_of(made), made.seconds
 
     part = middle(problem, SIDE)
     try:
@@ -298,92 +222,3 @@ def _twin(request: Request, benches: Mapping[str, Bench], problem: Problem, even
         return []
     twin, truth = twin_of(part, made, problem.sigma())
     return rank(twin, truth, [str(spec) for spec in parse_methods(request.twin)], restored)
-
-
-def _of(outcome: Outcome) -> Image:
-    """Return the restoration of a task that is done."""
-    if outcome.image is None:
-        raise InputError("the method returned no image")
-    return outcome.image
-
-
-def _written(
-    request: Request,
-    source: Source,
-    bench: Bench,
-    noise: Noise,
-    results: Sequence[tuple[Problem, Outcome, PageResult]],
-) -> Done:
-    """Write what was asked for: all files are made before the first is written."""
-    first, outcome, _ = results[0]
-    corner = _shift(first, request)
-    shown = [_cut(problem, _encoded(problem, _of(outcome)), request) for problem, outcome, _ in results]
-    made = numbers(source, request.out, shown, corner)
-    content, further = file_bytes(source, request.out, made.pixels)
-    notes, files = [*made.notes, *further], [("restored", request.out, content)]
-    if request.variance is not None:
-        variances = [_shown_variance(problem, each) for problem, each, _ in results if each.variance is not None]
-        if len(variances) < len(results):
-            notes.append(
-                f"{bench.label} gives no variance: {request.variance} was not written; ours and bpdip give one"
-            )
-        else:
-            cut = [_cut(first, variance, request) for variance in variances]
-            files.append(("variance", request.variance, _variance(source, request, cut, corner)))
-    if request.preview is not None:
-        inside = _encoded(first, _of(outcome))[:, *first.valid]
-        files.append(("preview", request.preview, preview(first.blurred, inside)))
-    for _, path, whole in files:
-        check_room(path, len(whole))
-    written = [(name, write_file(path, whole, overwrite=request.overwrite)) for name, path, whole in files]
-    for (name, path), (_, asked, _) in zip(written, files, strict=True):
-        if path != asked:
-            notes.append(f"{asked} was made by somebody else while {bench.label} ran, and stays: {name} is {path.name}")
-    return Done(
-        method=bench.label,
-        pages=[page for _, _, page in results],
-        estimated=noise.level is None,
-        white=source.white,
-        clipped=made.clipped,
-        values=made.pixels.values.size,
-        notes=notes,
-        files=[(name, str(path)) for name, path in written],
-        complete=request.variance is None or any(name == "variance" for name, _, _ in files),
-    )
-
-
-def _shift(problem: Problem, request: Request) -> tuple[int, int]:
-    """Return where the first pixel of y is in what is written of x."""
-    if request.frame == "y":
-        return 0, 0
-    rows, columns = problem.valid
-    return rows.start, columns.start
-
-
-def _encoded(problem: Problem, image: Image) -> Image:
-    """Return x as the camera stores it: through its gamma; highlights beyond a saturating camera's white stay."""
-    return problem.response.apply(image) if problem.response.kind == "gamma" else image
-
-
-def _shown_variance(problem: Problem, outcome: Outcome) -> Image:
-    """Return the pixel variance of x as the camera stores it, like `_encoded` x."""
-    image, variance = _of(outcome), outcome.variance
-    if variance is None:
-        raise InputError("the method returned no variance")
-    if problem.response.kind != "gamma":
-        return variance
-    return shown_variance(image, variance, lambda linear: _encoded(problem, linear)).astype(np.float32)
-
-
-def _cut(problem: Problem, image: Image, request: Request) -> Image:
-    """Return what is asked for of an image in the frame of x: all of it, or what y shows."""
-    return image[:, *problem.valid] if request.frame == "y" else image
-
-
-def _variance(source: Source, request: Request, images: Sequence[Image], corner: tuple[int, int]) -> bytes:
-    """Return the bytes of a file of the pixel variance, in squares of the unit of the measurement's file."""
-    if request.variance is None:
-        return b""
-    values = np.stack([image.transpose(1, 2, 0) for image in images]) * np.float64(source.white) ** 2
-    pixels = Pixels(source.stack.arranged(values.astype(np.float32)), source.stack.axes, corner)
-    return file_bytes(source, request.variance, pixels)[0]

@@ -9,8 +9,8 @@ import pytest
 import nidbench as nb
 from nidbench.api.files import Report, verdict
 from nidbench.errors import InputError
-from nidbench.restoring.restore import Done, PageResult
 from nidbench.restoring.twin import Ranked
+from nidbench.restoring.written import Done, PageResult
 from nidbench.scoring.residual import ResidualTests
 
 
