@@ -153,6 +153,8 @@ def _notes(frame: pd.DataFrame) -> list[str]:
     blind = sorted(frame[frame["blind"]]["method"].unique())
     if blind:
         notes.append(f"blind, told only the size of the kernel, and therefore not ranked: {', '.join(blind)}")
+    tuned = frame[frame["tuned_on"] != ""].groupby("tuned_on")["method"].unique()
+    notes += [f"tuned on images of a dataset ({what}): {', '.join(sorted(names))}" for what, names in tuned.items()]
     old = frame[frame["old"] != ""].groupby("old")["method"].unique()
     notes += [f"not ranked for an older version ({what}): {', '.join(sorted(names))}" for what, names in old.items()]
     return notes

@@ -13,6 +13,7 @@ from nidbench.analysis.grids import GridMean, grid_mean
 from nidbench.analysis.pairs import Scores
 from nidbench.errors import ResultsError
 from nidbench.paper.comparison import comparison_frame, scored_cells
+from nidbench.registry.method_spec import tuned_on_tested
 
 from .entries import info_of
 from .fixed_set import IMAGES, KERNELS, LEVELS, PAIRS
@@ -27,7 +28,7 @@ _TYPES: dict[str, Any] = {
     "first": "bool",
     **dict.fromkeys(("seconds", "peak_memory_mb", "year"), "float64"),
     "blind": "bool",
-    **dict.fromkeys(("kind", "verdict", "by", "precision", "device", "threads", "batch", "old"), "str"),
+    **dict.fromkeys(("kind", "verdict", "by", "tuned_on", "precision", "device", "threads", "batch", "old"), "str"),
 }
 
 
@@ -47,6 +48,7 @@ def standings_frame(sweep_cells: SweepCells) -> pd.DataFrame:
     - `kind` is `dataset-free` or `supervised`, empty for a method that is not installed here.
     - `verdict` says whether it reproduces the paper's Table 2 at this level, from all its records of that table, not
       only those of the set, and `by` by which quantities.
+    - `tuned_on` names the images of a dataset by whose scores the preset was chosen; empty where it was on none.
     - `old` says what of it is not today's version.
 
     Args:
@@ -59,6 +61,7 @@ def standings_frame(sweep_cells: SweepCells) -> pd.DataFrame:
     verdicts = _verdicts(sweep_cells)
     settings = {cell.planned.label: cell.record.cell.settings for cell in sweep_cells.cells if cell.record is not None}
     methods = {cell.planned.label: cell.planned.method for cell in sweep_cells.cells}
+    presets = {cell.planned.label: cell.planned.preset for cell in sweep_cells.cells}
     pairs = pd.MultiIndex.from_frame(cells[["image", "kernel"]])
     on_set = cells[pairs.isin(PAIRS) & cells["psnr"].notna()]
     rows: list[dict[str, Any]] = []
@@ -68,7 +71,7 @@ def standings_frame(sweep_cells: SweepCells) -> pd.DataFrame:
             label = row["method"]
             verdict, by = verdicts.get((noise, label), ("", ""))
             about = {"noise": noise, "registered": methods[label], "verdict": verdict, "by": by}
-            rows.append(about | row | _facts(methods[label], settings[label]))
+            rows.append(about | row | _facts(methods[label], presets[label], settings[label]))
     if not rows:
         raise ResultsError("no record has a score on the leaderboard's measurements: see docs/leaderboard.md")
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
@@ -142,14 +145,15 @@ def _is_blind(method: str) -> bool:
     return info is not None and info.blind
 
 
-def _facts(method: str, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return year and kind of a method, as it says itself."""
+def _facts(method: str, preset: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return year and kind of a method and on what its preset was tuned, as it says itself."""
     info = info_of(method)
     if info is None:
-        return {"year": math.nan, "kind": ""}
+        return {"year": math.nan, "kind": "", "tuned_on": ""}
     learned = info.supervised
     supervised = settings.get(learned) is not None if isinstance(learned, str) else learned
-    return {"year": info.year or math.nan, "kind": "supervised" if supervised else "dataset-free"}
+    kind = "supervised" if supervised else "dataset-free"
+    return {"year": info.year or math.nan, "kind": kind, "tuned_on": tuned_on_tested(info, preset)}
 
 
 def _verdicts(sweep_cells: SweepCells) -> dict[tuple[str, str], tuple[str, str]]:

@@ -161,15 +161,21 @@ def _chosen_settings(
 def _note(info: MethodInfo, requested: str | None, chosen: str) -> str:
     """Return the note on a method: its notice, reconstruction, tuning on images of a dataset, and another preset."""
     replaced = requested not in (None, chosen) and bool(info.presets)
-    tuning = info.tuned_on.get(chosen, "")
+    tuning = tuned_on_tested(info, chosen)
     notes = (
         info.notice,
         "blind: it is given the size of the kernel, nothing else of it" if info.blind else "",
         "reconstructed: there is no authors' code to check against" if info.reconstructed else "",
-        f"tuned on {tuning}" if "/" in tuning else "",
+        f"tuned on {tuning}" if tuning else "",
         replaced_preset(requested, chosen) if replaced else "",
     )
     return "; ".join(filter(None, notes))
+
+
+def tuned_on_tested(info: MethodInfo, preset: str) -> str:
+    """Return the images of a dataset on which a preset was tuned, such as "set12/01, 02"; empty where on none."""
+    tuning = info.tuned_on.get(preset, "")
+    return tuning if "/" in tuning else ""
 
 
 def replaced_preset(requested: str | None, chosen: str) -> str:

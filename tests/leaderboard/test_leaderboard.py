@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from nidbench.methods.deepinverse import DeepInverse
 from nidbench.methods.dip import DIP
 from nidbench.methods.selfdeblur import SelfDeblur
+from nidbench.methods.selfdeblur_nonblind import SelfDeblurNonblind
 
 from nidbench.cases import cases
 from nidbench.cli import main
@@ -293,6 +294,17 @@ def test_year_and_kind_are_the_methods_own():
     found = by_method([*whole("tv", 26.0), *whole("fdn", 27.0)])
     assert found["kind"].to_dict() == {"tv": "dataset-free", "fdn": "supervised"}
     assert found["year"].to_dict() == {"tv": 1992, "fdn": 2017}
+
+
+def test_who_was_tuned_on_images_of_a_dataset_is_named(monkeypatch):
+    name, info = "selfdeblur-nonblind", SelfDeblurNonblind.info
+    monkeypatch.setitem(VERSIONS, name, info.version)
+    monkeypatch.setitem(SETTINGS, name, all_settings(SelfDeblurNonblind()))
+    others = [*whole("tv", 26.0), *whole(name, 20.0)]
+    assert "tuned on" not in render(entries(others))
+    tuned = whole(name, 21.0, settings=all_settings(SelfDeblurNonblind(**info.presets["fast"])))
+    assert by_method([*others, *tuned])["tuned_on"].to_dict() == {"tv": "", f"{name}@fast": "set12/02", name: ""}
+    assert f"tuned on images of a dataset (set12/02): {name}@fast\n" in render(entries([*others, *tuned]))
 
 
 @pytest.mark.parametrize(("weights", "kind"), [(None, "dataset-free"), ("net.pth", "supervised")])
