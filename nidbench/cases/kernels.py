@@ -183,7 +183,10 @@ def _found(text: str) -> list[ChosenKernel]:
         return [ChosenKernel(name, name, file=file)]
     _check_word(text)
     if os.path.isfile(text):  # noqa: PTH113 - of a text that can be no path it is False, where `Path` raises
-        raise InputError(f"kernel file {text} is none of {', '.join(KERNEL_SUFFIXES)}: give it the suffix that it has")
+        raise InputError(
+            f"kernel file {text} is none of {', '.join(KERNEL_SUFFIXES)}: give it the suffix that it has, or save "
+            'numbers that are text as an array: numpy.save("psf.npy", numpy.loadtxt("psf.txt"))'
+        )
     set_name, mark, only = re.fullmatch(r"([^/:]*)([/:]?)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
     kernel_set = _meant_set(set_name, text)
     form = getattr(kernel_set, "formula", "")
