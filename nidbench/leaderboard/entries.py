@@ -169,14 +169,15 @@ def _named(cell: Cell) -> tuple[str, str, dict[str, Setting]]:
     """
     defaults, presets = _defaults(cell.method), _presets(cell.method)
     variants: Mapping[str, Mapping[str, Setting]] = {"": {}, **_variants(cell.method)}
+    settings = {**defaults, **cell.settings}  # a setting that came after the record is as it was before: its default
     best: tuple[str, str, dict[str, Setting]] | None = None
     for preset, chosen in presets.items():
         for variant, changed in variants.items():
             known = {**defaults, **chosen, **changed}
-            others = {key: value for key, value in cell.settings.items() if key not in known or known[key] != value}
+            others = {key: value for key, value in settings.items() if key not in known or known[key] != value}
             if best is None or len(others) < len(best[2]):
                 best = (preset, variant, others)
-    return best or (DEFAULT_PRESET, "", dict(cell.settings))
+    return best or (DEFAULT_PRESET, "", settings)
 
 
 @cache

@@ -288,6 +288,8 @@ def test_methods_are_named_by_preset_variant_and_settings():
     assert label_of(cell("dip", fast)) == "dip@fast"
     assert label_of(cell("dip", all_settings(DIP()))) == "dip"
     assert label_of(cell("dip", {**fast, "lr": 0.5})) == "dip@fast[lr=0.5]"
+    before = {key: value for key, value in fast.items() if key != "optimizer"}  # a record from before that setting
+    assert label_of(cell("dip", before)) == "dip@fast[optimizer=adam]"
 
 
 def test_year_and_kind_are_the_methods_own():
