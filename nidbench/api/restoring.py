@@ -37,7 +37,7 @@ from .layout import channels_first
 if TYPE_CHECKING:
     from nidbench.scoring.score import Score
 
-Frame = Literal["y", "x"]
+Frame = Literal["y", "full", "x"]
 
 
 def restore(
@@ -63,8 +63,8 @@ def restore(
         noise: what is known of the noise: `gaussian:SIGMA` (standard deviation on [0, 1]), `poisson:PEAK` (photon count
             of intensity 1), `gaussian` or `poisson` where the level is unknown; None for Gaussian of unknown level.
         response: of the camera: `identity`, `gamma:2.2` or `saturation`.
-        frame: `y` for a result of the size of `blurred`; `x` for all that it shows in part, k-1 pixels more on each
-            axis.
+        frame: `y` for a result of the size of `blurred`; `full`, or `x`, for all that it shows in part, k-1 pixels more
+            on each axis.
         seed: method seed.
         device: torch device, `cpu` or `cuda:N`.
         precision: `float32` or, on a device that has it, `bf16`, for methods that can use it.
@@ -81,8 +81,8 @@ def restore(
         UserWarning: of a kernel that is used as it is and may be none: on a background, negative in places, wrapped
             around its corners, off its middle.
     """
-    if frame not in ("y", "x"):
-        raise InputError(f"frame {frame!r}: use y for the size of the blurred image, or x for all that it shows")
+    if frame not in ("y", "full", "x"):
+        raise InputError(f"frame {frame!r}: use y for the size of the blurred image, or full for all that it shows")
     if precision not in ("float32", "bf16"):
         raise InputError(f"precision {precision!r}: use float32 or bf16")
     image, layout = channels_first("blurred", blurred)

@@ -24,6 +24,14 @@ def together(*decorators: Decorator) -> Decorator:
     return decorate
 
 
+def _stated(context: click.Context, option: click.Parameter, text: str) -> str:
+    """Refuse an empty text that was given, as of a shell's variable that is not set; left out, it has its default."""
+    source = context.get_parameter_source(option.name or "")
+    if not text.strip() and source is not click.core.ParameterSource.DEFAULT:
+        raise click.UsageError(f"{option.opts[0]} was given nothing: leave it out for its default, or say which")
+    return text
+
+
 sweep = click.argument("sweep", required=False, shell_complete=completion.sweeps)
 output = click.option(
     "--output",
@@ -66,6 +74,7 @@ name = click.option("--name", default="", help="Name of the sweep  [default: mad
 kernels = click.option(
     "--kernels",
     default="",
+    callback=_stated,
     shell_complete=completion.kernels,
     help="Kernel sets or kernels, levin or levin/1,levin/4; files, psf.npy; formulas, gaussian:SIGMA, disk:RADIUS, "
     "motion:LENGTH:ANGLE; with kernel errors, perturbed:noise=0.1 or levin/4@estimated:PATH (estimated:PATH:turned for "
@@ -76,14 +85,22 @@ rotate_kernels = click.option(
     is_flag=True,
     help="Blur each image by one of the kernels only, image i by number i mod n: few cells that use all kernels.",
 )
-noise = click.option("--noise", default="", help="Noise: gaussian:SIGMA, poisson:PEAK or bsnr:DB, separated by commas.")
+noise = click.option(
+    "--noise",
+    default="",
+    callback=_stated,
+    help="Noise: gaussian:SIGMA, poisson:PEAK or bsnr:DB, separated by commas.",
+)
 response = click.option(
     "--response",
     default="",
+    callback=_stated,
     help="Response of the camera: gamma:2.2, saturation:1.5 (of scenes 1.5 times as bright) or identity, with :8bit "
     "after it to round y; separated by commas.",
 )
-images = click.option("--images", default="", help="Names of images, separated by commas  [default: all]")
+images = click.option(
+    "--images", default="", callback=_stated, help="Names of images, separated by commas  [default: all]"
+)
 limit = click.option("--limit", type=int, help="Use at most this number of images of each dataset.")
 crop = click.option(
     "--crop", type=click.IntRange(1), help="Use a square of this side, in pixels, from the middle of each image."

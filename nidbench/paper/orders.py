@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -15,7 +15,7 @@ from nidbench.report.differences import HOLM, paired_rows
 from nidbench.report.typeset import Sheet, check_format, number, signed_texts, write
 from nidbench.scoring import protocols
 
-from .comparison import OF_KERNELS, cells_of, paper_methods, quoted_rows
+from .comparison import OF_KERNELS, cells_of, paper_methods, quoted_rows, reasons
 from .tables import table as paper_table
 
 #: Column, made from one or several of `differences.ordering` -> title.
@@ -91,8 +91,21 @@ def render_orders(
     return (
         frame.to_csv(index=False)
         if format == "csv"
-        else write(_sheet(frame, _caption(cells, frame, table), notes), format)
+        else write(_sheet(frame, _caption(cells, frame, table), [*_departures(cells, frame, table), *notes]), format)
     )
+
+
+def _departures(cells: pd.DataFrame, frame: pd.DataFrame, table: str) -> Iterator[str]:
+    """Yield what was done otherwise than in the paper, with the methods with which it was: a line each."""
+    found: dict[str, dict[str, None]] = {}
+    for condition in paper_table(table).conditions:
+        condition_cells = named(cells_of(cells, paper_table(table), condition))
+        for method in dict.fromkeys([*frame["first"], *frame["second"]]):
+            method_cells = condition_cells[condition_cells["method"] == method]
+            for reason in reasons(condition, method_cells) if len(method_cells) else ():
+                found.setdefault(reason, {})[method] = None
+    for reason, methods in found.items():
+        yield f"{', '.join(methods)}: {reason}"
 
 
 def _sheet(frame: pd.DataFrame, caption: str, notes: Sequence[str]) -> Sheet:
@@ -127,8 +140,8 @@ def _caption(cells: pd.DataFrame, frame: pd.DataFrame, table: str) -> str:
         f"the one published as better first, paired by image, under the protocol {titles}. {kernel_scope(shown)} "
         f"{_counted(frame['verdict'])}: whether the 95 % interval (Student's t over images) lies on the published side "
         f"of 0, on the other, or holds it, each pair by itself: of {len(frame)} pairs that are truly equal, 1 in 40 "
-        f"would contradict by chance. {HOLM} By Holm: {_counted(frame['holm'])}. Images, presets and crops may differ "
-        "from the paper's: the sweep's table tells them."
+        f"would contradict by chance. {HOLM} By Holm: {_counted(frame['holm'])}. What was done otherwise than in "
+        "the paper stands below: a verdict is on that."
     )
 
 

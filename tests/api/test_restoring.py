@@ -52,8 +52,9 @@ def test_declared_and_response_are_those_of_a_sweep(sharp):
 def test_the_result_has_the_layout_and_the_size_of_the_input(colour, axis):
     y = np.moveaxis(nb.measure(colour, KERNEL).blurred, 0, axis)
     inside = nb.restore("wiener", y, KERNEL, noise="gaussian:0.01")
-    whole = nb.restore("wiener", y, KERNEL, noise="gaussian:0.01", frame="x")
+    whole = nb.restore("wiener", y, KERNEL, noise="gaussian:0.01", frame="full")
     assert inside.shape == y.shape
+    assert np.array_equal(nb.restore("wiener", y, KERNEL, noise="gaussian:0.01", frame="x"), whole)
     assert np.moveaxis(whole, axis, 0).shape == colour.shape
     assert np.moveaxis(whole, axis, 0)[:, 1:-1, 2:-2].tobytes() == np.moveaxis(inside, axis, 0).tobytes()
 
@@ -75,7 +76,7 @@ def test_a_restoration_is_that_of_a_sweep(tmp_path):
         found = results.restoration(row)
         problem = measurements.case(found.record.cell).problem()
         noise = f"gaussian:{problem.noise.level!r}"
-        image = nb.restore(row["label"], problem.blurred, problem.kernel, noise=noise, frame="x")
+        image = nb.restore(row["label"], problem.blurred, problem.kernel, noise=noise, frame="full")
         assert image.tobytes() == found.image.tobytes()
 
 

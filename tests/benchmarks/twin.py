@@ -27,7 +27,7 @@ def restored(method: str, problem: Problem) -> np.ndarray:
     """Return x, Shape (C, H, W), with the noise level as it is declared."""
     level = problem.noise.level
     noise = None if level is None else f"gaussian:{level!r}"
-    return nb.restore(method, problem.blurred, problem.kernel, noise=noise, frame="x")
+    return nb.restore(method, problem.blurred, problem.kernel, noise=noise, frame="full")
 
 
 def rows(images: int) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:

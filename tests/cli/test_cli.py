@@ -182,6 +182,10 @@ def test_more_than_an_hour_wants_yes(tmp_path):
     assert "add --yes" in refused(*RUN, *slow)
 
 
+#: What has a default of the dataset's where it is left out.
+DEFAULTED = ("--noise", "--kernels", "--images", "--response")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -206,6 +210,7 @@ def test_more_than_an_hour_wants_yes(tmp_path):
         (["--methods", "wiener", "--declared", "wrong"], ["x1.2"]),
         (["--methods", "wiener", "--method-file", "no.py"], ["no.py"]),
         (["--methods", ""], ["--methods"]),
+        *((["--methods", "wiener", option, " "], [f"{option} was given nothing"]) for option in DEFAULTED),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else None,
 )

@@ -70,6 +70,17 @@ def test_methods_with_preset_or_settings_stand_for_the_paper_s_as_in_the_compari
     assert {name: pairs[fast, name] for name in gaps} == pytest.approx(gaps)
 
 
+def test_what_was_done_otherwise_than_in_the_paper_stands_below(cells):
+    """A verdict on three iterations is not one on the paper."""
+    names = {"dip": "dip@paper[iterations=3]"}
+    presets = {"ours": "fast", "dip": "paper", "dikp": "paper", "ddec": "paper"}
+    short = cells.assign(label=cells["label"].replace(names), preset=cells["label"].map(presets))
+    notes = [line for line in render_orders(short, "table2").splitlines() if line.startswith("- ")]
+    assert "- ours: preset fast, not paper or released" in notes
+    assert "- dip@paper[iterations=3]: settings iterations=3, in the paper of the preset" in notes
+    assert not any(line.startswith("- dikp: preset") for line in notes)
+
+
 def test_the_text_counts_the_verdicts(cells):
     text = render_orders(cells, "table2")
     assert "2 confirms, 1 contradicts, 3 open" in text
