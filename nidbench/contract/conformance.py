@@ -15,6 +15,7 @@ from typing import TypeAlias
 import msgspec
 import numpy as np
 
+from nidbench.images import misread
 from nidbench.physics.arrays import Image
 from nidbench.physics.problem import Problem
 
@@ -145,6 +146,18 @@ def side_by_side_equals_alone(probe: Probe) -> str:
     return ""
 
 
+def restorations_are_as_they_were_blurred(probe: Probe) -> str:
+    """No restoration explains what it was made from better if it, or the kernel, is turned, mirrored or moved.
+
+    A note, not a failure: with few iterations a method may be far from anything.
+    """
+    for subject in probe.subjects.values():
+        restored = probe.in_turn[subject.name].image
+        if better := misread(subject.problem, restored, (0, 0), of_any=False):
+            return f"{subject.name}: {better}; y is k convolved with x, which fills the frame"
+    return ""
+
+
 def _hopeless(subject: Subject) -> Subject:
     """Return a problem of the same shape whose squares overflow."""
     problem = subject.problem
@@ -164,6 +177,7 @@ def checks() -> tuple[Check, ...]:
         observing_changes_nothing,
         resumed_equals_uninterrupted,
         side_by_side_equals_alone,
+        restorations_are_as_they_were_blurred,
         nothing_left_behind,
         problem_untouched,
     )

@@ -7,6 +7,7 @@ hides nothing. The same holds of a restoration that was computed elsewhere.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -53,6 +54,11 @@ class _Unexplained(NamedTuple):
     noise: float
     energy: float
 
+    @property
+    def half(self) -> float:
+        """The energy of a residual that leaves half of y, beyond the noise, unexplained."""
+        return self.noise + _UNEXPLAINED * max(self.energy - self.noise, 0.0)
+
 
 def contradiction(problem: Problem, sharp: Image, offset: tuple[int, int]) -> str:
     """Return how y contradicts that it is a truth, blurred, and what would fit better; empty where it does not.
@@ -67,13 +73,15 @@ def contradiction(problem: Problem, sharp: Image, offset: tuple[int, int]) -> st
         return ""
     if better := _better(problem, sharp, offset, found.left, "truth"):
         return better
-    if found.left - found.noise > _UNEXPLAINED * max(found.energy - found.noise, 0.0):
+    if found.left > found.half:
         root = found.left**0.5
         return f"the truth, blurred by the kernel, leaves a residual of {root:.2g} of it: are they of one scene?"
     return ""
 
 
-def misread(problem: Problem, restored: Image, offset: tuple[int, int], *, of_kernel: bool = True) -> str:
+def misread(
+    problem: Problem, restored: Image, offset: tuple[int, int], *, of_kernel: bool = True, of_any: bool = True
+) -> str:
     """Return how a restoration, or k, would explain y better if it were turned, mirrored or moved; empty where not so.
 
     Args:
@@ -82,11 +90,14 @@ def misread(problem: Problem, restored: Image, offset: tuple[int, int], *, of_ke
         offset: row and column of its first pixel in the frame of x.
         of_kernel: whether k is turned, too. Where y has no noise and the restoration has, another kernel may smooth
             more of it, and would seem better.
+        of_any: whether it is told where less than half of y is explained then, too: what has hardly begun may fit
+            better anyhow.
     """
     found = _unexplained_by(problem, restored, offset)
     if found is None:
         return ""
-    return _better(problem, restored, offset, found.left, "restoration", of_kernel=of_kernel)
+    most = math.inf if of_any else found.half
+    return _better(problem, restored, offset, found.left, "restoration", of_kernel=of_kernel, most=most)
 
 
 def other_contrast(problem: Problem, image: Image, offset: tuple[int, int]) -> str:
@@ -130,9 +141,19 @@ def _unexplained_by(problem: Problem, sharp: Image, offset: tuple[int, int]) -> 
 
 
 def _better(
-    problem: Problem, sharp: Image, offset: tuple[int, int], left: float, name: str, *, of_kernel: bool = True
+    problem: Problem,
+    sharp: Image,
+    offset: tuple[int, int],
+    left: float,
+    name: str,
+    *,
+    of_kernel: bool = True,
+    most: float = math.inf,
 ) -> str:
-    """Return what would explain y better, in words; `left` is the energy of the residual, `name` what x is called."""
+    """Return what would explain y better, in words.
+
+    `left` is the energy of the residual, `most` that which another may have; `name` is what x is called.
+    """
     others = {
         reading.words: other
         for reading in _readings(sharp, problem.kernel, name)
@@ -144,7 +165,7 @@ def _better(
         (rows, columns), energy = moved
         others[f"the {name} were {_where(rows, columns)}"] = energy
     best = min(others, key=others.__getitem__, default="")
-    if not best or others[best] >= _LESS * left:
+    if not best or others[best] >= min(_LESS * left, most):
         return ""
     return f"it would be explained better if {best}: a residual of {others[best] ** 0.5:.2g}, not {left**0.5:.2g}"
 

@@ -13,8 +13,10 @@ import torch
 from nidbench.methods.wiener import Wiener
 
 from nidbench.contract import MethodInfo, Restored, Run
-from nidbench.contract.conformance import check, checks
+from nidbench.contract.conformance import check, checks, restorations_are_as_they_were_blurred
 from nidbench.contract.probe import Probe, sharp_image, subjects
+from nidbench.registry.entry_points import load_method, methods
+from nidbench.registry.method_spec import MethodSpec, resolve
 
 
 @dataclass(frozen=True)
@@ -325,6 +327,43 @@ def test_notes_say_what_could_not_be_checked():
     assert notes["resumed equals uninterrupted"] == "does not checkpoint"
     assert notes["side by side equals alone"] == "fits one problem at a time"
     assert notes["observing changes nothing"] == "shows no estimates on the way"
+
+
+@dataclass(frozen=True)
+class Misread:
+    """The Wiener filter with the kernel or the restoration in another direction or place."""
+
+    info: ClassVar[MethodInfo] = MethodInfo("misread")
+    how: str = ""
+
+    def restore(self, problem, run):
+        kernel = problem.kernel[::-1, ::-1] if self.how == "correlates" else problem.kernel
+        image = Wiener().restore(replace(problem, kernel=kernel), run).image
+        turned = {"upside down": image[:, ::-1], "moved": np.roll(image, 3, 2)}.get(self.how, image)
+        return Restored(np.ascontiguousarray(turned))
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("correlates", "if the kernel were turned by 180 degrees"),
+        ("upside down", "if the restoration were upside down"),
+        ("moved", "if the restoration were 3 columns further left"),
+    ],
+)
+def test_a_note_says_where_the_kernel_or_the_restoration_is_turned_or_moved(how, words):
+    (finding,) = check(Misread(how), only=[restorations_are_as_they_were_blurred])
+    assert finding.passed
+    assert words in finding.message
+    (finding,) = check(Misread(), only=[restorations_are_as_they_were_blurred])
+    assert finding.message == ""
+
+
+@pytest.mark.parametrize("name", ["ours", "dip", "ddec", "inr"])
+def test_a_network_that_has_hardly_begun_is_not_called_turned(name):
+    method = resolve(MethodSpec(name), load_method(methods(), name), "smoke").method
+    (finding,) = check(method, only=[restorations_are_as_they_were_blurred])
+    assert finding.message == ""
 
 
 def test_some_checks_alone():
