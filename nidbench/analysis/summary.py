@@ -221,6 +221,7 @@ def _notes(method_cells: pd.DataFrame, measurements: int) -> Iterator[str]:
     if covered < measurements:
         yield f"planned for {covered} of {count_of(measurements, 'measurement')}, so not comparable"
     yield from _old(method_cells)
+    yield from _below_input(method_cells)
     yield from _other_scale(method_cells["brightness"])
     declared = distinct(method_cells["declared"])
     if declared not in ("", "known"):
@@ -248,6 +249,16 @@ def _unobserved(scored: pd.DataFrame) -> Iterator[str]:
     if 0 < observed < len(scored):
         whole = count_of(len(scored), "cell")
         yield f"oracle and end are means over {observed} of {whole}, the others were never observed"
+
+
+def _below_input(method_cells: pd.DataFrame) -> Iterator[str]:
+    """Yield how far restorations are worse than the blurred images themselves, where they are in the mean."""
+    gains = (method_cells["psnr"] - method_cells["input_psnr"]).replace([np.inf, -np.inf], np.nan).dropna()
+    if len(gains) and gains.mean() < 0:
+        yield (
+            f"{int((gains < 0).sum())} of {count_of(len(gains), 'restoration is', 'restorations are')} worse than the "
+            f"blurred image, by {-gains.mean():.2f} dB in the mean over all"
+        )
 
 
 def _other_scale(brightness: pd.Series[float]) -> Iterator[str]:

@@ -430,7 +430,7 @@ def test_another_protocol_is_told_of_and_added_by_rescore(tmp_path):
     small = call("rescore", "mine", "--protocol", "kohler", "--output", tmp_path)
     assert small.exit_code == 1
     assert "4 cannot be scored: protocol kohler leaves 84x84 pixels" in small.output
-    assert "use one of half-kernel" in refused("rescore", "--protocol", "shift", "--output", tmp_path)
+    assert "did you mean shift-aligned?" in refused("rescore", "--protocol", "shift", "--output", tmp_path)
     assert "multiple of 0.25" in refused("table", "--protocol", "shift-aligned:40", "--output", tmp_path)
     ranks = call("ranks", "--output", tmp_path)
     assert ranks.exit_code == 0
