@@ -160,7 +160,7 @@ def test_a_frozen_worker_does_not_hold_up_a_signal(tmp_path):
 
 
 def wait_for(condition, process: subprocess.Popen[str] | None = None) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300  # beside other work a process takes its time to start
     while not condition():
         assert time.monotonic() < deadline
         assert process is None or process.poll() is None
@@ -480,8 +480,11 @@ def asked(folder: Path, file: Path) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
         call, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(folder / "out")
     ) as process:
-        wait_for(begun.exists, process)
-        yield process
+        try:
+            wait_for(begun.exists, process)
+            yield process
+        finally:
+            process.kill()  # where it has not ended, it would sleep on
 
 
 def test_a_scheduler_that_goes_away_during_planning_ends_the_run_in_words(tmp_path):
