@@ -183,7 +183,7 @@ def modules_in(package: str) -> set[str]:
             {*(f"nidbench/report/{name}.py" for name in ("contact_sheet", "levels")), *modules_in("report/figures")},
         ),
         ("pooch", {"nidbench/files/cache.py", "nidbench/files/download.py"}),
-        ("tifffile", {f"nidbench/images/{name}.py" for name in ("tiffs", "metadata", "loss", "write")}),
+        ("tifffile", {f"nidbench/images/{name}.py" for name in ("tiffs", "metadata", "compression", "write")}),
         ("astropy", {"nidbench/images/fits.py"}),
         ("skimage", {"nidbench/scoring/metrics.py", "methods/tv.py", "methods/deep_red.py"}),
         ("h5py", {"methods/fdn.py"}),

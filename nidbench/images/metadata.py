@@ -14,7 +14,7 @@ from typing import Any
 
 from . import fits, tiffs
 from .arrays import ARRAY_SUFFIXES
-from .loss import Loss, loss_of_picture, loss_of_tiff
+from .compression import Compression, compression_of_picture, compression_of_tiff
 from .pictures import opened
 from .stored import reading
 from .tiffs import ORIENTATION
@@ -63,7 +63,7 @@ class Metadata:
         tiff: arguments of `tifffile.imwrite` that say the same of a TIFF; empty for other files.
         header: of a FITS file, or None.
         alpha: whether it has an alpha channel, which readers here accept where it is opaque everywhere.
-        loss: what a lossy compression has taken from its pixels, or None.
+        compression: the lossy one of its pixels, or None.
         damaged: names of what it says in a way that no file may, which is left out.
     """
 
@@ -75,7 +75,7 @@ class Metadata:
     tiff: Mapping[str, Any] = field(default_factory=dict)
     header: Any = None
     alpha: bool = False
-    loss: Loss | None = None
+    compression: Compression | None = None
     damaged: tuple[str, ...] = ()
 
 
@@ -104,7 +104,7 @@ def _of_tiff(path: Path) -> Metadata:
         description = page.description
         alpha = len(page.extrasamples) > 0
         imagej = dict(file.imagej_metadata or {}) if file.is_imagej else None
-        compressed, loss = int(page.compression) != 1, loss_of_tiff(page)
+        compressed, compression = int(page.compression) != 1, compression_of_tiff(page)
         extra = [_as_written(tag) for tag in page.tags if tag.code in _KEPT_TAGS and _is_kept(tag)]
     said: dict[str, Any] = {"extratags": extra}
     unit = tags.get(_RESOLUTION_UNIT, _INCH)
@@ -131,7 +131,7 @@ def _of_tiff(path: Path) -> Metadata:
         orientation=_orientation(tags.get(ORIENTATION)),
         tiff=said,
         alpha=alpha,
-        loss=loss,
+        compression=compression,
     )
 
 
@@ -177,7 +177,7 @@ def _ratio(value: Any) -> float:
 
 def _of_picture(path: Path) -> Metadata:
     with opened(path) as file:
-        form, info, alpha, loss = file.format, dict(file.info), "A" in file.mode, loss_of_picture(file)
+        form, info, alpha, compression = file.format, dict(file.info), "A" in file.mode, compression_of_picture(file)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged EXIF, which is then left out
             orientation = _orientation(file.getexif().get(ORIENTATION))
@@ -191,7 +191,7 @@ def _of_picture(path: Path) -> Metadata:
         orientation=orientation,
         chunks=tuple(_chunks(path.read_bytes())) if form == "PNG" else (),
         alpha=alpha,
-        loss=loss,
+        compression=compression,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nidbench.images.loss import Loss
+from nidbench.images.compression import Compression
 from nidbench.physics.arrays import Image
 from nidbench.physics.noise_level import estimate_noise_level
 
@@ -28,8 +28,9 @@ def estimated(source: Source, image: Image) -> float:
     Returns:
         Its standard deviation, on [0, 1].
     """
-    loss = source.metadata.loss
-    return math.hypot(estimate_noise_level(_middle_of(image)), _ROUNDING * (loss.rounding or 0.0) if loss else 0.0)
+    compression = source.metadata.compression
+    rounding = (compression.rounding or 0.0) if compression else 0.0
+    return math.hypot(estimate_noise_level(_middle_of(image)), _ROUNDING * rounding)
 
 
 def _middle_of(image: Image) -> Image:
@@ -37,11 +38,12 @@ def _middle_of(image: Image) -> Image:
     return image[:, starts[0] : starts[0] + _ESTIMATED_ON, starts[1] : starts[1] + _ESTIMATED_ON]
 
 
-def hidden_by(loss: Loss) -> str:
+def hidden_by(compression: Compression) -> str:
     """Return in words what noise a lossy compression hides, and what is taken for it."""
-    if loss.rounding is None:
-        return f"{loss.compression} hides noise, so that the estimate may be too low"
+    if compression.rounding is None:
+        return f"{compression.name} hides noise, so that the estimate may be too low"
+    hidden = _ROUNDING * compression.rounding
     return (
-        f"{loss.compression} hides noise: {_ROUNDING * loss.rounding:.2g} of intensity 1 is taken for what it has "
-        "rounded off, beside the estimate"
+        f"{compression.name} hides noise: {hidden:.2g} of intensity 1 is taken for what it has rounded off, beside the "
+        "estimate"
     )

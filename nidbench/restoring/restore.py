@@ -89,8 +89,8 @@ def _restorations(
 
 def _method_notes(bench: Bench, source: Source, noise: Noise) -> Iterator[str]:
     """Yield what a person should know of the method and of the noise that it goes by."""
-    if noise.level is None and source.metadata.loss is not None:
-        yield f"{hidden_by(source.metadata.loss)}; give --noise where you know it"
+    if noise.level is None and source.metadata.compression is not None:
+        yield f"{hidden_by(source.metadata.compression)}; give --noise where you know it"
     if bench.facts.note:
         yield bench.facts.note
     if bench.facts.bounded and (note := _beyond(bench, source, noise)):

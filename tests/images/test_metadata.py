@@ -7,7 +7,7 @@ from PIL import Image
 from scipy.io import loadmat, savemat
 
 from nidbench.errors import InputError
-from nidbench.images.loss import Loss
+from nidbench.images.compression import Compression
 from nidbench.images.metadata import Metadata, metadata_of
 from nidbench.images.stack import count_images, read_stack
 from nidbench.images.write import Pixels, encoded
@@ -142,11 +142,11 @@ def test_the_rounding_of_a_jpeg_is_that_of_its_steps(tmp_path, step):
     Image.fromarray(noise).save(tmp_path / "a.jpg", qtables=[[step] * 64])
     with Image.open(tmp_path / "a.jpg") as file:
         rounded = np.asarray(file, float) - noise
-    rounding = metadata_of(tmp_path / "a.jpg").loss.rounding
+    rounding = metadata_of(tmp_path / "a.jpg").compression.rounding
     assert rounding == pytest.approx(step / np.sqrt(12) / 255)
     assert np.hypot(rounding * 255, np.sqrt(1 / 12)) == pytest.approx(rounded.std(), rel=0.05)  # and to whole numbers
     Image.fromarray(noise).save(tmp_path / "a.png")
-    assert metadata_of(tmp_path / "a.png").loss is None
+    assert metadata_of(tmp_path / "a.png").compression is None
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -155,18 +155,18 @@ def test_the_rounding_of_a_jpeg_within_a_tiff_is_that_of_its_steps(tmp_path, cha
     for quality in (50, 90):
         Image.fromarray(noise).save(tmp_path / "a.jpg", quality=quality)
         Image.fromarray(noise).save(tmp_path / "a.tif", compression="jpeg", quality=quality)
-        assert metadata_of(tmp_path / "a.tif").loss == metadata_of(tmp_path / "a.jpg").loss
+        assert metadata_of(tmp_path / "a.tif").compression == metadata_of(tmp_path / "a.jpg").compression
     Image.fromarray(noise).save(tmp_path / "a.tif", compression="tiff_lzw")
-    assert metadata_of(tmp_path / "a.tif").loss is None
+    assert metadata_of(tmp_path / "a.tif").compression is None
 
 
 @pytest.mark.parametrize("profile", [b"", b"VP7 profile"])
 def test_a_webp_has_lost_values_unless_it_is_lossless(tmp_path, profile):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
     picture.save(tmp_path / "a.webp", quality=80, icc_profile=profile)
-    assert metadata_of(tmp_path / "a.webp").loss == Loss("WebP", None)
+    assert metadata_of(tmp_path / "a.webp").compression == Compression("WebP", None)
     picture.save(tmp_path / "a.webp", lossless=True, icc_profile=profile)
-    assert metadata_of(tmp_path / "a.webp").loss is None
+    assert metadata_of(tmp_path / "a.webp").compression is None
 
 
 @pytest.mark.parametrize(("code", "name"), [(34712, "JPEG2000"), (33003, "APERIO_JP2000_YCBC"), (50001, "WEBP")])
@@ -174,4 +174,4 @@ def test_other_compressions_of_tiff_may_have_lost_values(tmp_path, code, name):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((20, 31), np.uint8))
     with tifffile.TiffFile(tmp_path / "a.tif", mode="r+b") as file:
         file.pages.first.tags["Compression"].overwrite(code)
-    assert metadata_of(tmp_path / "a.tif").loss == Loss(name, None)
+    assert metadata_of(tmp_path / "a.tif").compression == Compression(name, None)

@@ -1,4 +1,4 @@
-"""What a lossy compression has taken from a file's pixels, of which no estimate of their noise knows."""
+"""The lossy compression of a file's pixels, and what it has taken: no estimate of their noise knows of it."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ _WEBP = re.compile(rb"VP8[ L]")
 
 
 @dataclass(frozen=True)
-class Loss:
-    """What a lossy compression has taken.
+class Compression:
+    """A lossy compression.
 
     Attributes:
-        compression: its name.
+        name: what it is called.
         rounding: the standard deviation of what its rounding may add to gray values, on [0, 1]; None where not known.
     """
 
-    compression: str
+    name: str
     rounding: float | None = None
 
 
-def loss_of_picture(file: ImageFile) -> Loss | None:
-    """Return what the compression of an open picture has taken, or None."""
+def compression_of_picture(file: ImageFile) -> Compression | None:
+    """Return the lossy compression of an open picture, or None."""
     if file.format == "JPEG":
         return _of_jpeg(file)
     if file.format == "WEBP" and file.fp is not None:
         file.fp.seek(0)
         kind = _WEBP.search(file.fp.read())
-        return Loss("WebP") if kind and kind.group() == b"VP8 " else None
+        return Compression("WebP") if kind and kind.group() == b"VP8 " else None
     return None
 
 
-def loss_of_tiff(page: TiffPage) -> Loss | None:
-    """Return what the compression of a page has taken, or may have, or None."""
-    compression = getattr(page.compression, "name", str(page.compression))
-    if compression == "JPEG":
+def compression_of_tiff(page: TiffPage) -> Compression | None:
+    """Return the compression of a page that is lossy, or may be, or None."""
+    name = getattr(page.compression, "name", str(page.compression))
+    if name == "JPEG":
         return _of_jpeg_within(page)
-    return Loss(compression) if any(name in compression for name in _MAY_LOSE) else None
+    return Compression(name) if any(lossy in name for lossy in _MAY_LOSE) else None
 
 
-def _of_jpeg_within(page: TiffPage) -> Loss | None:
-    """Return what has been taken by the first JPEG of a page, whose tables may stand apart from it."""
+def _of_jpeg_within(page: TiffPage) -> Compression:
+    """Return that of the first JPEG of a page, whose tables may stand apart from it."""
     from PIL import Image
 
     file = page.parent.filehandle
@@ -66,13 +66,13 @@ def _of_jpeg_within(page: TiffPage) -> Loss | None:
         return _of_jpeg(jpeg)
 
 
-def _of_jpeg(file: ImageFile) -> Loss | None:
-    """Return what rounding the coefficients of a JPEG may have taken.
+def _of_jpeg(file: ImageFile) -> Compression:
+    """Return that of a JPEG, with what rounding its coefficients may have taken.
 
-    It is as of uniform errors as large as the steps, a bound: where a coefficient is smaller than its step, what was
+    That is as of uniform errors as large as the steps, a bound: where a coefficient is smaller than its step, what was
     lost is smaller, too.
     """
     steps: Mapping[int, Sequence[int]] = getattr(file, "quantization", None) or {}
     if 0 not in steps:
-        return Loss("JPEG")
-    return Loss("JPEG", float(np.sqrt(np.mean(np.square(steps[0], dtype=np.float64)) / 12)) / 255)
+        return Compression("JPEG")
+    return Compression("JPEG", float(np.sqrt(np.mean(np.square(steps[0], dtype=np.float64)) / 12)) / 255)
