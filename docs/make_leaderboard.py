@@ -18,6 +18,11 @@ RESULTS = ROOT / "results" / "leaderboard"
 PAGE = ROOT / "docs" / "leaderboard.md"
 
 INTRODUCTION = """\
+---
+hide:
+  - toc
+---
+
 # Leaderboard
 
 Which method restores how well, at what cost, on one fixed set of measurements that is the same for all. This page is
@@ -77,7 +82,7 @@ def linked(markdown: str) -> str:
 
     def link(match: re.Match[str]) -> str:
         page = Path("methods") / f"{match['name']}.md"
-        label = f"{match['name']}{match['rest']}"
+        label = f"{match['name']}{match['rest']}".replace(",", ",<wbr>")  # a line of many settings is as wide as a page
         return f"{match['before']}[{label}]({page.as_posix()})" if (PAGE.parent / page).is_file() else match[0]
 
     names = r"^(?P<before>\| (?:(?:\d+|–) +\| )?)(?P<name>[a-z][\w-]*)(?P<rest>(?:[@:\[]\S*)?)(?= )"  # noqa: RUF001
