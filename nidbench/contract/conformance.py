@@ -151,6 +151,8 @@ def restorations_are_as_they_were_blurred(probe: Probe) -> str:
 
     A note, not a failure: with few iterations a method may be far from anything.
     """
+    if probe.method.info.blind:
+        return "is blind: its kernel and place are its own"
     for subject in probe.subjects.values():
         restored = probe.in_turn[subject.name].image
         if better := misread(subject.problem, restored, (0, 0), of_any=False):

@@ -55,15 +55,18 @@ def compression_of_tiff(page: TiffPage) -> Compression | None:
 
 def _of_jpeg_within(page: TiffPage) -> Compression:
     """Return that of the first JPEG of a page, whose tables may stand apart from it."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     file = page.parent.filehandle
-    file.seek(page.dataoffsets[0])
-    content = file.read(page.databytecounts[0])
+    file.seek(next(iter(page.dataoffsets), 0))
+    content = file.read(next(iter(page.databytecounts), 0))
     if page.jpegtables:  # a JPEG without pixels, which ends with two bytes as each begins with two
         content = page.jpegtables[:-2] + content[2:]
-    with Image.open(BytesIO(content), formats=("JPEG",)) as jpeg:
-        return _of_jpeg(jpeg)
+    try:
+        with Image.open(BytesIO(content), formats=("JPEG",)) as jpeg:
+            return _of_jpeg(jpeg)
+    except UnidentifiedImageError:  # such as one of 12 bit, which other libraries read
+        return Compression("JPEG")
 
 
 def _of_jpeg(file: ImageFile) -> Compression:

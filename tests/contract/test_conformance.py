@@ -359,6 +359,18 @@ def test_a_note_says_where_the_kernel_or_the_restoration_is_turned_or_moved(how,
     assert finding.message == ""
 
 
+@dataclass(frozen=True)
+class Blind(Misread):
+    """One that may return x shifted, as its kernel is its own."""
+
+    info: ClassVar[MethodInfo] = MethodInfo("blind", blind=True)
+
+
+def test_a_blind_method_may_be_moved():
+    (finding,) = check(Blind("moved"), only=[restorations_are_as_they_were_blurred])
+    assert finding.message == "is blind: its kernel and place are its own"
+
+
 @pytest.mark.parametrize("name", ["ours", "dip", "ddec", "inr"])
 def test_a_network_that_has_hardly_begun_is_not_called_turned(name):
     method = resolve(MethodSpec(name), load_method(methods(), name), "smoke").method

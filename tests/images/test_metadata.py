@@ -160,6 +160,15 @@ def test_the_rounding_of_a_jpeg_within_a_tiff_is_that_of_its_steps(tmp_path, cha
     assert metadata_of(tmp_path / "a.tif").compression is None
 
 
+def test_a_jpeg_within_a_tiff_that_is_not_read_here_has_lost_values_of_unknown_size(tmp_path):
+    """Of 12 bit, say: other libraries read its pixels."""
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "a.tif", compression="jpeg")
+    content = (tmp_path / "a.tif").read_bytes()
+    frame = content.index(b"\xff\xc0")
+    (tmp_path / "a.tif").write_bytes(content[: frame + 4] + b"\x0c" + content[frame + 5 :])
+    assert metadata_of(tmp_path / "a.tif").compression == Compression("JPEG", None)
+
+
 @pytest.mark.parametrize("profile", [b"", b"VP7 profile"])
 def test_a_webp_has_lost_values_unless_it_is_lossless(tmp_path, profile):
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
