@@ -103,8 +103,8 @@ class RemoteComputer:
             except CancelledError:
                 raise NidbenchError(GONE) from None
             except TimeoutError:
-                if future.done():  # it is the function's own
-                    raise
+                if future.status == "error":  # it is the function's own; what only came late is there the next time
+                    return future.result()
                 require_scheduler(self._client)
                 if address not in self._workers():
                     raise _LeftError(f"worker {address} left while it was asked: run the same command again") from None
