@@ -11,7 +11,8 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from nidbench.leaderboard.board import render
-from nidbench.leaderboard.entries import entries, read_records
+from nidbench.leaderboard.entries import entries
+from nidbench.records import read_records
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "leaderboard"

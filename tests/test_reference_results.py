@@ -1,13 +1,18 @@
-"""Sweep files beside committed records ask for the settings that these records have, whatever presets say by now."""
+"""Committed results are one: tables are those of their records, and sweep files ask for what these records have."""
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from nidbench.api.exchanging import merge
+from nidbench.cli import main
 from nidbench.errors import NidbenchError
+from nidbench.records import Store
 from nidbench.registry.entry_points import load_method, methods
 from nidbench.registry.method_spec import all_settings, parse_methods, resolve
 from nidbench.sweep.sweep_file import read_ask
@@ -44,3 +49,43 @@ def test_sweep_files_ask_for_what_the_records_beside_them_have(folder):
             continue
         fitting = [each for each in wanted.get(name, ()) if settings.items() <= each.items()]
         assert fitting, f"no sweep file of {folder.name} asks for {name} with {settings}"
+
+
+def rows(text):
+    """Return what a table of differences says, by noise and method."""
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    header, found, noise = lines[0], {}, ""
+    for line in lines[2:]:
+        row = dict(zip(header, line, strict=True))
+        noise = row["noise"] or noise
+        found[noise, row["method"]] = [row[name] for name in ("difference", "95 % interval", "won/tied/lost", "images")]
+    return found
+
+
+#: References by today's presets, whose differences are those of their records and, where it has the anchor, of another.
+DIFFERENCES = {
+    "draws": (),
+    "field": (),
+    "loss": (),
+    "newer-whole": ("whole",),
+    "ranked": ("whole",),
+    "whole": (),
+}
+
+
+@pytest.mark.parametrize(("name", "others"), DIFFERENCES.items())
+def test_published_differences_are_those_of_the_committed_records(tmp_path, name, others):
+    for each in (name, *others):
+        merge(ROOT / "results" / "reference" / each / "records.jsonl", output=tmp_path)
+    published = (ROOT / "results" / "reference" / name / "differences.md").read_text()
+    against = re.match(r"Mean difference in PSNR \(dB\) to (.+?), paired", published)[1]
+    sweep, store = "+".join((name, *others)), Store(tmp_path, create=False)
+    own, labels = ({planned.label for planned in store.sweep(each).cells} for each in (name, sweep))
+    anchor = against if against in labels else f"{against}@fast"
+    shown = CliRunner().invoke(main, ["differences", sweep, "--against", anchor, "--output", str(tmp_path)])
+    assert shown.exit_code == 0, shown.output
+    again = rows(shown.output)
+    named = {(noise, word if word in own else f"{word}@fast"): row for (noise, word), row in rows(published).items()}
+    mine = {key: row for key, row in named.items() if key[1] in own}  # of others their own folder has more
+    assert mine
+    assert {key: again[key] for key in mine} == mine

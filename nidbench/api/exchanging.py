@@ -19,6 +19,8 @@ def pack(
 ) -> Packed:
     """Pack a sweep into one file that another lab can merge: the same results make the same bytes.
 
+    A file that is called `*.jsonl` gets the records alone, one a line, whatever `arrays` says.
+
     Args:
         sweep: its name, or `first+second` for several; empty for the latest.
         file: the file to write; empty for `<sweep>.zip` in the current folder.
@@ -38,14 +40,23 @@ def pack(
     return pack_sweep(store, name, Path(file or f"{name}.zip"), arrays, overwrite=overwrite)
 
 
-def merge(given: str | Path, *, most: str = "20G", keep_mine: bool = False, output: str | Path = "results") -> Merged:
-    """Bring the results in a packed file, or in another results folder, into a results folder.
+def merge(
+    given: str | Path,
+    *,
+    most: str = "20G",
+    name: str = "",
+    keep_mine: bool = False,
+    output: str | Path = "results",
+) -> Merged:
+    """Bring the results in a packed file, a file of records or another results folder into a results folder.
 
     All of it is checked before anything is written, nothing in it is executed, and no result that is there is replaced.
 
     Args:
-        given: the packed file or the other folder.
+        given: the packed file, a file with one record a line (`*.jsonl`), or the other folder.
         most: how much may be taken, unpacked.
+        name: of the sweep that a file of records becomes; empty for the file's name, or its folder's where the file is
+            `records.jsonl`.
         keep_mine: whether cells that have another result here stay, and the rest comes.
         output: the results folder; created where it does not exist.
 
@@ -57,4 +68,4 @@ def merge(given: str | Path, *, most: str = "20G", keep_mine: bool = False, outp
     from nidbench.exchange import merge as merge_results
     from nidbench.system.sizes import read_size
 
-    return merge_results(Path(given), Path(output), read_size("most", most), keep_mine=keep_mine)
+    return merge_results(Path(given), Path(output), read_size("most", most), name=name, keep_mine=keep_mine)

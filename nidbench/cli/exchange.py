@@ -42,7 +42,8 @@ def pack(sweep: str | None, file: Path | None, arrays: Arrays, overwrite: bool, 
 
     It holds the sweep, the records and logs of its cells, arrays as asked, the environments that they were computed in,
     and a SHA-256 of each file. FIRST+SECOND packs two sweeps. Cells that are not computed yet are left out. The same
-    results make the same bytes.
+    results make the same bytes. A file that is called *.jsonl gets the records alone, one a line, as people publish
+    them beside a table.
     """
     from nidbench.exchange import pack as pack_sweep
     from nidbench.records import Store
@@ -56,10 +57,16 @@ def pack(sweep: str | None, file: Path | None, arrays: Arrays, overwrite: bool, 
 @click.command()
 @click.argument("given", metavar="FILE|FOLDER", type=click.Path(path_type=Path))
 @click.option("--most", default="20G", show_default=True, callback=_size, help="Take no more than this, unpacked.")
+@click.option(
+    "--name", default="", help="Name of the sweep that a file of records becomes  [default: made from its own]"
+)
 @click.option("--keep-mine", is_flag=True, help="Keep your own results of cells that have other ones there.")
 @options.output
-def merge(given: Path, most: int, keep_mine: bool, output: Path) -> None:
+def merge(given: Path, most: int, name: str, keep_mine: bool, output: Path) -> None:
     """Bring the results in a packed FILE, or in another results FOLDER, into this one.
+
+    A file with one record a line (*.jsonl), as published results have them, becomes a sweep: tables and differences are
+    made of it without any image.
 
     All of it is checked before anything is written: hashes, sizes, names, records and arrays. Nothing in it is
     executed. A result of yours is never replaced: cells that have another result there are a conflict, which is
@@ -77,7 +84,7 @@ def merge(given: Path, most: int, keep_mine: bool, output: Path) -> None:
         def tell(word: str, done: int, planned: int) -> None:
             progress.update(task, description=word, completed=done, total=planned)
 
-        merged = merge_results(given, output, most, keep_mine=keep_mine, progress=tell)
+        merged = merge_results(given, output, most, name=name, keep_mine=keep_mine, progress=tell)
     click.echo("\n".join(merged.lines()))
 
 

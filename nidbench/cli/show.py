@@ -129,7 +129,8 @@ def leaderboard(records: Sequence[Path], form: str) -> None:
     that lack some of these 24 measurements a level are listed without a rank.
     """
     from nidbench.leaderboard.board import render
-    from nidbench.leaderboard.entries import entries, read_records
+    from nidbench.leaderboard.entries import entries
+    from nidbench.records import read_records
 
     click.echo(render(entries(read_records(records)), form), nl=False)
 

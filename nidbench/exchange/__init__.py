@@ -1,7 +1,7 @@
 """Results on their way from one lab to another: sweeps packed into one file, and brought into a results folder.
 
     pack     one file of the sweeps' records, arrays as asked, environments and hashes
-    merge    a packed file, or another results folder, into this one
+    merge    a packed file, a file of records alone, or another results folder, into this one
 
 A packed file is a ZIP archive whose files lie as in a results folder, uncompressed, with a manifest at its end:
 

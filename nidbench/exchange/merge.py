@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from nidbench.errors import ConflictError, DamagedError, InputError, PackError
-from nidbench.records import Record, Store, Sweep
+from nidbench.records import ENDING, Record, Store, Sweep
 from nidbench.system.counts import count_of
 
 from .archive import Archive
 from .folder import Folder
 from .names import cell_name, first_of, listed, shown, sweep_of
 from .questions import united
+from .records_file import RecordsFile
 from .results import differences, missing_arrays, restorations_differ
 from .source import Brought, Source, check_planned
 
@@ -85,17 +86,24 @@ class Merged:
 
 
 def merge(
-    given: Path, output: Path, most: int, *, keep_mine: bool = False, progress: Progress = lambda *_: None
+    given: Path,
+    output: Path,
+    most: int,
+    *,
+    name: str = "",
+    keep_mine: bool = False,
+    progress: Progress = lambda *_: None,
 ) -> Merged:
-    """Bring what a packed file or another results folder has into a results folder.
+    """Bring what a packed file, a file of records or another results folder has into a results folder.
 
     All of it is checked before anything is written, and a conflict leaves everything as it was. Whoever is killed in
     the middle has whole cells and runs it again.
 
     Args:
-        given: the packed file or the other folder.
+        given: the packed file, the file with one record a line (`*.jsonl`), or the other folder.
         output: the results folder; created where it does not exist.
         most: bytes that may be taken.
+        name: of the sweep that a file of records becomes; empty for a name made from the file's.
         keep_mine: whether cells that have another result here stay, and the rest comes.
         progress: is told how far it is.
 
@@ -103,9 +111,9 @@ def merge(
         PackError: where what is given is damaged, made up, too large or of a newer format.
         ConflictError: where cells have another result here, or a sweep of the same name asks for something else.
         ResultsError: where the folder cannot be written, or another run is in it.
-        InputError: where the two are one folder.
+        InputError: where the two are one folder, or for a name of what names its sweeps itself.
     """
-    with _opened(given, output, most) as source:
+    with _opened(given, output, most, name) as source:
         sweeps = list(source.sweeps())
         cells = _checked(source, sweeps, progress)
         store = Store(output)
@@ -123,9 +131,16 @@ def merge(
 
 
 @contextmanager
-def _opened(given: Path, output: Path, most: int) -> Iterator[Source]:
+def _opened(given: Path, output: Path, most: int, name: str) -> Iterator[Source]:
     if given.exists() and not (given.is_file() or given.is_dir()):
         raise PackError(f"{given} is a pipe or a device: give a file of nidbench pack, or a results folder")
+    if given.suffix == ENDING and not given.is_dir():
+        yield RecordsFile(given, most, name)
+        return
+    if name:
+        raise InputError(
+            f"name {name!r}: {given} names its sweeps itself; a file of records (*{ENDING}) can be given one"
+        )
     if not given.is_dir():
         with Archive(given, most) as archive:
             yield archive

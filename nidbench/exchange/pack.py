@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from nidbench.errors import InputError, ResultsError
-from nidbench.records import Store
+from nidbench.records import ENDING, Store, as_line
 from nidbench.system.counts import count_of
 from nidbench.system.sizes import size_text
 from nidbench.system.whole_files import sweep_partials, writing_whole
@@ -47,6 +47,7 @@ class Packed:
         missing: ids of cells that were not computed.
         damaged: ids of cells whose records cannot be read, which were left out.
         bytes: size of the file.
+        records_only: whether it is a file of records alone, one a line.
     """
 
     file: Path
@@ -55,12 +56,15 @@ class Packed:
     missing: Sequence[str]
     damaged: Sequence[str]
     bytes: int
+    records_only: bool = False
 
     def lines(self) -> list[str]:
         """Return a report for a person."""
         lines = [
             f"{count_of(self.cells, 'cell')} of {', '.join(self.sweeps)} packed: {self.file}, {size_text(self.bytes)}"
         ]
+        if self.records_only:
+            lines.append("records alone, one a line: no curves, no restorations")
         if self.missing:
             lines.append(f"{count_of(len(self.missing), 'cell is', 'cells are')} not computed yet, and not in it")
         if self.damaged:
@@ -73,6 +77,9 @@ class Packed:
 
 def pack(store: Store, name: str, file: Path, arrays: Arrays = "restorations", *, overwrite: bool = False) -> Packed:
     """Write sweeps and their cells into one file, the same bytes for the same content.
+
+    A file whose name ends in `.jsonl` gets the records alone, one a line, in the order of the sweeps, whatever `arrays`
+    says.
 
     Args:
         store: the results folder; it is only read.
@@ -97,11 +104,20 @@ def pack(store: Store, name: str, file: Path, arrays: Arrays = "restorations", *
     if not source.cell_ids:
         raise ResultsError(f"{name} in {store.root} has no computed cell yet: run it first")
     sweep_partials(file.parent, file.name)
+    records_only = file.suffix == ENDING
     with _errors_of(file), writing_whole(file) as handle:
-        with ArchiveWriter(handle) as archive:
-            _write(archive, source, arrays)
+        if records_only:
+            there = set(source.cell_ids)
+            handle.write("".join(_line(source, each) for each in ids if each in there).encode())
+        else:
+            with ArchiveWriter(handle) as archive:
+                _write(archive, source, arrays)
         size = handle.tell()
-    return Packed(file, names, len(source.cell_ids), source.missing, source.damaged, size)
+    return Packed(file, names, len(source.cell_ids), source.missing, source.damaged, size, records_only)
+
+
+def _line(source: Folder, cell_id: str) -> str:
+    return as_line(source.cell(cell_id).record) + "\n"
 
 
 def _write(archive: ArchiveWriter, source: Folder, arrays: Arrays) -> None:

@@ -14,8 +14,8 @@ from nidbench.analysis.pairs import Scores
 from nidbench.errors import ResultsError
 from nidbench.paper.comparison import comparison_frame, scored_cells
 from nidbench.registry.method_spec import tuned_on_tested
+from nidbench.sweep.recorded import info_of
 
-from .entries import info_of
 from .fixed_set import IMAGES, KERNELS, LEVELS, PAIRS
 
 #: Of the paper, which has these measurements.

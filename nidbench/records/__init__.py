@@ -17,6 +17,9 @@ from .attempts import ARRAYS as ARRAYS
 from .attempts import ARRAYS_DAMAGE as ARRAYS_DAMAGE
 from .attempts import file_name as file_name
 from .cell import Cell as Cell
+from .lines import ENDING as ENDING
+from .lines import as_line as as_line
+from .lines import read_records as read_records
 from .record import DAMAGE as DAMAGE
 from .record import FORMAT as FORMAT
 from .record import STATUSES as STATUSES
@@ -29,6 +32,7 @@ from .store import Store as Store
 from .store import checked_name as checked_name
 from .sweep import FROM_FILES as FROM_FILES
 from .sweep import MERGED as MERGED
+from .sweep import OF_RECORDS as OF_RECORDS
 from .sweep import Choices as Choices
 from .sweep import Names as Names
 from .sweep import Planned as Planned

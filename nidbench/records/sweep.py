@@ -26,6 +26,9 @@ Names: TypeAlias = tuple[str, CaseKey, str, int]
 #: What `Sweep.asked` says of a sweep that has cells of another folder's sweep of its name.
 MERGED = "merged"
 
+#: What `Sweep.asked` says of a sweep that was made of records alone, which do not tell how they were asked for.
+OF_RECORDS = "of_records"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
@@ -138,5 +141,7 @@ def joined(sweeps: Sequence[Sweep]) -> Sweep:
     experiments = [asked for sweep in sweeps for asked in sweep.asked["experiments"]]
     files = [file for sweep in sweeps if (file := sweep.asked.get("method_file"))]
     asked = {**first.asked, "experiments": experiments, "method_file": files[0] if files else ""}
+    if any(sweep.asked.get(OF_RECORDS) for sweep in sweeps):
+        asked[OF_RECORDS] = True
     cells = {(cell.id, cell.label): cell for sweep in sweeps for cell in sweep.cells}
     return Sweep("+".join(sweep.name for sweep in sweeps), asked, list(cells.values()))

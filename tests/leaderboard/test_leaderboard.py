@@ -24,13 +24,14 @@ from nidbench.cli import main
 from nidbench.contract import CaseKey
 from nidbench.errors import ResultsError
 from nidbench.leaderboard.board import order, render
-from nidbench.leaderboard.entries import entries, label_of, read_records
+from nidbench.leaderboard.entries import entries
 from nidbench.leaderboard.fixed_set import LEVELS, PAIRS, of_table
 from nidbench.leaderboard.standings import standings_frame
-from nidbench.records import Cell, Record
+from nidbench.records import Cell, Record, read_records
 from nidbench.registry.entry_points import declared_versions
 from nidbench.registry.method_spec import all_settings
 from nidbench.scoring.score import Score
+from nidbench.sweep.recorded import label_of
 from nidbench.sweep.sweep_file import read_ask
 
 ROOT = next(

@@ -12,7 +12,7 @@ from typing import Any
 
 from nidbench.analysis.groups import case_key
 from nidbench.errors import NidbenchError, ResultsError
-from nidbench.records import Log, Record, Store, Sweep
+from nidbench.records import OF_RECORDS, Log, Record, Store, Sweep
 from nidbench.report.typeset import one_line
 from nidbench.sweep.request import Ask, Experiment
 from nidbench.sweep.sweep_file import ask_text
@@ -94,6 +94,9 @@ def commands(sweep: Sweep, root: Path) -> Content:
     shown = [shlex.join(["nidbench", name, sweep.name, *output]) for name in ("table", "differences", "report")]
     if "files" in sweep.asked:
         return {"run": [], "show": shown, "file": "", "note": "Its restorations came as files: nidbench score made it."}
+    if sweep.asked.get(OF_RECORDS):
+        note = "It has cells of a file of records, which does not say how they were asked for: who published it may."
+        return {"run": [], "show": shown, "file": "", "note": note}
     try:
         asks = [Experiment(**experiment) for experiment in sweep.asked["experiments"]]
         device, precision = (str(sweep.asked.get(name, "auto")) for name in ("device", "precision"))
