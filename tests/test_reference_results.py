@@ -51,15 +51,31 @@ def test_sweep_files_ask_for_what_the_records_beside_them_have(folder):
         assert fitting, f"no sweep file of {folder.name} asks for {name} with {settings}"
 
 
+def lines(text):
+    """Yield the rows of a table, each by the names of its columns."""
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
+    for row in cells[2:]:
+        yield dict(zip(cells[0], row, strict=True))
+
+
 def rows(text):
     """Return what a table of differences says, by noise and method."""
-    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| ")]
-    header, found, noise = lines[0], {}, ""
-    for line in lines[2:]:
-        row = dict(zip(header, line, strict=True))
+    found, noise = {}, ""
+    for row in lines(text):
         noise = row["noise"] or noise
         found[noise, row["method"]] = [row[name] for name in ("difference", "95 % interval", "won/tied/lost", "images")]
     return found
+
+
+def means(text):
+    """Return PSNR and SSIM of the rows of a table, whatever their methods were called when it was printed."""
+    return {(row["PSNR"].strip("*"), row["SSIM"]) for row in lines(text) if row["method"] != "input"}
+
+
+def shown(*words):
+    printed = CliRunner().invoke(main, list(map(str, words)))
+    assert printed.exit_code == 0, printed.output
+    return printed.output
 
 
 #: References by today's presets, whose differences are those of their records and, where it has the anchor, of another.
@@ -82,10 +98,24 @@ def test_published_differences_are_those_of_the_committed_records(tmp_path, name
     sweep, store = "+".join((name, *others)), Store(tmp_path, create=False)
     own, labels = ({planned.label for planned in store.sweep(each).cells} for each in (name, sweep))
     anchor = against if against in labels else f"{against}@fast"
-    shown = CliRunner().invoke(main, ["differences", sweep, "--against", anchor, "--output", str(tmp_path)])
-    assert shown.exit_code == 0, shown.output
-    again = rows(shown.output)
+    again = rows(shown("differences", sweep, "--against", anchor, "--output", tmp_path))
     named = {(noise, word if word in own else f"{word}@fast"): row for (noise, word), row in rows(published).items()}
     mine = {key: row for key, row in named.items() if key[1] in own}  # of others their own folder has more
     assert mine
     assert {key: again[key] for key in mine} == mine
+
+
+#: References whose table is of all of their records and of no others, and the protocol that it is under.
+TABLES = {
+    **dict.fromkeys(("adaptive", "curves", "deepinv", "draws", "field", "iterations", "loss"), "half-kernel"),
+    **dict.fromkeys(("stop", "supervised", "untrained", "whole"), "half-kernel"),
+    "blind": "shift-aligned",
+}
+
+
+@pytest.mark.parametrize(("name", "protocol"), TABLES.items())
+def test_published_means_are_those_of_the_committed_records(tmp_path, name, protocol):
+    folder = ROOT / "results" / "reference" / name
+    merge(folder / "records.jsonl", output=tmp_path)
+    again = means(shown("table", name, "--protocol", protocol, "--output", tmp_path))
+    assert means((folder / "table.md").read_text()) - again == set()
