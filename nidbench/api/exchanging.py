@@ -53,7 +53,8 @@ def merge(
     All of it is checked before anything is written, nothing in it is executed, and no result that is there is replaced.
 
     Args:
-        given: the packed file, a file with one record a line (`*.jsonl`), or the other folder.
+        given: the packed file, a file with one record a line (`*.jsonl`) or the folder of a published result, which
+            has one, or the other results folder.
         most: how much may be taken, unpacked.
         name: of the sweep that a file of records becomes; empty for the file's name, or its folder's where the file is
             `records.jsonl`.

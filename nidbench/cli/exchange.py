@@ -65,8 +65,8 @@ def pack(sweep: str | None, file: Path | None, arrays: Arrays, overwrite: bool, 
 def merge(given: Path, most: int, name: str, keep_mine: bool, output: Path) -> None:
     """Bring the results in a packed FILE, or in another results FOLDER, into this one.
 
-    A file with one record a line (*.jsonl), as published results have them, becomes a sweep: tables and differences are
-    made of it without any image.
+    A file with one record a line (*.jsonl), or the folder of a published result, which has one, becomes a sweep: tables
+    and differences are made of it without any image.
 
     All of it is checked before anything is written: hashes, sizes, names, records and arrays. Nothing in it is
     executed. A result of yours is never replaced: cells that have another result there are a conflict, which is

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from nidbench.errors import ConflictError, DamagedError, InputError, PackError
-from nidbench.records import ENDING, Record, Store, Sweep
+from nidbench.records import ENDING, MARKER, Record, Store, Sweep
 from nidbench.system.counts import count_of
 
 from .archive import Archive
 from .folder import Folder
 from .names import cell_name, first_of, listed, shown, sweep_of
 from .questions import united
-from .records_file import RecordsFile
+from .records_file import USUAL, RecordsFile
 from .results import differences, missing_arrays, restorations_differ
 from .source import Brought, Source, check_planned
 
@@ -100,7 +100,8 @@ def merge(
     the middle has whole cells and runs it again.
 
     Args:
-        given: the packed file, the file with one record a line (`*.jsonl`), or the other folder.
+        given: the packed file; the file with one record a line (`*.jsonl`), or the folder of a published result, which
+            has one; or the other results folder.
         output: the results folder; created where it does not exist.
         most: bytes that may be taken.
         name: of the sweep that a file of records becomes; empty for a name made from the file's.
@@ -134,8 +135,9 @@ def merge(
 def _opened(given: Path, output: Path, most: int, name: str) -> Iterator[Source]:
     if given.exists() and not (given.is_file() or given.is_dir()):
         raise PackError(f"{given} is a pipe or a device: give a file of nidbench pack, or a results folder")
-    if given.suffix == ENDING and not given.is_dir():
-        yield RecordsFile(given, most, name)
+    records = _records_file(given)
+    if records is not None:
+        yield RecordsFile(records, most, name)
         return
     if name:
         raise InputError(
@@ -148,6 +150,14 @@ def _opened(given: Path, output: Path, most: int, name: str) -> Iterator[Source]
     if output.exists() and given.samefile(output):
         raise InputError(f"{given} is the results folder itself: give another folder, or another --output")
     yield Folder(Store(given, create=False), most)
+
+
+def _records_file(given: Path) -> Path | None:
+    """Return the file of records that was given, itself or by the folder of a published result; None for others."""
+    if not given.is_dir():
+        return given if given.suffix == ENDING else None
+    file = given / f"{USUAL}{ENDING}"
+    return file if file.is_file() and not (given / MARKER).exists() else None
 
 
 def _checked(source: Source, sweeps: Sequence[Sweep], progress: Progress) -> dict[str, Record]:

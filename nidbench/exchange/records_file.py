@@ -12,7 +12,7 @@ from nidbench.sweep.recorded import sweep_of_records
 from .source import MOST_TEXT, Source
 
 #: What reference results call their file, which is then known by its folder.
-_USUAL = "records"
+USUAL = "records"
 
 
 class RecordsFile(Source):
@@ -55,7 +55,7 @@ class RecordsFile(Source):
 
 
 def _name_of(place: Path) -> str:
-    name = place.resolve().parent.name if place.stem == _USUAL else place.stem
+    name = place.resolve().parent.name if place.stem == USUAL else place.stem
     try:
         return checked_name("sweep name", name)
     except InputError as error:

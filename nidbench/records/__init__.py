@@ -28,6 +28,7 @@ from .record import Point as Point
 from .record import Record as Record
 from .record import error_line as error_line
 from .replaced import left_out as left_out
+from .store import MARKER as MARKER
 from .store import Store as Store
 from .store import checked_name as checked_name
 from .sweep import FROM_FILES as FROM_FILES

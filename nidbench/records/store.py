@@ -25,6 +25,9 @@ from .mark import Mark
 from .record import DAMAGE, FORMAT, Log, Record, format_of
 from .sweep import Sweep, joined
 
+#: The file that marks a folder as one of results.
+MARKER = "nidbench.json"
+
 #: Bytes of a name: file systems take 255, and what is made from it has endings.
 _NAME_BYTES = 100
 
@@ -64,7 +67,7 @@ class Store:
         self.root = Path(root)
         self._made = False
         self._known: dict[str, tuple[Mark, Record]] = {}
-        marker = self.root / "nidbench.json"
+        marker = self.root / MARKER
         with results_errors(self.root):
             if marker.exists():
                 self._check_format(marker)
@@ -269,7 +272,7 @@ class Store:
     def _writing(self) -> Iterator[None]:
         """Refuse to write into a folder that was deleted meanwhile, which would make it anew without what it held."""
         with results_errors(self.root):
-            if not (self.root / "nidbench.json").exists():
+            if not (self.root / MARKER).exists():
                 raise ResultsError(f"cannot write to {self.root}: {GONE}")
             yield
 
@@ -435,7 +438,7 @@ class Store:
         if not self._made:  # first: looking at all of a large folder takes seconds
             return
         content = {str(path.relative_to(self.root)): path for path in self.root.glob("**/*")}
-        if content.keys() - {"nidbench.json", ".lock", ".lock.holder", "work"}:
+        if content.keys() - {MARKER, ".lock", ".lock.holder", "work"}:
             return
         with suppress(OSError):  # somebody else has just put something there
             for path in content.values():

@@ -64,7 +64,8 @@ def test_a_line_is_the_record_as_its_folder_has_it(computed, tmp_path):
 def test_the_sweep_is_called_after_its_file_or_its_folder_or_as_asked(computed, tmp_path, file, name, sweep):
     (tmp_path / file).parent.mkdir(exist_ok=True)
     pack("mine", tmp_path / file, output=computed)
-    invoke("merge", tmp_path / file, *(("--name", name) if name else ()), "--output", tmp_path / "here")
+    given = (tmp_path / file).parent if file.endswith("records.jsonl") else tmp_path / file
+    invoke("merge", given, *(("--name", name) if name else ()), "--output", tmp_path / "here")
     assert list(open_results(tmp_path / "here")) == [sweep]
     assert "tv" in invoke("table", sweep, "--output", tmp_path / "here")
     page = invoke("report", sweep, "--no-pictures", "--output", tmp_path / "here").strip()
