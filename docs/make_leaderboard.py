@@ -63,8 +63,9 @@ SENDING_IN = """
 2. Open a pull request with these. CI runs its preset `smoke` through the conformance checks and the tests; it does
    not run the set.
 3. A maintainer runs the set, `nidbench run --config results/leaderboard/sweep.toml` with the method in place of those
-   in the file, and adds the records to `results/leaderboard/records.jsonl`. You may send records along; they are
-   taken where the maintainer's agree with them on cells drawn at random.
+   in the file, and adds the records to `results/leaderboard/records.jsonl`. You may send records along, as
+   `nidbench pack NAME --to mine.jsonl` writes them; they are taken where the maintainer's agree with them on cells
+   drawn at random.
 4. `python docs/make_leaderboard.py` writes this page anew. Where the method's version changes, its records are old,
    and it loses its rank until the set has been run again.
 
