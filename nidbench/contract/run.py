@@ -120,6 +120,7 @@ class Run:
         self._saved = time.perf_counter()
         self._reported = 0.0
         self._after_checkpoint: Callable[[], None] | None = None
+        self._ended = False
         self.trouble = ""
 
     def seed(self, stream: str) -> int:
@@ -237,14 +238,26 @@ class Run:
         return self._after_checkpoint is not None or time.perf_counter() - self._saved >= self._checkpoint_seconds
 
     def request_checkpoint(self, then: Callable[[], None]) -> None:
-        """Make a checkpoint due at once and call `then` after it; the harness does so before it stops a run."""
+        """Make a checkpoint due at once and call `then` after it, or at once where the run has ended.
+
+        The harness does so before it stops a run, from another thread than the method's.
+        """
         self._after_checkpoint = then
+        if self._ended:  # looked at after `then` is set, and `end` looks at them the other way round: one of both calls
+            self._no_longer_wait()
 
     def end(self) -> None:
-        """Call what waits for a checkpoint; the harness does so when the method has returned without one."""
-        if self._after_checkpoint is not None:
-            self._after_checkpoint()
-            self._after_checkpoint = None
+        """Say that no checkpoint follows, and call what waits for one.
+
+        The harness does so when the method has returned; of restorations side by side, the engine when one is done.
+        """
+        self._ended = True
+        self._no_longer_wait()
+
+    def _no_longer_wait(self) -> None:
+        then, self._after_checkpoint = self._after_checkpoint, None
+        if then is not None:
+            then()
 
     def save(self, state: bytes) -> None:
         """Save the method's state, so that an interrupted run can resume from it; no incomplete state is ever left.
@@ -269,7 +282,7 @@ class Run:
             except OSError as error:
                 self.trouble = f"no checkpoint could be written: {error}"
             self._saved = time.perf_counter()
-            self.end()
+            self._no_longer_wait()
 
     def load(self) -> bytes | None:
         """Return the state that `save` wrote in an earlier, interrupted run of this cell; None where there is none."""

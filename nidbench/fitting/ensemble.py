@@ -197,6 +197,8 @@ class Ensemble:
         places = [place for place, i in enumerate(self.members) if i not in ended]
         if 0 < len(places) < len(self.members):
             self.fold.keep(places)
+            for i in ended:
+                self.members[i].run.end()  # else who asks all for a checkpoint would wait for the last to end
         self.members = {i: member for i, member in self.members.items() if i not in ended}
 
 

@@ -403,6 +403,19 @@ def test_checkpoint_on_request(tmp_path):
     assert states == [b"state"]
 
 
+def test_a_checkpoint_asked_of_a_run_that_has_ended_is_not_waited_for(tmp_path):
+    told = []
+    run = Run(checkpoint=tmp_path / "checkpoint", checkpoint_seconds=1e9)
+    run.request_checkpoint(lambda: told.append("on the way"))
+    assert told == []
+    run.end()
+    assert told == ["on the way"]
+    run.request_checkpoint(lambda: told.append("at the very end"))
+    assert told == ["on the way", "at the very end"]
+    run.end()
+    assert len(told) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "response"),
     [

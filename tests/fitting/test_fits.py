@@ -4,6 +4,7 @@ import io
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -358,6 +359,9 @@ def stopping_at(counts):
             self.count += 1
             return "told to" if self.count >= self.threshold else None
 
+        def state(self):
+            return {"count": self.count}
+
     class Told(Stop):
         def start(self, threshold):
             return AtIteration(threshold)
@@ -375,6 +379,26 @@ def test_each_stops_when_it_is_done_and_the_others_go_on(counts):
         alone = fit_one(recipe, three()[n], Run(n))
         assert gap(outcome, alone) < 1e-4
         assert outcome.details == alone.details
+
+
+def test_who_asks_all_for_a_checkpoint_does_not_wait_for_those_that_are_done(tmp_path):
+    answered = {}
+
+    class Asked(Run):
+        """Asks all for a checkpoint after the last one's fifth iteration, when the first is done."""
+
+        def progress(self, done, planned):
+            super().progress(done, planned)
+            if self is asked[-1] and done == 5:
+                for n, run in enumerate(asked):
+                    run.request_checkpoint(partial(answered.setdefault, n, "saved" if n else "done"))
+            elif done == 7:
+                assert answered == {0: "done", 1: "saved", 2: "saved"}
+
+    asked = [Asked(n, checkpoint=tmp_path / str(n), checkpoint_seconds=1e9) for n in range(3)]
+    outcomes = fit(plain(**stopping_at((3, 8, 8))), three(), asked)
+    assert [outcome.iterations for outcome in outcomes] == [3, 8, 8]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
 
 
 def test_the_papers_ratios_survive_when_a_neighbour_stops():
