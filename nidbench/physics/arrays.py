@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from nidbench.errors import InputError
 
+WHITE = 255  #: level of 8 bit that stands for 1
+
 
 def plain_array(name: str, array: Any) -> NDArray[Any]:
     """Return an array as NumPy has it.
@@ -33,6 +35,12 @@ def array_hash(array: NDArray[Any]) -> str:
     """Return the SHA-256 of an array's type, shape and values."""
     header = f"{array.dtype.str}{array.shape}".encode()
     return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def eight_bit_levels(image: NDArray[Any]) -> NDArray[np.float64]:
+    """Return values, any Shape, as a file of 8 bit holds them: clipped to [0, 1], and rounded to levels 0 to 255."""
+    levels: NDArray[np.float64] = np.rint(image.clip(0, 1).astype(np.float64) * WHITE)
+    return levels
 
 
 Image: TypeAlias = NDArray[Any]

@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 
-from nidbench.physics.arrays import Image, Kernel
+from nidbench.physics.arrays import Image, Kernel, eight_bit_levels
 from nidbench.system.whole_files import results_errors, write_whole
 
 from .levels import LEVELS, channel_mean, signed_levels
@@ -146,7 +146,7 @@ def wrapped(label: str, width: int) -> list[str]:
 
 def picture(image: Image) -> NDArray[np.uint8]:
     """Return an image of Shape (C, h, w) as 8-bit RGB, Shape (h, w, 3)."""
-    levels = np.rint(image.clip(0, 1) * LEVELS).astype(np.uint8)
+    levels = eight_bit_levels(image).astype(np.uint8)
     return np.broadcast_to(levels, (3, *image.shape[1:])).transpose(1, 2, 0)
 
 

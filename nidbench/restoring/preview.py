@@ -7,7 +7,7 @@ from io import BytesIO
 import numpy as np
 from numpy.typing import NDArray
 
-from nidbench.physics.arrays import Image
+from nidbench.physics.arrays import WHITE, Image, eight_bit_levels
 
 #: Longest side in pixels of each of the four panels.
 SIDE = 480
@@ -35,8 +35,8 @@ def preview(blurred: Image, restored: Image) -> bytes:
         np.hstack(_spaced([_middle(image) for image in shown])),
     ]
     width = max(row.shape[1] for row in rows)
-    padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
-    gap = np.full((_GAP, width, 3), 255, np.uint8)
+    padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=WHITE) for row in rows]
+    gap = np.full((_GAP, width, 3), WHITE, np.uint8)
     return _png(np.vstack([padded[0], gap, padded[1]]))
 
 
@@ -47,8 +47,8 @@ def _range(blurred: Image) -> tuple[float, float]:
 
 def _levels(image: Image, low: float, high: float) -> NDArray[np.uint8]:
     """Return an image as 8-bit RGB, Shape (h, w, 3)."""
-    scaled = ((image.astype(np.float64) - low) / (high - low)).clip(0, 1)
-    levels = np.rint(255 * scaled).astype(np.uint8).transpose(1, 2, 0)
+    scaled = (image.astype(np.float64) - low) / (high - low)
+    levels = eight_bit_levels(scaled).astype(np.uint8).transpose(1, 2, 0)
     return np.repeat(levels, 3, axis=2) if levels.shape[2] == 1 else levels
 
 
@@ -72,7 +72,7 @@ def _middle(levels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _spaced(panels: list[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
     first, second = panels
-    return [first, np.full((first.shape[0], _GAP, 3), 255, np.uint8), second]
+    return [first, np.full((first.shape[0], _GAP, 3), WHITE, np.uint8), second]
 
 
 def _png(levels: NDArray[np.uint8]) -> bytes:

@@ -19,6 +19,7 @@ from nidbench.errors import NidbenchError
 from nidbench.physics.arrays import Image, array_hash
 from nidbench.physics.measure import convolved, noise_generator
 from nidbench.physics.problem import Problem
+from nidbench.scoring.metrics import decibels
 
 #: The method whose restoration is the truth of a twin.
 MAKER = "tv"
@@ -67,11 +68,10 @@ def twin_of(problem: Problem, restored: Image, sigma: float, draw: int = 0) -> t
     return replace(problem, blurred=blurred.astype(np.float32)), truth
 
 
-def psnr(problem: Problem, restored: Image, truth: Image) -> float:
+def shown_psnr(problem: Problem, restored: Image, truth: Image) -> float:
     """Return the PSNR of x against a truth, both Shape (C, H, W), on the region that y shows; the peak is 1."""
     error = (restored.astype(np.float64) - truth)[:, *problem.valid]
-    mean = float(np.square(error).mean())
-    return 10 * math.log10(1 / mean) if mean > 0 else math.inf
+    return decibels(float(np.square(error).mean()))
 
 
 def rank(
@@ -92,5 +92,5 @@ def rank(
         except NidbenchError as error:
             ranked.append(Ranked(method, -math.inf, math.nan, str(error)))
         else:
-            ranked.append(Ranked(method, psnr(problem, image, truth), seconds))
+            ranked.append(Ranked(method, shown_psnr(problem, image, truth), seconds))
     return sorted(ranked, key=lambda each: -each.psnr)

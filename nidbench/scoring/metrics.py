@@ -52,7 +52,15 @@ def psnr(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
     if x.shape != reference.shape:
         raise InputError(f"cannot compare images of shapes {x.shape} and {reference.shape}: crop them alike")
     error = np.mean((x - reference) ** 2)
-    return float("inf") if error == 0 else float(10 * np.log10(peak**2 / error))
+    return decibels(float(error), peak)
+
+
+def decibels(mse: float, peak: float = 1.0) -> float:
+    """Return the PSNR in dB of a mean squared error, in squares of the peak's unit; infinity for none.
+
+    Images whose values need no check, as those that were made here, are compared by this rather than by `psnr`.
+    """
+    return float("inf") if mse <= 0 else float(10 * np.log10(peak**2 / mse))
 
 
 def ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0) -> float:

@@ -207,8 +207,3 @@ def _ramps(length: int) -> NDArray[np.float64]:
     size = int(RAMP * length)
     rise = 0.5 - 0.5 * np.cos(np.pi * (np.arange(size) + 0.5) / max(1, size))
     return np.concatenate([rise, np.ones(length - 2 * size), rise[::-1]])
-
-
-def decibels(mse: float) -> float:
-    """Return the PSNR in dB of an image in [0, 1] with this mean squared error; infinity for 0."""
-    return float("inf") if mse <= 0 else float(-10 * np.log10(mse))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nidbench.contract.truth import Truth
 from nidbench.errors import InputError, UnknownNameError, unknown
-from nidbench.physics.arrays import Image
+from nidbench.physics.arrays import WHITE, Image, eight_bit_levels
 from nidbench.physics.problem import Problem
 
 from . import alignment, ms_ssim
@@ -285,7 +285,7 @@ def encoded(image: Image, problem: Problem, truth: Truth) -> Image:
 
 def to_8_bit(image: Image) -> NDArray[np.float64]:
     """Return the image clipped to [0, 1] and rounded to multiples of 1/255, as a file would hold it."""
-    return np.rint(image.clip(0, 1).astype(np.float64) * 255) / 255
+    return eight_bit_levels(image) / WHITE
 
 
 #: Protocols that only crop; every cell is scored by them.

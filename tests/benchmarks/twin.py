@@ -16,7 +16,7 @@ import torch
 import nidbench as nb
 from nidbench.physics.problem import Problem
 from nidbench.restoring.request import CANDIDATES
-from nidbench.restoring.twin import psnr, twin_of
+from nidbench.restoring.twin import shown_psnr, twin_of
 from nidbench.scoring.residual import residual_tests
 
 METHODS = CANDIDATES.split(",")
@@ -40,13 +40,13 @@ def rows(images: int) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]
             continue
         problem, (truth,) = case.problem(), case.truths()
         results = [restored(method, problem) for method in METHODS]
-        true = np.array([psnr(problem, result, truth.image) for result in results])
+        true = np.array([shown_psnr(problem, result, truth.image) for result in results])
         sigma = problem.sigma()
         chi = np.array([residual_tests(problem, result, sigma).chi_squared for result in results])
         twins = []
         for result in results:
             twin, of_twin = twin_of(problem, result, sigma)
-            twins.append([psnr(twin, restored(method, twin), of_twin) for method in METHODS])
+            twins.append([shown_psnr(twin, restored(method, twin), of_twin) for method in METHODS])
         print(case.key, np.round(true, 2), flush=True, file=sys.stderr)  # noqa: T201
         yield case.key.noise, true, np.array(twins), chi
 

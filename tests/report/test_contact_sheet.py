@@ -8,9 +8,12 @@ from matplotlib.patches import Rectangle
 from PIL import Image
 
 from nidbench.contract import CaseKey, Noise, Problem, Response, Truth
+from nidbench.report import contact_sheet as sheets_of
 from nidbench.report.contact_sheet import contact_sheet, detail_window, draw
+from nidbench.report.html.pictures import levels
 from nidbench.report.shown_cells import choose
 from nidbench.report.sweep_sheets import is_sheet, sheet_name, sheets
+from nidbench.scoring.protocols import to_8_bit
 
 
 def picture(shape=(1, 48, 40), level=0.0, seed=0):
@@ -307,3 +310,11 @@ def test_a_sheet_of_a_measurement_without_truth_shows_what_y_shows(make_record, 
     np.testing.assert_array_equal(blurred, problem.blurred)
     np.testing.assert_allclose(restorations["ours"], np.full((1, 20, 24), 0.5 if encoded else 0.25))
     assert scores == {}
+
+
+def test_a_panel_has_the_very_levels_that_are_scored():
+    """Half a level is a tie in double precision only: float32 may have its product with 255 on the other side."""
+    image = ((np.arange(255) + 0.5) / 255).astype(np.float32)[None, None]
+    shown = sheets_of.picture(image)[..., 0]
+    assert np.array_equal(shown / np.float64(255), to_8_bit(image)[0])
+    assert np.array_equal(shown, levels(image)[0])

@@ -26,7 +26,7 @@ from nidbench.restoring.events import Silent
 from nidbench.restoring.request import Request
 from nidbench.restoring.restore import restore
 from nidbench.restoring.source import _as_type, read_source
-from nidbench.restoring.twin import TIED, psnr, rank, twin_of
+from nidbench.restoring.twin import TIED, rank, shown_psnr, twin_of
 from nidbench.system.whole_files import write_new
 
 KERNEL = np.pad(np.outer([1, 2, 3, 2, 1], [1, 3, 2, 1, 0.5]), 1)
@@ -641,7 +641,7 @@ def test_a_twin_is_the_restoration_blurred_with_the_same_noise():
     assert twin.blurred.mean() == pytest.approx(0.4, abs=0.002)
     again, _ = twin_of(problem, truth, 0.03)
     assert np.array_equal(twin.blurred, again.blurred)
-    assert psnr(problem, truth + 0.1, truth) == pytest.approx(20, abs=1e-3)
+    assert shown_psnr(problem, truth + 0.1, truth) == pytest.approx(20, abs=1e-3)
 
 
 def test_methods_are_ranked_and_failures_come_last():

@@ -6,9 +6,9 @@ import pytest
 from nidbench.contract import Noise, Problem, Response
 from nidbench.errors import InputError
 from nidbench.scoring.measures import OF_NULL_BAND
+from nidbench.scoring.metrics import decibels
 from nidbench.scoring.null_band import (
     THRESHOLD,
-    decibels,
     measures,
     near_null,
     noisy_band,

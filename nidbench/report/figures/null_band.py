@@ -7,7 +7,8 @@ import numpy as np
 from nidbench.physics.arrays import Kernel
 from nidbench.report.contact_sheet import picture, wrapped
 from nidbench.report.levels import signed_levels
-from nidbench.scoring.null_band import Split, decibels, near_null, split_error, transfer_magnitude
+from nidbench.scoring.metrics import decibels
+from nidbench.scoring.null_band import Split, near_null, split_error, transfer_magnitude
 from nidbench.scoring.protocols import DEFAULT
 
 from .canvas import Canvas

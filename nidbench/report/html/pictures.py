@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 
 from nidbench.contract.truth import Truth
 from nidbench.errors import NidbenchError
-from nidbench.physics.arrays import Image, Kernel
+from nidbench.physics.arrays import Image, Kernel, eight_bit_levels
 from nidbench.physics.case_key import CaseKey
 from nidbench.physics.problem import Problem
 from nidbench.records import Planned, Record, Store
@@ -152,9 +152,8 @@ def _kernel(kernel: Kernel) -> bytes:
 
 
 def levels(image: Image) -> NDArray[np.uint8]:
-    """Return an image, Shape (C, H, W), as levels of 255: what is not finite is black."""
-    finite = np.nan_to_num(image.astype(np.float64), nan=0.0, posinf=1.0, neginf=0.0)
-    return np.rint(finite.clip(0, 1) * LEVELS).astype(np.uint8)
+    """Return values on [0, 1], any Shape, as levels of 255: no number is black, infinity white."""
+    return eight_bit_levels(np.nan_to_num(image)).astype(np.uint8)
 
 
 def png(image: NDArray[np.uint8]) -> bytes:
@@ -166,7 +165,7 @@ def png(image: NDArray[np.uint8]) -> bytes:
 
 def coloured(values: NDArray[Any], colours: str) -> bytes:
     """Return a map, Shape (h, w), 0 to 1 from one end of the colours to the other, as a PNG file of 256 of them."""
-    picture = Pillow.fromarray(np.rint(np.nan_to_num(values).clip(0, 1) * LEVELS).astype(np.uint8), mode="L")
+    picture = Pillow.fromarray(levels(values), mode="L")
     picture.putpalette(_palette(colours))
     return _written(picture)
 
