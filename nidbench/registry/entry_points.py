@@ -96,7 +96,7 @@ class Registry:
         except (Exception, SystemExit) as error:  # third-party code may raise anything at its import
             raise NidbenchError(
                 f"{self.kind} {name!r} ({target}) cannot be imported: {type(error).__name__}: {error}"
-                f"{_remedy(target, error)}"
+                f"{import_remedy(target, error)}"
             ) from error
         if target.endswith(".py"):
             return _only_method(module, target)
@@ -211,11 +211,16 @@ def _load_file(path: Path) -> ModuleType:
     return module
 
 
-def _remedy(target: str, error: BaseException) -> str:
-    """Return what to do about a module that a method's file lacks, to follow the error; empty of other errors."""
+def import_remedy(target: str, error: BaseException) -> str:
+    """Return what to do about a module that a method's file lacks, to follow the error; empty of other errors.
+
+    Args:
+        target: the path of the file; of a method that is none, nothing is to be said.
+        error: what was raised when the file was imported, or when the method ran.
+    """
     if not (target.endswith(".py") and isinstance(error, ImportError)):
         return ""
-    missing = (error.name or "").partition(".")[0]
+    missing = str(error.name or "").partition(".")[0]
     beside = Path(target).parent / missing
     is_relative = "relative import" in str(error)
     if is_relative or (missing and (beside.is_dir() or beside.with_suffix(".py").is_file())):

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from click.testing import CliRunner
@@ -19,10 +20,12 @@ from silent_events import Silent
 from nidbench.cli import main
 from nidbench.compute.checking import check_apart
 from nidbench.compute.child_process import ChildProcess
+from nidbench.compute.messages import Task
 from nidbench.compute.same_process import SameProcess
 from nidbench.contract.conformance import checks, title
 from nidbench.errors import NidbenchError
-from nidbench.records import Record, Store
+from nidbench.physics.measure import measure
+from nidbench.records import Record, Store, error_line
 from nidbench.registry.method_spec import MethodSpec
 from nidbench.sweep.cost import method_rates
 from nidbench.sweep.engine import Serial
@@ -324,6 +327,22 @@ def test_a_file_that_cannot_be_imported_ends_with_a_message(tmp_path, computer, 
     ask = Ask((Experiment("odd", "sample"),), "cpu", "float32", method_file=file)
     with pytest.raises(NidbenchError, match=message):
         make_plan(ask, computer)
+
+
+@pytest.mark.parametrize(
+    ("module", "remedy"),
+    [("beside_odd", r"A method is one file, .*put what it needs into the file"), ("no_such", "Install the package")],
+)
+def test_a_file_whose_restore_imports_what_is_not_there_is_told_what_to_do(tmp_path, module, remedy):
+    file = tmp_path / "odd.py"
+    (tmp_path / "beside_odd.py").write_text("")
+    file.write_text(METHOD.format(version=1, setting=1, more="").replace("return", f"import {module}; return"))
+    problem = measure(np.full((1, 24, 24), 0.5), np.ones((3, 3)), "gaussian:0.01", key="odd")
+    how = {"device": "cpu", "precision": "float32", "threads": 1}
+    task = Task(spec=MethodSpec("odd"), preset=None, file=file, problem=problem, seed=0, **how)
+    outcome = SameProcess().ask(task, lambda _: None)
+    assert outcome.status == "failed"
+    assert re.search(rf"^ModuleNotFoundError: No module named '{module}'\. {remedy}", error_line(outcome.error))
 
 
 def test_a_misspelt_name_of_ones_own_method_lists_it_among_the_near_misses(computer):

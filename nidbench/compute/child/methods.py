@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import traceback
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from nidbench.compute.messages import Task
+from nidbench.contract import handed
 from nidbench.contract.method import Method
 from nidbench.errors import NidbenchError
 from nidbench.registry import entry_points
@@ -15,9 +17,25 @@ from nidbench.registry.method_spec import MethodSpec, Resolved, all_settings, re
 
 def resolved(spec: MethodSpec, preset: str | None, file: Path | None) -> Resolved:
     """Return the method of a specification, with its settings."""
-    # the file also where nobody has the name: it may be that of the file, misspelt
-    from_file = file is not None and (file.stem == spec.name or spec.name not in registered().targets)
-    return resolve(spec, _method(spec.name, file if from_file else None), preset)
+    return resolve(spec, _method(spec.name, _file_of(spec, file)), preset)
+
+
+def traceback_of(error: BaseException, spec: MethodSpec, file: Path | None) -> str:
+    """Return an exception of a method with its traceback, and what to do about it; the middle of a long one is cut.
+
+    Args:
+        error: the exception.
+        spec: the method.
+        file: the Python file that was given with it; None for none.
+    """
+    lines = "".join(traceback.format_exception(error)).rstrip("\n")
+    return handed.text(f"{lines}{entry_points.import_remedy(str(_file_of(spec, file) or ''), error)}")
+
+
+def _file_of(spec: MethodSpec, file: Path | None) -> Path | None:
+    """Return the file where a method is its own, also where nobody has the name: it may be the file's, misspelt."""
+    is_of_file = file is not None and (file.stem == spec.name or spec.name not in registered().targets)
+    return file if is_of_file else None
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ from nidbench.errors import UnstableError
 from nidbench.system import processes
 
 from .memory import is_out_of_memory, limit_memory, peak_memory, reset_peak_memory
-from .methods import check_settings, resolved
+from .methods import check_settings, resolved, traceback_of
 
 Send = Callable[[Message], None]
 
@@ -122,7 +121,8 @@ class Tasks:
         except self.failures as error:
             status = "out-of-memory" if is_out_of_memory(error) else "failed"
             status = "unstable" if isinstance(error, UnstableError) else status
-            return Outcome(status, seconds=run.elapsed, iterations=reporter.done, error=traceback_of(error))
+            told = traceback_of(error, task.spec, task.file)
+            return Outcome(status, seconds=run.elapsed, iterations=reporter.done, error=told)
         return Outcome(
             "done",
             restored.image,
@@ -213,8 +213,3 @@ def _left_behind(before: GlobalState) -> list[str]:
     """Return what a method left behind in this process and its children, as short printable texts."""
     running = [processes.command(child) for child in processes.children(os.getpid())]
     return [handed.text(description, 200) for description in (*before.changes(), *running)][:20]
-
-
-def traceback_of(error: BaseException) -> str:
-    """Return an exception with its traceback; the middle of a long one is cut."""
-    return handed.text("".join(traceback.format_exception(error)))

@@ -54,8 +54,8 @@ from nidbench.system.signals import STOPPING, left_to_parent
 from .convolution import bf16_ratios, thread_ratios
 from .environment import environment
 from .memory import in_a_line
-from .methods import plain_settings, registered, resolved
-from .tasks import Send, Tasks, traceback_of
+from .methods import plain_settings, registered, resolved, traceback_of
+from .tasks import Send, Tasks
 
 
 class Worker:
@@ -111,7 +111,7 @@ class Worker:
             return Refusal(handed.text(str(error)))
         except self._tasks.failures as error:  # raised by a method's class or its settings
             if isinstance(request, Task):
-                return Outcome("failed", error=traceback_of(error))
+                return Outcome("failed", error=traceback_of(error, request.spec, request.file))
             return Refusal(f"{getattr(request, 'spec', 'nidbench')} cannot be used: {in_a_line(error)}")
 
     def request_checkpoint(self) -> None:
