@@ -19,7 +19,8 @@ from nidbench.errors import InputError
 from nidbench.images import read_kernel
 from nidbench.records import Store
 from nidbench.registry.entry_points import load_method, methods
-from nidbench.rescoring.submission import Submission, take
+from nidbench.rescoring.submission import Submission
+from nidbench.rescoring.take import take
 from nidbench.scoring.protocols import protocol
 from nidbench.sweep.request import Experiment
 

@@ -73,7 +73,8 @@ def score(folder: Path, output: Path, protocol: str, **given: Any) -> None:
     from nidbench.images import Units
     from nidbench.records import Store
     from nidbench.report.results_table import render
-    from nidbench.rescoring.submission import Submission, take
+    from nidbench.rescoring.submission import Submission
+    from nidbench.rescoring.take import take
     from nidbench.scoring.protocols import protocol as find_protocol
     from nidbench.sweep.request import Experiment
 

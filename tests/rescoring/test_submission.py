@@ -26,7 +26,8 @@ from nidbench.rescoring import file_names
 from nidbench.rescoring.file_names import file_name
 from nidbench.rescoring.placement import placed
 from nidbench.rescoring.rescore import rescore
-from nidbench.rescoring.submission import Submission, take
+from nidbench.rescoring.submission import Submission
+from nidbench.rescoring.take import take
 from nidbench.scoring.protocols import protocol
 from nidbench.sweep.request import Experiment
 
@@ -373,7 +374,7 @@ def test_perfect_files_make_a_table_without_warnings(tmp_path, store, monkeypatc
         sharp = Truth(np.rint(255 * case.truths()[0].image) / 255)
         made.append(replace(case, truths=partial(list, [sharp])))
         save(tmp_path / "files" / f"{case.key.image}.png", 255 * sharp.image)
-    monkeypatch.setattr("nidbench.rescoring.submission.cases", lambda _: made)
+    monkeypatch.setattr("nidbench.rescoring.take.cases", lambda _: made)
     taken = take(store, Submission(tmp_path / "files", EXPERIMENT, "{image}.png"))
     assert "| 2/2   |   inf | 1.000 |" in render(SweepCells.read(store, taken.sweep))
 
@@ -387,7 +388,7 @@ def test_files_after_the_camera_s_response_are_undone(tmp_path, store, monkeypat
         return measure(sharp**2.2, np.full((3, 3), 1 / 9), "gaussian:0.02", key="gamma", response=gamma)
 
     made = replace(case, response=gamma, problem=problem, truths=lambda: [Truth(sharp, encoded=True)])
-    monkeypatch.setattr("nidbench.rescoring.submission.cases", lambda _: [made])
+    monkeypatch.setattr("nidbench.rescoring.take.cases", lambda _: [made])
     save(tmp_path / "files" / "camera_motion_gaussian-0.02.png", 255 * sharp)
     with pytest.raises(InputError, match=r"response gamma:2\.2: say with --encoded"):
         take(store, Submission(tmp_path / "files", EXPERIMENT))
