@@ -259,6 +259,9 @@ class Parallel:
         if future is None or future.status not in ("finished", "error"):  # it has left
             return
         refusal: object = _words(future.exception()) if future.status == "error" else self._fetched(future, address)
+        if isinstance(refusal, TimeoutError) and address in self._addresses():  # it is still there: look again later
+            self._news.put(("greeted", address))
+            return
         self._state.greeted[address] = None  # the worker can forget it, too
         if isinstance(refusal, Exception):  # it has just left
             return
