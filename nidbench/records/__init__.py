@@ -20,6 +20,7 @@ from .cell import Cell as Cell
 from .lines import ENDING as ENDING
 from .lines import as_line as as_line
 from .lines import read_records as read_records
+from .names import checked_name as checked_name
 from .record import DAMAGE as DAMAGE
 from .record import FORMAT as FORMAT
 from .record import STATUSES as STATUSES
@@ -28,9 +29,8 @@ from .record import Point as Point
 from .record import Record as Record
 from .record import error_line as error_line
 from .replaced import left_out as left_out
-from .store import MARKER as MARKER
+from .results_root import MARKER as MARKER
 from .store import Store as Store
-from .store import checked_name as checked_name
 from .sweep import FROM_FILES as FROM_FILES
 from .sweep import MERGED as MERGED
 from .sweep import OF_RECORDS as OF_RECORDS
