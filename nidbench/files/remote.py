@@ -90,6 +90,8 @@ def read_manifest(manifest: Traversable, dataset: str) -> list[RemoteFile]:
 
 
 def _file(row: dict[str, str]) -> RemoteFile:
+    if None in row.values():  # an empty column is one that was left empty, and a lacking one is damage
+        raise ValueError(f"the row of {row['path']} is cut off")
     known, size = row["sha256"], row["bytes"]
     if not known.startswith(GIT_BLOB):
         return RemoteFile(row["dataset"], row["path"], row["url"], known, int(size))

@@ -309,7 +309,15 @@ def test_manifest(tmp_path):
         read_manifest(manifest, "c")
 
 
-@pytest.mark.parametrize("text", ["dataset,path\na,1.png\n", "dataset,path,sha256,bytes,url\na,1.png,00,many,u\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dataset,path\na,1.png\n",
+        "dataset,path,sha256,bytes,url\na,1.png,00,many,u\n",
+        "dataset,path,sha256,bytes,url\na,1.png,00\n",
+        "dataset,path,sha256,bytes,url\na,1.png,00,12\n",
+    ],
+)
 def test_broken_manifest(tmp_path, text):
     (tmp_path / "files.csv").write_text(text)
     with pytest.raises(DataError, match=r"cannot read .*columns are"):
