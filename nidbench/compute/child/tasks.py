@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -140,10 +141,13 @@ class _AfterAll:
 
     def __init__(self, times: int, then: Callable[[], None]) -> None:
         self._left, self._then = times, then
+        self._counting = threading.Lock()
 
     def __call__(self) -> None:
-        self._left -= 1
-        if self._left == 0:
+        with self._counting:  # it is called where a method saves, and where the parent's request finds a run ended
+            self._left -= 1
+            is_last = self._left == 0
+        if is_last:
             self._then()
 
 
