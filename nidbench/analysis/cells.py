@@ -209,7 +209,7 @@ def _cell_row(
     row: dict[str, Any] = _UNKNOWN.copy()
     row |= {name: getattr(case, name) for name in CASE}
     row |= {name: getattr(planned, name) for name in _PLANNED}
-    row |= {"kernel_set": case.kernel.partition("/")[0], "status": "missing"}
+    row |= {"kernel_set": case.kernel_set, "status": "missing"}
     if cell.fault:
         return row | {"status": "corrupt", "error": cell.fault}
     if record is None:

@@ -84,7 +84,7 @@ class Matched(NamedTuple):
     @property
     def group(self) -> Group:
         """The values of `groups.PAIRED` for it."""
-        return self.case.dataset, self.case.kernel.partition("/")[0], self.case.noise, self.declared
+        return self.case.dataset, self.case.kernel_set, self.case.noise, self.declared
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,8 +48,8 @@ def render(sweep_cells: SweepCells, form: str = "md") -> str:
 def order(frame: pd.DataFrame) -> list[str]:
     """Return the methods: those ranked at every level by the mean of their ranks, then the others by name."""
     ranks = frame.pivot(index="method", columns="noise", values="rank").reindex(columns=LEVELS)
-    mean = ranks.mean(axis=1).where(ranks.notna().all(axis=1))
-    return sorted(map(str, ranks.index), key=lambda method: (math.isnan(mean[method]), mean[method], method))
+    mean = ranks.mean(axis=1).where(ranks.notna().all(axis=1), math.inf)
+    return sorted(map(str, ranks.index), key=lambda method: (mean[method], method))
 
 
 def _overview(frame: pd.DataFrame) -> Sheet:

@@ -299,6 +299,4 @@ def default_table(sweep: Sweep) -> str:
         InputError: where no table has any of it.
     """
     keys = ((planned.case, planned.label) for planned in sweep.cells)
-    return find_table(
-        dict.fromkeys((key.dataset, key.kernel.partition("/")[0], key.noise, label) for key, label in keys)
-    )
+    return find_table(dict.fromkeys((key.dataset, key.kernel_set, key.noise, label) for key, label in keys))

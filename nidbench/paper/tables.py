@@ -139,7 +139,7 @@ def paper_protocol(name: str, key: CaseKey, label: str = "") -> str:
         key: the measurement.
         label: the method that restores it, of which it counts whether it is blind.
     """
-    return table(name).protocol_of(key.dataset, key.kernel.partition("/")[0], key.noise, blind=is_blind(label))
+    return table(name).protocol_of(key.dataset, key.kernel_set, key.noise, blind=is_blind(label))
 
 
 def find_table(groups: Iterable[tuple[str, str, str, str]]) -> str:

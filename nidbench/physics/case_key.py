@@ -25,5 +25,10 @@ class CaseKey:
     noise: str
     noise_seed: int = 0
 
+    @property
+    def kernel_set(self) -> str:
+        """The set of the kernel: `levin` of `levin/4`, with its error where methods are handed another kernel."""
+        return self.kernel.partition("/")[0]
+
     def __str__(self) -> str:
         return f"{self.dataset}/{self.image} {self.kernel} {self.noise} #{self.noise_seed}"

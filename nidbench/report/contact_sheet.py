@@ -21,7 +21,7 @@ from scipy.ndimage import uniform_filter
 from nidbench.physics.arrays import Image, Kernel, eight_bit_levels
 from nidbench.system.whole_files import results_errors, write_whole
 
-from .levels import LEVELS, channel_mean, signed_levels
+from .levels import LEVELS, channel_mean, error_limit, signed_levels
 
 #: Raised when sheets change their looks, so that those there are get drawn again.
 LAYOUT = 3
@@ -112,8 +112,8 @@ def draw(
 
 def _errors(sheet: _Sheet, images: Sequence[Image], truth: Image) -> None:
     errors = [signed_levels(image.astype(np.float64) - truth) for image in images]
-    # The methods set the scale: a few pixels, and the larger errors of the input, saturate rather than pale all others.
-    limit = max(1.0, float(np.percentile(np.abs(errors[1:] or errors), 99)))
+    # the methods set the scale: the larger errors of the input saturate rather than pale all others
+    limit = error_limit(errors[1:] or errors)
     for column, values in enumerate(errors):
         sheet.panel(1, column, values, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
     sheet.bar(1, len(errors) - 1, extend="both")

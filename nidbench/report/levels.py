@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,17 @@ def colour_table(name: str) -> NDArray[np.uint8]:
 def channel_mean(values: NDArray[Any]) -> NDArray[np.float64]:
     """Return the mean over channels, Shape (h, w), float64."""
     return np.asarray(values.mean(axis=0, dtype=np.float64))
+
+
+def error_limit(errors: Sequence[NDArray[np.float64]]) -> float:
+    """Return the error at the ends of the colours, in levels of 255: beyond it lies a hundredth of all pixels.
+
+    It is 1 at least, so that errors which nobody would see are not painted as large ones.
+
+    Args:
+        errors: of one Shape, signed.
+    """
+    return max(1.0, float(np.percentile(np.abs(np.stack(errors)), 99)))
 
 
 def signed_levels(error: Image) -> NDArray[np.float64]:

@@ -10,13 +10,12 @@ from typing import Any
 
 from PIL import Image as Pillow
 
-from nidbench.contract.truth import Truth
 from nidbench.physics.arrays import Image
 from nidbench.physics.case_key import CaseKey
 from nidbench.records import Planned, Record, Store, Sweep
 from nidbench.rescoring.measurements import Measurements
 from nidbench.scoring.protocols import DEFAULT, encoded
-from nidbench.scoring.scorer import closest, extended
+from nidbench.scoring.scorer import closest, extended, looked_at
 
 from .contact_sheet import LAYOUT, contact_sheet
 from .shown_cells import choose, restorations
@@ -72,8 +71,7 @@ def _sheet_of_case(
         return path
     problem = case.problem()
     truth = closest(problem, case.truths())
-    # without a truth, what y shows is looked at, encoded as y is
-    place = truth or Truth(extended(problem), encoded=problem.response.kind == "gamma")
+    place = looked_at(problem, truth)
     arrays = restorations(store, chosen, lacking)
 
     def scored(image: Image) -> Image:

@@ -199,6 +199,14 @@ def closest(problem: Problem, truths: Sequence[Truth]) -> Truth | None:
     return max(truths, key=match)
 
 
+def looked_at(problem: Problem, truth: Truth | None) -> Truth:
+    """Return what says where a case is looked at, and in which encoding: its truth, if it has one.
+
+    Without a truth, what y shows is looked at, encoded as y is.
+    """
+    return truth or Truth(extended(problem), encoded=problem.response.kind == "gamma")
+
+
 class Averages:
     """Measures the PSNR of the mean of the first n posterior draws (paper Fig. 12).
 

@@ -47,7 +47,7 @@ def as_budget(seconds: float) -> str:
 
 def condition(key: CaseKey) -> tuple[str, str, str]:
     """Return the condition of a measurement: dataset, kernel set and noise."""
-    return key.dataset, key.kernel.partition("/")[0], key.noise
+    return key.dataset, key.kernel_set, key.noise
 
 
 def spread(keys: Iterable[CaseKey]) -> list[CaseKey]:
@@ -162,7 +162,7 @@ def restrict(ask: Ask, chosen: Iterable[CaseKey]) -> Ask:
 
 def _has(experiment: Experiment, key: CaseKey) -> bool:
     kernels, noises = words(experiment.kernels), words(experiment.noise)
-    names = (key.kernel, key.kernel.partition("/")[0])
+    names = (key.kernel, key.kernel_set)
     return (
         key.dataset in words(experiment.dataset)
         and (not kernels or any(name in kernels for name in names))

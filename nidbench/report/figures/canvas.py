@@ -16,7 +16,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nidbench.report.levels import LEVELS
+from nidbench.report.levels import LEVELS, error_limit
 
 MARK = "nidbench figure"  #: in the metadata of a file, by which a figure is known again
 _SEARCHED = 1 << 16  #: bytes at both ends of a file in which a mark is searched for
@@ -112,7 +112,7 @@ class Canvas:
 
     def differences(self, row: int, maps: Sequence[NDArray[Any]], scaling: Sequence[NDArray[Any]]) -> None:
         """Show signed maps in levels of 255 on one scale, at which a hundredth of the pixels of `scaling` saturates."""
-        limit = max(1.0, float(np.percentile(np.abs(np.stack(scaling)), 99)))
+        limit = error_limit(scaling)
         for column, values in enumerate(maps):
             shown = self.show(row, column, values, "", cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
         self._bar(shown, self.axes[row, :], "levels of 255", "both")

@@ -23,11 +23,11 @@ from nidbench.physics.arrays import Image, Kernel, eight_bit_levels
 from nidbench.physics.case_key import CaseKey
 from nidbench.physics.problem import Problem
 from nidbench.records import Planned, Record, Store
-from nidbench.report.levels import LEVELS, channel_mean, colour_table
+from nidbench.report.levels import LEVELS, channel_mean, colour_table, error_limit, signed_levels
 from nidbench.report.shown_cells import choose, restorations
 from nidbench.rescoring.measurements import Measurements
 from nidbench.scoring.protocols import DEFAULT, encoded, to_8_bit
-from nidbench.scoring.scorer import closest, compare, extended
+from nidbench.scoring.scorer import closest, compare, extended, looked_at
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,7 @@ def _compared(
     arrays: Mapping[str, Mapping[str, NDArray[np.float32]]],
     lacking: Sequence[str],
 ) -> Shown:
-    # without a truth, what y shows is looked at, encoded as y is
-    place = truth or Truth(extended(problem), encoded=problem.response.kind == "gamma")
+    place = looked_at(problem, truth)
     images = {"input": DEFAULT.crop(extended(problem), problem, place)}
     deviations: dict[str, NDArray[np.float64]] = {}
     for name, restored in arrays.items():
@@ -126,25 +125,41 @@ def _compared(
     errors: dict[str, NDArray[np.float64]] = {}
     if truth is not None:
         reference = DEFAULT.reference(problem, truth).astype(np.float64)
-        errors = {name: LEVELS * channel_mean(image - reference) for name, image in eight_bit.items()}
+        errors = {name: signed_levels(image - reference) for name, image in eight_bit.items()}
         eight_bit["truth"] = reference
+    scales = _scales(errors, deviations)
+    panels = [
+        Panel(name, chosen.get(name), _pictures(image, errors.get(name), deviations.get(name), scales))
+        for name, image in eight_bit.items()
+    ]
+    height, width = images["input"].shape[1:]
+    return Shown(panels, (height, width), scales, _kernel(problem.kernel), lacking)
+
+
+def _scales(
+    errors: Mapping[str, NDArray[np.float64]], deviations: Mapping[str, NDArray[np.float64]]
+) -> dict[str, float]:
+    """Return `Shown.scales` of the maps, Shape (h, w), of each panel; the errors of the input are among them."""
     scales = {}
     if errors:
         # the methods set the scale: the larger errors of the input saturate rather than pale all others
-        counted = [values for name, values in errors.items() if name != "input"] or list(errors.values())
-        scales["error"] = max(1.0, float(np.percentile(np.abs(counted), 99)))
+        of_methods = [values for name, values in errors.items() if name != "input"]
+        scales["error"] = error_limit(of_methods or list(errors.values()))
     if deviations:
         scales["deviation"] = max(0.01, float(np.percentile(list(deviations.values()), 99.5)))
-    panels = []
-    for name, image in eight_bit.items():
-        pictures = {"image": png(levels(image))}
-        if name in errors:
-            pictures["error"] = coloured(errors[name] / (2 * scales["error"]) + 0.5, "RdBu_r")
-        if name in deviations:
-            pictures["deviation"] = coloured(deviations[name] / scales["deviation"], "magma")
-        panels.append(Panel(name, chosen.get(name), pictures))
-    height, width = images["input"].shape[1:]
-    return Shown(panels, (height, width), scales, _kernel(problem.kernel), lacking)
+    return scales
+
+
+def _pictures(
+    image: Image, error: NDArray[np.float64] | None, deviation: NDArray[np.float64] | None, scales: Mapping[str, float]
+) -> dict[str, bytes]:
+    """Return `Panel.pictures` of an image, Shape (C, h, w), with its error and deviation, Shape (h, w), if any."""
+    pictures = {"image": png(levels(image))}
+    if error is not None:
+        pictures["error"] = coloured(error / (2 * scales["error"]) + 0.5, "RdBu_r")
+    if deviation is not None:
+        pictures["deviation"] = coloured(deviation / scales["deviation"], "magma")
+    return pictures
 
 
 def _kernel(kernel: Kernel) -> bytes:
