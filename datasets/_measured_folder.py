@@ -192,7 +192,7 @@ class MeasuredFolder:
         other = other_mean(shown, problem.blurred) if shown.shape == problem.blurred.shape else ""
         if other:
             yield "brightness", f"{self._sharp[name].name} has {other}"
-        if sharp.image.shape in (problem.blurred.shape, (len(problem.blurred), *problem.frame)):  # else it is refused
+        if sharp.image.shape in (problem.blurred.shape, problem.shape):  # else it is refused
             truth = truth_of(problem, sharp.image, encoded=problem.response.kind == "gamma")
             linear = problem.response.scene(truth.image) if truth.encoded else truth.image
             if not other and (contrast := other_contrast(problem, linear, truth.offset)):

@@ -238,14 +238,13 @@ def _placed(image: Image, problem: Problem) -> tuple[Image, tuple[slice, slice] 
     Raises:
         InputError: where it has neither the size of x nor that of y.
     """
-    frame = (len(problem.blurred), *problem.frame)
-    if image.shape == frame:
+    if image.shape == problem.shape:
         return image, None
     if image.shape != problem.blurred.shape:
         raise InputError(
-            f"restored has shape {image.shape} as (C, H, W): give the size of the truth, {frame}, or that of the "
-            f"blurred image, {problem.blurred.shape}"
+            f"restored has shape {image.shape} as (C, H, W): give the size of the truth, {problem.shape}, or that of "
+            f"the blurred image, {problem.blurred.shape}"
         )
-    whole = np.zeros(frame, image.dtype)
+    whole = np.zeros(problem.shape, image.dtype)
     whole[:, *problem.valid] = image
     return whole, problem.valid

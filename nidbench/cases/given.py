@@ -74,7 +74,7 @@ class GivenCases:
             problem=problem,
             truths=lambda: self._truths(image, kernel.true, handed),
             truth_hash=lambda: _truth_hash(self._dataset, image, kernel.true),
-            shape=(seen.blurred.shape[0], *replace(seen, kernel=handed).frame),
+            shape=replace(seen, kernel=handed).shape,
             notice=self._notice,
         )
 

@@ -122,7 +122,7 @@ class Task:
     @property
     def shape(self) -> tuple[int, ...]:
         """(C, H, W) of x."""
-        return self.problem.blurred.shape[0], *self.problem.frame
+        return self.problem.shape
 
 
 @dataclass(frozen=True, eq=False)

@@ -50,7 +50,7 @@ class Subject:
     @property
     def shape(self) -> tuple[int, ...]:
         """(C, H, W) of x."""
-        return self.problem.blurred.shape[0], *self.problem.frame
+        return self.problem.shape
 
 
 def subjects() -> dict[str, Subject]:

@@ -51,7 +51,7 @@ def check_restored(restored: object, problem: Problem) -> Restored:
     """
     if not isinstance(restored, Restored):
         raise TypeError(f"restore returned {type(restored).__name__}: return a nidbench.contract.Restored")
-    shape = problem.blurred.shape[0], *problem.frame
+    shape = problem.shape
     variance = restored.variance
     stopped = restored.stopped
     if not isinstance(stopped, str):

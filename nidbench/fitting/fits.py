@@ -88,7 +88,7 @@ def fit_each(recipes: Sequence[Recipe], problems: Sequence[Problem], runs: Seque
 
 
 def _require_alike(problems: Sequence[Problem], runs: Sequence[Run]) -> None:
-    frames = {(problem.blurred.shape[0], *problem.frame) for problem in problems}
+    frames = {problem.shape for problem in problems}
     places = {(run.device, run.precision) for run in runs}
     if len(frames) > 1 or len(places) > 1:
         raise InputError(f"cannot fit {frames} on {places} side by side: give one frame, device and precision")

@@ -64,7 +64,7 @@ def fit_network(
         raise InputError(f"seed_image has shape {tuple(seed_image.shape)}: give (1, C_in, H_in, W_in)")
     if not 0 <= jitter < float("inf"):
         raise InputError(f"jitter={jitter}: give a standard deviation of at least 0, such as 0.03")
-    shape = (1, problem.blurred.shape[0], *problem.frame)
+    shape = (1, *problem.shape)
     objective = _SeedImage(problem, run, seed_image, loss, jitter)
     recipe = Recipe(lambda _: _Cropped(network, shape), lambda _problem, _run: objective, schedule, stop, optimizer)
     return fit_one(recipe, problem, run)

@@ -56,6 +56,11 @@ class Problem:
         return h + kh - 1, w + kw - 1
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of x."""
+        return len(self.blurred), *self.frame
+
+    @property
     def valid(self) -> tuple[slice, slice]:
         """The rows and columns of x that y shows."""
         (_, h, w), (kh, kw) = self.blurred.shape, self.kernel.shape

@@ -243,8 +243,8 @@ class _Rescoring:
         except ResultsError as error:
             raise _CannotError(str(error)) from error
         image, variance = arrays["image"], arrays.get("variance")
-        if image.shape != (problem.blurred.shape[0], *problem.frame):
-            raise _CannotError(f"its restoration has shape {image.shape}, the frame of x is {problem.frame}")
+        if image.shape != problem.shape:
+            raise _CannotError(f"its restoration has shape {image.shape}, and x has {problem.shape}")
         known = shown(record, problem)
         if fault := _fault(self._protocol, problem, truths, known):
             raise _CannotError(fault)
