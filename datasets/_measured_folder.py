@@ -49,6 +49,7 @@ from nidbench.images import (
     frames_note,
     kernel_notice,
     other_contrast,
+    other_level,
     other_mean,
     read_kernel,
     read_pixels,
@@ -197,6 +198,8 @@ class MeasuredFolder:
             linear = problem.response.scene(truth.image) if truth.encoded else truth.image
             if not other and (contrast := other_contrast(problem, linear, truth.offset)):
                 yield "contrast", f"{self._sharp[name].name} has {contrast}"
+            elif not other and (level := other_level(problem, linear, truth.offset)):
+                yield "brightness", f"{self._sharp[name].name} has {level}"
             if contradicts := contradiction(problem, linear, truth.offset):
                 yield "blurred images and their truths", f"{self._blurred[name].name}: {contradicts}"
         if of_y and any(side % 2 == 0 for side in problem.kernel.shape):

@@ -13,7 +13,7 @@ import numpy as np
 
 from nidbench.contract.method import Method
 from nidbench.errors import InputError
-from nidbench.images import kernel_notice, misread, other_contrast, unlike
+from nidbench.images import kernel_notice, misread, other_contrast, other_level, other_mean, unlike
 from nidbench.images.psf_faults import fault
 from nidbench.physics.arrays import Image, Kernel, plain_array
 from nidbench.physics.kernel import normalised
@@ -30,6 +30,9 @@ _MOST_DEVIATIONS = 3.0
 
 #: A restoration is on another scale where one of a hundred values is beyond this.
 _OTHER_SCALE = 10.0
+
+#: Correlation above which two images are of one scene.
+_ALIKE = 0.7
 
 
 def kernel_of(array: Any) -> Kernel:
@@ -73,19 +76,27 @@ def warn_of_kernel(kernel: Kernel) -> None:
         warnings.warn(f"the kernel {notice}", stacklevel=3)
 
 
-def warn_of_misreading(problem: Problem, restored: Image, shows: tuple[slice, slice] | None) -> None:
-    """Warn of a restoration of another contrast than y, or that explains y better if it is turned, mirrored or moved.
+def warn_of_misreading(problem: Problem, restored: Image, shows: tuple[slice, slice] | None, seen: Image) -> None:
+    """Warn of a restoration of another contrast or brightness than y, or that explains y better if turned or moved.
 
     Args:
         problem: y, without noise, and k.
         restored: x or the part of it that is shown, Shape (C, H, W).
         shows: the rows and columns of x that it shows; None for all.
+        seen: what the camera would show of it where y is, of the Shape of y.
     """
     corner = (0, 0) if shows is None else (shows[0].start, shows[1].start)
-    if contrast := other_contrast(problem, restored, corner):
-        warnings.warn(f"restored is scored as it is, and has {contrast}", stacklevel=3)
+    brightness = other_mean(seen, problem.blurred) if _resembles(seen, problem.blurred) else ""
+    if scale := brightness or other_contrast(problem, restored, corner) or other_level(problem, restored, corner):
+        warnings.warn(f"restored is scored as it is, and has {scale}", stacklevel=3)
     if better := misread(problem, restored, corner, of_kernel=False):
         warnings.warn(f"restored is scored as it is, and its blurred image contradicts it: {better}", stacklevel=3)
+
+
+def _resembles(image: Image, reference: Image) -> bool:
+    """Return whether two images are of one scene, whatever their scales: noise and one gray are poor restorations."""
+    spread = float(image.std() * reference.std())
+    return spread > 0 and float(((image - image.mean()) * (reference - reference.mean())).mean()) > _ALIKE * spread
 
 
 def check_scale(blurred: Image, noise: Noise) -> None:

@@ -188,7 +188,7 @@ def score(
 
     Warns:
         UserWarning: of a restoration that is scored as it is and would give the blurred truth better if it were turned,
-            mirrored, moved by some pixels or reversed in its colours, and of one with another contrast than the truth.
+            mirrored, moved by some pixels or reversed in its colours, and of one with another contrast or brightness.
     """
     from nidbench.physics.measure import check_image, convolved
     from nidbench.scoring.protocols import protocol as find_protocol
@@ -206,7 +206,8 @@ def score(
     seen = camera.apply(np.asarray(x[:, *problem.valid], np.float64))
     shown = camera.apply(convolved(camera.scene(sharp), problem.kernel))
     check_related(seen, shown)
-    warn_of_misreading(replace(problem, blurred=shown.astype(np.float32)), x if shows is None else x[:, *shows], shows)
+    noiseless = replace(problem, blurred=shown.astype(np.float32))
+    warn_of_misreading(noiseless, x if shows is None else x[:, *shows], shows, seen)
     scorer = Scorer(problem, [Truth(sharp, encoded=encoded)], [protocol])
     scored = scorer.scores(x, shows).get(find_protocol(protocol).name)
     if scored is None:

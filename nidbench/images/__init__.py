@@ -12,6 +12,7 @@ from .arrays import ARRAY_SUFFIXES as ARRAY_SUFFIXES
 from .explained import contradiction as contradiction
 from .explained import misread as misread
 from .explained import other_contrast as other_contrast
+from .explained import other_level as other_level
 from .psf import BACKGROUNDS as BACKGROUNDS
 from .psf import KERNEL_SUFFIXES as KERNEL_SUFFIXES
 from .psf import Background as Background

@@ -34,6 +34,8 @@ _AS_NOISE = 1.5
 _CLOSELY = 0.05
 #: Factor between the contrasts of y and of an image, blurred, from which it is told.
 _CONTRAST = 1.3
+#: Difference of the means of y and of an image, blurred, from which it is told: it alone limits PSNR to 30 dB.
+_LEVEL = 0.03
 
 #: Energy of what rounding to 8 bits leaves, on [0, 1].
 _ROUNDING = 1 / 12 / 255**2
@@ -45,6 +47,16 @@ class _Reading(NamedTuple):
     words: str
     sharp: Image
     kernel: Kernel
+
+
+class _Line(NamedTuple):
+    """How y follows from an image, blurred: the factor, and how far that image lies above y in the mean.
+
+    Of several channels, that which is farthest off counts.
+    """
+
+    slope: float
+    above: float
 
 
 class _Unexplained(NamedTuple):
@@ -110,18 +122,42 @@ def other_contrast(problem: Problem, image: Image, offset: tuple[int, int]) -> s
         image: x or a part of it, linear, Shape (C, H, W).
         offset: row and column of its first pixel in the frame of x.
     """
+    line = _line(problem, image, offset)
+    if line is None or 1 / _CONTRAST < line.slope < _CONTRAST:
+        return ""
+    return f"{1 / line.slope:.3g} times the contrast that the blurred image shows, as if it was stretched or squeezed"
+
+
+def other_level(problem: Problem, image: Image, offset: tuple[int, int]) -> str:
+    """Return how far x is brighter or darker than y shows; empty where it hardly is, or x explains y poorly.
+
+    A camera's offset that one of two images still has costs many dB: no blur changes the mean.
+
+    Args:
+        problem: y and k.
+        image: x or a part of it, linear, Shape (C, H, W).
+        offset: row and column of its first pixel in the frame of x.
+    """
+    line = _line(problem, image, offset)
+    if line is None or abs(line.above) < _LEVEL:
+        return ""
+    way = "above" if line.above > 0 else "below"
+    return f"a mean {abs(line.above):.2g} {way} what the blurred image shows: another offset, exposure or response"
+
+
+def _line(problem: Problem, image: Image, offset: tuple[int, int]) -> _Line | None:
+    """Return the line from g(k * x) to y; None where x does not explain y closely."""
     pair = _pair(problem, image, problem.kernel, offset)
     if pair is None:
-        return ""
+        return None
     y, shown = (each - each.mean((1, 2), keepdims=True) for each in pair)
     energy = float(np.square(shown).mean())
     slope = float((y * shown).mean()) / energy if energy > 0 else 0.0
     noise = _noise_of(problem, pair[0])
     unexplained = float(np.square(y - slope * shown).mean()) - noise
     is_close = slope > 0 and unexplained < _CLOSELY * (float(np.square(y).mean()) - noise)
-    if not is_close or 1 / _CONTRAST < slope < _CONTRAST:
-        return ""
-    return f"{1 / slope:.3g} times the contrast that the blurred image shows, as if it was stretched or squeezed"
+    above = (pair[1] - pair[0]).mean((1, 2))
+    return _Line(slope, float(above[np.abs(above).argmax()])) if is_close else None
 
 
 def _noise_of(problem: Problem, y: NDArray[np.float64]) -> float:
@@ -154,12 +190,12 @@ def _better(
 
     `left` is the energy of the residual, `most` that which another may have; `name` is what x is called.
     """
-    others = {
-        reading.words: other
-        for reading in _readings(sharp, problem.kernel, name)
-        if (of_kernel or reading.kernel is problem.kernel)
-        and (other := _residual(problem, reading.sharp, reading.kernel, offset)) is not None
-    }
+    others: dict[str, float] = {}
+    for reading in _readings(sharp, problem.kernel, name):
+        if of_kernel or reading.kernel is problem.kernel:
+            there = _origin(offset, problem.kernel, reading.kernel)
+            other = _residual(problem, reading.sharp, reading.kernel, there)
+            others |= {} if other is None else {reading.words: other}
     moved = _moved(problem, sharp, offset)
     if moved is not None:
         (rows, columns), energy = moved
@@ -170,15 +206,22 @@ def _better(
     return f"it would be explained better if {best}: a residual of {others[best] ** 0.5:.2g}, not {left**0.5:.2g}"
 
 
+def _origin(offset: tuple[int, int], kernel: Kernel, other: Kernel) -> tuple[int, int]:
+    """Return where an image's first pixel is in the frame of x that another kernel makes, its place in y unchanged."""
+    rows, columns = ((to - 1) // 2 - (of - 1) // 2 for of, to in zip(kernel.shape, other.shape, strict=True))
+    return offset[0] + rows, offset[1] + columns
+
+
 def _readings(sharp: Image, kernel: Kernel, name: str) -> Iterator[_Reading]:
     yield _Reading("the kernel were turned by 180 degrees", sharp, kernel[::-1, ::-1])
+    yield _Reading("the kernel were upside down", sharp, kernel[::-1])
+    yield _Reading("the kernel were mirrored left to right", sharp, kernel[:, ::-1])
     yield _Reading(f"the {name} were upside down", sharp[:, ::-1], kernel)
     yield _Reading(f"the {name} were mirrored left to right", sharp[:, :, ::-1], kernel)
     yield _Reading(f"the {name} were turned by 180 degrees", sharp[:, ::-1, ::-1], kernel)
     if len(sharp) == 3:
         yield _Reading(f"the {name}'s channels were in reverse, BGR for RGB", sharp[::-1], kernel)
-    if kernel.shape[0] == kernel.shape[1]:
-        yield _Reading("the kernel's rows were its columns", sharp, kernel.T)
+    yield _Reading("the kernel's rows were its columns", sharp, kernel.T)
     if sharp.shape[1] == sharp.shape[2]:
         yield _Reading(f"the {name}'s rows were its columns", sharp.transpose(0, 2, 1), kernel)
 

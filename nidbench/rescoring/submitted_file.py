@@ -13,7 +13,7 @@ from nidbench import versions
 from nidbench.cases.case import Case
 from nidbench.contract.truth import Truth
 from nidbench.errors import DamagedError, InputError
-from nidbench.images import RESTORED, misread, other_contrast, other_mean, read_pixels, unlike
+from nidbench.images import RESTORED, misread, other_contrast, other_level, other_mean, read_pixels, unlike
 from nidbench.physics.arrays import Image, array_hash
 from nidbench.physics.problem import Problem
 from nidbench.records import Cell, Log, Record, Store
@@ -82,7 +82,7 @@ def _read_file(
     origin = "" if has_border else origin_note(problem)
     rows, columns = problem.valid
     shown, corner = (image, (0, 0)) if has_border else (image[:, rows, columns], (rows.start, columns.start))
-    scale = brightness or other_contrast(problem, shown, corner)
+    scale = brightness or other_contrast(problem, shown, corner) or other_level(problem, shown, corner)
     assumed = (reading.assumed, scale, origin, _misread(problem, shown, corner))
     return image, not has_border, "; ".join(filter(None, assumed))
 

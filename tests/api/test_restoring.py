@@ -153,6 +153,24 @@ def test_a_restoration_that_is_stretched_is_warned_of(sharp):
         assert nb.score(sharp, squeezed, KERNEL).psnr < 20
 
 
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (lambda x: x**2.2, "has a mean of .* another response"),
+        (lambda x: x**1.3, "below what the blurred image shows"),
+        (lambda x: x + 0.1, "has a mean 0.1 above what the blurred image shows"),
+        (lambda x: 0.85 * x, "below what the blurred image shows"),
+    ],
+)
+@pytest.mark.parametrize("part", [np.s_[:, :], np.s_[2:-2, 2:-2]])
+def test_a_restoration_of_another_brightness_is_warned_of(changed, words, part):
+    x = data.camera()[150:214, 180:250] / 255
+    box = np.ones((5, 5))
+    assert nb.score(x[part], x, box).psnr > 55  # where a warning would be an error
+    with pytest.warns(UserWarning, match=words):
+        assert nb.score(changed(x)[part], x, box).psnr < 25
+
+
 def test_one_gray_for_all_is_not_warned_of(sharp):
     assert nb.score(np.full_like(sharp, sharp.mean()), sharp, KERNEL).psnr < 15
 

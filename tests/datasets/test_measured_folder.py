@@ -184,6 +184,15 @@ def test_a_truth_that_does_not_give_the_blurred_image_is_told(folder, pictures):
     assert "if the kernel were turned by 180 degrees" in MeasuredFolder(folder).notice(["cat"])
 
 
+def test_a_truth_of_another_brightness_is_told(folder, pictures):
+    cat = pictures.blobs((1, 40, 46))
+    assert "brightness" not in MeasuredFolder(folder).notice(["cat"])
+    (folder / "truth" / "cat.png").unlink()
+    np.save(folder / "truth" / "cat.npy", cat[0] + 0.08)
+    told = "brightness: cat.npy has a mean 0.08 above what the blurred image shows"
+    assert told in MeasuredFolder(folder).notice(["cat"])
+
+
 def test_a_truth_of_another_contrast_is_told(folder, pictures):
     assert "contrast" not in MeasuredFolder(folder).notice(["cat"])
     truth = pictures.blobs((1, 40, 46))

@@ -7,7 +7,7 @@ import pytest
 from skimage.io import imread
 
 from nidbench.contract import Response
-from nidbench.images.explained import contradiction, misread, other_contrast
+from nidbench.images.explained import contradiction, misread, other_contrast, other_level
 from nidbench.physics.kernel import normalised
 from nidbench.physics.measure import measure
 from nidbench.physics.noise import Noise
@@ -61,6 +61,8 @@ def test_cameras_are_heeded():
 TURNED = {
     "the kernel were turned by 180 degrees": lambda p, x: (with_kernel(p, p.kernel[::-1, ::-1]), x),
     "the kernel's rows were its columns": lambda p, x: (with_kernel(p, p.kernel.T), x),
+    "the kernel were upside down": lambda p, x: (with_kernel(p, p.kernel[::-1]), x),
+    "the kernel were mirrored left to right": lambda p, x: (with_kernel(p, p.kernel[:, ::-1]), x),
     "the truth were upside down": lambda p, x: (p, x[:, ::-1]),
     "the truth were mirrored left to right": lambda p, x: (p, x[:, :, ::-1]),
     "the truth were turned by 180 degrees": lambda p, x: (p, x[:, ::-1, ::-1]),
@@ -83,6 +85,17 @@ def test_what_would_fit_is_named(words, sigma):
     assert f"it would be explained better if {words}" in told
     shown, offset = valid(problem, np.ascontiguousarray(read))
     assert words in contradiction(problem, shown, offset)
+
+
+@pytest.mark.parametrize("shape", [(7, 12), (10, 7)])
+def test_a_kernel_of_which_rows_and_columns_were_swapped_is_named_also_where_it_is_not_square(shape):
+    x = photograph(channels=3)
+    problem = measured(x, lopsided(*shape), 0.005)
+    shown, offset = valid(problem, x)
+    assert contradiction(problem, shown, offset) == ""
+    swapped = with_kernel(problem, problem.kernel.T)
+    _, of_y = valid(swapped, x)
+    assert "the kernel's rows were its columns" in contradiction(swapped, shown, of_y)
 
 
 def test_a_kernel_off_its_middle_is_told_by_where_the_truth_would_have_to_be():
@@ -117,6 +130,26 @@ def test_another_contrast_is_told_and_smoothness_or_noise_are_none(name, sigma, 
         assert f"{factor:g} times the contrast" in other_contrast(told, mean + factor * (x - mean), (0, 0)) or (
             sigma == 0.05
         )
+
+
+@pytest.mark.parametrize("sigma", [0.002, 0.01, 0.05])
+@pytest.mark.parametrize("known", [True, False])
+def test_another_brightness_is_told_where_an_image_explains_the_blurred_one(sigma, known):
+    x = 0.2 + 0.5 * photograph("astronaut.png", 3)
+    problem = measured(x, lopsided(8, 6), sigma)
+    told = problem if known else Problem(problem.blurred, problem.kernel, Noise("gaussian", None))
+    cast = np.array([0.0, -0.06, 0.0])[:, None, None]
+    for image, said in (
+        (x + 0.1, "a mean 0.1 above"),
+        (0.85 * x, "below"),
+        (x**1.4, "below"),
+        (x + cast, "0.06 below"),
+    ):
+        for part, offset in ((image, (0, 0)), valid(told, image)):
+            assert said in other_level(told, part, offset)
+    smooth = np.pad(problem.blurred, ((0, 0), (3, 4), (2, 3)), mode="edge")
+    for right in (x, smooth, x + 0.01, np.rint(255 * x) / 255, x[:, ::-1] + 0.1, np.full_like(x, 0.9)):
+        assert other_level(told, right, (0, 0)) == ""  # right, or no image of the scene
 
 
 @pytest.mark.parametrize("level", [0.0, 0.4])

@@ -283,6 +283,17 @@ def test_a_restoration_that_was_squeezed_is_told(tmp_path, store, of_y):
     assert [text for text in taken.assumed if "times the contrast that the blurred image shows" in text]
 
 
+@pytest.mark.parametrize("of_y", [False, True])
+def test_a_restoration_with_an_offset_is_told(tmp_path, store, of_y):
+    case = CASES[-1]
+    image = (levels(case) + 25).clip(0, 255)
+    if of_y:
+        image = image[:, *case.problem().valid]
+    save(tmp_path / "files" / "astronaut_motion_gaussian-0.05.png", image)
+    taken = take(store, Submission(tmp_path / "files", replace(EXPERIMENT, images="astronaut", noise="gaussian:0.05")))
+    assert [text for text in taken.assumed if "above what the blurred image shows" in text]
+
+
 def test_files_that_were_changed_where_they_are_are_scored_anew_for_all_sweeps_that_have_them(folder, store):
     take(store, Submission(folder, EXPERIMENT, name="whole"))
     save(folder / "astronaut_motion_gaussian-0.05.png", levels(CASES[-1], seed=1))
