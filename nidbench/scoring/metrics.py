@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,9 @@ _UNIT = 2.0
 
 #: Least peak of images in the numbers of 8 bit or more, where values on [0, 1] would be black.
 _EIGHT_BIT = 255.0
+
+#: Peak of images in the numbers of 16 bit, and bits of the cameras whose values are stored in these.
+_SIXTEEN_BIT, _CAMERAS = 65535.0, (10, 12, 14)
 
 #: Correlation above which two images on different scales are of one scene.
 _RELATED = 0.5
@@ -47,6 +51,9 @@ def psnr(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
     Raises:
         InputError: where the shapes differ, values are not finite real numbers, the peak is none, or images are on
             another scale than it.
+
+    Warns:
+        UserWarning: of values that fit 10, 12 or 14 bit beside a peak of 16.
     """
     x, reference, peak = _compared(restored, truth, data_range)
     if x.shape != reference.shape:
@@ -75,13 +82,18 @@ def ssim(restored: NDArray[Any], truth: NDArray[Any], *, data_range: float = 1.0
         data_range: the peak value.
 
     Raises:
-        InputError: where the shapes differ or are smaller than the window, and as of `psnr`.
+        InputError: where the shapes differ or are smaller than the window, channels seem to be last, and as of `psnr`.
     """
     x, reference, peak = _compared(restored, truth, data_range)
     if x.shape != reference.shape or x.ndim != 3 or min(x.shape[1:]) < 11:
         raise InputError(
             f"SSIM needs two images (C, H, W) of at least 11x11, not {x.shape} and {reference.shape}: give a gray one "
             "as image[None], and colours first"
+        )
+    if x.shape[0] not in (1, 3) and x.shape[2] < min(x.shape[:2]):
+        raise InputError(
+            f"SSIM needs images (C, H, W), and the channels of {x.shape} seem to be last: give numpy.moveaxis(image, "
+            "-1, 0), or several gray images one by one, as image[None]"
         )
     return mean_inside(Similarity(reference, peak).map(x))
 
@@ -102,7 +114,8 @@ def _compared(restored: Any, truth: Any, data_range: float) -> tuple[NDArray[np.
         _check_one_scale(x, reference, peak)
         _check_one_scale(reference, x, peak)
     if peak >= _EIGHT_BIT:
-        _check_not_of_unit(reference, peak)
+        _check_not_dark(reference, peak)
+        _warn_of_depth(reference, peak)
     return np.asarray(x, np.float64), np.asarray(reference, np.float64), peak
 
 
@@ -158,13 +171,29 @@ def _check_symmetric(restored: NDArray[Any], truth: NDArray[Any], peak: float) -
         )
 
 
-def _check_not_of_unit(truth: NDArray[Any], peak: float) -> None:
-    """Refuse a truth on [0, 1] where the peak is that of integers: PSNR would be that of black images."""
+def _check_not_dark(truth: NDArray[Any], peak: float) -> None:
+    """Refuse a truth on [0, 1], or of 8 bit, whose stated peak is that of deeper integers: PSNR would be of black."""
     highest = float(np.abs(truth).max())
-    if truth.dtype.kind == "f" and 0 < highest <= _UNIT:
-        raise InputError(
-            f"truth holds {truth.dtype} up to {highest:.4g} while the peak is {peak:g}: give data_range=1 for images "
-            f"on [0, 1]; if it is so dark on [0, {peak:g}], divide both images and data_range by {peak:g}"
+    most = _UNIT if truth.dtype.kind == "f" else 1.0
+    if truth.dtype.kind == "b" or not 0 < highest <= max(most, peak / _EIGHT_BIT):
+        return
+    unit = highest <= most
+    likely = "1 for images on [0, 1]" if unit else "255 for images of 8 bit"
+    raise InputError(
+        f"truth holds {truth.dtype} up to {highest:.4g} while the peak is {peak:g}: give data_range={likely}; if it is "
+        f"so dark on [0, {peak:g}], divide both images and data_range by {peak:g}"
+    )
+
+
+def _warn_of_depth(truth: NDArray[Any], peak: float) -> None:
+    """Warn of a truth whose values fit a camera's 10, 12 or 14 bit where the stated peak is that of 16."""
+    highest = float(np.abs(truth).max())
+    bits = next((bits for bits in _CAMERAS if highest < 2**bits), None)
+    if peak == _SIXTEEN_BIT and truth.dtype.kind != "b" and highest > 0 and bits is not None:
+        warnings.warn(
+            f"truth goes up to {highest:.6g} while the peak is {peak:g}: if it is of {bits} bit, data_range is "
+            f"{2**bits - 1}, and PSNR {20 * math.log10(peak / (2**bits - 1)):.0f} dB lower",
+            stacklevel=4,
         )
 
 

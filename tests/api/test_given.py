@@ -108,6 +108,33 @@ def test_a_restoration_on_another_scale_than_the_truth_has_no_score(response):
         assert nb.score(poor, SMOOTH, KERNEL, response=response).psnr > 0
 
 
+@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_values_of_a_camera_beside_the_peak_of_16_bit_are_warned_of(bits, kind):
+    top = 2**bits - 1
+    truth = (SHARP[None] * top).astype(kind)
+    restored = truth + np.asarray(top // 10, kind)
+    for metric in (nb.psnr, nb.ssim):
+        right = metric(restored, truth, data_range=top)  # where a warning would be an error
+        with pytest.warns(UserWarning, match=rf"if it is of {bits} bit, data_range is {top}") as told:
+            assert metric(restored, truth, data_range=65535) > right
+        assert told[0].filename == __file__
+    deep = (SHARP[None] * 65535).astype(kind)
+    assert nb.psnr(deep, deep, data_range=65535) == np.inf
+
+
+def test_ssim_of_many_channels_wants_them_first():
+    rng = np.random.default_rng(0)
+    truth, noise = rng.random((24, 30, 16)), rng.normal(0, 0.1, (24, 30, 16))
+    with pytest.raises(InputError, match=r"channels of \(24, 30, 16\) seem to be last: give numpy.moveaxis"):
+        nb.ssim(truth + noise, truth)
+    first, second = (np.moveaxis(each, -1, 0) for each in (truth + noise, truth))
+    apart = [nb.ssim(one[None], other[None]) for one, other in zip(first, second, strict=True)]
+    assert nb.ssim(first, second) == pytest.approx(np.mean(apart))
+    batch = np.repeat(first, 4, 0)[:, :16, :16]
+    assert 0 < nb.ssim(batch, np.repeat(second, 4, 0)[:, :16, :16]) < 1
+
+
 def test_scores_are_of_images_on_one_scale():
     with pytest.raises(InputError, match="divide it by the value of white"):
         nb.score(SHARP * 255, SHARP, KERNEL)
@@ -168,6 +195,9 @@ def test_metrics_take_what_is_an_array():
         (510 * SHARP - 255, 255 * SHARP, 255, r"give \(x \+ 255\) / 2"),
         (SHARP, SHARP, 255, r"truth holds float64 up to 0.89.* while the peak is 255: give data_range=1"),
         (SHARP.astype(np.float32), SHARP, 65535, r"divide both images and data_range by 65535"),
+        (SHARP * 255, SHARP * 255, 65535, "the peak is 65535: give data_range=255 for images of 8 bit"),
+        ((SHARP * 255).astype(np.uint16), (SHARP * 255).astype(np.uint16), 65535, "truth holds uint16 up to 22"),
+        ((SHARP > 0.5).astype(np.uint8), (SHARP > 0.4).astype(np.uint8), 255, "give data_range=1"),
         (SHARP, SHARP * 255, 255, "float64 up to 22.* and the other float64 up to 0.89.*: bring both to one scale"),
         (SHARP * 255, SHARP, 255, "bring both to one scale"),
     ],
