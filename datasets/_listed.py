@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import ClassVar
 
 from nidbench.contract import DatasetInfo, Image
-from nidbench.errors import UnknownNameError
+from nidbench.errors import UnknownNameError, lacking
 from nidbench.files.download import get
 from nidbench.files.remote import RemoteFile, read_manifest
 from nidbench.images import read_image
@@ -37,7 +37,7 @@ class Listed:
         """
         known = self._by_name()
         if name not in known:
-            raise UnknownNameError(f"{self.listed} has no image {name!r}: use one of {', '.join(known)}")
+            raise UnknownNameError(lacking(self.listed, "image", name, known))
         return read_image(get(known[name]))
 
     def _by_name(self) -> dict[str, RemoteFile]:

@@ -24,15 +24,16 @@ says something else; real numbers are on [0, 1]; others need `scale`. With kerne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
+from unicodedata import normalize
 
 from nidbench.contract import IDENTITY, MEASURED, DatasetInfo, Image, Problem, Response, Truth
-from nidbench.errors import DataError, InputError, UnknownNameError, unknown
+from nidbench.errors import DataError, InputError, UnknownNameError, lacking, unknown
 from nidbench.files.remote import RemoteFile
 from nidbench.images import (
     ARRAY_SUFFIXES,
@@ -253,8 +254,13 @@ class MeasuredFolder:
             raise InputError(f"{self._sharp[name]}, the truth of {self._blurred[name]}: {error}") from error
 
     @cached_property
+    def _given(self) -> Mapping[str, Path]:
+        """The blurred images by name, whether their truths have owners or not."""
+        return _by_name(self._path / "blurred", _SUFFIXES)
+
+    @cached_property
     def _blurred(self) -> Mapping[str, Path]:
-        found = _by_name(self._path / "blurred", _SUFFIXES)
+        found = self._given
         if not found:
             raise DataError(f"{self._path / 'blurred'} holds no image ({', '.join(_SUFFIXES)}): {_LAYOUT}")
         strays = [name for name in self._sharp if name not in found]
@@ -267,12 +273,12 @@ class MeasuredFolder:
 
     @cached_property
     def _sharp(self) -> Mapping[str, Path]:
-        return _by_name(self._path / "truth", _SUFFIXES)
+        return _by_name(self._path / "truth", _SUFFIXES, self._given)
 
     @cached_property
     def _kernels(self) -> Mapping[str, Path]:
         folder, formats = self._path / "kernels", ", ".join(KERNEL_SUFFIXES)
-        found = _by_name(folder, KERNEL_SUFFIXES)
+        found = _by_name(folder, KERNEL_SUFFIXES, self._given)
         if not found:
             raise DataError(f"{folder} holds no kernel ({formats}): {_LAYOUT}")
         for path in sorted(set(folder.iterdir()) - set(found.values())):
@@ -289,7 +295,7 @@ class MeasuredFolder:
 
     def _kernel_file(self, name: str) -> Path:
         if name not in self._blurred:
-            raise UnknownNameError(f"{self._path} has no image {name!r}: use one of {', '.join(self._blurred)}")
+            raise UnknownNameError(lacking(str(self._path), "image", name, self._blurred))
         if name not in self._kernels and len(self._kernels) > 1:
             raise DataError(
                 f"{self._blurred[name]} has no kernel of its name in {self._path / 'kernels'}, which has "
@@ -302,22 +308,33 @@ class MeasuredFolder:
         return _read_camera(self._path / "measured.toml")
 
 
-def _by_name(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
+def _by_name(folder: Path, suffixes: Sequence[str], partners: Iterable[str] = ()) -> dict[str, Path]:
     """Return the files of a folder by their names without suffix, sorted; none where there is no such folder.
+
+    Args:
+        folder: the folder.
+        suffixes: of the files.
+        partners: names that theirs are to be found under, also where accents are written otherwise, as by macOS.
 
     Raises:
         DataError: where two files have one name, or one a name that cannot be printed.
     """
     found: dict[str, Path] = {}
+    written = {normalize("NFC", name): name for name in partners}
+    written |= {name: name for name in partners}
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.suffix.lower() in suffixes and not path.name.startswith("."):
             if not path.name.isprintable():
                 raise DataError(f"{folder} has {path.name!r}, a name that tables cannot show: rename it")
-            if path.stem in found:
-                raise DataError(f"{folder} has {found[path.stem].name} and {path.name}: remove one of the two")
-            found[path.stem] = path
+            name = written.get(path.stem) or written.get(normalize("NFC", path.stem), path.stem)
+            if name in found:
+                raise DataError(f"{folder} has {found[name].name} and {path.name}: remove one of the two")
+            found[name] = path
     return found
 
+
+#: Suffixes of files in which people say things.
+_TEXTS = (".toml", ".txt", ".yaml", ".yml", ".json", ".ini", ".cfg")
 
 _KEYS = ("noise", "response", "kernels", "kernel_background", "scale", "bits", "blurred", "truth")
 
@@ -329,6 +346,7 @@ def _read_camera(path: Path) -> _Camera:
         InputError: naming the key, its rule and what to write.
     """
     if not (path.is_symlink() or path.exists()):
+        _check_names(path)
         return _Camera()
     content = read_toml(path)
     if others := set(content) - set(_KEYS):
@@ -347,6 +365,19 @@ def _read_camera(path: Path) -> _Camera:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     return _Camera(None if noise is None else float(noise), response, way == "correlation", background, *units)
+
+
+def _check_names(path: Path) -> None:
+    """Refuse a file that says what `measured.toml` is to say, under another name: it would not be heeded.
+
+    Raises:
+        InputError: naming it.
+    """
+    for other in sorted(path.parent.iterdir()):
+        if other.name.lower().startswith("measured.") and other.suffix.lower() in _TEXTS:
+            raise InputError(
+                f"{other} is not read: name it {path.name}, with lines such as noise = 0.01, or move it elsewhere"
+            )
 
 
 def _read_units(content: Mapping[str, Any], kind: str) -> Units:

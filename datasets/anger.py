@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from nidbench.contract import MEASURED, DatasetInfo, Problem, Response, Truth
-from nidbench.errors import UnknownNameError
+from nidbench.errors import UnknownNameError, lacking
 from nidbench.files.download import get
 from nidbench.files.remote import RemoteFile, read_manifest
 from nidbench.images import read_image, read_kernel
@@ -55,7 +55,7 @@ class Anger:
             UnknownNameError: for a name that is not among `names()`.
         """
         if name not in self.names():
-            raise UnknownNameError(f"anger has no image {name!r}: use one of {', '.join(self.names())}")
+            raise UnknownNameError(lacking("anger", "image", name, self.names()))
         return [f"anger/{name}"]
 
     def notice(self, names: Sequence[str]) -> str:  # noqa: ARG002 - of the protocol

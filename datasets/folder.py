@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from nidbench.contract import DatasetInfo, Image
-from nidbench.errors import InputError, UnknownNameError
+from nidbench.errors import InputError, UnknownNameError, lacking
 from nidbench.files.remote import RemoteFile
 from nidbench.images import (
     ARRAY_SUFFIXES,
@@ -146,7 +146,7 @@ class Folder:
             InputError: where it is not a single image, gray or RGB, or the range of its values is not known.
         """
         if name not in self._paths:
-            raise UnknownNameError(f"folder has no image {name!r}: use one of {', '.join(self._paths)}")
+            raise UnknownNameError(lacking("folder", "image", name, self._paths))
         return self._read(name).image
 
     def _read(self, name: str) -> Reading:

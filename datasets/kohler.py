@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from nidbench.contract import MEASURED, DatasetInfo, Image, Problem, StoredTruth, Truth
-from nidbench.errors import DataError, UnknownNameError
+from nidbench.errors import DataError, UnknownNameError, lacking
 from nidbench.files.cache import destination, hash_of
 from nidbench.files.download import get
 from nidbench.files.remote import RemoteFile, read_manifest
@@ -75,7 +75,7 @@ class Kohler:
             UnknownNameError: for a name that is not among `names()`.
         """
         if name not in MD5:
-            raise UnknownNameError(f"kohler has no image {name!r}: use one of {', '.join(MD5)}")
+            raise UnknownNameError(lacking("kohler", "image", name, MD5))
         return [f"kohler/{number}" for number in range(1, 13)]
 
     def notice(self, names: Sequence[str]) -> str:
@@ -124,7 +124,7 @@ class Kohler:
 
     def _number(self, name: str, kernel: str) -> str:
         if kernel not in self.kernels(name):
-            raise UnknownNameError(f"kohler has no trajectory {kernel!r}: use one of {', '.join(self.kernels(name))}")
+            raise UnknownNameError(lacking("kohler", "trajectory", kernel, self.kernels(name)))
         return kernel.partition("/")[2]
 
     def _file(self, path: str) -> Path:

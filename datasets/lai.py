@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from nidbench.contract import IDENTITY, MEASURED, UNKNOWN, DatasetInfo, Problem, Response, Truth
-from nidbench.errors import InputError, UnknownNameError
+from nidbench.errors import InputError, UnknownNameError, lacking
 from nidbench.files.remote import RemoteFile
 from nidbench.images import read_image, read_kernel
 
@@ -92,7 +92,7 @@ class Lai:
 
     def _check(self, name: str) -> None:
         if name not in self.names():
-            raise UnknownNameError(f"unknown image {name!r} of {self.info.title}: use one of {', '.join(self.names())}")
+            raise UnknownNameError(lacking(self.info.title, "image", name, self.names()))
 
 
 class LaiSaturated(Lai):
@@ -156,7 +156,7 @@ class LaiReal:
         """
         estimates = self._estimates()
         if name not in estimates:
-            raise UnknownNameError(f"lai-real has no image {name!r}: use one of {', '.join(estimates)}")
+            raise UnknownNameError(lacking("lai-real", "image", name, estimates))
         return [f"lai-real/{estimates[name]}"]
 
     def notice(self, names: Sequence[str]) -> str:  # noqa: ARG002 - of the protocol

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from nidbench.contract import DatasetInfo, Image
-from nidbench.errors import DataError, UnknownNameError
+from nidbench.errors import DataError, UnknownNameError, lacking
 from nidbench.files.remote import RemoteFile
 from nidbench.images import read_image
 
@@ -46,7 +46,7 @@ class Sample:
             DataError: where the installed scikit-image lacks the file.
         """
         if name not in CORNERS:
-            raise UnknownNameError(f"sample has no image {name!r}: use one of {', '.join(CORNERS)}")
+            raise UnknownNameError(lacking("sample", "image", name, CORNERS))
         # not through skimage.data, whose functions may download
         shipped = files("skimage") / "data" / f"{name}.png"
         if not shipped.is_file():

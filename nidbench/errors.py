@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class NidbenchError(Exception):
@@ -55,6 +55,16 @@ class PackError(InputError):
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Return the message for an unknown name: the near misses first, then all."""
     names = sorted(known)
+    return f"unknown {kind} {name!r}: {_near(name, names)}there are {', '.join(names) or 'none'}"
+
+
+def lacking(owner: str, kind: str, name: str, known: Iterable[str]) -> str:
+    """Return the message for a name that a dataset or kernel set lacks: the near misses first, then all, in order."""
+    names = list(known)
+    return f"{owner} has no {kind} {name!r}: {_near(name, names)}use one of {', '.join(names)}"
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    """Return a question by the names that are nearly the one that was given; empty where none is."""
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return f"unknown {kind} {name!r}: {hint}there are {', '.join(names) or 'none'}"
+    return f"did you mean {' or '.join(near)}? " if near else ""

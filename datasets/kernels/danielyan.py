@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nidbench.contract import Kernel, KernelSetInfo, normalised
-from nidbench.errors import UnknownNameError
+from nidbench.errors import UnknownNameError, lacking
 from nidbench.files.remote import RemoteFile
 
 #: Variance of the noise on the 0-255 scale; scenario 3 goes by the ratio of blurred signal to noise instead.
@@ -48,7 +48,7 @@ class Danielyan:
             UnknownNameError: for a name that is not among `names()`.
         """
         if name not in _FORMULAS:
-            raise UnknownNameError(f"danielyan has no scenario {name!r}: use one of {', '.join(_FORMULAS)}")
+            raise UnknownNameError(lacking("danielyan", "scenario", name, _FORMULAS))
         return normalised(_FORMULAS[name]())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from nidbench.contract import Kernel, KernelSetInfo
-from nidbench.errors import UnknownNameError
+from nidbench.errors import UnknownNameError, lacking
 from nidbench.files.remote import RemoteFile
 
 from .._lai import listed, turned_kernel  # noqa: TID252 - absolute, type checkers would not find it
@@ -40,5 +40,5 @@ class Lai:
             DataError: where it cannot be fetched.
         """
         if name not in self.names():
-            raise UnknownNameError(f"lai has no kernel {name!r}: use one of {', '.join(self.names())}")
+            raise UnknownNameError(lacking("lai", "kernel", name, self.names()))
         return turned_kernel(name)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from scipy.io import loadmat
 
 from nidbench.contract import Kernel, KernelSetInfo, normalised
-from nidbench.errors import UnknownNameError
+from nidbench.errors import UnknownNameError, lacking
 from nidbench.files.download import get
 from nidbench.files.remote import RemoteFile, read_manifest
 
@@ -43,5 +43,5 @@ class Levin:
             DataError: where it cannot be fetched.
         """
         if name not in self.names():
-            raise UnknownNameError(f"levin has no kernel {name!r}: use one of {', '.join(self.names())}")
+            raise UnknownNameError(lacking("levin", "kernel", name, self.names()))
         return normalised(loadmat(get(next(file for file in self.files() if file.path == f"{name}.mat")))["ker"])

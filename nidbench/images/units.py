@@ -23,6 +23,9 @@ _DEPTHS = (8, 10, 12, 14, 16)
 #: Ranges of images on [0, 1] with noise and ringing: of percentiles 1 to 99, and of all pixels.
 _MOST_PIXELS, _ALL_PIXELS = (-0.25, 1.5), (-1.5, 3.0)
 
+#: Real numbers up to this at most may be integers of a camera of 14 bit or less, divided by the largest of 16.
+_DARK = 0.25
+
 #: Above this median an image is not on [0, 1], whatever its `Units` state.
 _BEYOND = 1.5
 
@@ -101,7 +104,7 @@ def white_of(stored: Stored, units: Units = UNSTATED) -> tuple[float, str]:
     if units.scale is not None:
         return units.scale, ""
     if stored.values.dtype.kind == "f":
-        return _white_of_reals(stored.values, units), ""
+        return _white_of_reals(stored.values, units)
     return _white_of_integers(stored, units)
 
 
@@ -130,7 +133,8 @@ def check_unit(intensities: NDArray[np.float64]) -> None:
         raise InputError(f"half of its values are above {median:.3g}, which is not [0, 1]")
 
 
-def _white_of_reals(values: NDArray[Any], units: Units) -> float:
+def _white_of_reals(values: NDArray[Any], units: Units) -> tuple[float, str]:
+    """Return the real number that is intensity 1, and a note where most would have another in mind."""
     low, high = float(values.min()), float(values.max())
     first, last = np.percentile(np.asarray(values, np.float64), (1, 99))
     if first < _MOST_PIXELS[0] or low < _ALL_PIXELS[0]:
@@ -140,13 +144,25 @@ def _white_of_reals(values: NDArray[Any], units: Units) -> float:
         )
     if last > _MOST_PIXELS[1] or high > _ALL_PIXELS[1]:
         if units.bits is not None and high < 2**units.bits:
-            return float(2**units.bits - 1)
+            return float(2**units.bits - 1), ""
         likely = next((2**bits - 1 for bits in _DEPTHS if high < 2**bits * 1.1), round(high))
         raise InputError(
             f"its values go up to {high:.4g}, which is not [0, 1]: if {likely} is intensity 1, say "
             f"{units.say('scale', likely)}; if they are on [0, 1] and so far off, say {units.say('scale', 1)}"
         )
-    return 1.0
+    if units.bits is not None:
+        return 1.0, f"real numbers up to {high:.3g}, read as on [0, 1], for which {_without_effect(units)}"
+    if 0 < high <= _DARK:
+        said = f"real numbers up to {high:.3g}, read as on [0, 1]"
+        return (
+            1.0,
+            f"{said}; if another is intensity 1, as after a division by 65535, say {units.say('scale', 'VALUE')}",
+        )
+    return 1.0, ""
+
+
+def _without_effect(units: Units) -> str:
+    return f"{units.say('bits', units.bits)} has no effect on them"
 
 
 def depth_of(stored: Stored, units: Units) -> int | None:
@@ -174,7 +190,10 @@ def _white_of_integers(stored: Stored, units: Units) -> tuple[float, str]:
         raise InputError(f"it holds {kind}, of {most} bit at most, and {units.bits} are stated: correct the bits")
     known = depth_of(stored, units)
     if known is not None:
-        return _white_of_depth(known, low, high, units), ""
+        white = _white_of_depth(known, low, high, units)
+        if units.bits is None or units.bits <= known:
+            return white, ""
+        return white, f"{known}-bit values, of which {white:g} is intensity 1: {_without_effect(units)}"
     if kind == np.uint16:
         return 65535.0, _assumed(values, high, units)
     largest = 2**most - 1  # what it cannot hold is no white

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from nidbench.errors import InputError
 
 #: Digits of the longest number: more are a slip, and Python refuses to print very long ones.
 _DIGITS = 18
+
+#: A number with a decimal comma as a value.
+_COMMA = re.compile(r"^\s*[\w.-]+\s*=\s*(-?\d+),(\d+)\s*(?:#.*)?$", re.MULTILINE)
 
 #: Largest size of a file that a person may have written.
 _BYTES = 10_000_000
@@ -38,7 +42,9 @@ def read_toml(path: Path) -> dict[str, Any]:
             f"cannot read {path}: it is not in UTF-8 ({error.reason}): save it in that encoding"
         ) from error
     except ValueError as error:  # TOMLDecodeError is one
-        raise InputError(f"cannot read {path}: {_in_words(str(error))}") from error
+        comma = _COMMA.search(path.read_bytes().decode("utf-8-sig"))
+        remedy = f": write {comma[1]}.{comma[2]}, with a point, for {comma[1]},{comma[2]}" if comma else ""
+        raise InputError(f"cannot read {path}: {_in_words(str(error))}{remedy}") from error
     _check_numbers(path, content)
     return content
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -184,6 +185,30 @@ def test_a_truth_that_does_not_give_the_blurred_image_is_told(folder, pictures):
     assert "if the kernel were turned by 180 degrees" in MeasuredFolder(folder).notice(["cat"])
 
 
+@pytest.mark.parametrize("name", ["Measured.toml", "measured.toml.txt", "measured.yaml", "MEASURED.TXT"])
+def test_what_is_known_of_the_camera_under_another_name_is_refused(folder, name):
+    (folder / name).write_text("noise = 0.02\n")
+    with pytest.raises(InputError, match=rf"{re.escape(name)} is not read: name it measured\.toml"):
+        MeasuredFolder(folder).notice(["cat"])
+    (folder / "measured.toml").write_text("noise = 0.02\n")
+    assert MeasuredFolder(folder).measured("cat", "folder/cat").noise.level == 0.02
+
+
+@pytest.mark.parametrize(("form", "other"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_whose_accents_are_written_otherwise_are_the_same(folder, form, other):
+    name, twin = normalize(form, "kätzchen"), normalize(other, "kätzchen")
+    (folder / "blurred" / "cat.png").rename(folder / "blurred" / f"{name}.png")
+    for kind in ("kernels", "truth"):
+        (folder / kind / "cat.png").rename(folder / kind / f"{twin}.png")
+    made = MeasuredFolder(folder)
+    assert made.names() == ["dog", name]
+    assert made.kernels(name) == [f"folder/{twin}"]
+    assert len(made.truths(name, f"folder/{twin}")) == 1
+    (folder / "truth" / f"{name}.npy").write_bytes(b"")
+    with pytest.raises(DataError, match="remove one of the two"):
+        MeasuredFolder(folder).truths(name, f"folder/{twin}")
+
+
 def test_a_truth_of_another_brightness_is_told(folder, pictures):
     cat = pictures.blobs((1, 40, 46))
     assert "brightness" not in MeasuredFolder(folder).notice(["cat"])
@@ -350,6 +375,8 @@ def test_an_empty_folder(folder, kind, reason):
 
 def test_unknown_names(folder):
     made = MeasuredFolder(folder)
+    with pytest.raises(UnknownNameError, match=r"no image 'cats': did you mean cat\? use one of cat, dog"):
+        made.kernels("cats")
     with pytest.raises(UnknownNameError, match="no image 'bird': use one of cat, dog"):
         made.kernels("bird")
     with pytest.raises(UnknownNameError, match="cat has no kernel 'folder/dog': use folder/cat"):

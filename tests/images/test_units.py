@@ -56,6 +56,27 @@ def test_other_ranges_are_refused_with_what_to_say(values, key):
     assert key in str(caught.value)
 
 
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_real_numbers_that_may_be_those_of_a_camera_by_65535_are_told_of(bits):
+    values = np.rint((2**bits - 1) * IMAGE) / 65535
+    intensities, assumed = read(values)
+    assert np.array_equal(intensities, values)
+    assert assumed.endswith("say scale = VALUE in measured.toml")
+    for known in (read(values, scale=1), read(IMAGE), read(0.3 * IMAGE), read(0 * IMAGE)):
+        assert known[1] == ""
+
+
+def test_bits_that_have_no_effect_are_told_of():
+    for values, white in ((np.rint(255 * IMAGE).astype(np.uint8), 255), (IMAGE, 1)):
+        intensities, assumed = read(values, bits=12)
+        assert np.array_equal(intensities, values / white)
+        assert assumed.endswith("bits = 12 in measured.toml has no effect on them")
+        assert read(values, bits=8)[1] == "" or white == 1
+    assert read(np.rint(63 * IMAGE).astype(np.uint8), bits=6)[1] == ""
+    assert read(np.rint(4095 * IMAGE).astype(np.uint16), bits=12)[1] == ""
+    assert in_units(Stored(np.rint(4095 * IMAGE).astype(np.uint16), bits=12), Units(bits=12))[1] == ""
+
+
 @pytest.mark.parametrize(
     ("values", "likely", "full"),
     [

@@ -26,6 +26,7 @@ def test_what_is_written_is_read(tmp_path):
         (b"limit = " + b"9" * 9000, "cannot read"),
         (b"a = 1\na = 2", "a key is given twice: keep one of them"),
         (b"a = b", "text stands in quotes"),
+        (b"a = 1\r\nnoise = 0,01 # of white\r\n", "write 0.01, with a point, for 0,01"),
     ],
 )
 def test_what_cannot_be_read_is_refused(tmp_path, content, reason):
