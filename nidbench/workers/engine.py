@@ -157,6 +157,9 @@ class Parallel:
                 return
             if kind == "ended":
                 self._state.attempts.pop(news, None)
+            elif kind == "cluster" and news.get("action") == "remove-worker":
+                for name in self._attempts_on(news["worker"]):  # what it did not save by now it never will
+                    del self._state.attempts[name]
 
     def close(self) -> None:
         """End what computes on the workers; the cluster's own end is its owner's business."""
@@ -335,7 +338,7 @@ class Parallel:
         state.leaving.discard(address)
         state.greeted.pop(address, None)
         self._forget_places(address)
-        lost = [name for name, attempt in state.attempts.items() if attempt.address == address]
+        lost = self._attempts_on(address)
         begun = sum(state.attempts[name].begun for name in lost)
         for attempt in [state.attempts.pop(name) for name in lost]:
             if attempt.future is not None:
@@ -348,6 +351,10 @@ class Parallel:
                 self._say(attempt.work, f"its worker {address} died", events)
             else:
                 yield from self._again(attempt, f"its worker {address} died", events)
+
+    def _attempts_on(self, address: str) -> list[str]:
+        """Return the names of the attempts that are under way on a worker."""
+        return [name for name, attempt in self._state.attempts.items() if attempt.address == address]
 
     def _again(self, attempt: _Attempt, why: str, events: Events) -> Iterator[tuple[Work, ComputedCell]]:
         """Have a cell computed again elsewhere; yield it as failed where it took too many workers along."""

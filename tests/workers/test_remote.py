@@ -20,7 +20,7 @@ def answer():
 def asked(folder):
     """Yield a computer and the address of its only worker, a thread of this process."""
     with Client(
-        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, local_directory=str(folder)
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", local_directory=str(folder)
     ) as client:
         computer = RemoteComputer(client, 1.0, lambda _: None)
         (address,) = computer._workers()

@@ -1,4 +1,4 @@
-"""What a worker says of itself is heard, also where it takes long to arrive."""
+"""What workers say is heard, also where it takes long to arrive, and those that are gone are not waited for."""
 
 from types import SimpleNamespace
 
@@ -7,7 +7,7 @@ from silent_events import Silent
 
 from nidbench.sweep.options import RunOptions
 from nidbench.workers import engine
-from nidbench.workers.engine import Parallel
+from nidbench.workers.engine import Parallel, _Attempt
 from nidbench.workers.handed import Wanted
 
 ADDRESS = "tcp://10.0.0.7:4000"
@@ -51,3 +51,13 @@ def test_a_worker_that_left_with_its_answer_is_not_waited_for(monkeypatch):
     parallel._welcome(ADDRESS, Silent())
     assert parallel._news.empty()
     assert parallel._state.greeted[ADDRESS] is None
+
+
+def test_an_interrupted_cell_whose_worker_is_gone_is_not_waited_for():
+    parallel = Parallel(SimpleNamespace(run=lambda *_, **__: None), WANTED, RunOptions(), 1, 1.0)
+    attempts = parallel._state.attempts
+    attempts |= {name: _Attempt(None, [(address, 0)], None) for name, address in (("a", ADDRESS), ("b", "tcp://other"))}
+    parallel._news.put(("cluster", {"action": "remove-worker", "worker": ADDRESS}))
+    parallel._news.put(("ended", "b"))
+    parallel.checkpoint(5.0)
+    assert attempts == {}
