@@ -49,6 +49,7 @@ from nidbench.images import (
     contradiction,
     frames_note,
     kernel_notice,
+    lossy_notice,
     other_contrast,
     other_level,
     other_mean,
@@ -179,6 +180,8 @@ class MeasuredFolder:
         kernel = self._kernel_file(name)
         if off := kernel_notice(problem.kernel, say=_background_said):
             yield "kernels", f"{kernel.name} {off}"
+        if lossy := lossy_notice(kernel):
+            yield "kernels", f"{kernel.name} {lossy}"
         if name not in self._sharp:
             return
         sharp, rows = self._read_sharp(name), problem.valid

@@ -18,6 +18,7 @@ from .psf import KERNEL_SUFFIXES as KERNEL_SUFFIXES
 from .psf import Background as Background
 from .psf import KernelFile as KernelFile
 from .psf import kernel_notice as kernel_notice
+from .psf import lossy_notice as lossy_notice
 from .psf import read_kernel as read_kernel
 from .read import BLURRED as BLURRED
 from .read import IMAGE_SUFFIXES as IMAGE_SUFFIXES

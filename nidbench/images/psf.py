@@ -20,7 +20,7 @@ from .psf_faults import BACKGROUNDS as BACKGROUNDS
 from .psf_faults import Background as Background
 from .psf_faults import Say as Say
 from .psf_faults import as_argument, border, fault, is_dark_inside, unwrapped, without_background
-from .read import read_stored
+from .read import JPEG_SUFFIXES, read_stored
 from .stored import Stored
 
 #: Suffixes of kernel files: arrays lose nothing, pictures are rounded.
@@ -175,6 +175,13 @@ def kernel_notice(kernel: Kernel, *, shift: float | None = None, say: Say = as_a
         say: how a person says what to do about it.
     """
     return "; ".join(filter(None, (_border_notice(kernel, say), _middle_notice(kernel, shift, say))))
+
+
+def lossy_notice(path: Path) -> str:
+    """Return a note on a kernel file that is a JPEG; empty for others."""
+    if path.suffix.lower() not in JPEG_SUFFIXES:
+        return ""
+    return "is a JPEG, which changes weights, and leaves some where there were none: save the kernel as .npy or .png"
 
 
 def _border_notice(kernel: Kernel, say: Say) -> str:

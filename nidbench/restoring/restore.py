@@ -12,7 +12,7 @@ import numpy as np
 from nidbench.cases.kernels import check_reach, one_kernel
 from nidbench.compute.messages import Outcome
 from nidbench.errors import InputError, NidbenchError
-from nidbench.images import KernelFile, Units, kernel_notice
+from nidbench.images import KernelFile, Units, kernel_notice, lossy_notice
 from nidbench.images.write import check_holds
 from nidbench.physics.arrays import Image, Kernel
 from nidbench.physics.noise import Noise, noise_of_measurement
@@ -145,7 +145,10 @@ def _kernel(request: Request, source: Source) -> Kernel:
 
 
 def _kernel_notes(request: Request, kernel: Kernel) -> Iterator[str]:
-    say = KernelFile.parse(request.kernel).say if KernelFile.is_meant(request.kernel) else lambda _word: ""
+    file = KernelFile.parse(request.kernel)
+    say = file.say if KernelFile.is_meant(request.kernel) else lambda _word: ""
+    if lossy := lossy_notice(file.path):
+        yield f"the kernel {request.kernel} {lossy}"
     if notice := kernel_notice(kernel, shift=_OFF_MIDDLE, say=say):
         yield f"the kernel {request.kernel} {notice}"
 

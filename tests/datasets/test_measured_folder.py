@@ -233,6 +233,14 @@ def test_a_kernel_off_its_middle_is_told(folder):
     assert "off its middle" not in made.notice(["cat"])
 
 
+def test_a_kernel_that_is_a_jpeg_is_told(folder, pictures):
+    assert "JPEG" not in MeasuredFolder(folder).notice(["cat"])
+    (folder / "kernels" / "cat.png").unlink()
+    levels = np.pad(pictures.lopsided(), 2).astype(np.uint8)
+    Image.fromarray(levels).save(folder / "kernels" / "cat.jpg", quality=90)
+    assert "kernels: cat.jpg is a JPEG, which changes weights" in MeasuredFolder(folder).notice(["cat"])
+
+
 def test_a_camera_that_is_no_file_is_not_waited_for(folder):
     for make in (os.mkfifo, os.mkdir, lambda path: path.symlink_to("measured.toml")):
         make(folder / "measured.toml")

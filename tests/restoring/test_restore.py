@@ -587,6 +587,17 @@ def test_a_kernel_that_is_off_on_a_pedestal_or_turned_is_mended_when_asked(tmp_p
     )
 
 
+def test_a_kernel_that_is_a_jpeg_is_told(tmp_path):
+    np.save(tmp_path / "a.npy", blurred()[0])
+    levels = np.pad(np.rint(255 * KERNEL / KERNEL.max()).astype(np.uint8), 3)
+    for name in ("k.jpg", "k.png"):
+        Image.fromarray(levels).save(tmp_path / name)
+        notes = Notes()
+        run(tmp_path / "a.npy", str(tmp_path / name), tmp_path / "b.npy", notes, noise="gaussian:0.01", overwrite=True)
+        said = [text for text in notes.texts if f"{name} is a JPEG, which changes weights" in text]
+        assert len(said) == (name == "k.jpg")
+
+
 def test_a_kernel_larger_than_the_image_is_refused(tmp_path):
     np.save(tmp_path / "a.npy", blurred()[0])
     with pytest.raises(InputError, match="is larger than the blurred image of 54x64"):
