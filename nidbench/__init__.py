@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     __version__: str  # read from the installed package when it is asked for
+    from nidbench.api.comparing import psnr as psnr
+    from nidbench.api.comparing import ssim as ssim
     from nidbench.api.exchanging import merge as merge
     from nidbench.api.exchanging import pack as pack
     from nidbench.api.files import Report as Report
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from nidbench.api.sweeping import run as run
     from nidbench.exchange import Merged as Merged
     from nidbench.exchange import Packed as Packed
-    from nidbench.scoring.metrics import psnr as psnr
-    from nidbench.scoring.metrics import ssim as ssim
 
 #: Public name -> the module that it is imported from.
 _HOMES = {
@@ -53,12 +53,12 @@ _HOMES = {
     "merge": "nidbench.api.exchanging",
     "open_results": "nidbench.api.results",
     "pack": "nidbench.api.exchanging",
-    "psnr": "nidbench.scoring.metrics",
+    "psnr": "nidbench.api.comparing",
     "restore": "nidbench.api.restoring",
     "restore_file": "nidbench.api.files",
     "run": "nidbench.api.sweeping",
     "score": "nidbench.api.restoring",
-    "ssim": "nidbench.scoring.metrics",
+    "ssim": "nidbench.api.comparing",
 }
 
 __all__ = ["__version__", *sorted(_HOMES)]

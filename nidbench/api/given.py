@@ -31,6 +31,9 @@ _MOST_DEVIATIONS = 3.0
 #: A restoration is on another scale where one of a hundred values is beyond this.
 _OTHER_SCALE = 10.0
 
+#: Images on [0, 1] up to this at most may be of a camera of 14 bit or less, divided by the largest of 16.
+_DARK = 0.25
+
 #: Correlation above which two images are of one scene.
 _ALIKE = 0.7
 
@@ -74,6 +77,22 @@ def warn_of_kernel(kernel: Kernel) -> None:
         warnings.warn(f"the kernel is taken as it is, and {reason}: {way_out}", stacklevel=3)
     elif notice := kernel_notice(kernel, say=_BY_HAND.__getitem__):
         warnings.warn(f"the kernel {notice}", stacklevel=3)
+
+
+def warn_of_darkness(name: str, image: Image) -> None:
+    """Warn of an image on [0, 1] that is as dark as that of a camera of 14 bit or less, divided by 65535.
+
+    Args:
+        name: what it is.
+        image: any shape.
+    """
+    highest = float(image.max(initial=0.0))
+    if image.dtype.kind == "f" and 0 < highest <= _DARK:
+        warnings.warn(
+            f"{name} goes up to {highest:.3g} of 1: if another value is white, as after a division of 12-bit values by "
+            "65535, divide by that, or PSNR and noise are on another scale",
+            stacklevel=3,
+        )
 
 
 def warn_of_misreading(problem: Problem, restored: Image, shows: tuple[slice, slice] | None, seen: Image) -> None:

@@ -28,6 +28,7 @@ from .given import (
     kernel_of,
     method_of,
     text_of,
+    warn_of_darkness,
     warn_of_kernel,
     warn_of_misreading,
     whole_number,
@@ -148,6 +149,9 @@ def measure(
 
     Raises:
         InputError: where image, kernel or noise break a rule, or the image is too small for the kernel.
+
+    Warns:
+        UserWarning: of a sharp image up to 0.25 at most, as of 12-bit values divided by 65535.
     """
     from nidbench.physics.arrays import array_hash
     from nidbench.physics.measure import measure as measure_case
@@ -155,6 +159,7 @@ def measure(
     image, _ = channels_first("sharp", sharp)
     unit, camera = kernel_of(kernel), Response.parse(text_of("response", response, "identity"))
     noise = str(NoiseSpec.parse(text_of("noise", noise, "gaussian:0.01")))
+    warn_of_darkness("sharp", image)
     x = camera.scene(image.astype(np.float64))
     draw = whole_number("noise_seed", noise_seed)
     key = CaseKey("python", array_hash(x)[:20], array_hash(unit)[:20], noise, draw)
@@ -188,7 +193,8 @@ def score(
 
     Warns:
         UserWarning: of a restoration that is scored as it is and would give the blurred truth better if it were turned,
-            mirrored, moved by some pixels or reversed in its colours, and of one with another contrast or brightness.
+            mirrored, moved by some pixels or reversed in its colours, of one with another contrast or brightness, and
+            of a truth up to 0.25 at most.
     """
     from nidbench.physics.measure import check_image, convolved
     from nidbench.scoring.protocols import protocol as find_protocol
@@ -199,6 +205,7 @@ def score(
     image, _ = channels_first("restored", restored)
     check_image(sharp)
     check_restored_scale(image)
+    warn_of_darkness("truth", sharp)
     problem = _frame_of(sharp, kernel_of(kernel), Response.parse(text_of("response", response, "identity")))
     encoded = problem.response.kind != "identity"
     x, shows = _placed(image, problem)

@@ -31,6 +31,19 @@ def plain_array(name: str, array: Any) -> NDArray[Any]:
         ) from error
 
 
+def check_finite(name: str, array: NDArray[Any]) -> None:
+    """Refuse an array that holds NaN or infinity.
+
+    Raises:
+        InputError: naming how many, and what to do.
+    """
+    if missing := array.size - np.count_nonzero(np.isfinite(array)):
+        raise InputError(
+            f"{name} holds values that are not finite, {missing} of {array.size}: fill these, or cut them off where "
+            "they are its border, as methods know no missing pixels"
+        )
+
+
 def array_hash(array: NDArray[Any]) -> str:
     """Return the SHA-256 of an array's type, shape and values."""
     header = f"{array.dtype.str}{array.shape}".encode()

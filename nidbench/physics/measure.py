@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nidbench.errors import InputError
 
-from .arrays import Image, Kernel
+from .arrays import Image, Kernel, check_finite
 from .case_key import CaseKey
 from .kernel import normalised
 from .noise import Noise, NoiseSpec, declared_noise
@@ -114,8 +114,7 @@ def check_image(image: NDArray[Any]) -> Image:
         raise InputError(f"image has shape {image.shape}: give (C, H, W) with C = 1 (gray) or 3 (colour)")
     if image.dtype.kind != "f":
         raise InputError(f"image holds {image.dtype}: give floats in [0, 1] (8-bit values divided by 255)")
-    if not np.isfinite(image).all():
-        raise InputError("image holds values that are not finite")
+    check_finite("image", image)
     if image.min() < -0.5 or image.max() > 2:
         raise InputError(f"image spans [{image.min():.4g}, {image.max():.4g}]: scale it to [0, 1]")
     if image.min() < DARKEST and (first := float(np.percentile(image, 1))) < DARKEST:

@@ -10,7 +10,7 @@ import numpy as np
 from nidbench.errors import InputError
 
 from .arrays import Image as Image
-from .arrays import Kernel
+from .arrays import Kernel, check_finite
 from .kernel import check_kernel
 from .noise import Noise
 from .noise_level import estimate_noise_level
@@ -43,8 +43,7 @@ class Problem:
         shape = self.blurred.shape
         if self.blurred.dtype != np.float32 or len(shape) != 3 or shape[0] not in (1, 3) or 0 in shape:
             raise InputError(f"blurred is {self.blurred.dtype} of shape {shape}: give float32 of (1 or 3, h, w)")
-        if not np.isfinite(self.blurred).all():
-            raise InputError("blurred holds values that are not finite")
+        check_finite("blurred", self.blurred)
         check_kernel(self.kernel)
         if abs(self.kernel.sum() - 1) > 1e-6:
             raise InputError(f"kernel sums to {self.kernel.sum():.6g}, not to 1: divide it by its sum")

@@ -77,7 +77,9 @@ class Registry:
             UnknownNameError: where the name is unknown; the message lists the near misses and all names.
         """
         if name not in self.targets:
-            raise UnknownNameError(unknown(self.kind, name, self.targets))
+            is_folder = self.kind == "dataset" and Path(name).is_dir()
+            way_out = f"; a folder of images is folder:{name}" if is_folder else ""
+            raise UnknownNameError(unknown(self.kind, name, self.targets) + way_out)
         return self.targets[name]
 
     def load(self, name: str) -> Any:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from nidbench.cases.case import Case
 from nidbench.cases.source import cases
@@ -158,7 +159,14 @@ def _files(submission: Submission, chosen: Sequence[Case]) -> dict[CaseKey, str]
                 "name that differs, such as {kernel} or {noise}, or choose fewer measurements"
             )
         owners[name] = case.key
-    return {key: name for name, key in owners.items()}
+    return {key: _as_written(submission.folder, name) for name, key in owners.items()}
+
+
+def _as_written(folder: Path, name: str) -> str:
+    """Return the name of a file as a folder has it, where it writes accents otherwise, as macOS does."""
+    if name.isascii() or (folder / name).is_file():
+        return name
+    return next((there for there in _names_in(folder) if normalize("NFC", there) == normalize("NFC", name)), name)
 
 
 def _no_match(submission: Submission, missing: Sequence[str]) -> str:

@@ -193,7 +193,7 @@ def _warn_of_depth(truth: NDArray[Any], peak: float) -> None:
         warnings.warn(
             f"truth goes up to {highest:.6g} while the peak is {peak:g}: if it is of {bits} bit, data_range is "
             f"{2**bits - 1}, and PSNR {20 * math.log10(peak / (2**bits - 1)):.0f} dB lower",
-            stacklevel=4,
+            stacklevel=5,  # that of who calls `nidbench.psnr`
         )
 
 

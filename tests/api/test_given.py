@@ -123,6 +123,33 @@ def test_values_of_a_camera_beside_the_peak_of_16_bit_are_warned_of(bits, kind):
     assert nb.psnr(deep, deep, data_range=65535) == np.inf
 
 
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_images_as_dark_as_those_of_a_camera_divided_by_65535_are_warned_of(bits):
+    dark = SHARP * (2**bits - 1) / 65535
+    calls = {
+        "truth": (
+            lambda x: nb.psnr(0.99 * x, x),
+            lambda x: nb.ssim(0.99 * x[None], x[None]),
+            lambda x: nb.score(0.99 * x, x, KERNEL).psnr,
+        ),
+        "sharp": (lambda x: nb.measure(x, KERNEL).blurred.mean(),),
+    }
+    for name, each in calls.items():
+        for call in each:
+            assert call(SHARP) != call(0 * SHARP)  # where a warning would be an error
+            with pytest.warns(UserWarning, match=rf"{name} goes up to .* of 1: if another value is white") as told:
+                call(dark)
+            assert told[0].filename == __file__
+
+
+def test_missing_pixels_are_counted():
+    holed = SHARP.copy()
+    holed[3:5, 7] = np.nan
+    for call in (lambda: nb.measure(holed, KERNEL), lambda: nb.restore("wiener", holed, KERNEL)):
+        with pytest.raises(InputError, match="not finite, 2 of 1760: fill these, or cut them off where they are its b"):
+            call()
+
+
 def test_ssim_of_many_channels_wants_them_first():
     rng = np.random.default_rng(0)
     truth, noise = rng.random((24, 30, 16)), rng.normal(0, 0.1, (24, 30, 16))

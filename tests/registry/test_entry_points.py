@@ -294,6 +294,14 @@ def test_what_takes_an_argument_gets_it_and_nothing_else_does(plugin):
         load_dataset("shelv:x")
 
 
+def test_the_path_of_a_folder_is_told_how_it_is_written(tmp_path):
+    with pytest.raises(UnknownNameError, match=f"; a folder of images is folder:{tmp_path}"):
+        load_dataset(str(tmp_path))
+    with pytest.raises(UnknownNameError) as caught:
+        load_dataset(str(tmp_path / "none"))
+    assert "folder:" not in str(caught.value)
+
+
 def test_a_table_runs_no_file_that_its_sweep_names(tmp_path):
     """Somebody else's results may name any file; its version is read from its text, or is unknown."""
     trap = tmp_path / "trap.py"

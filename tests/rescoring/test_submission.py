@@ -6,6 +6,7 @@ import doctest
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -300,6 +301,15 @@ def test_files_that_were_changed_where_they_are_are_scored_anew_for_all_sweeps_t
     taken = take(store, Submission(folder, replace(EXPERIMENT, images="astronaut"), name="part"))
     assert (taken.scored, taken.unchanged) == (1, 1)
     assert take(store, Submission(folder, EXPERIMENT, name="whole")).scored == 0
+
+
+def test_files_whose_accents_are_written_otherwise_are_found(tmp_path, store):
+    named = normalize("NFC", "kätzchen")
+    save(tmp_path / "sharp" / f"{named}.png", levels(CASES[-1]))
+    save(tmp_path / "files" / f"{normalize('NFD', named)}.png", levels(CASES[-1], seed=1))
+    asked = replace(EXPERIMENT, dataset=f"folder:{tmp_path / 'sharp'}", kernels="sample", noise="gaussian:0.05")
+    taken = take(store, Submission(tmp_path / "files", asked, pattern="{image}.png"))
+    assert (taken.scored, taken.missing, taken.unused) == (1, [], [])
 
 
 def test_no_folder(tmp_path, store):
