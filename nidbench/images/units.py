@@ -197,7 +197,8 @@ def _white_of_integers(stored: Stored, units: Units) -> tuple[float, str]:
     if kind == np.uint16:
         return 65535.0, _assumed(values, high, units)
     largest = 2**most - 1  # what it cannot hold is no white
-    likely = next((2**bits - 1 for bits in _DEPTHS if high < 2**bits), high)
+    fills = high >= 2 ** (most - 1) and kind == np.uint32  # the type's own range, as of images stretched to it
+    likely = largest if fills else next((2**bits - 1 for bits in _DEPTHS if high < 2**bits), high)
     likely, full = min(likely, largest), min(65535, largest)
     raise InputError(
         f"it holds {kind} from {low} to {high}, whose range is not known: if {likely} is intensity 1, say "

@@ -43,6 +43,7 @@ def test_real_numbers_are_on_the_unit_interval_and_a_little_beyond(kind):
         ((255 * IMAGE).astype(int), "scale = 255"),
         ((4000 * IMAGE).astype(np.int16), "scale = 4095"),
         ((60000 * IMAGE).astype(np.uint32), "scale = 65535"),
+        (((2**32 - 1) * IMAGE).astype(np.uint32), "if 4294967295 is intensity 1"),
         ((2**31 * IMAGE).astype(np.int64), "scale = "),
         ((200 * IMAGE - 100).astype(np.int8), "scale = "),
         (np.eye(20, dtype=np.uint8), "scale = 1 in measured.toml; if 255 is, scale = 255"),
