@@ -13,7 +13,7 @@ import numpy as np
 
 from nidbench.contract.method import Method
 from nidbench.errors import InputError
-from nidbench.images import kernel_notice, misread, other_contrast, other_level, other_mean, unlike
+from nidbench.images import DARK, kernel_notice, misread, other_contrast, other_level, other_mean, unlike
 from nidbench.images.psf_faults import fault
 from nidbench.physics.arrays import Image, Kernel, plain_array
 from nidbench.physics.kernel import normalised
@@ -30,9 +30,6 @@ _MOST_DEVIATIONS = 3.0
 
 #: A restoration is on another scale where one of a hundred values is beyond this.
 _OTHER_SCALE = 10.0
-
-#: Images on [0, 1] up to this at most may be of a camera of 14 bit or less, divided by the largest of 16.
-_DARK = 0.25
 
 #: Correlation above which two images are of one scene.
 _ALIKE = 0.7
@@ -87,7 +84,7 @@ def warn_of_darkness(name: str, image: Image) -> None:
         image: any shape.
     """
     highest = float(image.max(initial=0.0))
-    if image.dtype.kind == "f" and 0 < highest <= _DARK:
+    if image.dtype.kind == "f" and 0 < highest <= DARK:
         warnings.warn(
             f"{name} goes up to {highest:.3g} of 1: if another value is white, as after a division of 12-bit values by "
             "65535, divide by that, or PSNR and noise are on another scale",

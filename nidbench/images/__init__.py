@@ -35,6 +35,7 @@ from .read import read_restored as read_restored
 from .read import read_sharp as read_sharp
 from .read import sharp_shape as sharp_shape
 from .read import unread_note as unread_note
+from .units import DARK as DARK
 from .units import UNSTATED as UNSTATED
 from .units import Units as Units
 from .units import other_mean as other_mean

@@ -24,7 +24,7 @@ _DEPTHS = (8, 10, 12, 14, 16)
 _MOST_PIXELS, _ALL_PIXELS = (-0.25, 1.5), (-1.5, 3.0)
 
 #: Real numbers up to this at most may be integers of a camera of 14 bit or less, divided by the largest of 16.
-_DARK = 0.25
+DARK = 0.25
 
 #: Above this median an image is not on [0, 1], whatever its `Units` state.
 _BEYOND = 1.5
@@ -152,7 +152,7 @@ def _white_of_reals(values: NDArray[Any], units: Units) -> tuple[float, str]:
         )
     if units.bits is not None:
         return 1.0, f"real numbers up to {high:.3g}, read as on [0, 1], for which {_without_effect(units)}"
-    if 0 < high <= _DARK:
+    if 0 < high <= DARK:
         said = f"real numbers up to {high:.3g}, read as on [0, 1]"
         return (
             1.0,
